@@ -1,0 +1,39 @@
+/**
+ * Reading a bundle, wherever it lies: a folder or a web server. Everything is checked against hashes on the way in,
+ * the plan against its own id and each file against the plan.
+ */
+import { TandemError } from './errors.ts';
+import { parseJson } from './parse.ts';
+import { type Plan, type PlanFile, parsePlan, planContract } from './plan.ts';
+
+export const PLAN_FILE = 'plan.json';
+
+/** IO as an argument. */
+export interface BundleSource {
+  /** Where it is, for errors: a path or a URL. */
+  readonly name: string;
+  /** Rejects with a TandemError where the file is not to be had. */
+  text(file: string): Promise<string>;
+  bytes(file: PlanFile): Promise<Uint8Array>;
+  /** SHA-256 in lower-case hex. */
+  sha256(content: Uint8Array | string): Promise<string>;
+}
+
+/** Throws BAD_PLAN for a plan that is broken, or whose id is not the hash of its contract. */
+export async function readPlan(source: BundleSource): Promise<Plan> {
+  const what = `${source.name}/${PLAN_FILE}`;
+  const plan = parsePlan(parseJson(await source.text(PLAN_FILE), 'BAD_PLAN', what), what);
+  if ((await source.sha256(planContract(plan))) !== plan.id) {
+    throw new TandemError('BAD_PLAN', `${what}: the id is not the hash of the plan's contract: it was edited by hand`);
+  }
+  return plan;
+}
+
+/** Throws BAD_BUNDLE where the bytes are not those that the plan names. */
+export async function readPlanFile(source: BundleSource, file: PlanFile): Promise<Uint8Array> {
+  const bytes = await source.bytes(file);
+  if ((await source.sha256(bytes)) !== file.sha256) {
+    throw new TandemError('BAD_BUNDLE', `${source.name}/${file.file} is not the file of the plan: its SHA-256 differs`);
+  }
+  return bytes;
+}

@@ -1,0 +1,44 @@
+/** Running a chain: which tensors a segment takes from the boundary before it, and what the next boundary then holds. */
+import { TandemError } from './errors.ts';
+import { boundaryAt, type Plan } from './plan.ts';
+import type { Session } from './runtime.ts';
+import type { Tensor, Tensors } from './tensor.ts';
+
+/**
+ * Runs segment k+1: boundary k's tensors in, boundary k+1's tensors out.
+ * @param live at least the tensors of boundary k, by name
+ */
+export async function runSegment(plan: Plan, session: Session, k: number, live: Tensors): Promise<Tensors> {
+  const segment = plan.segments[k];
+  if (!segment) throw new TandemError('BAD_BOUNDARY', `there is no segment behind boundary ${k}`);
+  const made = await session.run(Object.fromEntries(segment.inputs.map((name) => [name, pick(live, name)])));
+  // What only passes by is carried on; what nobody needs any more is let go.
+  const next = boundaryAt(plan, k + 1).tensors.map(({ name }) => [name, made[name] ?? pick(live, name)]);
+  return Object.fromEntries(next);
+}
+
+/** Runs segments from+1..to. */
+export async function runSegments(
+  plan: Plan,
+  sessions: readonly Session[],
+  { from, to, tensors }: { from: number; to: number; tensors: Tensors },
+): Promise<Tensors> {
+  let live = tensors;
+  for (let k = from; k < to; k++) {
+    const session = sessions[k];
+    if (!session) throw new TandemError('BAD_BOUNDARY', `segment ${k + 1} is not loaded`);
+    live = await runSegment(plan, session, k, live);
+  }
+  return live;
+}
+
+/** The boundary's tensors in the plan's order, as codecs and frames want them. */
+export function boundaryTensors(plan: Plan, k: number, live: Tensors): Tensor[] {
+  return boundaryAt(plan, k).tensors.map(({ name }) => pick(live, name));
+}
+
+function pick(tensors: Tensors, name: string): Tensor {
+  const tensor = tensors[name];
+  if (!tensor) throw new TandemError('BAD_TENSOR', `expected a tensor called ${name}, got ${Object.keys(tensors)}`);
+  return tensor;
+}

@@ -1,0 +1,119 @@
+/** A boundary <-> the payload of a frame, at any tier: one door for the device, the server and the compiler. */
+import { boundaryTensors } from '../chain.ts';
+import { TandemError } from '../errors.ts';
+import { boundaryAt, type PictureTier, type Plan, sizeOf, tierAt } from '../plan.ts';
+import { fitPicture, pictureTensor } from '../preprocess/picture.ts';
+import type { Picture } from '../preprocess/resize.ts';
+import type { Tensors } from '../tensor.ts';
+import { type ActivationCodec, activationCodec } from './activation.ts';
+import type { PictureCodec } from './picture.ts';
+
+/** Where a request is: boundary k, with everything that would have to cross it. */
+export interface Crossing {
+  readonly k: number;
+  /** Value of the plan's size variable. */
+  readonly size: number;
+  /** Boundary k's tensors by name. */
+  readonly tensors: Tensors;
+  /** The picture at the model's resolution that boundary 0 was made of; null once k > 0. */
+  readonly picture: Picture | null;
+}
+
+export interface Payload {
+  readonly parts: readonly Uint8Array[];
+  /** Shapes of the boundary's tensors in its order. */
+  readonly shapes: readonly (readonly number[])[];
+}
+
+export interface BoundaryCodec {
+  /** Gives null where this host cannot make the tier's picture format. Throws UNKNOWN_TIER. */
+  encode(crossing: Crossing, tier: string): Promise<Payload | null>;
+  /** Throws BAD_BOUNDARY, UNKNOWN_TIER, BAD_TENSOR or BAD_PAYLOAD. */
+  decode(k: number, tier: string, payload: Payload): Promise<Crossing>;
+}
+
+export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec {
+  const ready = new Map<string, ActivationCodec>();
+  const activationsAt = (k: number, name: string): ActivationCodec => {
+    const key = `${k}/${name}`;
+    const known = ready.get(key);
+    if (known) return known;
+    const tier = tierAt(plan, k, name);
+    if (tier.type !== 'quantized') throw new TandemError('UNKNOWN_TIER', `tier ${name} does not code activations`);
+    const codec = activationCodec(tier, boundaryAt(plan, k).tensors);
+    ready.set(key, codec);
+    return codec;
+  };
+  return {
+    async encode(crossing, name) {
+      const { k } = crossing;
+      const tier = tierAt(plan, k, name);
+      const tensors = boundaryTensors(plan, k, crossing.tensors);
+      const shapes = tensors.map(({ shape }) => shape);
+      if (tier.type === 'quantized') return { parts: activationsAt(k, name).encode(tensors), shapes };
+      if (!crossing.picture) throw new TandemError('BAD_INPUT', `tier ${name} needs a picture, the input was a tensor`);
+      const bytes = await pictures.encode(crossing.picture, tier.format, tier.quality);
+      return bytes && { parts: [bytes], shapes };
+    },
+    async decode(k, name, { parts, shapes }) {
+      const tier = tierAt(plan, k, name);
+      const size = checkShapes(plan, k, shapes);
+      const specs = boundaryAt(plan, k).tensors;
+      if (parts.length !== specs.length) {
+        throw new TandemError('BAD_PAYLOAD', `boundary ${k} has ${specs.length} parts, got ${parts.length}`);
+      }
+      if (tier.type === 'picture') {
+        const crossing = await decodePicture(plan, pictures, tier, parts[0] as Uint8Array, size);
+        return { ...crossing, size };
+      }
+      const tensors = activationsAt(k, name).decode(parts, shapes);
+      const named = specs.map(({ name: tensorName }, i) => [tensorName, tensors[i]]);
+      return { k, size, tensors: Object.fromEntries(named), picture: null };
+    },
+  };
+}
+
+/** Boundary 0 of a picture: fitted to the model's resolution, and the tensor made of it. */
+export function pictureCrossing(plan: Plan, picture: Picture): Crossing {
+  const { preprocess } = plan;
+  if (!preprocess) throw new TandemError('BAD_INPUT', `${plan.name} takes tensors, not pictures`);
+  if (picture.width < 1 || picture.height < 1 || picture.data.length !== picture.width * picture.height * 4) {
+    throw new TandemError(
+      'BAD_INPUT',
+      `expected RGBA pixels, got ${picture.data.length} bytes for ${picture.width} x ${picture.height} pixels`,
+    );
+  }
+  return fittedCrossing(plan, fitPicture(picture, preprocess, plan.size));
+}
+
+/** Boundary 0 of a picture that is at the model's resolution already. */
+function fittedCrossing(plan: Plan, picture: Picture): Crossing {
+  const steps = plan.preprocess as NonNullable<Plan['preprocess']>;
+  const name = boundaryAt(plan, 0).tensors[0]?.name ?? '';
+  return { k: 0, size: picture.width, tensors: { [name]: pictureTensor(picture, steps) }, picture };
+}
+
+async function decodePicture(
+  plan: Plan,
+  pictures: PictureCodec,
+  tier: PictureTier,
+  bytes: Uint8Array,
+  width: number,
+): Promise<Crossing> {
+  const height = plan.preprocess?.height ?? 0;
+  return fittedCrossing(plan, await pictures.decode(bytes, tier.format, { width, height }));
+}
+
+/** The one size that all shapes agree on. Throws BAD_TENSOR. */
+export function checkShapes(plan: Plan, k: number, shapes: readonly (readonly number[])[]): number {
+  const specs = boundaryAt(plan, k).tensors;
+  if (shapes.length !== specs.length) {
+    throw new TandemError('BAD_TENSOR', `boundary ${k} has ${specs.length} tensors, got ${shapes.length}`);
+  }
+  const sizes = specs.map((spec, i) => sizeOf(spec, shapes[i] as readonly number[], plan.size));
+  const [size = plan.size.typical] = sizes;
+  if (sizes.some((other) => other !== size)) {
+    throw new TandemError('BAD_TENSOR', `the tensors of boundary ${k} disagree on ${plan.size.name}: ${sizes}`);
+  }
+  return size;
+}

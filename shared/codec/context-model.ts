@@ -1,0 +1,167 @@
+/**
+ * Which frequencies to expect for the next symbol. A symbol is coded in nibbles. The first depends on its channel's
+ * class (channels that behave alike share tables) and on the neighbours decoded before it: to its left, and above it
+ * where there are rows. The second nibble of an 8-bit symbol depends on the first alone. All tables are static, made
+ * by the compiler from calibration samples and carried by the plan; a message carries none.
+ */
+import { TandemError } from '../errors.ts';
+import { FREQUENCY_TOTAL, type RangeDecoder, type RangeEncoder } from './range-coder.ts';
+
+/** Values of a nibble. */
+export const NIBBLES = 16;
+/** Neighbour states: what the neighbours' mean first nibble is, and one for "no neighbour". */
+export const NEIGHBOUR_STATES = NIBBLES + 1;
+
+/** How a tensor lies: channels outermost, each of `rows` x `columns` symbols. */
+export interface Geometry {
+  readonly channels: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** As the plan carries it. Bytes of `first` and `second` are frequencies in the 8-bit form of `expandFrequency`. */
+export interface ContextTables {
+  /** Class of each channel. */
+  readonly classes: Uint8Array;
+  /** [class][neighbour state][nibble]. */
+  readonly first: Uint8Array;
+  /** [first nibble][second nibble]; empty for symbols of up to 4 bits. */
+  readonly second: Uint8Array;
+}
+
+/** Cumulative frequencies, ready to code with: context c owns entries [c * 17, c * 17 + 16], from 0 to the total. */
+export interface ContextModel {
+  readonly classes: Uint8Array;
+  readonly first: Uint16Array;
+  readonly second: Uint16Array | null;
+}
+
+const STRIDE = NIBBLES + 1;
+
+/** Throws BAD_PLAN where the tables' sizes do not fit together. */
+export function contextModel(tables: ContextTables): ContextModel {
+  const classCount = tables.classes.reduce((most, value) => Math.max(most, value + 1), 0);
+  const expected = classCount * NEIGHBOUR_STATES * NIBBLES;
+  const hasSecond = tables.second.length > 0;
+  if (tables.first.length !== expected || (hasSecond && tables.second.length !== NIBBLES * NIBBLES)) {
+    throw new TandemError(
+      'BAD_PLAN',
+      `a context model of ${classCount} classes takes tables of ${expected} and ${NIBBLES * NIBBLES} or 0 entries, ` +
+        `got ${tables.first.length} and ${tables.second.length}`,
+    );
+  }
+  return {
+    classes: tables.classes,
+    first: cumulative(tables.first),
+    second: hasSecond ? cumulative(tables.second) : null,
+  };
+}
+
+export function encodeSymbols(
+  symbols: Uint8Array,
+  geometry: Geometry,
+  model: ContextModel,
+  encoder: RangeEncoder,
+): void {
+  const { first, second } = model;
+  const shift = second ? 4 : 0;
+  walk(symbols, geometry, model, shift, (i, context) => {
+    const symbol = symbols[i] as number;
+    const nibble = symbol >> shift;
+    encodeNibble(first, context, nibble, encoder);
+    if (second) encodeNibble(second, nibble, symbol & 15, encoder);
+    return !encoder.isFull;
+  });
+}
+
+export function decodeSymbols(
+  symbols: Uint8Array,
+  geometry: Geometry,
+  model: ContextModel,
+  decoder: RangeDecoder,
+): void {
+  const { first, second } = model;
+  const shift = second ? 4 : 0;
+  walk(symbols, geometry, model, shift, (i, context) => {
+    const nibble = decodeNibble(first, context, decoder);
+    symbols[i] = second ? (nibble << 4) | decodeNibble(second, nibble, decoder) : nibble;
+    return true;
+  });
+}
+
+/**
+ * Calls `visit(i, context)` for every symbol in coding order. `symbols` holds at least what was visited before, which
+ * is all that a context looks at. Stops where `visit` gives false.
+ */
+export function walk(
+  symbols: Uint8Array,
+  { channels, rows, columns }: Geometry,
+  { classes }: { readonly classes: Uint8Array },
+  shift: number,
+  visit: (i: number, context: number) => boolean,
+): void {
+  let i = 0;
+  for (let channel = 0; channel < channels; channel++) {
+    const base = (classes[channel] as number) * NEIGHBOUR_STATES;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++, i++) {
+        const left = column > 0 ? (symbols[i - 1] as number) >> shift : -1;
+        const above = row > 0 ? (symbols[i - columns] as number) >> shift : -1;
+        const state = left < 0 ? above : above < 0 ? left : (left + above + 1) >> 1;
+        if (!visit(i, base + (state < 0 ? NIBBLES : state))) return;
+      }
+    }
+  }
+}
+
+/** An 8-bit floating form of a count: 4 bits of exponent, 4 of mantissa, exact in integers on every machine. */
+export function expandFrequency(code: number): number {
+  const exponent = code >> 4;
+  const mantissa = code & 15;
+  return exponent === 0 ? mantissa : (NIBBLES + mantissa) << (exponent - 1);
+}
+
+/** The code whose expansion is nearest below or at `count`, for counts up to 507,903. */
+export function compactFrequency(count: number): number {
+  let code = 0;
+  while (code < 255 && expandFrequency(code + 1) <= count) code++;
+  return code;
+}
+
+/** Scales every context to the coder's total, each nibble at least 1: what calibration never saw stays possible. */
+function cumulative(codes: Uint8Array): Uint16Array {
+  const contexts = codes.length / NIBBLES;
+  const result = new Uint16Array(contexts * STRIDE);
+  for (let context = 0; context < contexts; context++) {
+    const counts = Array.from(codes.subarray(context * NIBBLES, (context + 1) * NIBBLES), expandFrequency);
+    const sum = counts.reduce((a, b) => a + b, 0);
+    const spread = FREQUENCY_TOTAL - NIBBLES;
+    const scaled = counts.map((count) => 1 + (sum === 0 ? 0 : Math.floor((count * spread) / sum)));
+    // What rounding left over goes to the most frequent nibble.
+    const largest = counts.indexOf(Math.max(...counts));
+    scaled[largest] = (scaled[largest] as number) + FREQUENCY_TOTAL - scaled.reduce((a, b) => a + b, 0);
+    for (let n = 0, start = 0; n < NIBBLES; n++) {
+      start += scaled[n] as number;
+      result[context * STRIDE + n + 1] = start;
+    }
+  }
+  return result;
+}
+
+function encodeNibble(table: Uint16Array, context: number, nibble: number, encoder: RangeEncoder): void {
+  const at = context * STRIDE + nibble;
+  const start = table[at] as number;
+  encoder.encode(start, (table[at + 1] as number) - start);
+}
+
+function decodeNibble(table: Uint16Array, context: number, decoder: RangeDecoder): number {
+  const base = context * STRIDE;
+  const target = decoder.target();
+  let nibble = 0;
+  for (let step = NIBBLES / 2; step > 0; step >>= 1) {
+    if ((table[base + nibble + step] as number) <= target) nibble += step;
+  }
+  const start = table[base + nibble] as number;
+  decoder.consume(start, (table[base + nibble + 1] as number) - start);
+  return nibble;
+}

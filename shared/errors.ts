@@ -1,0 +1,106 @@
+/**
+ * The one error class and the one table of codes. A code is stable: scripts, dashboards and peers match on it; the
+ * message is for people and says what was expected, what came, and where. Three kinds exist (conventions, 5): codes
+ * with a `close` end the connection that broke the protocol, codes without one fail a single request or a command,
+ * and anything that is not a TandemError is our own mistake.
+ */
+
+interface CodeInfo {
+  /** WebSocket close code, for errors that end the connection. */
+  readonly close?: number;
+  /** Whether the same request may succeed later or elsewhere without being changed. */
+  readonly retryable?: boolean;
+  /** HTTP status where the error is told over HTTP. */
+  readonly http: number;
+}
+
+/** Every code, in the order: protocol, request, client, build and command line. */
+export const ERROR_CODES = {
+  // The peer broke the protocol: the connection is closed.
+  BAD_FRAME: { close: 4400, http: 400 },
+  UNAUTHORIZED: { close: 4401, http: 401 },
+  BAD_MESSAGE: { close: 4402, http: 400 },
+  UNEXPECTED_MESSAGE: { close: 4403, http: 400 },
+  UNSUPPORTED_VERSION: { close: 4406, http: 400 },
+  HELLO_TIMEOUT: { close: 4408, http: 408 },
+  DUPLICATE_ID: { close: 4409, http: 409 },
+  FRAME_TOO_LARGE: { close: 4413, http: 413 },
+  SLOW_CONSUMER: { close: 4428, http: 429, retryable: true },
+  IDLE_TIMEOUT: { close: 4430, http: 408, retryable: true },
+
+  // This request failed: an error reply, and the connection lives.
+  UNKNOWN_PLAN: { http: 409 },
+  BAD_BOUNDARY: { http: 400 },
+  UNKNOWN_TIER: { http: 400 },
+  BAD_TENSOR: { http: 400 },
+  BAD_PAYLOAD: { http: 400 },
+  PAYLOAD_TOO_LARGE: { http: 413 },
+  LABEL_NOT_GRANTED: { http: 403 },
+  POLICY_DENIED: { http: 403 },
+  TOO_MANY_REQUESTS: { http: 429, retryable: true },
+  OVERLOADED: { http: 503, retryable: true },
+  DEADLINE_EXCEEDED: { http: 504 },
+  CANCELLED: { http: 499 },
+  DRAINING: { http: 503, retryable: true },
+  INTERNAL: { http: 500, retryable: true },
+
+  // The client could not do it.
+  UNAVAILABLE: { http: 503, retryable: true },
+  BAD_DOWNLOAD: { http: 502, retryable: true },
+  DEVICE_FAILED: { http: 500 },
+  CLOSED: { http: 499 },
+
+  // Build time and command line.
+  USAGE: { http: 400 },
+  BAD_CONFIG: { http: 400 },
+  NOT_FOUND: { http: 404 },
+  UNKNOWN_MODEL: { http: 404 },
+  BAD_MODEL: { http: 400 },
+  BAD_CUT: { http: 400 },
+  BAD_PLAN: { http: 400 },
+  BAD_BUNDLE: { http: 400 },
+  BAD_INPUT: { http: 400 },
+  UNSUPPORTED: { http: 501 },
+  ADDRESS_IN_USE: { http: 500 },
+} as const satisfies Record<string, CodeInfo>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value);
+}
+
+/** What the table says of a code, with the defaults filled in. `close` is null where the connection lives. */
+export function codeInfo(code: ErrorCode): { close: number | null; retryable: boolean; http: number } {
+  const info: CodeInfo = ERROR_CODES[code];
+  return { close: info.close ?? null, retryable: info.retryable ?? false, http: info.http };
+}
+
+export class TandemError extends Error {
+  override readonly name = 'TandemError';
+  readonly code: ErrorCode;
+  /** How long to wait before trying again, in milliseconds, where the sender of the error knows. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get retryable(): boolean {
+    return codeInfo(this.code).retryable;
+  }
+}
+
+/** `error` itself where it is a TandemError, else one of `code` that keeps it as its cause. */
+export function asTandemError(error: unknown, code: ErrorCode, context: string): TandemError {
+  if (error instanceof TandemError) return error;
+  return new TandemError(code, `${context}: ${messageOf(error)}`, { cause: error });
+}
+
+/** One line out of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split('\n', 1)[0] ?? '';
+}

@@ -1,0 +1,38 @@
+/** The one way from `unknown` to a typed value: a schema, or a TandemError that says where and what was wrong. */
+import * as v from 'valibot';
+import { type ErrorCode, TandemError } from './errors.ts';
+
+/**
+ * @param what how to name the value in the error: a file, a message
+ * @throws `code` with one line: what, the path inside it, what was expected and what came
+ */
+export function parseAs<const S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  code: ErrorCode,
+  what: string,
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const path = v.getDotPath(issue);
+  const expected = issue.expected ? `expected ${issue.expected}, got ${issue.received}` : issue.message;
+  throw new TandemError(code, `${what}${path ? `: ${path}` : ''}: ${expected}`);
+}
+
+/** JSON text -> unknown. Throws `code` naming `what` where it is no JSON. */
+export function parseJson(text: string, code: ErrorCode, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new TandemError(code, `${what} is no JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** A finite number of 0 or more. */
+export const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+/** An integer of at least `min`. */
+export const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
+/** A non-empty string of at most `max` characters. */
+export const text = (max = 256) => v.pipe(v.string(), v.minLength(1), v.maxLength(max));

@@ -1,0 +1,260 @@
+/**
+ * The plan: the only thing that crosses from build time to run time. This file is its schema, its one parser and the
+ * few questions that both halves ask of it. What each part means: design.md, "How the data travels".
+ */
+import * as v from 'valibot';
+import { TandemError } from './errors.ts';
+import { amount, integer, parseAs, text } from './parse.ts';
+import { DTYPES } from './tensor.ts';
+
+/** Raised whenever an older reader would misread a newer plan. */
+export const PLAN_VERSION = 1;
+
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hex'));
+/** A plain name: nothing that could climb out of the bundle's folder. */
+const fileName = v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/, 'expected a plain file name'));
+const File = v.object({ file: fileName, sha256, bytes: integer(1) });
+
+/** A dimension: a number, the size variable, or the size variable divided: 480, "width", "width/8". */
+const Dim = v.union([integer(1), v.pipe(v.string(), v.regex(/^[a-z]+(\/[1-9]\d*)?$/))]);
+const TensorSpec = v.object({ name: text(), dtype: v.picklist(DTYPES), shape: v.array(Dim) });
+
+/** The one dimension that varies between requests; times and bytes are functions of it. */
+const Size = v.object({
+  name: v.pipe(v.string(), v.regex(/^[a-z]+$/)),
+  unit: text(),
+  step: integer(1),
+  min: integer(1),
+  max: integer(1),
+  typical: integer(1),
+});
+
+const three = v.tuple([v.number(), v.number(), v.number()]);
+const PictureSteps = v.object({
+  type: v.literal('picture'),
+  height: integer(1),
+  channels: v.picklist(['rgb', 'bgr']),
+  mean: three,
+  std: three,
+});
+
+const nibbleCodes = v.array(integer(0, 255));
+const QuantizedTensor = v.object({
+  low: v.number(),
+  step: v.pipe(v.number(), v.gtValue(0)),
+  /** Channels that lie outermost, or 1 where the tensor is coded as one row. */
+  channels: integer(1),
+  classes: nibbleCodes,
+  first: nibbleCodes,
+  second: nibbleCodes,
+});
+const tierName = v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/));
+const Tier = v.variant('type', [
+  v.object({
+    type: v.literal('picture'),
+    name: tierName,
+    format: v.picklist(['webp', 'jpeg']),
+    /** 1 to 100, as the formats' encoders count. */
+    quality: integer(1, 100),
+  }),
+  v.object({
+    type: v.literal('quantized'),
+    name: tierName,
+    bits: v.picklist([4, 8]),
+    /** One entry a boundary tensor, in its order. */
+    tensors: v.array(QuantizedTensor),
+  }),
+]);
+
+const Boundary = v.object({ tensors: v.array(TensorSpec), tiers: v.array(Tier) });
+
+const Segment = v.object({
+  inputs: v.array(text()),
+  outputs: v.array(text()),
+  /** Full precision, for the cloud. */
+  server: File,
+  /** Compressed, by device target. */
+  targets: v.record(text(), v.intersect([File, v.object({ recipe: text() })])),
+});
+
+/** A cost as a function of the size variable: fixed + perSize * size. */
+const Linear = v.object({ fixed: v.number(), perSize: v.number() });
+const Accuracy = v.object({
+  /** Where segments 1..k ran; `server` stands for the whole model in full precision. */
+  target: text(),
+  k: integer(0),
+  /** null where nothing is sent: k = K. */
+  tier: v.nullable(tierName),
+  /** Value of each metric, by name. */
+  metrics: v.record(text(), v.number()),
+  /** Bytes on the wire, mean and 95th percentile; 0 where nothing is sent. */
+  bytesMean: amount,
+  bytesP95: amount,
+});
+const Measured = v.object({
+  machine: text(1024),
+  seed: integer(0),
+  samples: integer(1),
+  /** The model's own metrics, the one that budgets are in first. */
+  metrics: v.pipe(v.array(v.object({ name: text(), isHigherBetter: v.boolean() })), v.minLength(1)),
+  accuracy: v.array(Accuracy),
+  /** Bytes of each (k, tier) against the size. */
+  bytes: v.array(v.object({ k: integer(0), tier: tierName, cost: Linear })),
+  /** Milliseconds of each segment, by place: `server`, or a device target. Index 0 is segment 1. */
+  timeMs: v.record(text(), v.array(Linear)),
+});
+
+const PlanSchema = v.object({
+  version: v.literal(PLAN_VERSION),
+  /** SHA-256 of `planContract`. */
+  id: sha256,
+  name: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,63}$/)),
+  model: v.object({ source: text(1024), sha256, bytes: integer(1) }),
+  size: Size,
+  /** How the first input is made from a picture, or null where callers give tensors. */
+  preprocess: v.nullable(PictureSteps),
+  /** Boundaries 0..K. */
+  boundaries: v.pipe(v.array(Boundary), v.minLength(2), v.maxLength(65)),
+  /** Segments 1..K, at index 0..K-1. */
+  segments: v.pipe(v.array(Segment), v.minLength(1), v.maxLength(64)),
+  /** Further files of the model that a client wants: a character set, a list of labels. */
+  assets: v.record(text(), File),
+  measured: v.nullable(Measured),
+});
+
+export type Plan = v.InferOutput<typeof PlanSchema>;
+export type PlanFile = v.InferOutput<typeof File>;
+export type PlanBoundary = v.InferOutput<typeof Boundary>;
+export type PlanMeasured = v.InferOutput<typeof Measured>;
+export type PlanAccuracy = v.InferOutput<typeof Accuracy>;
+export type TensorSpec = v.InferOutput<typeof TensorSpec>;
+export type PlanDim = v.InferOutput<typeof Dim>;
+export type PlanSize = v.InferOutput<typeof Size>;
+export type Tier = v.InferOutput<typeof Tier>;
+export type QuantizedTier = Extract<Tier, { type: 'quantized' }>;
+export type PictureTier = Extract<Tier, { type: 'picture' }>;
+export type Linear = v.InferOutput<typeof Linear>;
+
+/**
+ * @param what the file or URL, for errors
+ * @throws BAD_PLAN where the value is no plan, or one whose parts do not fit together
+ */
+export function parsePlan(value: unknown, what: string): Plan {
+  const plan = parseAs(PlanSchema, value, 'BAD_PLAN', what);
+  const fail = (message: string): never => {
+    throw new TandemError('BAD_PLAN', `${what}: ${message}`);
+  };
+  const { boundaries, segments } = plan;
+  if (boundaries.length !== segments.length + 1) {
+    fail(`expected one boundary more than segments, got ${boundaries.length} and ${segments.length}`);
+  }
+  for (const [index, segment] of segments.entries()) {
+    const given = new Set((boundaries[index] as PlanBoundary).tensors.map(({ name }) => name));
+    const absent = segment.inputs.find((name) => !given.has(name));
+    if (absent !== undefined) fail(`segment ${index + 1} reads ${absent}, which boundary ${index} does not carry`);
+  }
+  for (const [k, boundary] of boundaries.entries()) {
+    for (const tier of boundary.tiers) {
+      if (tier.type === 'quantized' && tier.tensors.length !== boundary.tensors.length) {
+        fail(`tier ${tier.name} of boundary ${k} codes ${tier.tensors.length} of ${boundary.tensors.length} tensors`);
+      }
+      if (tier.type === 'picture' && (k !== 0 || plan.preprocess === null)) {
+        fail(`tier ${tier.name} sends a picture, which boundary ${k} is not`);
+      }
+    }
+  }
+  return plan;
+}
+
+/** K: the number of segments, and the k that means "all on the device". */
+export function depthOf(plan: Plan): number {
+  return plan.segments.length;
+}
+
+/** Boundary k. Throws BAD_BOUNDARY for a k that the plan does not have. */
+export function boundaryAt(plan: Plan, k: number): PlanBoundary {
+  const boundary = plan.boundaries[k];
+  if (!boundary) throw new TandemError('BAD_BOUNDARY', `expected k from 0 to ${depthOf(plan)}, got ${k}`);
+  return boundary;
+}
+
+/** The tier by name. Throws UNKNOWN_TIER naming those that boundary k has. */
+export function tierAt(plan: Plan, k: number, name: string): Tier {
+  const { tiers } = boundaryAt(plan, k);
+  const tier = tiers.find((candidate) => candidate.name === name);
+  if (tier) return tier;
+  const known = tiers.map((candidate) => candidate.name).join(', ') || 'none';
+  throw new TandemError('UNKNOWN_TIER', `boundary ${k} has no tier ${name}, only ${known}`);
+}
+
+/**
+ * The shapes of a boundary's tensors at a given size.
+ * @param size a value of the size variable, in its unit
+ */
+export function shapeAt(spec: TensorSpec, size: number): number[] {
+  return spec.shape.map((dim) => (typeof dim === 'number' ? dim : size / divisorOf(dim)));
+}
+
+/**
+ * The size that a tensor's shape stands for.
+ * @throws BAD_TENSOR where the shape does not match the spec, or the size is out of the plan's range
+ */
+export function sizeOf(spec: TensorSpec, shape: readonly number[], size: PlanSize): number {
+  const expected = `${spec.name} of shape [${spec.shape.join(', ')}]`;
+  const mismatch = () => new TandemError('BAD_TENSOR', `expected ${expected}, got [${shape.join(', ')}]`);
+  if (shape.length !== spec.shape.length) throw mismatch();
+  let found: number | undefined;
+  for (const [axis, dim] of spec.shape.entries()) {
+    const actual = shape[axis] as number;
+    if (typeof dim === 'number') {
+      if (actual !== dim) throw mismatch();
+      continue;
+    }
+    const value = actual * divisorOf(dim);
+    if (found !== undefined && found !== value) throw mismatch();
+    found = value;
+  }
+  const value = found ?? size.typical;
+  if (!Number.isInteger(value) || value < size.min || value > size.max || value % size.step !== 0) {
+    throw new TandemError(
+      'BAD_TENSOR',
+      `expected ${expected} with ${size.name} from ${size.min} to ${size.max} in steps of ${size.step}, ` +
+        `got [${shape.join(', ')}]`,
+    );
+  }
+  return value;
+}
+
+function divisorOf(dim: string): number {
+  const slash = dim.indexOf('/');
+  return slash < 0 ? 1 : Number(dim.slice(slash + 1));
+}
+
+/** A linear cost at a size, never below 0. */
+export function costAt(cost: Linear, size: number): number {
+  return Math.max(0, cost.fixed + cost.perSize * size);
+}
+
+/**
+ * The canonical text whose SHA-256 is the plan id: what two sides must agree on to understand each other, and nothing
+ * that measuring again would change.
+ */
+export function planContract(plan: Omit<Plan, 'id'>): string {
+  const { version, name, size, preprocess, boundaries, segments } = plan;
+  const { typical: _measuringOnly, ...range } = size;
+  const contract = {
+    ...{ version, name, size: range, preprocess, boundaries },
+    segments: segments.map(({ inputs, outputs, server }) => ({ inputs, outputs, server: server.sha256 })),
+  };
+  return JSON.stringify(sortKeys(contract));
+}
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sortKeys(inner)]),
+  );
+}

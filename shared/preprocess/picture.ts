@@ -1,0 +1,53 @@
+/**
+ * The declared steps from a picture to the input tensor, in two halves. `fitPicture` does the geometry and ends where
+ * boundary 0 may travel: a picture at the model's resolution. `pictureTensor` does the rest (order, scale, layout) and
+ * runs on whichever side holds the picture then.
+ */
+import { float32, type Tensor } from '../tensor.ts';
+import { type Picture, resizePicture } from './resize.ts';
+
+/** How a picture becomes a [1, 3, height, width] float32 tensor. Data, from the plan. */
+export interface PictureSteps {
+  readonly type: 'picture';
+  /** Rows of the model's input. The width follows from the picture's own proportions. */
+  readonly height: number;
+  readonly channels: 'rgb' | 'bgr';
+  /** Per channel, in the order of `channels`: (pixel / 255 - mean) / std. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** The values that the plan's size variable (here: the width in pixels) may take. */
+export interface SizeRange {
+  readonly step: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Width that keeps the picture's proportions at `height`, rounded to the nearest step and kept in range. */
+export function fittedWidth(picture: { width: number; height: number }, height: number, size: SizeRange): number {
+  const width = (picture.width / picture.height) * height;
+  const stepped = Math.round(width / size.step) * size.step;
+  return Math.min(size.max, Math.max(size.min, stepped));
+}
+
+/** The geometric step: the picture at the model's resolution. */
+export function fitPicture(picture: Picture, steps: PictureSteps, size: SizeRange): Picture {
+  return resizePicture(picture, fittedWidth(picture, steps.height, size), steps.height);
+}
+
+/** The input tensor, float32 [1, 3, height, width], of a picture that is at the model's resolution already. */
+export function pictureTensor(picture: Picture, steps: PictureSteps): Tensor {
+  const { width, height, data } = picture;
+  const plane = width * height;
+  const result = new Float32Array(3 * plane);
+  for (let c = 0; c < 3; c++) {
+    const source = steps.channels === 'bgr' ? 2 - c : c;
+    const factor = 1 / (255 * (steps.std[c] as number));
+    const offset = -(steps.mean[c] as number) / (steps.std[c] as number);
+    for (let i = 0; i < plane; i++) {
+      result[c * plane + i] = (data[i * 4 + source] as number) * factor + offset;
+    }
+  }
+  return float32([1, 3, height, width], result);
+}

@@ -1,0 +1,116 @@
+/**
+ * The messages, as types and as the one parser for each direction. PROTOCOL.md tells when each may be sent; frames.ts
+ * how they become bytes.
+ */
+import * as v from 'valibot';
+import { type ErrorCode, isErrorCode } from '../errors.ts';
+import { amount, integer, parseAs, text } from '../parse.ts';
+import { DEADLINE_MS_MAX, PARTS_MAX, RANK_MAX, USAGE_COUNT_MAX } from './limits.ts';
+
+const requestId = integer(1, 2 ** 32 - 1);
+const planId = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const shapes = v.pipe(v.array(v.pipe(v.array(integer(0, 2 ** 31 - 1)), v.maxLength(RANK_MAX))), v.maxLength(PARTS_MAX));
+/** Byte length of each part of the payload, in order. */
+const parts = v.pipe(v.array(integer(0, 2 ** 31 - 1)), v.maxLength(PARTS_MAX));
+const errorCode = v.custom<ErrorCode>(isErrorCode, 'expected a code of the error table');
+
+const Load = v.object({
+  /** Requests waiting for a worker. */
+  queueDepth: integer(0),
+  /** How long a request that came now would wait, in milliseconds, as far as the gateway can tell. */
+  queueMs: amount,
+});
+
+const Hello = v.object({
+  type: v.literal('hello'),
+  /** Software and version, for logs. */
+  client: text(),
+  /** Who it is. null for an anonymous client. */
+  token: v.nullable(text(4096)),
+});
+const Infer = v.object({
+  type: v.literal('infer'),
+  id: requestId,
+  plan: planId,
+  k: integer(0, 64),
+  tier: text(32),
+  /** Privacy class of the request. */
+  label: text(64),
+  /** Time that the client still gives, in milliseconds. */
+  deadlineMs: integer(1, DEADLINE_MS_MAX),
+  /** W3C trace context, `traceparent`, or null. */
+  trace: v.nullable(text(128)),
+  shapes,
+  parts,
+});
+const Cancel = v.object({ type: v.literal('cancel'), id: requestId });
+const Ping = v.object({
+  type: v.literal('ping'),
+  id: requestId,
+  /** Requests finished since the last report, by how deep the device went, so that the operator sees offload rates. */
+  usage: v.pipe(
+    v.array(v.object({ plan: planId, k: integer(0, 64), count: integer(1, USAGE_COUNT_MAX) })),
+    v.maxLength(64),
+  ),
+});
+
+const Welcome = v.object({
+  type: v.literal('welcome'),
+  /** Software and version, for logs. */
+  server: text(),
+  limits: v.object({ frameBytesMax: integer(1), inFlightMax: integer(1), idleTimeoutMs: integer(1) }),
+  plans: v.array(v.object({ name: text(), id: planId })),
+  /** Labels that this client may use, with the floor each has here: `input`, `local`, or a boundary tensor's name. */
+  labels: v.array(v.object({ label: text(64), floor: text() })),
+  load: Load,
+});
+const Result = v.object({
+  type: v.literal('result'),
+  id: requestId,
+  shapes,
+  parts,
+  timing: v.object({
+    /** Waiting for a worker, decoding the boundary, running segments k+1..K: milliseconds. */
+    queueMs: amount,
+    decodeMs: amount,
+    computeMs: amount,
+    /** From the whole frame received to the reply handed to the socket. */
+    totalMs: amount,
+  }),
+  load: Load,
+});
+const Failure = v.object({
+  type: v.literal('error'),
+  /** The request that failed, or null where the connection did. */
+  id: v.nullable(requestId),
+  code: errorCode,
+  message: text(1024),
+  retryAfterMs: v.nullable(amount),
+});
+const Pong = v.object({ type: v.literal('pong'), id: requestId, load: Load });
+const GoAway = v.object({
+  type: v.literal('goaway'),
+  /** How long requests under way are still served, in milliseconds. */
+  graceMs: amount,
+  reason: text(),
+});
+
+const ClientMessageSchema = v.variant('type', [Hello, Infer, Cancel, Ping]);
+const ServerMessageSchema = v.variant('type', [Welcome, Result, Failure, Pong, GoAway]);
+
+export type ClientMessage = v.InferOutput<typeof ClientMessageSchema>;
+export type ServerMessage = v.InferOutput<typeof ServerMessageSchema>;
+export type Message = ClientMessage | ServerMessage;
+/** One message by its type. */
+export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
+export type Load = v.InferOutput<typeof Load>;
+
+/** Throws BAD_MESSAGE. */
+export function parseClientMessage(header: unknown): ClientMessage {
+  return parseAs(ClientMessageSchema, header, 'BAD_MESSAGE', 'message from the client');
+}
+
+/** Throws BAD_MESSAGE. */
+export function parseServerMessage(header: unknown): ServerMessage {
+  return parseAs(ServerMessageSchema, header, 'BAD_MESSAGE', 'message from the server');
+}

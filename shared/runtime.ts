@@ -1,0 +1,21 @@
+/**
+ * What Tandem asks of an inference engine, and nothing more. The core takes a Runtime as an argument; which engine it
+ * is (onnxruntime in Node, in the browser, or something else) is decided in entry files.
+ */
+import type { Tensors } from './tensor.ts';
+
+export interface Runtime {
+  /** Name and version, for plans, logs and `route` explanations: `onnxruntime-node 1.30.0`. */
+  readonly name: string;
+  /** Compiles one ONNX model. Rejects with TandemError BAD_MODEL where the engine cannot take it. */
+  load(model: Uint8Array): Promise<Session>;
+}
+
+/** One loaded model. `run` may be called again before it resolved; an engine may serialise the calls. */
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Every declared input must be in `feeds`; extra entries are ignored. Gives every declared output. */
+  run(feeds: Tensors): Promise<Tensors>;
+  release(): Promise<void>;
+}

@@ -1,0 +1,93 @@
+/**
+ * The decision: filter what may not or cannot be done, score the rest, pick the best. A pure function of a snapshot,
+ * asked again at every boundary that the device reaches. What was filtered stays in the answer, with the reason.
+ */
+
+import { depthOf } from '../plan.ts';
+import type { Floor } from '../policy.ts';
+import { type Choice, type Prediction, predict } from './cost.ts';
+import { type Snapshot, tierKey } from './snapshot.ts';
+
+/** What the caller asks of a request. */
+export interface Constraints {
+  /** The label's floor, from policy. */
+  readonly floor: Floor;
+  /** How much of the plan's first metric may be lost against the whole model, in its own unit. */
+  readonly accuracyDropMax: number;
+  /** Only this k, and only this tier if one is named. For tests and demos; policy still holds. */
+  readonly force: { readonly k: number; readonly tier?: string | undefined } | null;
+}
+
+export interface Candidate extends Choice {
+  readonly predicted: Prediction;
+}
+
+export interface Removed extends Choice {
+  readonly reason: string;
+}
+
+export interface Decision {
+  /** The boundary at which it was made. */
+  readonly at: number;
+  /** Best first. */
+  readonly candidates: readonly Candidate[];
+  readonly removed: readonly Removed[];
+  /** null where nothing can be done now: segments are missing, and nothing may or can be sent. */
+  readonly chosen: Candidate | null;
+}
+
+export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
+  const removed: Removed[] = [];
+  const candidates: Candidate[] = [];
+  for (const choice of choicesFrom(snapshot)) {
+    const reason = reasonAgainst(choice, snapshot, constraints);
+    if (reason === null) candidates.push({ ...choice, predicted: predict(snapshot, choice) });
+    else removed.push({ ...choice, reason });
+  }
+  // A stable sort: of two equals the shallower k, whose request is done sooner with the device, stays first.
+  candidates.sort((a, b) => a.predicted.totalMs - b.predicted.totalMs);
+  return { at: snapshot.at, candidates, removed, chosen: candidates[0] ?? null };
+}
+
+function choicesFrom({ plan, at }: Snapshot): Choice[] {
+  const choices: Choice[] = [];
+  for (let k = at; k < depthOf(plan); k++) {
+    for (const { name } of plan.boundaries[k]?.tiers ?? []) choices.push({ k, tier: name });
+  }
+  return [...choices, { k: depthOf(plan), tier: null }];
+}
+
+/** Why a choice is out, or null. Policy comes first, so that its word is the one that is shown. */
+function reasonAgainst(
+  choice: Choice,
+  snapshot: Snapshot,
+  { floor, accuracyDropMax, force }: Constraints,
+): string | null {
+  const isSent = choice.tier !== null;
+  if (isSent && choice.k < floor.k) return `policy: ${floor.reason}`;
+  if (force && (choice.k !== force.k || (force.tier !== undefined && isSent && choice.tier !== force.tier))) {
+    return `forced to k = ${force.k}${force.tier === undefined ? '' : `, tier ${force.tier}`}`;
+  }
+  if (choice.k > snapshot.loaded && choice.k > snapshot.at) {
+    return `the device has segments 1 to ${snapshot.loaded} so far`;
+  }
+  if (isSent && !snapshot.isConnected) return 'there is no connection';
+  const blocked = isSent ? snapshot.blocked[tierKey(choice.k, choice.tier as string)] : undefined;
+  if (blocked !== undefined) return blocked;
+  return force ? null : accuracyReason(choice, snapshot, accuracyDropMax);
+}
+
+function accuracyReason({ k, tier }: Choice, { plan, target }: Snapshot, dropMax: number): string | null {
+  // All on the device is the last resort: never taken away for accuracy.
+  const { measured } = plan;
+  const metric = measured?.metrics[0];
+  if (tier === null || !metric) return null;
+  const metricAt = (place: string, at: number, as: string | null) =>
+    measured.accuracy.find((row) => row.target === place && row.k === at && row.tier === as)?.metrics[metric.name];
+  const whole = metricAt('server', 0, null);
+  const own = metricAt(target, k, tier);
+  if (whole === undefined || own === undefined) return null;
+  const lost = metric.isHigherBetter ? whole - own : own - whole;
+  if (lost <= dropMax) return null;
+  return `${metric.name} is worse by ${(lost * 100).toFixed(1)} points, ${(dropMax * 100).toFixed(1)} are allowed`;
+}

@@ -1,0 +1,35 @@
+/** Everything a decision may depend on, as plain data at one moment: what `decide` is a pure function of. */
+import type { Plan } from '../plan.ts';
+import type { LinkEstimate } from './link.ts';
+import type { SpeedEstimate } from './speed.ts';
+
+export interface Snapshot {
+  readonly plan: Plan;
+  /** Device target whose segments are loaded: a key of `segments[].targets`. */
+  readonly target: string;
+  /** The request's value of the size variable. */
+  readonly size: number;
+  /** The boundary that the request has reached. */
+  readonly at: number;
+  /** Segments 1..loaded can run on the device. */
+  readonly loaded: number;
+  /** Whether a request can be sent now. */
+  readonly isConnected: boolean;
+  readonly device: SpeedEstimate;
+  readonly server: SpeedEstimate;
+  readonly link: LinkEstimate;
+  /** The server's own word on how long a request waits before it runs, in milliseconds. */
+  readonly queueMs: number;
+  /** Observed milliseconds to encode, by `tierKey`; unknown ones count as ENCODE_PRIOR_MS. */
+  readonly encodeMs: Readonly<Record<string, number>>;
+  /** Tiers that this request cannot use now, by `tierKey`, and why: a codec that the browser lacks, a refusal. */
+  readonly blocked: Readonly<Record<string, string>>;
+}
+
+export const ENCODE_PRIOR_MS = 3;
+/** Bytes of a frame besides the coded boundary: prefix and header. */
+export const FRAME_OVERHEAD_BYTES = 256;
+
+export function tierKey(k: number, tier: string): string {
+  return `${k}/${tier}`;
+}

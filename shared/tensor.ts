@@ -1,0 +1,115 @@
+/**
+ * The tensor that every house speaks: a dtype, a shape and a typed array in row-major order. It stands apart from any
+ * runtime's own tensor class so that compiler, server and client can pass values around without importing one.
+ */
+
+/** Element types that can cross a boundary or a graph's edge, by their ONNX names in lower case. */
+export type DType =
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'int8'
+  | 'uint8'
+  | 'int16'
+  | 'uint16'
+  | 'int32'
+  | 'uint32'
+  | 'int64'
+  | 'uint64'
+  | 'bool';
+
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** `data.length` equals the product of `shape`; a scalar has shape `[]`. float16 is held as its bits in a Uint16Array. */
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+/** Tensors by name, as graphs take and give them. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+type ArrayClass = {
+  new (length: number): TensorData;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TensorData;
+  readonly BYTES_PER_ELEMENT: number;
+};
+
+const ARRAY_OF = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  bool: Uint8Array,
+} as const satisfies Record<DType, ArrayClass>;
+
+export const DTYPES = Object.keys(ARRAY_OF) as readonly DType[];
+
+export function isDType(value: unknown): value is DType {
+  return typeof value === 'string' && Object.hasOwn(ARRAY_OF, value);
+}
+
+/** Number of elements of a shape; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  let count = 1;
+  for (const dim of shape) count *= dim;
+  return count;
+}
+
+/** A tensor over `data` as it is. Throws RangeError where length and shape disagree. */
+export function tensor(dtype: DType, shape: readonly number[], data: TensorData): Tensor {
+  if (data.length !== elementCount(shape)) {
+    throw new RangeError(`a tensor of shape [${shape}] has ${elementCount(shape)} elements, got ${data.length}`);
+  }
+  return { dtype, shape, data };
+}
+
+export function float32(shape: readonly number[], data: Float32Array): Tensor & { readonly data: Float32Array } {
+  return tensor('float32', shape, data) as Tensor & { readonly data: Float32Array };
+}
+
+/** The tensor's own bytes (little-endian on every platform Tandem runs on), not copied. */
+export function tensorBytes(value: Tensor): Uint8Array {
+  return new Uint8Array(value.data.buffer, value.data.byteOffset, value.data.byteLength);
+}
+
+/**
+ * A tensor from raw little-endian bytes. The bytes are viewed in place where they are aligned, else copied once.
+ * Throws RangeError where their number does not fit the shape.
+ */
+export function tensorFromBytes(dtype: DType, shape: readonly number[], bytes: Uint8Array): Tensor {
+  const array: ArrayClass = ARRAY_OF[dtype];
+  const count = elementCount(shape);
+  if (bytes.byteLength !== count * array.BYTES_PER_ELEMENT) {
+    throw new RangeError(
+      `a ${dtype} tensor of shape [${shape}] takes ${count * array.BYTES_PER_ELEMENT} bytes, got ${bytes.byteLength}`,
+    );
+  }
+  // Not bytes.slice(): on a Node Buffer that is another view.
+  const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
+  return { dtype, shape, data: new array(aligned.buffer, aligned.byteOffset, count) };
+}
+
+/** The data of a float32 tensor. Throws TypeError for any other dtype. */
+export function asFloat32(value: Tensor): Float32Array {
+  if (!(value.data instanceof Float32Array)) throw new TypeError(`expected a float32 tensor, got ${value.dtype}`);
+  return value.data;
+}
