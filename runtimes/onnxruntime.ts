@@ -1,0 +1,61 @@
+/**
+ * What the two onnxruntime packages have in common: their API is one (onnxruntime-common), so is the translation of
+ * tensors and sessions. The module itself is handed in, so that no bundle ends up with both.
+ */
+import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
+import { asTandemError } from '../shared/errors.ts';
+import type { Runtime, Session } from '../shared/runtime.ts';
+import { isDType, type Tensor, type Tensors } from '../shared/tensor.ts';
+
+/** `import * as ort from 'onnxruntime-node'` or `'onnxruntime-web/wasm'`. */
+export interface OrtModule {
+  readonly Tensor: TensorConstructor;
+  readonly InferenceSession: {
+    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
+  readonly env: { readonly versions: { readonly common: string; readonly node?: string; readonly web?: string } };
+}
+
+export function ortRuntime(ort: OrtModule, name: string, options: InferenceSession.SessionOptions): Runtime {
+  return {
+    name,
+    async load(model) {
+      try {
+        return ortSession(ort, await ort.InferenceSession.create(model, options));
+      } catch (error) {
+        throw asTandemError(error, 'BAD_MODEL', `${name} cannot load a model of ${model.byteLength} bytes`);
+      }
+    },
+  };
+}
+
+function ortSession(ort: OrtModule, session: InferenceSession): Session {
+  return {
+    inputNames: session.inputNames,
+    outputNames: session.outputNames,
+    async run(feeds) {
+      const inputs: Record<string, OrtTensor> = {};
+      for (const name of session.inputNames) {
+        const feed = feeds[name];
+        if (feed) inputs[name] = toOrt(ort, feed);
+      }
+      return fromOrt(await session.run(inputs));
+    },
+    release: () => session.release(),
+  };
+}
+
+function toOrt(ort: OrtModule, { dtype, shape, data }: Tensor): OrtTensor {
+  // The overloads want each dtype with its own array; ours are matched by construction.
+  const Tensor = ort.Tensor as unknown as new (type: string, data: unknown, dims: readonly number[]) => OrtTensor;
+  return new Tensor(dtype, data, shape);
+}
+
+function fromOrt(outputs: InferenceSession.OnnxValueMapType): Tensors {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, { type, dims, data }] of Object.entries(outputs)) {
+    if (!isDType(type)) throw new TypeError(`output ${name} is of type ${type}, which Tandem does not carry`);
+    tensors[name] = { dtype: type, shape: dims, data: data as Tensor['data'] };
+  }
+  return tensors;
+}
