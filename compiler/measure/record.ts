@@ -1,0 +1,66 @@
+/**
+ * What was calibrated and measured for a model, apart from its weights: committed beside a model's recipe so that
+ * nobody has to repeat it. It holds for exactly one source file, one recipe and one set of segments.
+ */
+import * as v from 'valibot';
+import { parseAs } from '../../shared/parse.ts';
+import type { Plan, PlanMeasured, Tier } from '../../shared/plan.ts';
+import { sha256 } from '../bundle.ts';
+import type { DeviceRecipe } from '../compress/device-recipe.ts';
+import type { ModelRecipe } from '../recipe.ts';
+
+export interface MeasuredRecord {
+  readonly source: string;
+  readonly recipe: string;
+  readonly planId: string;
+  /** SHA-256 of every device segment, by target. */
+  readonly devices: Readonly<Record<string, readonly string[]>>;
+  /** How each device segment is stored, by target. */
+  readonly deviceRecipes: Readonly<Record<string, readonly DeviceRecipe[]>>;
+  /** Tiers of boundaries 0..K. */
+  readonly tiers: readonly (readonly Tier[])[];
+  readonly measured: PlanMeasured;
+}
+
+/** The parts that are not checked again as parts of the plan they go into. */
+const RecordSchema = v.looseObject({ source: v.string(), recipe: v.string(), planId: v.string() });
+
+/** The committed record if it belongs to this source and recipe, else undefined. Throws BAD_CONFIG for a broken one. */
+export function matchingRecord(recipe: ModelRecipe, sourceSha256: string): MeasuredRecord | undefined {
+  if (recipe.committed === undefined) return undefined;
+  const record = parseAs(RecordSchema, recipe.committed, 'BAD_CONFIG', `the measurements of ${recipe.name}`);
+  const fits = record.source === sourceSha256 && record.recipe === recipeSha256(recipe);
+  return fits ? (record as unknown as MeasuredRecord) : undefined;
+}
+
+/** Whether a plan made with the record's tiers came out as the one that was measured. */
+export function isMeasurementOf(record: MeasuredRecord, plan: Plan): boolean {
+  if (record.planId !== plan.id) return false;
+  return targetsOf(plan).every((target) => {
+    const measured = record.devices[target];
+    return measured !== undefined && plan.segments.every(({ targets }, i) => targets[target]?.sha256 === measured[i]);
+  });
+}
+
+export function measuredRecord(plan: Plan, recipe: ModelRecipe, measured: PlanMeasured): MeasuredRecord {
+  const byTarget = <T>(of: (segment: Plan['segments'][number], target: string) => T) =>
+    Object.fromEntries(targetsOf(plan).map((target) => [target, plan.segments.map((segment) => of(segment, target))]));
+  return {
+    source: plan.model.sha256,
+    recipe: recipeSha256(recipe),
+    planId: plan.id,
+    devices: byTarget((segment, target) => segment.targets[target]?.sha256 ?? ''),
+    deviceRecipes: byTarget((segment, target) => (segment.targets[target]?.recipe ?? 'float32') as DeviceRecipe),
+    tiers: plan.boundaries.map(({ tiers }) => tiers),
+    measured,
+  };
+}
+
+function targetsOf(plan: Plan): string[] {
+  return Object.keys(plan.segments[0]?.targets ?? {});
+}
+
+/** Everything in a recipe that what is measured depends on. */
+function recipeSha256({ outputs, cuts, size, preprocess, pictures, bits }: ModelRecipe): string {
+  return sha256(JSON.stringify({ outputs, cuts, size, preprocess, pictures, bits }));
+}

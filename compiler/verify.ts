@@ -1,0 +1,256 @@
+/**
+ * Whether a bundle is what it claims to be. Only reads. Two questions at every k, on labelled samples: does the
+ * full-precision chain equal the whole model (boundary by boundary, and on from each boundary), and how far is the
+ * compressed head from it.
+ */
+import { readFile } from 'node:fs/promises';
+import { type BundleSource, readPlan, readPlanFile } from '../shared/bundle.ts';
+import { runSegments } from '../shared/chain.ts';
+import { pictureCrossing } from '../shared/codec/boundary.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
+import { depthOf, type Plan } from '../shared/plan.ts';
+import type { Runtime, Session } from '../shared/runtime.ts';
+import type { Tensor, Tensors } from '../shared/tensor.ts';
+import { sha256 } from './bundle.ts';
+import { allBoundaries } from './cut/boundary-specs.ts';
+import { wholeModel } from './cut/segments.ts';
+import type { Progress } from './progress.ts';
+import type { ModelRecipe } from './recipe.ts';
+
+/**
+ * Relative error that counts as equal in full precision: the norm of the difference over the norm of the whole model's
+ * tensor, worst sample. Simplifying rounds differently, and a softmax turns a last bit in its input into up to 1e-4 in
+ * a single undecided score; the norm is what such a score does not sway. The worst single value is reported too.
+ */
+export const FLOAT_ERROR_MAX = 1e-4;
+/**
+ * How far compressed boundaries may be from the whole model's, by the same measure. 8-bit up to 0.27 on
+ * the demo model's deepest boundary; a wrong file or a broken recipe is off by 1 or more.
+ */
+export const COMPRESSED_ERROR_MAX = 0.5;
+/** Share of samples whose answer may change with the compressed head. */
+export const ANSWERS_CHANGED_MAX = 0.25;
+
+export interface VerifyRow {
+  /** Segments 1..k on the device, the rest on the server. */
+  readonly k: number;
+  readonly boundary: readonly string[];
+  /** Full precision: relative error of boundary k, and of the outputs made from the whole model's boundary k. */
+  readonly floatBoundaryError: number;
+  readonly floatOutputError: number;
+  /** Largest single difference in either, over the largest value of its tensor. */
+  readonly floatLargestError: number;
+  /** Answers that the full-precision chain gives differently from the whole model. */
+  readonly floatAnswersChanged: number;
+  /** By device target: relative error of boundary k, and share of answers that differ from the whole model's. */
+  readonly compressed: Readonly<Record<string, { readonly boundaryError: number; readonly answersChanged: number }>>;
+  readonly holds: boolean;
+}
+
+export interface VerifyReport {
+  readonly plan: Plan;
+  readonly samples: number;
+  readonly rows: readonly VerifyRow[];
+  readonly holds: boolean;
+}
+
+export interface VerifyRequest {
+  readonly bundle: BundleSource;
+  /** The recipe that the bundle was compiled with. */
+  readonly recipe: ModelRecipe;
+  readonly server: Runtime;
+  readonly deviceRuntime: (target: string) => Runtime;
+  readonly samples: number;
+  readonly seed: number;
+  readonly progress: Progress;
+}
+
+/** @throws BAD_BUNDLE, BAD_PLAN; NOT_FOUND where the source model is not at hand, or is another */
+export async function verifyBundle(request: VerifyRequest): Promise<VerifyReport> {
+  const { bundle, recipe, samples, seed, progress } = request;
+  const plan = await readPlan(bundle);
+  const chains = await loadChains(request, plan);
+  const whole = await request.server.load(wholeModel(await readSource(recipe, plan), recipe, innerTensors(plan)));
+  const state = Array.from({ length: depthOf(plan) + 1 }, () => new ErrorsAtK());
+  let done = 0;
+  for await (const { input } of recipe.samples('test', samples, seed)) {
+    progress({ stage: 'comparing chain and whole model', done: done++, total: samples });
+    await compareSample(plan, recipe, { whole, ...chains }, pictureCrossing(plan, input).tensors, state);
+  }
+  const rows = state.map((errors, k) => errors.row(plan, k, samples));
+  return { plan, samples, rows, holds: rows.every((row) => row.holds) };
+}
+
+interface Chains {
+  readonly server: readonly Session[];
+  readonly devices: ReadonlyMap<string, readonly Session[]>;
+}
+
+/** Also checks the hash of every file that the plan names. */
+async function loadChains({ bundle, server, deviceRuntime }: VerifyRequest, plan: Plan): Promise<Chains> {
+  const load = async (runtime: Runtime, files: readonly Plan['segments'][number]['server'][]) => {
+    const sessions: Session[] = [];
+    for (const file of files) sessions.push(await runtime.load(await readPlanFile(bundle, file)));
+    return sessions;
+  };
+  for (const asset of Object.values(plan.assets)) await readPlanFile(bundle, asset);
+  const devices = new Map<string, readonly Session[]>();
+  for (const target of Object.keys(plan.segments[0]?.targets ?? {})) {
+    const files = plan.segments.map(({ targets }) => {
+      const file = targets[target];
+      if (!file) throw new TandemError('BAD_PLAN', `a segment has no file for target ${target}, others do`);
+      return file;
+    });
+    devices.set(target, await load(deviceRuntime(target), files));
+  }
+  return {
+    server: await load(
+      server,
+      plan.segments.map((segment) => segment.server),
+    ),
+    devices,
+  };
+}
+
+async function readSource(recipe: ModelRecipe, plan: Plan): Promise<Uint8Array> {
+  const source = await readFile(recipe.file).catch((error: unknown) => {
+    throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);
+  });
+  if (sha256(source) !== plan.model.sha256) {
+    throw new TandemError('NOT_FOUND', `${recipe.source} here is not the file that this bundle was compiled from`);
+  }
+  return source;
+}
+
+function innerTensors(plan: Plan): string[] {
+  return [...new Set(plan.boundaries.slice(1, -1).flatMap(({ tensors }) => tensors.map(({ name }) => name)))];
+}
+
+async function compareSample(
+  plan: Plan,
+  recipe: ModelRecipe,
+  { whole, server, devices }: Chains & { whole: Session },
+  input: Tensors,
+  state: readonly ErrorsAtK[],
+): Promise<void> {
+  const depth = depthOf(plan);
+  const expected: Tensors = { ...input, ...(await whole.run(input)) };
+  const outputNames = plan.boundaries[depth]?.tensors.map(({ name }) => name) ?? [];
+  const answer = recipe.answer(expected);
+  const floatBoundaries = await allBoundaries(plan, server, input);
+  const tail = (k: number, tensors: Tensors) => runSegments(plan, server, { from: k, to: depth, tensors });
+  for (const [k, errors] of state.entries()) {
+    const names = plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [];
+    const boundary = floatBoundaries[k] as Tensors;
+    const outputs = await tail(k, expected);
+    errors.float({
+      boundary: worst(names, boundary, expected, relativeError),
+      output: worst(outputNames, outputs, expected, relativeError),
+      largest: Math.max(
+        worst(names, boundary, expected, largestError),
+        worst(outputNames, outputs, expected, largestError),
+      ),
+      answerChanged: recipe.answer(outputs) !== answer,
+    });
+  }
+  for (const [target, sessions] of devices) {
+    const boundaries = await allBoundaries(plan, sessions, input);
+    for (const [k, errors] of state.entries()) {
+      const names = plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [];
+      const tensors = boundaries[k] as Tensors;
+      const changed = recipe.answer(k === depth ? tensors : await tail(k, tensors)) !== answer;
+      // Outputs are classes and scores: for them the answer tells, not a distance.
+      errors.compressed(target, k === depth ? 0 : worst(names, tensors, expected, relativeError), changed);
+    }
+  }
+}
+
+/** What was seen at one k, over all samples. */
+class ErrorsAtK {
+  private boundary = 0;
+  private output = 0;
+  private largest = 0;
+  private answersChanged = 0;
+  private readonly targets = new Map<string, { boundaryError: number; changed: number }>();
+
+  float(seen: { boundary: number; output: number; largest: number; answerChanged: boolean }): void {
+    this.boundary = Math.max(this.boundary, seen.boundary);
+    this.output = Math.max(this.output, seen.output);
+    this.largest = Math.max(this.largest, seen.largest);
+    if (seen.answerChanged) this.answersChanged++;
+  }
+
+  compressed(target: string, error: number, changed: boolean): void {
+    const seen = this.targets.get(target) ?? { boundaryError: 0, changed: 0 };
+    const boundaryError = Math.max(seen.boundaryError, error);
+    this.targets.set(target, { boundaryError, changed: seen.changed + (changed ? 1 : 0) });
+  }
+
+  row(plan: Plan, k: number, samples: number): VerifyRow {
+    const compressed = Object.fromEntries(
+      [...this.targets].map(([target, { boundaryError, changed }]) => [
+        target,
+        { boundaryError, answersChanged: changed / samples },
+      ]),
+    );
+    const holds =
+      this.boundary <= FLOAT_ERROR_MAX &&
+      this.output <= FLOAT_ERROR_MAX &&
+      this.answersChanged === 0 &&
+      Object.values(compressed).every(
+        ({ boundaryError, answersChanged }) =>
+          boundaryError <= COMPRESSED_ERROR_MAX && answersChanged <= ANSWERS_CHANGED_MAX,
+      );
+    return {
+      k,
+      boundary: plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [],
+      floatBoundaryError: this.boundary,
+      floatOutputError: this.output,
+      floatLargestError: this.largest,
+      floatAnswersChanged: this.answersChanged,
+      compressed,
+      holds,
+    };
+  }
+}
+
+type ErrorMeasure = (actual: Tensor, expected: Tensor) => number;
+
+/** Infinite where a tensor is missing or of another shape. */
+function worst(names: readonly string[], actual: Tensors, expected: Tensors, error: ErrorMeasure): number {
+  return Math.max(
+    0,
+    ...names.map((name) => {
+      const [a, b] = [actual[name], expected[name]];
+      if (!a || !b || a.data.length !== b.data.length) return Number.POSITIVE_INFINITY;
+      return error(a, b);
+    }),
+  );
+}
+
+/** Largest absolute difference over the largest absolute value. NaN counts as infinitely wrong. */
+export function largestError(actual: Tensor, expected: Tensor): number {
+  let difference = 0;
+  let largest = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+    if (Number.isNaN(a) !== Number.isNaN(b)) return Number.POSITIVE_INFINITY;
+    difference = Math.max(difference, Math.abs(a - b));
+    largest = Math.max(largest, Math.abs(b));
+  }
+  return difference === 0 ? 0 : difference / largest;
+}
+
+/** Norm of the difference over the norm of the expected values. NaN counts as infinitely wrong. */
+export function relativeError(actual: Tensor, expected: Tensor): number {
+  let difference = 0;
+  let power = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+    difference += (a - b) ** 2;
+    power += b ** 2;
+  }
+  if (difference === 0) return 0;
+  const error = Math.sqrt(difference / power);
+  return Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+}
