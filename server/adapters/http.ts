@@ -1,0 +1,94 @@
+/** HTTP on express: plans and segments for clients, health and metrics for operators. With ws.ts the only file that knows a web library. */
+import express, { type Express, type Request, type Response } from 'express';
+import { codeInfo, TandemError } from '../../shared/errors.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { Store, StoredFile } from '../store.ts';
+
+export interface HttpOptions {
+  readonly store: Store;
+  readonly metrics: GatewayMetrics;
+  readonly isReady: () => boolean;
+  /** Origins whose pages may fetch from here: exact ones, or `*`. Pages of the gateway's own origin always may. */
+  readonly origins: readonly string[];
+  /** Static files to serve besides, by path. */
+  readonly site: ReadonlyMap<string, StoredFile>;
+}
+
+const YEAR_S = 31_536_000;
+
+export function httpApp({ store, metrics, isReady, origins, site }: HttpOptions): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use((request, response, next) => {
+    const { origin } = request.headers;
+    response.vary('Origin');
+    if (origin && isAllowedOrigin(origins, origin)) response.set('Access-Control-Allow-Origin', origin);
+    response.set('X-Content-Type-Options', 'nosniff');
+    next();
+  });
+
+  app.get('/healthz', (_request, response) => {
+    response.type('text').send('ok\n');
+  });
+  app.get('/readyz', (_request, response) => {
+    const ready = isReady();
+    response
+      .status(ready ? 200 : 503)
+      .type('text')
+      .send(ready ? 'ready\n' : 'not ready\n');
+  });
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+
+  app.get('/models', (_request, response) => {
+    response.json([...store.values()].map(({ plan }) => ({ name: plan.name, plan: plan.id })));
+  });
+  app.get('/models/:name/plan.json', (request, response) => {
+    // Measuring again changes the file but not the plan id: always asked for again, answered with 304 when unchanged.
+    send(request, response, bundleOf(store, request.params.name).planFile, 'no-cache');
+  });
+  app.get('/models/:name/:sha256/:file', (request, response) => {
+    const { name, sha256 } = request.params;
+    const file = bundleOf(store, name).files.get(sha256);
+    if (!file) throw new TandemError('NOT_FOUND', `${name} has no file with the SHA-256 ${sha256}`);
+    send(request, response, file, `public, max-age=${YEAR_S}, immutable`);
+  });
+
+  app.use((request: Request, response: Response) => {
+    const file = request.method === 'GET' ? site.get(request.path) : undefined;
+    if (file) return send(request, response, file, 'no-cache');
+    throw new TandemError('NOT_FOUND', `there is nothing at ${request.path}`);
+  });
+  app.use((error: unknown, _request: Request, response: Response, _next: unknown) => {
+    const known = error instanceof TandemError ? error : undefined;
+    const status = known ? codeInfo(known.code).http : ((error as { status?: number }).status ?? 500);
+    const message = known?.message ?? (status < 500 ? 'bad request' : 'internal error');
+    response.status(status).json({ error: known?.code ?? 'INTERNAL', message });
+  });
+  return app;
+}
+
+export function isAllowedOrigin(origins: readonly string[], origin: string): boolean {
+  return origins.includes('*') || origins.includes(origin);
+}
+
+function bundleOf(store: Store, name: string) {
+  const bundle = store.get(name);
+  if (!bundle) throw new TandemError('UNKNOWN_MODEL', `this server has no model ${name}`);
+  return bundle;
+}
+
+/** With the smallest encoding that the client takes, and 304 where it has the file. */
+function send(request: Request, response: Response, file: StoredFile, cacheControl: string): void {
+  response.set('Cache-Control', cacheControl).set('ETag', file.etag).vary('Accept-Encoding');
+  if (request.fresh) {
+    response.status(304).end();
+    return;
+  }
+  const accepted = request.acceptsEncodings(['br', 'gzip', 'identity']);
+  const encoded = accepted === 'br' || accepted === 'gzip' ? file.encodings[accepted] : undefined;
+  if (encoded) response.set('Content-Encoding', accepted as string);
+  const body = encoded ?? file.identity;
+  response.type(file.contentType).send(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+}

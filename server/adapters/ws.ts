@@ -1,0 +1,85 @@
+/** WebSockets on ws: turns sockets into channels for the gateway. */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import { TandemError } from '../../shared/errors.ts';
+import type { Channel } from '../../shared/protocol/channel.ts';
+import type { Gateway } from '../gateway.ts';
+import { isAllowedOrigin } from './http.ts';
+
+export interface WsOptions {
+  readonly path: string;
+  readonly frameBytesMax: number;
+  /** Origins whose pages may connect. The gateway's own and clients without one (not browsers) always may. */
+  readonly origins: readonly string[];
+  /** A socket that answers no ping within this time is dropped. */
+  readonly heartbeatMs: number;
+}
+
+export function attachWebSockets(server: Server, gateway: Gateway, options: WsOptions): void {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: options.frameBytesMax,
+    // Boundaries are entropy-coded already; deflate would cost memory and time for nothing.
+    perMessageDeflate: false,
+  });
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const refusal = refuse(request, options, gateway);
+    if (refusal) return rejectUpgrade(socket, refusal);
+    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, gateway, options.heartbeatMs));
+  });
+}
+
+function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number): void {
+  const channel: Channel = {
+    send: (frame) => socket.send(frame),
+    close: (code, reason) => socket.close(code, reason),
+    get bufferedBytes() {
+      return socket.bufferedAmount;
+    },
+  };
+  const connection = gateway.opened(channel);
+  let isAlive = true;
+  const heartbeat = setInterval(() => {
+    if (!isAlive) return socket.terminate();
+    isAlive = false;
+    socket.ping();
+  }, heartbeatMs);
+  socket.on('pong', () => {
+    isAlive = true;
+  });
+  socket.on('message', (data: RawData, isBinary: boolean) => {
+    isAlive = true;
+    if (isBinary) connection.frame(toBytes(data));
+    else connection.violation(new TandemError('BAD_FRAME', 'expected binary frames, got text'));
+  });
+  // ws closes by itself on a broken frame or one that is too large (1009); the error needs a listener all the same.
+  socket.on('error', () => {});
+  socket.on('close', (code) => {
+    clearInterval(heartbeat);
+    connection.closed(code);
+  });
+}
+
+function toBytes(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}
+
+function refuse(request: IncomingMessage, { path, origins }: WsOptions, gateway: Gateway): string | null {
+  const url = new URL(request.url ?? '/', 'http://gateway');
+  if (url.pathname !== path) return '404 Not Found';
+  if (gateway.isDraining) return '503 Service Unavailable';
+  const { origin, host } = request.headers;
+  if (origin === undefined || isAllowedOrigin(origins, origin)) return null;
+  return isSameHost(origin, host) ? null : '403 Forbidden';
+}
+
+function isSameHost(origin: string, host: string | undefined): boolean {
+  return URL.canParse(origin) && new URL(origin).host === host;
+}
+
+function rejectUpgrade(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}

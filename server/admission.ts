@@ -1,0 +1,123 @@
+/**
+ * The queue before the executor: bounded, first come first served, with deadlines. A request that cannot be served in
+ * time is told so at once or when its turn comes, never left to wait.
+ */
+import type { Clock } from '../shared/clock.ts';
+import { TandemError } from '../shared/errors.ts';
+import type { Load } from '../shared/protocol/messages.ts';
+import type { Executor, Task, TaskResult } from './executor.ts';
+
+export interface Admitted extends TaskResult {
+  /** Time from admission to the executor, in milliseconds. */
+  readonly queueMs: number;
+}
+
+export interface Ticket {
+  readonly result: Promise<Admitted>;
+  /** Takes a waiting request out of the queue. One that runs is left to end; its result goes nowhere. */
+  cancel(): void;
+}
+
+interface Waiting {
+  readonly task: Task;
+  readonly sinceMs: number;
+  readonly deadlineAtMs: number;
+  resolve(result: Admitted): void;
+  reject(error: unknown): void;
+}
+
+/** Weight of the newest service time in the running mean. */
+const SERVICE_WEIGHT = 0.2;
+
+export class Admission {
+  private readonly waiting: Waiting[] = [];
+  private running = 0;
+  private serviceMs = 0;
+  private readonly executor: Executor;
+  private readonly clock: Clock;
+  private readonly queueDepthMax: number;
+  private idle: (() => void)[] = [];
+
+  constructor(executor: Executor, clock: Clock, queueDepthMax: number) {
+    this.executor = executor;
+    this.clock = clock;
+    this.queueDepthMax = queueDepthMax;
+  }
+
+  /** What clients are told, so that they can decide elsewhere. */
+  get load(): Load {
+    const ahead = this.waiting.length + Math.max(0, this.running - this.executor.concurrency + 1);
+    const queueMs = (ahead * this.serviceMs) / this.executor.concurrency;
+    return { queueDepth: this.waiting.length, queueMs };
+  }
+
+  get inFlight(): number {
+    return this.running + this.waiting.length;
+  }
+
+  /** @throws OVERLOADED where the queue is full, with a hint when to come back */
+  submit(task: Task, deadlineMs: number): Ticket {
+    if (this.waiting.length >= this.queueDepthMax) {
+      throw new TandemError('OVERLOADED', `the queue is full: ${this.waiting.length} requests wait`, {
+        retryAfterMs: Math.ceil(this.load.queueMs),
+      });
+    }
+    const sinceMs = this.clock.now();
+    const entry: Partial<Waiting> & Omit<Waiting, 'resolve' | 'reject'> = {
+      task,
+      sinceMs,
+      deadlineAtMs: sinceMs + deadlineMs,
+    };
+    const result = new Promise<Admitted>((resolve, reject) => Object.assign(entry, { resolve, reject }));
+    this.waiting.push(entry as Waiting);
+    this.dispatch();
+    return {
+      result,
+      cancel: () => {
+        const at = this.waiting.indexOf(entry as Waiting);
+        if (at < 0) return;
+        this.waiting.splice(at, 1);
+        (entry as Waiting).reject(new TandemError('CANCELLED', 'cancelled while it waited'));
+      },
+    };
+  }
+
+  /** Resolves when nothing waits and nothing runs. */
+  drained(): Promise<void> {
+    if (this.inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  private dispatch(): void {
+    while (this.running < this.executor.concurrency) {
+      const next = this.waiting.shift();
+      if (!next) break;
+      void this.start(next);
+    }
+    if (this.inFlight === 0) for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  private async start({ task, sinceMs, deadlineAtMs, resolve, reject }: Waiting): Promise<void> {
+    const startMs = this.clock.now();
+    const queueMs = startMs - sinceMs;
+    if (startMs >= deadlineAtMs) {
+      reject(new TandemError('DEADLINE_EXCEEDED', `the deadline passed after ${Math.round(queueMs)} ms in the queue`));
+      return;
+    }
+    this.running++;
+    try {
+      const result = await this.executor.run(task);
+      this.observe(this.clock.now() - startMs);
+      resolve({ ...result, queueMs });
+    } catch (error) {
+      reject(error);
+    } finally {
+      this.running--;
+      this.dispatch();
+    }
+  }
+
+  private observe(ms: number): void {
+    this.serviceMs = this.serviceMs === 0 ? ms : this.serviceMs + SERVICE_WEIGHT * (ms - this.serviceMs);
+  }
+}

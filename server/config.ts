@@ -1,0 +1,60 @@
+/** The gateway's configuration: one JSON document, checked whole before anything starts. */
+import { availableParallelism } from 'node:os';
+import * as v from 'valibot';
+import { integer, parseAs, text } from '../shared/parse.ts';
+import { parsePolicy } from '../shared/policy.ts';
+import { FRAME_BYTES_MAX, IDLE_TIMEOUT_MS, IN_FLIGHT_MAX } from '../shared/protocol/limits.ts';
+
+const labels = v.array(text(64));
+const ConfigSchema = v.strictObject({
+  host: v.optional(text(), '127.0.0.1'),
+  /** 0 takes any free port. */
+  port: v.optional(integer(0, 65_535), 8080),
+  /** Folders of bundles, relative to the configuration file. */
+  bundles: v.pipe(v.array(text(1024)), v.minLength(1)),
+  policy: v.unknown(),
+  credentials: v.optional(
+    v.strictObject({
+      /** What clients without a token may use; null to require one. */
+      anonymous: v.optional(v.nullable(v.strictObject({ labels })), null),
+      tokens: v.optional(
+        v.array(
+          v.strictObject({
+            name: text(64),
+            /** Of the token, in hex, so that the file holds no secret. */
+            sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+            labels,
+          }),
+        ),
+        [],
+      ),
+    }),
+    {},
+  ),
+  /** Origins of pages that embed the SDK, besides the gateway's own; `*` for all. */
+  origins: v.optional(v.array(text()), []),
+  /** Worker threads that run tails. */
+  workers: v.optional(integer(1, 256)),
+  /** Threads of each worker within one operator. */
+  threads: v.optional(integer(1, 256), 1),
+  queueDepthMax: v.optional(integer(0, 100_000), 64),
+  frameBytesMax: v.optional(integer(1024, FRAME_BYTES_MAX), FRAME_BYTES_MAX),
+  inFlightMax: v.optional(integer(1, IN_FLIGHT_MAX), IN_FLIGHT_MAX),
+  idleTimeoutMs: v.optional(integer(1000, 3_600_000), IDLE_TIMEOUT_MS),
+  heartbeatMs: v.optional(integer(1000, 600_000), 30_000),
+  /** How long requests under way are served after SIGTERM. */
+  drainMs: v.optional(integer(0, 600_000), 10_000),
+});
+
+export type ServerConfig = ReturnType<typeof parseServerConfig>;
+
+/** Throws BAD_CONFIG saying which field, what was expected and what came. */
+export function parseServerConfig(value: unknown, what: string) {
+  const config = parseAs(ConfigSchema, value, 'BAD_CONFIG', what);
+  return {
+    ...config,
+    policy: parsePolicy(config.policy, `${what}: policy`),
+    // One core is left to the event loop.
+    workers: config.workers ?? Math.max(1, availableParallelism() - 1),
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * The embedded executor: a fixed pool of worker threads, each with every plan loaded. A worker that dies fails the task
+ * it was on and is replaced; onnxruntime cannot be interrupted, so a task once begun is left to end.
+ */
+import { Worker } from 'node:worker_threads';
+import { TandemError } from '../../shared/errors.ts';
+import type { Executor, Task, TaskResult } from '../executor.ts';
+import type { WorkerData, WorkerReply, WorkerRequest } from './task-worker.ts';
+
+export interface EmbeddedOptions extends WorkerData {
+  readonly workers: number;
+  /** Called for every worker that died and was replaced. */
+  readonly onRestart: (reason: string) => void;
+}
+
+/** Pause before a dead worker is replaced, in milliseconds: a model that kills every worker must not burn the CPU. */
+const RESTART_DELAY_MS = 500;
+
+interface Job {
+  readonly task: Task;
+  resolve(result: TaskResult): void;
+  reject(error: unknown): void;
+}
+
+interface Member {
+  worker: Worker;
+  isReady: boolean;
+  job: Job | null;
+}
+
+/** Resolves when all workers have loaded their sessions. Rejects with INTERNAL where the first start fails. */
+export async function embeddedExecutor(options: EmbeddedOptions): Promise<Executor> {
+  const pool = new WorkerPool(options);
+  await pool.start();
+  return pool;
+}
+
+class WorkerPool implements Executor {
+  readonly concurrency: number;
+  private readonly options: EmbeddedOptions;
+  private readonly members: Member[] = [];
+  private readonly waiting: Job[] = [];
+  private isClosed = false;
+
+  constructor(options: EmbeddedOptions) {
+    this.options = options;
+    this.concurrency = options.workers;
+  }
+
+  get isReady(): boolean {
+    return this.members.some((member) => member.isReady);
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(Array.from({ length: this.options.workers }, () => this.spawn()));
+  }
+
+  run(task: Task): Promise<TaskResult> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ task, resolve, reject });
+      this.dispatch();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const job of this.waiting.splice(0)) job.reject(new TandemError('DRAINING', 'the server is closing'));
+    await Promise.all(this.members.map(({ worker }) => worker.terminate()));
+  }
+
+  /** Starts one worker. Resolves once it is ready, rejects where it dies before. */
+  private spawn(): Promise<void> {
+    const { bundles, threads } = this.options;
+    const workerData: WorkerData = { bundles, threads };
+    const worker = new Worker(new URL('./task-worker.js', import.meta.url), { workerData });
+    const member: Member = { worker, isReady: false, job: null };
+    this.members.push(member);
+    return new Promise((resolve, reject) => {
+      let reason = 'it exited';
+      worker.on('message', (reply: WorkerReply) => {
+        if (reply.type === 'ready') {
+          member.isReady = true;
+          resolve();
+        } else {
+          this.settle(member, reply);
+        }
+        this.dispatch();
+      });
+      worker.on('error', (error) => {
+        reason = error.message;
+      });
+      worker.on('exit', () => {
+        const wasReady = member.isReady;
+        this.bury(member, reason);
+        if (!wasReady) reject(new TandemError('INTERNAL', `a worker did not start: ${reason}`));
+      });
+    });
+  }
+
+  private dispatch(): void {
+    for (const member of this.members) {
+      if (!member.isReady || member.job) continue;
+      const job = this.waiting.shift();
+      if (!job) return;
+      member.job = job;
+      // The parts are views of a larger network buffer, which a structured clone would copy whole.
+      const parts = job.task.payload.parts.map((part) => new Uint8Array(part));
+      const request: WorkerRequest = { id: 0, task: { ...job.task, payload: { ...job.task.payload, parts } } };
+      member.worker.postMessage(
+        request,
+        parts.map(({ buffer }) => buffer),
+      );
+    }
+  }
+
+  private settle(member: Member, reply: Exclude<WorkerReply, { type: 'ready' }>): void {
+    const { job } = member;
+    member.job = null;
+    if (reply.type === 'done') job?.resolve(reply.result);
+    else job?.reject(new TandemError(reply.code, reply.message));
+  }
+
+  private bury(member: Member, reason: string): void {
+    this.members.splice(this.members.indexOf(member), 1);
+    member.isReady = false;
+    member.job?.reject(new TandemError('INTERNAL', `the worker died: ${reason}`));
+    if (this.isClosed) return;
+    this.options.onRestart(reason);
+    setTimeout(() => {
+      // Where the new one dies too, its own exit brings the next attempt.
+      if (!this.isClosed) this.spawn().catch(() => {});
+    }, RESTART_DELAY_MS).unref();
+  }
+}

@@ -1,0 +1,116 @@
+/** The gateway's entry: configuration in, a listening server out. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { folderSource } from '../runtimes/bundle-folder.ts';
+import { systemClock } from '../shared/clock.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
+import { httpApp } from './adapters/http.ts';
+import { attachWebSockets } from './adapters/ws.ts';
+import { Admission } from './admission.ts';
+import type { ServerConfig } from './config.ts';
+import { embeddedExecutor } from './executors/embedded.ts';
+import { createGateway } from './gateway.ts';
+import { type GatewayMetrics, gatewayMetrics } from './metrics.ts';
+import { loadSite, loadStore } from './store.ts';
+
+export { parseServerConfig, type ServerConfig } from './config.ts';
+
+export interface RunningServer {
+  /** `http://host:port` */
+  readonly url: string;
+  /** Drains and closes. Resolves when the port is free and all workers have ended. */
+  close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  /** Folder of static files to serve besides, at the root. */
+  readonly siteDir?: string;
+  /** One line for the operator: a worker died, the server drains. */
+  readonly log?: (line: string) => void;
+}
+
+/** The path that clients open their WebSocket at. */
+const WS_PATH = '/ws';
+
+/**
+ * Resolves once the server takes requests.
+ * @throws BAD_BUNDLE, BAD_PLAN, ADDRESS_IN_USE
+ */
+export async function serve(config: ServerConfig, options: ServeOptions = {}): Promise<RunningServer> {
+  const { siteDir, log = () => {} } = options;
+  const store = await loadStore(config.bundles.map(folderSource));
+  const site = siteDir === undefined ? new Map() : await loadSite(siteDir);
+  const bundles = [...store.values()].map(({ plan, segments }) => ({ plan, segments }));
+  let metrics: GatewayMetrics | undefined;
+  const executor = await embeddedExecutor({
+    bundles,
+    workers: config.workers,
+    threads: config.threads,
+    onRestart(reason) {
+      metrics?.workerRestarted();
+      log(`a worker died and is replaced: ${reason}`);
+    },
+  });
+  const clock = systemClock(globalThis);
+  const admission = new Admission(executor, clock, config.queueDepthMax);
+  const isReady = () => executor.isReady && !gateway.isDraining;
+  metrics = gatewayMetrics({ load: () => admission.load, inFlight: () => admission.inFlight, isReady });
+  const { frameBytesMax, inFlightMax, idleTimeoutMs, policy, credentials } = config;
+  const gateway = createGateway({
+    name: 'tandem/0.1',
+    plans: bundles.map(({ plan }) => plan),
+    policy,
+    credentials,
+    admission,
+    metrics,
+    clock,
+    limits: { frameBytesMax, inFlightMax, idleTimeoutMs },
+  });
+  const server = createServer(httpApp({ store, metrics, isReady, origins: config.origins, site }));
+  attachWebSockets(server, gateway, {
+    path: WS_PATH,
+    frameBytesMax,
+    origins: config.origins,
+    heartbeatMs: config.heartbeatMs,
+  });
+  try {
+    await listen(server, config.port, config.host);
+  } catch (error) {
+    await executor.close();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo;
+  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host;
+  return {
+    url: `http://${host}:${port}`,
+    async close() {
+      log(`draining: ${admission.inFlight} requests under way`);
+      const closed = new Promise((resolve) => server.close(resolve));
+      await gateway.drain(config.drainMs);
+      server.closeIdleConnections();
+      await executor.close();
+      setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS).unref();
+      await closed;
+    },
+  };
+}
+
+/** Time for closing handshakes, in milliseconds, before sockets are cut. */
+const CLOSE_GRACE_MS = 1000;
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new TandemError('ADDRESS_IN_USE', `port ${port} of ${host} is in use: stop what uses it, or pass --port`)
+          : new TandemError('BAD_CONFIG', `cannot listen on ${host}:${port}: ${messageOf(error)}`, { cause: error }),
+      );
+    };
+    server.once('error', onError);
+    server.listen(port, host, () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+}

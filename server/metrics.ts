@@ -1,0 +1,119 @@
+/**
+ * What an operator watches, in Prometheus' own conventions: base units, `_total`, bounded labels. Nothing is labelled
+ * by client or by request.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Load } from '../shared/protocol/messages.ts';
+
+export type Stage = 'queue' | 'decode' | 'compute' | 'total';
+
+export interface RequestLabels {
+  readonly model: string;
+  /** Boundary that the request came in at; `none` where it named no valid one. */
+  readonly k: string;
+  readonly tier: string;
+}
+
+export interface GatewayMetrics {
+  readonly registry: Registry;
+  /** `outcome` is `ok` or an error code in lower case. */
+  request(labels: RequestLabels, outcome: string): void;
+  stage(labels: RequestLabels, stage: Stage, ms: number): void;
+  bytes(labels: RequestLabels, direction: 'in' | 'out', bytes: number): void;
+  /** Requests that clients say they finished with the device going to boundary k. */
+  clientRequests(model: string, k: number, count: number): void;
+  connections(change: 1 | -1): void;
+  closed(code: number): void;
+  workerRestarted(): void;
+}
+
+/** 1 ms to 10 s. */
+const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Their names end in _total without being counters, which promtool refuses. */
+const MISNAMED_DEFAULTS = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
+export function gatewayMetrics(state: { load(): Load; inFlight(): number; isReady(): boolean }): GatewayMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
+  const registers = [registry];
+
+  const requests = new Counter({
+    name: 'tandem_requests_total',
+    help: 'Requests by model, boundary they came in at, tier and outcome (ok or an error code).',
+    labelNames: ['model', 'k', 'tier', 'outcome'],
+    registers,
+  });
+  const stages = new Histogram({
+    name: 'tandem_request_stage_seconds',
+    help: 'Time of a request by stage: queue, decode, compute, and total from frame to reply.',
+    labelNames: ['model', 'k', 'stage'],
+    buckets: DURATION_BUCKETS,
+    registers,
+  });
+  const payload = new Counter({
+    name: 'tandem_payload_bytes_total',
+    help: 'Bytes of frames of requests (in) and of their replies (out).',
+    labelNames: ['model', 'k', 'tier', 'direction'],
+    registers,
+  });
+  const client = new Counter({
+    name: 'tandem_client_requests_total',
+    help:
+      'Requests that clients finished, by the boundary their device went to; the deepest k is all local. ' +
+      'Offload rate: 1 - rate(deepest k) / rate(all). As reported by clients.',
+    labelNames: ['model', 'k'],
+    registers,
+  });
+  const connections = new Gauge({ name: 'tandem_connections', help: 'Open client connections.', registers });
+  const closes = new Counter({
+    name: 'tandem_connection_closes_total',
+    help: 'Connections closed, by WebSocket close code.',
+    labelNames: ['code'],
+    registers,
+  });
+  const restarts = new Counter({
+    name: 'tandem_worker_restarts_total',
+    help: 'Worker threads that died and were replaced.',
+    registers,
+  });
+  new Gauge({
+    name: 'tandem_queue_depth',
+    help: 'Requests waiting for a worker.',
+    registers,
+    collect() {
+      this.set(state.load().queueDepth);
+    },
+  });
+  new Gauge({
+    name: 'tandem_inflight_requests',
+    help: 'Requests waiting or running.',
+    registers,
+    collect() {
+      this.set(state.inFlight());
+    },
+  });
+  new Gauge({
+    name: 'tandem_ready',
+    help: '1 while the gateway takes requests, 0 while it starts or drains.',
+    registers,
+    collect() {
+      this.set(state.isReady() ? 1 : 0);
+    },
+  });
+
+  return {
+    registry,
+    request: ({ model, k, tier }, outcome) => requests.inc({ model, k, tier, outcome }),
+    stage: ({ model, k }, stage, ms) => stages.observe({ model, k, stage }, ms / 1000),
+    bytes: ({ model, k, tier }, direction, bytes) => payload.inc({ model, k, tier, direction }, bytes),
+    clientRequests: (model, k, count) => client.inc({ model, k: String(k) }, count),
+    connections: (change) => connections.inc(change),
+    closed: (code) => closes.inc({ code: String(code) }),
+    workerRestarted: () => restarts.inc(),
+  };
+}
