@@ -1,0 +1,124 @@
+/** The device's side of the work: preprocess, run segments, encode. Behind one interface, in this thread or a worker. */
+import { runSegment } from '../shared/chain.ts';
+import type { Clock } from '../shared/clock.ts';
+import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
+import type { PictureCodec } from '../shared/codec/picture.ts';
+import { TandemError } from '../shared/errors.ts';
+import { boundaryAt, type Plan, shapeAt, sizeOf } from '../shared/plan.ts';
+import type { Picture } from '../shared/preprocess/resize.ts';
+import type { Runtime, Session } from '../shared/runtime.ts';
+import { elementCount, type Tensor, type Tensors } from '../shared/tensor.ts';
+
+export interface Timed<T> {
+  readonly value: T;
+  /** Milliseconds that the work itself took, without waiting for its turn. */
+  readonly ms: number;
+}
+
+export interface Device {
+  /** Key of `segments[].targets` whose files it runs. */
+  readonly target: string;
+  /** Warms the picture encoders up. Gives the tiers of boundary 0 that this device cannot make. */
+  prepare(): Promise<readonly string[]>;
+  /**
+   * Makes segment k+1 runnable and warm. Segments come in chain order.
+   * @returns the time of one warm run at the smallest size
+   */
+  load(k: number, model: Uint8Array): Promise<Timed<null>>;
+  /** Boundary 0 of a picture. Throws BAD_INPUT. */
+  begin(picture: Picture): Promise<Timed<Crossing>>;
+  /** Boundary k -> k+1. */
+  advance(crossing: Crossing): Promise<Timed<Crossing>>;
+  /** `value` is null where this device cannot make the tier's format. */
+  encode(crossing: Crossing, tier: string): Promise<Timed<Payload | null>>;
+  close(): Promise<void>;
+}
+
+/** What a device is made for and of. */
+export interface DeviceParts {
+  readonly plan: Plan;
+  readonly target: string;
+  readonly runtime: Runtime;
+  readonly pictures: PictureCodec;
+  readonly clock: Clock;
+}
+
+/** Runs of a fresh segment before its time says anything; the last is the one that is told. */
+const WARM_UP_RUNS = 3;
+
+/** A device in this thread. */
+export function localDevice({ plan, target, runtime, pictures, clock }: DeviceParts): Device {
+  const codec = boundaryCodec(plan, pictures);
+  const sessions: Session[] = [];
+  const timed = async <T>(work: () => T | Promise<T>): Promise<Timed<T>> => {
+    const start = clock.now();
+    const value = await work();
+    return { value, ms: clock.now() - start };
+  };
+  const sessionAt = (k: number): Session => {
+    const session = sessions[k];
+    if (!session) throw new TandemError('DEVICE_FAILED', `segment ${k + 1} is not loaded`);
+    return session;
+  };
+  return {
+    target,
+    async prepare() {
+      const missing: string[] = [];
+      const { preprocess, size } = plan;
+      for (const tier of boundaryAt(plan, 0).tiers) {
+        if (tier.type !== 'picture' || !preprocess) continue;
+        const [width, height] = [size.min, preprocess.height];
+        const crossing = pictureCrossing(plan, { width, height, data: new Uint8Array(width * height * 4) });
+        if ((await codec.encode(crossing, tier.name)) === null) missing.push(tier.name);
+      }
+      return missing;
+    },
+    async load(k, model) {
+      const session = await runtime.load(model);
+      sessions[k] = session;
+      let ms = 0;
+      for (let run = 0; run < WARM_UP_RUNS; run++) {
+        ms = (await timed(() => runSegment(plan, session, k, emptyBoundary(plan, k)))).ms;
+      }
+      return { value: null, ms };
+    },
+    begin: (picture) => timed(() => pictureCrossing(plan, picture)),
+    advance: (crossing) =>
+      timed(async () => {
+        const { k, size } = crossing;
+        return { k: k + 1, size, tensors: await runSegment(plan, sessionAt(k), k, crossing.tensors), picture: null };
+      }),
+    encode: (crossing, tier) => timed(() => codec.encode(crossing, tier)),
+    async close() {
+      await Promise.all(sessions.splice(0).map((session) => session.release()));
+    },
+  };
+}
+
+/** Boundary 0 of tensors that the caller made. Throws BAD_INPUT naming what is missing or of the wrong shape. */
+export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
+  let size = plan.size.typical;
+  for (const spec of boundaryAt(plan, 0).tensors) {
+    const tensor = tensors[spec.name];
+    if (!tensor || tensor.dtype !== spec.dtype || tensor.data?.length !== elementCount(tensor.shape)) {
+      throw new TandemError(
+        'BAD_INPUT',
+        `expected a ${spec.dtype} tensor called ${spec.name}, got ${tensor ? tensor.dtype : Object.keys(tensors)}`,
+      );
+    }
+    try {
+      size = sizeOf(spec, tensor.shape, plan.size);
+    } catch (error) {
+      throw new TandemError('BAD_INPUT', (error as Error).message, { cause: error });
+    }
+  }
+  return { k: 0, size, tensors, picture: null };
+}
+
+function emptyBoundary(plan: Plan, k: number): Tensors {
+  const entries = boundaryAt(plan, k).tensors.map((spec): [string, Tensor] => {
+    const shape = shapeAt(spec, plan.size.min);
+    return [spec.name, { dtype: 'float32', shape, data: new Float32Array(elementCount(shape)) }];
+  });
+  return Object.fromEntries(entries);
+}

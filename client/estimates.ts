@@ -1,0 +1,41 @@
+/** What a client has learnt of its device, its link and the server: the moving parts of every snapshot. */
+import type { Plan } from '../shared/plan.ts';
+import { segmentTimeMs } from '../shared/schedule/cost.ts';
+import { type LinkEstimate, type LinkPrior, newLink, observeTransfer } from '../shared/schedule/link.ts';
+import { tierKey } from '../shared/schedule/snapshot.ts';
+import { newSpeed, observeSpeed, type SpeedEstimate } from '../shared/schedule/speed.ts';
+
+/** Weight of the newest observation in the running mean of encoding times. */
+const ENCODE_WEIGHT = 0.3;
+
+export class Estimates {
+  device: SpeedEstimate = newSpeed();
+  server: SpeedEstimate = newSpeed();
+  link: LinkEstimate;
+  queueMs = 0;
+  readonly encodeMs: Record<string, number> = {};
+
+  constructor(prior?: LinkPrior) {
+    this.link = newLink(prior);
+  }
+
+  observeTransfer(bytes: number, ms: number): void {
+    this.link = observeTransfer(this.link, bytes, Math.max(0, ms));
+  }
+
+  /** Segments from+1..to ran on the device at this size. */
+  observeDevice(plan: Plan, target: string, size: number, from: number, to: number, ms: number): void {
+    this.device = observeSpeed(this.device, ms, segmentTimeMs({ plan, size }, target, from, to));
+  }
+
+  /** The server ran segments k+1..K at this size. */
+  observeServer(plan: Plan, size: number, k: number, ms: number): void {
+    this.server = observeSpeed(this.server, ms, segmentTimeMs({ plan, size }, 'server', k, plan.segments.length));
+  }
+
+  observeEncode(k: number, tier: string, ms: number): void {
+    const key = tierKey(k, tier);
+    const known = this.encodeMs[key];
+    this.encodeMs[key] = known === undefined ? ms : known + ENCODE_WEIGHT * (ms - known);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Sending a boundary and waiting for the reply, with the device as the safety net: when the reply is late the device
+ * goes on from the same boundary, and whoever is first gives the answer. Never two answers, and an answer whenever
+ * either can give one.
+ */
+import type { Clock } from '../shared/clock.ts';
+import { TandemError } from '../shared/errors.ts';
+import type { Pending, Reply } from './link.ts';
+
+export type Answer<T> =
+  | { readonly by: 'gateway'; readonly reply: Reply }
+  | { readonly by: 'device'; readonly value: T };
+
+export interface Exchange<T> {
+  readonly clock: Clock;
+  /** What was sent. */
+  readonly pending: Pending;
+  /** How long to wait before the device goes on by itself, in milliseconds. */
+  readonly lateAfterMs: number;
+  /** Goes on, on the device; stops early, without settling, once the signal is aborted. Null where it cannot. */
+  finish(signal: AbortSignal): Promise<T> | null;
+}
+
+/**
+ * Rejects with the reply's TandemError where it fails before it is late. After that the device's answer is waited for.
+ * @param settle ends the waiting from outside: a deadline, the caller's signal
+ */
+export async function exchange<T>(
+  { clock, pending, lateAfterMs, finish }: Exchange<T>,
+  settle: <V>(work: Promise<V>) => Promise<V>,
+): Promise<Answer<T>> {
+  const over = new AbortController();
+  let finishing: Promise<Answer<T>> | null = null;
+  const onDevice = new Promise<Answer<T>>((resolve) => {
+    const stop = clock.after(lateAfterMs, () => {
+      const work = finish(over.signal);
+      if (!work) return;
+      finishing = work.then((value) => ({ by: 'device', value }));
+      // Where the device fails as well, the reply may still come.
+      finishing.then(resolve, () => {});
+    });
+    over.signal.addEventListener('abort', stop, { once: true });
+  });
+  const fromGateway = pending.reply.then(
+    (reply): Answer<T> => ({ by: 'gateway', reply }),
+    (error: unknown) => {
+      if (finishing) return finishing;
+      throw error;
+    },
+  );
+  fromGateway.catch(() => {});
+  try {
+    return await settle(Promise.race([fromGateway, onDevice]));
+  } finally {
+    over.abort();
+    pending.cancel(new TandemError('CANCELLED', 'the answer came from elsewhere'));
+  }
+}

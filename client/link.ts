@@ -1,0 +1,302 @@
+/**
+ * The connection to the gateway: kept open, watched, and opened again with full-jitter back-off. Every request that is
+ * under way when it breaks is settled at once, so that nobody waits for a reply that cannot come.
+ */
+import { asTandemError, codeInfo, ERROR_CODES, type ErrorCode, TandemError } from '../shared/errors.ts';
+import type { Channel } from '../shared/protocol/channel.ts';
+import { decodeFrame, encodeFrame } from '../shared/protocol/frames.ts';
+import {
+  type ClientMessage,
+  type MessageOf,
+  parseServerMessage,
+  type ServerMessage,
+} from '../shared/protocol/messages.ts';
+import type { Host } from './host.ts';
+
+export type InferRequest = Omit<MessageOf<'infer'>, 'type' | 'id' | 'parts'>;
+export type Usage = MessageOf<'ping'>['usage'];
+
+export interface Reply {
+  readonly message: MessageOf<'result'>;
+  readonly parts: readonly Uint8Array[];
+  /** Bytes of the two frames, and what was waiting in the socket before ours. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly bytesAhead: number;
+  /** From handing the frame over to having the reply, in milliseconds. */
+  readonly elapsedMs: number;
+}
+
+export interface Pending {
+  readonly reply: Promise<Reply>;
+  readonly bytesUp: number;
+  cancel(reason: TandemError): void;
+}
+
+export interface LinkEvents {
+  onChange(): void;
+  onWelcome(welcome: MessageOf<'welcome'>): void;
+  /** A ping came back: bytes sent, milliseconds taken. */
+  onRoundTrip(bytes: number, ms: number): void;
+  onLoad(load: MessageOf<'pong'>['load']): void;
+  /** What to report with the next ping; called once a ping, and what it gives is not given again. */
+  takeUsage(): Usage;
+  /** A ping with usage never came back. */
+  returnUsage(usage: Usage): void;
+}
+
+/** Pings keep the connection from idling out, measure the round trip and carry usage. */
+const PING_INTERVAL_MS = 15_000;
+/** No pong within this time: the socket is open and dead. */
+const PONG_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const BACKOFF_MIN_MS = 250;
+const BACKOFF_MAX_MS = 30_000;
+
+type Status = 'connecting' | 'open' | 'refused' | 'closed';
+
+interface Waiting {
+  readonly sentAtMs: number;
+  readonly bytesUp: number;
+  readonly bytesAhead: number;
+  resolve(reply: Reply): void;
+  reject(error: TandemError): void;
+}
+
+export class Link {
+  status: Status = 'connecting';
+  /** Why the gateway refused, or the last connection ended. */
+  message: string | null = null;
+  /** Labels that the gateway grants this client, with their floors there; empty while not connected. */
+  welcome: MessageOf<'welcome'> | null = null;
+
+  private channel: Channel | null = null;
+  private readonly waiting = new Map<number, Waiting>();
+  private ping: { id: number; sentAtMs: number; bytes: number; usage: Usage } | null = null;
+  private nextId = 1;
+  private attempts = 0;
+  private stopTimer: () => void = () => {};
+  private readonly stopWake: () => void;
+  private readonly host: Host;
+  private readonly url: string;
+  private readonly token: () => Promise<string | null>;
+  private readonly events: LinkEvents;
+
+  constructor(host: Host, url: string, token: () => Promise<string | null>, events: LinkEvents) {
+    this.host = host;
+    this.url = url;
+    this.token = token;
+    this.events = events;
+    this.stopWake = host.onWake?.(() => this.wake()) ?? (() => {});
+    this.open();
+  }
+
+  get isOpen(): boolean {
+    return this.status === 'open';
+  }
+
+  /** Whether waiting for a connection can help. */
+  get mayOpen(): boolean {
+    return this.status === 'open' || this.status === 'connecting';
+  }
+
+  /** Sends one request. Throws UNAVAILABLE where there is no connection. */
+  infer(request: InferRequest, parts: readonly Uint8Array[]): Pending {
+    const { channel } = this;
+    if (!channel || !this.isOpen) throw new TandemError('UNAVAILABLE', 'there is no connection to the gateway');
+    const id = this.newId();
+    const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
+    const frame = encodeFrame(message, parts);
+    const sentAtMs = this.host.clock.now();
+    const bytesAhead = channel.bufferedBytes;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.waiting.set(id, { sentAtMs, bytesUp: frame.byteLength, bytesAhead, resolve, reject });
+    });
+    channel.send(frame);
+    return {
+      reply,
+      bytesUp: frame.byteLength,
+      cancel: (reason) => {
+        const entry = this.waiting.get(id);
+        if (!entry) return;
+        this.waiting.delete(id);
+        entry.reject(reason);
+        this.send({ type: 'cancel', id });
+      },
+    };
+  }
+
+  close(): void {
+    if (this.status === 'closed') return;
+    this.stopWake();
+    this.drop('closed', new TandemError('CLOSED', 'the client was closed'));
+  }
+
+  private open(): void {
+    this.setStatus('connecting', this.message);
+    let channel: Channel | null = null;
+    // A late event of a connection that was given up must not touch its successor.
+    const isCurrent = () => channel !== null && this.channel === channel;
+    channel = this.host.connector(this.url)({
+      onOpen: () => {
+        if (isCurrent()) void this.hello();
+      },
+      onFrame: (frame) => {
+        if (isCurrent()) this.receive(frame);
+      },
+      onClose: (code, reason) => {
+        if (isCurrent()) this.lost(code, reason);
+      },
+    });
+    this.channel = channel;
+    this.timer(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
+  }
+
+  private async hello(): Promise<void> {
+    const { channel } = this;
+    try {
+      const token = await this.token();
+      if (this.channel === channel) this.send({ type: 'hello', client: this.host.name, token });
+    } catch (error) {
+      if (this.channel === channel) this.lost(1006, asTandemError(error, 'UNAUTHORIZED', 'no token').message);
+    }
+  }
+
+  private receive(bytes: Uint8Array): void {
+    try {
+      const frame = decodeFrame(bytes);
+      this.handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
+    } catch (error) {
+      // The peer is not one of ours, or not of our version: nothing that it says next can be trusted.
+      const { code, message } = asTandemError(error, 'BAD_FRAME', 'a frame of the gateway');
+      this.lost(codeInfo(code).close ?? ERROR_CODES.BAD_FRAME.close, `${code}: ${message}`);
+    }
+  }
+
+  private handle(message: ServerMessage, parts: readonly Uint8Array[], bytesDown: number): void {
+    switch (message.type) {
+      case 'welcome':
+        this.welcome = message;
+        this.attempts = 0;
+        this.setStatus('open', null);
+        this.events.onWelcome(message);
+        this.events.onLoad(message.load);
+        this.sendPing();
+        break;
+      case 'result':
+        this.events.onLoad(message.load);
+        this.answer(message, parts, bytesDown);
+        break;
+      case 'error':
+        this.fail(message);
+        break;
+      case 'pong':
+        this.pong(message);
+        break;
+      case 'goaway':
+        // Requests under way are still answered; new ones find another connection.
+        this.setStatus('connecting', message.reason);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  private answer(message: MessageOf<'result'>, parts: readonly Uint8Array[], bytesDown: number): void {
+    const entry = this.take(message.id);
+    if (!entry) return;
+    const { bytesUp, bytesAhead, sentAtMs } = entry;
+    entry.resolve({ message, parts, bytesUp, bytesAhead, bytesDown, elapsedMs: this.host.clock.now() - sentAtMs });
+  }
+
+  private fail({ id, code, message, retryAfterMs }: MessageOf<'error'>): void {
+    if (id === null) this.message = `${code}: ${message}`;
+    else this.take(id)?.reject(new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined }));
+  }
+
+  private pong({ id, load }: MessageOf<'pong'>): void {
+    if (this.ping?.id !== id) return;
+    this.events.onRoundTrip(this.ping.bytes, this.host.clock.now() - this.ping.sentAtMs);
+    this.ping = null;
+    this.events.onLoad(load);
+    this.timer(PING_INTERVAL_MS, () => this.sendPing());
+  }
+
+  private take(id: number): Waiting | undefined {
+    const entry = this.waiting.get(id);
+    this.waiting.delete(id);
+    return entry;
+  }
+
+  private sendPing(): void {
+    const usage = this.events.takeUsage();
+    const id = this.newId();
+    const frame = encodeFrame({ type: 'ping', id, usage });
+    this.ping = { id, sentAtMs: this.host.clock.now(), bytes: frame.byteLength, usage };
+    this.channel?.send(frame);
+    this.timer(PONG_TIMEOUT_MS, () => {
+      this.channel?.close(4000, 'no pong');
+      this.lost(1006, 'the gateway went silent');
+    });
+  }
+
+  /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */
+  private wake(): void {
+    if (this.status === 'open') {
+      if (!this.ping) this.sendPing();
+    } else if (this.status === 'connecting' && !this.channel) {
+      this.attempts = 0;
+      this.open();
+    }
+  }
+
+  private lost(code: number, reason: string): void {
+    const refusal = TERMINAL_CLOSE_CODES.get(code);
+    const message = reason || this.message || `the connection closed with ${code}`;
+    this.drop(refusal ? 'refused' : 'connecting', new TandemError('UNAVAILABLE', message));
+    if (refusal) return;
+    // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): clients of a restarted gateway spread out.
+    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.attempts++);
+    this.timer(this.host.random() * ceiling, () => this.open());
+  }
+
+  /** Leaves the present connection, if any, and settles all that waits on it. */
+  private drop(status: Status, error: TandemError): void {
+    this.stopTimer();
+    const { channel, ping } = this;
+    this.channel = null;
+    this.welcome = null;
+    this.ping = null;
+    if (ping) this.events.returnUsage(ping.usage);
+    for (const entry of this.waiting.values()) entry.reject(error);
+    this.waiting.clear();
+    channel?.close(1000, '');
+    this.setStatus(status, error.message);
+  }
+
+  private setStatus(status: Status, message: string | null): void {
+    this.status = status;
+    this.message = message;
+    this.events.onChange();
+  }
+
+  private send(message: ClientMessage): void {
+    this.channel?.send(encodeFrame(message));
+  }
+
+  private newId(): number {
+    const id = this.nextId;
+    this.nextId = id === 2 ** 32 - 1 ? 1 : id + 1;
+    return id;
+  }
+
+  private timer(ms: number, action: () => void): void {
+    this.stopTimer();
+    this.stopTimer = this.host.clock.after(ms, action);
+  }
+}
+
+/** Close codes after which trying again with the same client would end the same way. */
+const TERMINAL_CLOSE_CODES: ReadonlyMap<number, ErrorCode> = new Map(
+  (['UNAUTHORIZED', 'UNSUPPORTED_VERSION'] as const).map((code) => [ERROR_CODES[code].close, code]),
+);

@@ -1,0 +1,78 @@
+/** `tandem/client` in Node: the same core, with ws, and with whichever onnxruntime is handed in. */
+import { createHash } from 'node:crypto';
+import sharp from 'sharp';
+import { WebSocket } from 'ws';
+import { type OrtModule, ortRuntime } from '../runtimes/onnxruntime.ts';
+import { sharpPictures } from '../runtimes/pictures-sharp.ts';
+import { systemClock } from '../shared/clock.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
+import type { Picture } from '../shared/preprocess/resize.ts';
+import type { Channel, Connector } from '../shared/protocol/channel.ts';
+import { connectWith } from './client.ts';
+import { localDevice } from './device.ts';
+import type { Host } from './host.ts';
+import type { Client, ClientOptions } from './types.ts';
+
+export { TandemError } from '../shared/errors.ts';
+export type * from './types.ts';
+
+export interface NodeOptions extends ClientOptions {
+  /** `import * as ort from 'onnxruntime-node'` or `'onnxruntime-web'`: what runs the device's segments, in this thread. */
+  readonly ort: OrtModule;
+  /** Which of the plan's device targets to run; default `wasm`, whose segments any onnxruntime takes. */
+  readonly target?: string | undefined;
+}
+
+/** Pixels of an encoded picture larger than this are refused before they are unpacked. */
+const PIXELS_MAX = 64 * 1024 * 1024;
+
+/** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
+export function connect(options: NodeOptions): Promise<Client> {
+  const clock = systemClock(globalThis);
+  const { ort, target = 'wasm' } = options;
+  const runtime = ortRuntime(ort, 'onnxruntime', { intraOpNumThreads: 1 });
+  const host: Host = {
+    name: 'tandem-node/0.1',
+    clock,
+    random: Math.random,
+    fetch: globalThis.fetch,
+    sha256: async (content) => createHash('sha256').update(content).digest('hex'),
+    connector: wsConnector,
+    createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock }),
+  };
+  return connectWith(host, options);
+}
+
+/** RGBA pixels of an encoded picture (PNG, JPEG, WebP), turned upright. Throws BAD_INPUT. */
+export async function readPicture(bytes: Uint8Array): Promise<Picture> {
+  try {
+    const image = sharp(bytes, { limitInputPixels: PIXELS_MAX }).autoOrient().toColourspace('srgb').ensureAlpha();
+    const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+    return { width: info.width, height: info.height, data };
+  } catch (error) {
+    throw new TandemError('BAD_INPUT', `the picture cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function wsConnector(url: string): Connector {
+  return (events) => {
+    const socket = new WebSocket(url, { perMessageDeflate: false });
+    let failure = '';
+    socket.on('open', () => events.onOpen());
+    socket.on('message', (data: Buffer, isBinary) => events.onFrame(isBinary ? data : new Uint8Array()));
+    socket.on('error', (error) => {
+      failure = error.message;
+    });
+    socket.on('close', (code, reason) => events.onClose(code, reason.toString() || failure));
+    const channel: Channel = {
+      send(frame) {
+        if (socket.readyState === WebSocket.OPEN) socket.send(frame);
+      },
+      close: (code, reason) => socket.close(code, reason),
+      get bufferedBytes() {
+        return socket.bufferedAmount;
+      },
+    };
+    return channel;
+  };
+}

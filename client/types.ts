@@ -1,0 +1,115 @@
+/** What users of the SDK see: options, results, and the explanation that comes with every answer. */
+import type { Plan } from '../shared/plan.ts';
+import type { Policy } from '../shared/policy.ts';
+import type { Picture } from '../shared/preprocess/resize.ts';
+import type { MessageOf } from '../shared/protocol/messages.ts';
+import type { Candidate, Decision } from '../shared/schedule/decide.ts';
+import type { Tensors } from '../shared/tensor.ts';
+
+export type { Plan } from '../shared/plan.ts';
+export type { Policy } from '../shared/policy.ts';
+export type { Picture } from '../shared/preprocess/resize.ts';
+export type { Prediction } from '../shared/schedule/cost.ts';
+export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
+export type { Tensor, Tensors } from '../shared/tensor.ts';
+
+export interface ClientOptions {
+  /** The gateway: `https://host:port`. */
+  readonly url: string;
+  /** Name of a model that it serves. */
+  readonly model: string;
+  /**
+   * Which label may send what. Without one nothing leaves the device. The gateway has a policy of its own; the stricter
+   * of the two holds.
+   */
+  readonly policy?: Policy | undefined;
+  /** Who this client is. Asked again for every connection, so that a token may expire. */
+  readonly token?: string | (() => string | Promise<string>) | undefined;
+  /** How much of the plan's first metric may be lost against the whole model; default 0.02. */
+  readonly accuracyDropMax?: number | undefined;
+  /** Whether to fetch the model's segments; default true. Without them every request goes to the gateway. */
+  readonly download?: boolean | undefined;
+  /** Ends the connecting, and nothing after it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface InferOptions {
+  /** Privacy class of this request: a label of the policy. One that the policy does not know stays on the device. */
+  readonly label?: string | undefined;
+  /** Time until the answer must be there, in milliseconds; default 30,000. */
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Forces a cut, for demos and tests. Policy still holds. */
+  readonly force?: { readonly k: number; readonly tier?: string | undefined } | undefined;
+}
+
+/** A picture for models that take one, or boundary 0's tensors by name. */
+export type Input = Picture | Tensors;
+
+export interface InferResult {
+  /** The model's outputs by name. */
+  readonly outputs: Tensors;
+  readonly route: Route;
+}
+
+/** Where a request ran and why, what was predicted and what it cost. */
+export interface Route {
+  /** Segments 1..k ran on the device before anything was sent; K: nothing was. */
+  readonly k: number;
+  readonly tier: string | null;
+  readonly label: string;
+  /** Value of the plan's size variable. */
+  readonly size: number;
+  /** The decisions, one at each boundary that the device came to. The last one is what was done. */
+  readonly decisions: readonly Decision[];
+  readonly chosen: Candidate;
+  readonly timing: RouteTiming;
+  /** Bytes of frames sent and received for this request. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Why the device finished what had been sent, or sent anew; null where all went as decided. */
+  readonly fallback: { readonly reason: 'late' | 'failed'; readonly message: string } | null;
+}
+
+/** Milliseconds. */
+export interface RouteTiming {
+  readonly totalMs: number;
+  /** Fitting the picture and making the input tensor. */
+  readonly preprocessMs: number;
+  /** Segments run on the device. */
+  readonly deviceMs: number;
+  readonly encodeMs: number;
+  /** Between sending and having the reply, without the server's own time. */
+  readonly networkMs: number;
+  /** The server's own account; null where no reply was used. */
+  readonly server: MessageOf<'result'>['timing'] | null;
+}
+
+export interface ClientState {
+  /** `open`: requests can be sent. `refused`: the gateway will not have this client, and `message` says why. */
+  readonly link: 'connecting' | 'open' | 'refused' | 'closed';
+  readonly message: string | null;
+  /** Segments that the device can run, of how many. */
+  readonly segmentsReady: number;
+  readonly segments: number;
+  readonly bytesLoaded: number;
+  readonly bytesTotal: number;
+  /** Why no more segments come, or null. */
+  readonly downloadError: string | null;
+}
+
+export interface Client {
+  readonly plan: Plan;
+  readonly state: ClientState;
+  /**
+   * Runs one request, wherever is best. Rejects with the signal's reason when aborted, else with a TandemError:
+   * BAD_INPUT, POLICY_DENIED (a forced cut that may not be sent), DEADLINE_EXCEEDED, CLOSED.
+   */
+  infer(input: Input, options?: InferOptions): Promise<InferResult>;
+  /** A file that the plan lists under `assets`, checked. Throws NOT_FOUND, BAD_BUNDLE or UNAVAILABLE. */
+  asset(name: string): Promise<Uint8Array>;
+  /** Calls `listener` after every change of `state`. Gives what stops it. */
+  subscribe(listener: (state: ClientState) => void): () => void;
+  /** Ends the connection, the download and the device. Requests under way reject with CLOSED. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,59 @@
+/** A device in a worker, seen from the page: every call a message, every call settled, also when the worker dies. */
+import { TandemError } from '../shared/errors.ts';
+import type { Plan } from '../shared/plan.ts';
+import type { Device } from './device.ts';
+import type { WorkerCalls, WorkerMethod, WorkerResponse } from './worker-protocol.ts';
+
+interface Call {
+  resolve(result: unknown): void;
+  reject(error: TandemError): void;
+}
+
+/** Takes over the worker: closing the device terminates it. */
+export async function workerDevice(worker: Worker, plan: Plan, wasmUrl: string): Promise<Device> {
+  const calls = new Map<number, Call>();
+  let nextId = 1;
+  let death: TandemError | null = null;
+
+  const die = (message: string) => {
+    death = new TandemError('DEVICE_FAILED', message);
+    for (const { reject } of calls.values()) reject(death);
+    calls.clear();
+    worker.terminate();
+  };
+  worker.onmessage = ({ data }: MessageEvent<WorkerResponse>) => {
+    const call = calls.get(data.id);
+    calls.delete(data.id);
+    if (data.type === 'done') call?.resolve(data.result);
+    else call?.reject(new TandemError(data.code, data.message));
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    die(event.message ? `the worker died: ${event.message}` : 'the worker could not be loaded: is its URL right?');
+  };
+  const call = <M extends WorkerMethod>(
+    method: M,
+    args: WorkerCalls[M]['args'],
+    transfer: Transferable[] = [],
+  ): Promise<WorkerCalls[M]['result']> => {
+    if (death) return Promise.reject(death);
+    return new Promise((resolve, reject) => {
+      const id = nextId++;
+      calls.set(id, { resolve: resolve as Call['resolve'], reject });
+      worker.postMessage({ id, method, args }, transfer);
+    });
+  };
+
+  await call('create', { plan, wasmUrl });
+  return {
+    target: 'wasm',
+    prepare: () => call('prepare', null),
+    load: (k, model) => call('load', { k, model }, model.buffer instanceof ArrayBuffer ? [model.buffer] : []),
+    begin: ({ width, height, data }) => call('begin', { width, height, data }),
+    advance: (crossing) => call('advance', crossing),
+    encode: (crossing, tier) => call('encode', { crossing, tier }),
+    async close() {
+      die('the device was closed');
+    },
+  };
+}

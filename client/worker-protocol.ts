@@ -1,0 +1,26 @@
+/** What page and worker say to each other: method calls of a Device by id, and their outcomes. */
+import type { Crossing, Payload } from '../shared/codec/boundary.ts';
+import type { ErrorCode } from '../shared/errors.ts';
+import type { Plan } from '../shared/plan.ts';
+import type { Picture } from '../shared/preprocess/resize.ts';
+import type { Timed } from './device.ts';
+
+/** Arguments and result of each call. */
+export interface WorkerCalls {
+  create: { args: { readonly plan: Plan; readonly wasmUrl: string }; result: null };
+  prepare: { args: null; result: readonly string[] };
+  load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<null> };
+  begin: { args: Picture; result: Timed<Crossing> };
+  advance: { args: Crossing; result: Timed<Crossing> };
+  encode: { args: { readonly crossing: Crossing; readonly tier: string }; result: Timed<Payload | null> };
+}
+
+export type WorkerMethod = keyof WorkerCalls;
+
+export type WorkerRequest = {
+  [M in WorkerMethod]: { readonly id: number; readonly method: M; readonly args: WorkerCalls[M]['args'] };
+}[WorkerMethod];
+
+export type WorkerResponse =
+  | { readonly type: 'done'; readonly id: number; readonly result: unknown }
+  | { readonly type: 'failed'; readonly id: number; readonly code: ErrorCode; readonly message: string };

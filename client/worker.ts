@@ -1,0 +1,64 @@
+/** The browser's worker: a device on onnxruntime-web, away from the page's thread. */
+import * as ort from 'onnxruntime-web/wasm';
+import { webRuntime } from '../runtimes/onnxruntime-web.ts';
+import { canvasPictures } from '../runtimes/pictures-canvas.ts';
+import { systemClock } from '../shared/clock.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
+import { type Device, localDevice } from './device.ts';
+import type { WorkerRequest, WorkerResponse } from './worker-protocol.ts';
+
+let device: Device | null = null;
+
+/** The parts of a worker's global scope that are used; the DOM types know only the window. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<WorkerRequest>) => void) | null;
+  postMessage(message: WorkerResponse, transfer: Transferable[]): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = async ({ data }) => {
+  const { id } = data;
+  try {
+    const result = await perform(data);
+    scope.postMessage({ type: 'done', id, result }, buffersIn(result));
+  } catch (error) {
+    const { code, message } = asTandemError(error, 'DEVICE_FAILED', `the device failed to ${data.method}`);
+    scope.postMessage({ type: 'failed', id, code, message }, []);
+  }
+};
+
+async function perform(request: WorkerRequest): Promise<unknown> {
+  if (request.method === 'create') {
+    const { plan, wasmUrl } = request.args;
+    ort.env.wasm.wasmPaths = { wasm: wasmUrl };
+    // One thread is what every page has; more need one that is cross-origin isolated.
+    const runtime = webRuntime(ort, { threads: 1 });
+    device = localDevice({ plan, target: 'wasm', runtime, pictures: canvasPictures(), clock: systemClock(globalThis) });
+    return null;
+  }
+  if (!device) throw new TandemError('DEVICE_FAILED', 'the worker was asked before it was set up');
+  switch (request.method) {
+    case 'prepare':
+      return device.prepare();
+    case 'load':
+      return device.load(request.args.k, request.args.model);
+    case 'begin':
+      return device.begin(request.args);
+    case 'advance':
+      return device.advance(request.args);
+    case 'encode':
+      return device.encode(request.args.crossing, request.args.tier);
+    default:
+      return request satisfies never;
+  }
+}
+
+/** Every ArrayBuffer in a result: results are handed over, not copied. */
+function buffersIn(value: unknown, found = new Set<ArrayBuffer>()): Transferable[] {
+  if (ArrayBuffer.isView(value)) {
+    if (value.buffer instanceof ArrayBuffer) found.add(value.buffer);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) buffersIn(inner, found);
+  }
+  return [...found];
+}
