@@ -1,0 +1,72 @@
+/** `tandem infer`: one picture through the Node client, with the decision explained. */
+import { readFile } from 'node:fs/promises';
+import * as ort from 'onnxruntime-node';
+import { connect, type InferResult, readPicture } from '../../client/node.ts';
+import { loadRecipe } from '../../models/index.ts';
+import { messageOf, TandemError } from '../../shared/errors.ts';
+import { readArguments, wholeNumber } from '../arguments.ts';
+import { formatTable } from '../table.ts';
+
+export const usage = 'tandem infer --url URL --model NAME --input F [--k N] [--label L] [--floor BOUNDARY] [--json]';
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readArguments(
+    argv,
+    {
+      url: { type: 'string' },
+      model: { type: 'string' },
+      input: { type: 'string' },
+      k: { type: 'string' },
+      label: { type: 'string', default: 'public' },
+      floor: { type: 'string', default: 'input' },
+      json: { type: 'boolean' },
+    },
+    [],
+  );
+  const { url, model, input, label, floor } = values;
+  if (!url || !model || !input) throw new TandemError('USAGE', `expected --url, --model and --input: ${usage}`);
+  const picture = await readPicture(await readFile(input).catch(unreadable(input)));
+  const recipe = await loadRecipe(model);
+  const k = wholeNumber(values.k, 'k');
+  // Whoever types the command decides what may leave; the gateway still has its own word.
+  const policy = { aliases: {}, labels: { [label]: floor } };
+  const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, ort });
+  try {
+    const result = await client.infer(picture, { label, ...(k !== undefined && { force: { k } }) });
+    const answer = recipe.answer(result.outputs);
+    process.stdout.write(
+      values.json ? `${JSON.stringify({ answer, route: result.route })}\n` : describe(answer, result),
+    );
+    return 0;
+  } finally {
+    await client.close();
+  }
+}
+
+function unreadable(path: string) {
+  return (error: unknown): never => {
+    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  };
+}
+
+function describe(answer: string, { route }: InferResult): string {
+  const { k, tier, timing, bytesUp, bytesDown, decisions, fallback } = route;
+  const last = decisions.at(-1);
+  const rows = (last?.candidates ?? []).map((candidate) => [
+    String(candidate.k),
+    candidate.tier ?? '-',
+    candidate.predicted.totalMs.toFixed(1),
+    String(Math.round(candidate.predicted.bytes)),
+  ]);
+  return [
+    answer,
+    '',
+    `k = ${k}${tier ? `, tier ${tier}` : ', all on the device'}: ${timing.totalMs.toFixed(1)} ms, ` +
+      `${bytesUp} bytes up, ${bytesDown} down${fallback ? `; ${fallback.message}` : ''}`,
+    formatTable(['k', 'tier', 'predicted ms', 'bytes'], rows),
+    ...(last?.removed ?? []).map(
+      (removed) => `not k = ${removed.k}${removed.tier ? `, ${removed.tier}` : ''}: ${removed.reason}`,
+    ),
+    '',
+  ].join('\n');
+}

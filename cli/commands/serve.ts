@@ -1,0 +1,39 @@
+/** `tandem serve`: the gateway, until SIGTERM or SIGINT, which it drains on. */
+import { resolve } from 'node:path';
+import { parseServerConfig, type ServeOptions, type ServerConfig, serve } from '../../server/index.ts';
+import { readArguments, wholeNumber } from '../arguments.ts';
+import { readConfigFile } from '../config.ts';
+
+export const usage = 'tandem serve [--config F] [--port N]';
+
+/** What `serve` reads from the environment; options win over it, and it over the file. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readArguments(argv, { config: { type: 'string' }, port: { type: 'string' } }, []);
+  const path = resolve(values.config ?? process.env['TANDEM_CONFIG'] ?? 'tandem.json');
+  const config = parseServerConfig(await readConfigFile(path), path);
+  return serveUntilSignal(withOverrides(config, wholeNumber(values.port, 'port')));
+}
+
+/** TANDEM_HOST and TANDEM_PORT over the file, an option over both. */
+export function withOverrides(config: ServerConfig, port: number | undefined): ServerConfig {
+  const envPort = wholeNumber(process.env['TANDEM_PORT'] ?? process.env['PORT'], 'port');
+  return { ...config, host: process.env['TANDEM_HOST'] ?? config.host, port: port ?? envPort ?? config.port };
+}
+
+/** @param announce says where the server listens, once it does */
+export async function serveUntilSignal(
+  config: ServerConfig,
+  options: ServeOptions = {},
+  announce: (url: string) => string = (url) => `listening on ${url}`,
+): Promise<number> {
+  const log = (line: string) => process.stderr.write(`${line}\n`);
+  const server = await serve(config, { ...options, log });
+  process.stdout.write(`${announce(server.url)}\n`);
+  await new Promise((resolve_) => {
+    process.once('SIGTERM', resolve_);
+    process.once('SIGINT', resolve_);
+  });
+  await server.close();
+  log('closed');
+  return 0;
+}

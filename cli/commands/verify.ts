@@ -1,0 +1,58 @@
+/** `tandem verify DIR`: exit 1 where the chain is not what it claims to be. */
+import { type VerifyReport, verify } from '../../compiler/index.ts';
+import { loadRecipe } from '../../models/index.ts';
+import { folderSource } from '../../runtimes/bundle-folder.ts';
+import { readPlan } from '../../shared/bundle.ts';
+import { readArguments, wholeNumber } from '../arguments.ts';
+import { stderrProgress } from '../progress.ts';
+import { formatTable } from '../table.ts';
+
+export const usage = 'tandem verify DIR [--samples N] [--seed N] [--json]';
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = readArguments(
+    argv,
+    { samples: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
+    ['DIR'],
+  );
+  const dir = positionals[0] as string;
+  const { name } = await readPlan(folderSource(dir));
+  const report = await verify(await loadRecipe(name), dir, {
+    samples: wholeNumber(values.samples, 'samples'),
+    seed: wholeNumber(values.seed, 'seed'),
+    progress: stderrProgress(),
+  });
+  if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else process.stdout.write(`${describe(dir, report)}\n`);
+  return report.holds ? 0 : 1;
+}
+
+function describe(dir: string, { plan, samples, rows, holds }: VerifyReport): string {
+  const targets = Object.keys(rows[0]?.compressed ?? {});
+  const head = ['k', 'boundary', 'float', 'float, from k on', 'largest', 'answers changed'];
+  const perTarget = targets.flatMap((target) => [`${target}`, `${target}: answers changed`]);
+  const table = formatTable(
+    [...head, ...perTarget, 'holds'],
+    rows.map((row) => [
+      String(row.k),
+      row.boundary.join(' + '),
+      row.floatBoundaryError.toExponential(1),
+      row.floatOutputError.toExponential(1),
+      row.floatLargestError.toExponential(1),
+      String(row.floatAnswersChanged),
+      ...targets.flatMap((target) => {
+        const seen = row.compressed[target];
+        return [(seen?.boundaryError ?? 0).toFixed(3), `${((seen?.answersChanged ?? 0) * 100).toFixed(0)} %`];
+      }),
+      row.holds ? 'yes' : 'NO',
+    ]),
+  );
+  const verdict = holds ? 'The chain equals the whole model at every k.' : 'The chain is NOT the whole model.';
+  return [
+    `${dir}: ${plan.name}, plan ${plan.id.slice(0, 12)}, ${samples} samples against the whole model`,
+    table,
+    'float: relative error (norm) of boundary k of the full-precision chain; from k on: of the outputs that its tail makes',
+    "of the whole model's boundary k; largest: worst single value of either. Targets: the same with the compressed head.",
+    verdict,
+  ].join('\n');
+}

@@ -1,0 +1,15 @@
+/** Tables for terminals: columns as wide as their widest cell, numbers to the right. */
+
+export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
+  const isNumeric = head.map((_, column) => rows.every((row) => /^[\d.,e+\-%x ]*$/.test(row[column] ?? '')));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) =>
+        isNumeric[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd();
+  return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+/** The `tandem` command: picks the command, and turns errors into one line and an exit code. */
+import { TandemError } from '../shared/errors.ts';
+
+interface Command {
+  readonly usage: string;
+  run(argv: readonly string[]): Promise<number>;
+}
+
+/** Loaded only when asked for: `tandem serve` need not load the compiler. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  compile: () => import('./commands/compile.ts'),
+  verify: () => import('./commands/verify.ts'),
+  serve: () => import('./commands/serve.ts'),
+  infer: () => import('./commands/infer.ts'),
+  demo: () => import('./commands/demo.ts'),
+};
+
+/** Exit codes: 0 done, 1 the thing checked does not hold, 2 bad usage or bad input, 70 a mistake of ours. */
+async function main([name, ...argv]: readonly string[]): Promise<number> {
+  if (name === undefined || name === '--help' || name === 'help') {
+    process.stdout.write(`${await help()}\n`);
+    return name === undefined ? 2 : 0;
+  }
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  try {
+    if (!load) throw new TandemError('USAGE', `expected a command (${Object.keys(COMMANDS).join(', ')}), got ${name}`);
+    const command = await load();
+    if (argv.includes('--help')) {
+      process.stdout.write(`${command.usage}\n`);
+      return 0;
+    }
+    return await command.run(argv);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+async function help(): Promise<string> {
+  const usages = await Promise.all(Object.values(COMMANDS).map(async (load) => (await load()).usage));
+  return ['usage:', ...usages.map((usage) => `  ${usage}`)].join('\n');
+}
+
+function report(error: unknown): number {
+  if (error instanceof TandemError && error.code !== 'INTERNAL') {
+    process.stderr.write(`tandem: ${error.code}: ${error.message}\n`);
+    return 2;
+  }
+  process.stderr.write(`tandem: INTERNAL: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return 70;
+}
+
+process.exitCode = await main(process.argv.slice(2));
+// Worker threads and sockets of libraries may hold the process; what was to be done is done.
+process.exit();
