@@ -4,7 +4,7 @@
  * does not grow with their number.
  */
 import { geometryOf } from '../../shared/codec/activation.ts';
-import { compactFrequency, NEIGHBOUR_STATES, NIBBLES, walk } from '../../shared/codec/context-model.ts';
+import { compactFrequency, countSymbols, NEIGHBOUR_STATES, NIBBLES } from '../../shared/codec/context-model.ts';
 import { type QuantizerRange, quantize } from '../../shared/codec/quantize.ts';
 import type { QuantizedTier, TensorSpec } from '../../shared/plan.ts';
 import { asFloat32, type Tensor } from '../../shared/tensor.ts';
@@ -145,11 +145,10 @@ class TensorCalibration {
 
   countContexts(tensor: Tensor): void {
     const symbols = quantize(asFloat32(tensor), this.range, this.bits);
-    walk(symbols, geometryOf(tensor.shape, this.channels), { classes: this.classes }, this.shift, (i, context) => {
-      const symbol = symbols[i] as number;
+    const geometry = geometryOf(tensor.shape, this.channels);
+    countSymbols(symbols, geometry, this.classes, this.shift, (context, symbol) => {
       increment(this.first, context * NIBBLES + (symbol >> this.shift));
       if (this.shift > 0) increment(this.second, symbol);
-      return true;
     });
   }
 

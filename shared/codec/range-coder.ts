@@ -82,7 +82,8 @@ export class RangeDecoder {
   /** Where in [0, FREQUENCY_TOTAL) the next symbol lies. */
   target(): number {
     this.unit = this.range >>> FREQUENCY_BITS;
-    return Math.min(FREQUENCY_TOTAL - 1, Math.floor(this.code / this.unit));
+    const target = (this.code / this.unit) | 0;
+    return target < FREQUENCY_TOTAL ? target : FREQUENCY_TOTAL - 1;
   }
 
   /** Takes the symbol that owns [start, start + frequency) out of the stream. Call after `target`. */
