@@ -9,6 +9,8 @@ import type { WorkerData, WorkerReply, WorkerRequest } from './task-worker.ts';
 
 export interface EmbeddedOptions extends WorkerData {
   readonly workers: number;
+  /** The worker's script; default: task-worker.js beside this module. */
+  readonly script?: URL;
   /** Called for every worker that died and was replaced. */
   readonly onRestart: (reason: string) => void;
 }
@@ -70,9 +72,9 @@ class WorkerPool implements Executor {
 
   /** Starts one worker. Resolves once it is ready, rejects where it dies before. */
   private spawn(): Promise<void> {
-    const { bundles, threads } = this.options;
+    const { bundles, threads, script = new URL('./task-worker.js', import.meta.url) } = this.options;
     const workerData: WorkerData = { bundles, threads };
-    const worker = new Worker(new URL('./task-worker.js', import.meta.url), { workerData });
+    const worker = new Worker(script, { workerData });
     const member: Member = { worker, isReady: false, job: null };
     this.members.push(member);
     return new Promise((resolve, reject) => {
