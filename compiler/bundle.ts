@@ -27,8 +27,12 @@ export async function writeBundle(dir: string, files: ReadonlyMap<string, Uint8A
     const fresh = join(aside, 'new');
     await mkdir(fresh);
     for (const [name, content] of files) await writeFile(join(fresh, name), content);
-    await rename(target, join(aside, 'old')).catch(ignoreMissing);
-    await rename(fresh, target);
+    const old = join(aside, 'old');
+    await rename(target, old).catch(ignoreMissing);
+    await rename(fresh, target).catch(async (error: unknown) => {
+      await rename(old, target).catch(ignoreMissing);
+      throw error;
+    });
   } finally {
     await rm(aside, { recursive: true, force: true });
   }

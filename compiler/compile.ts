@@ -3,13 +3,13 @@
  * for each target, measure, write. Runtimes come in as arguments; index.ts is where they are chosen.
  */
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { extname } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { boundaryTensors } from '../shared/chain.ts';
 import { type BoundaryCodec, boundaryCodec, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import { asTandemError } from '../shared/errors.ts';
-import { PLAN_VERSION, type Plan, type PlanMeasured, type TensorSpec, type Tier } from '../shared/plan.ts';
+import { PLAN_VERSION, type Plan, type PlanMeasured, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
 import { randomInt, seededRandom } from '../shared/random.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
@@ -82,7 +82,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const planned = addFiles({ ...cut, assets: await addAssets(recipe, files) }, chain, deviceRecipes, files);
   const measured =
     record && isMeasurementOf(record, planned) ? record.measured : await measureAll(request, planned, chain, server);
-  const plan: Plan = { ...planned, measured };
+  // What is written must be readable: the parser has the last word.
+  const plan = parsePlan({ ...planned, measured }, `the plan of ${recipe.name}`);
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow) files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
@@ -228,9 +229,10 @@ function addFiles(
 async function addAssets(recipe: ModelRecipe, files: Map<string, Uint8Array | string>): Promise<Plan['assets']> {
   const assets: Plan['assets'] = {};
   for (const [name, path] of Object.entries(recipe.assets)) {
+    const file = `${name}${extname(path)}`;
     const bytes = await readFile(path);
-    assets[name] = planFile(basename(path), bytes);
-    files.set(basename(path), bytes);
+    assets[name] = planFile(file, bytes);
+    files.set(file, bytes);
   }
   return assets;
 }

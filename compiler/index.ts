@@ -8,7 +8,7 @@ import { folderSource } from '../runtimes/bundle-folder.ts';
 import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
 import { webRuntime } from '../runtimes/onnxruntime-web.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
-import { readPlan } from '../shared/bundle.ts';
+import { readPlan, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { sha256 } from './bundle.ts';
@@ -44,26 +44,33 @@ export function checkModel(bytes: Uint8Array, what: string): void {
   verifyGraph(readModel(bytes, what).graph, what);
 }
 
-/** Whether `dir` holds the bundle that compiling this recipe would make, as far as can be told without compiling. */
+/** Whether `dir` holds the whole bundle that compiling this recipe with its committed measurements would make. */
 export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boolean> {
   try {
-    const plan = await readPlan(folderSource(dir));
+    const bundle = folderSource(dir);
+    const plan = await readPlan(bundle);
     const record = matchingRecord(recipe, sha256(await readFile(recipe.file)));
-    return record !== undefined && isMeasurementOf(record, plan);
+    if (record === undefined || !isMeasurementOf(record, plan)) return false;
+    const files = plan.segments.flatMap(({ server, targets }) => [server, ...Object.values(targets)]);
+    for (const file of [...files, ...Object.values(plan.assets)]) await readPlanFile(bundle, file);
+    return true;
   } catch {
     // No bundle, or a broken one: compiling replaces it.
     return false;
   }
 }
 
-/** Calibration converges long before this: tables of 64 and 256 lines code test lines to within 1 % of each other. */
 const CALIBRATION_SAMPLES = 64;
 
 /**
  * Compiles a model into a bundle folder, replacing what is there.
  * @throws TandemError BAD_MODEL, UNSUPPORTED, BAD_CUT, NOT_FOUND or USAGE
  */
-export function compile(recipe: ModelRecipe, outDir: string, options: CompileOptions = {}): Promise<CompileResult> {
+export async function compile(
+  recipe: ModelRecipe,
+  outDir: string,
+  options: CompileOptions = {},
+): Promise<CompileResult> {
   const targets = options.targets ?? ['wasm'];
   return compileModel({
     recipe,
@@ -93,7 +100,8 @@ export interface VerifyOptions {
  * Compares a bundle with the model that it was compiled from. Writes nothing.
  * @throws TandemError BAD_BUNDLE, BAD_PLAN or NOT_FOUND
  */
-export function verify(recipe: ModelRecipe, dir: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+export async function verify(recipe: ModelRecipe, dir: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+  if (options.samples === 0) throw new TandemError('USAGE', 'expected at least one sample to compare on, got 0');
   return verifyBundle({
     bundle: folderSource(dir),
     recipe,

@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { type BundleSource, readPlan, readPlanFile } from '../shared/bundle.ts';
-import { runSegments } from '../shared/chain.ts';
+import { checkSession, runSegments } from '../shared/chain.ts';
 import { pictureCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
@@ -90,7 +90,11 @@ interface Chains {
 async function loadChains({ bundle, server, deviceRuntime }: VerifyRequest, plan: Plan): Promise<Chains> {
   const load = async (runtime: Runtime, files: readonly Plan['segments'][number]['server'][]) => {
     const sessions: Session[] = [];
-    for (const file of files) sessions.push(await runtime.load(await readPlanFile(bundle, file)));
+    for (const [k, file] of files.entries()) {
+      const session = await runtime.load(await readPlanFile(bundle, file));
+      checkSession(plan, session, k);
+      sessions.push(session);
+    }
     return sessions;
   };
   for (const asset of Object.values(plan.assets)) await readPlanFile(bundle, asset);

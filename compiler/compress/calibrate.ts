@@ -53,7 +53,7 @@ export async function calibrateTiers(
   }));
 }
 
-/** The range whose quantization error over `values` is least in the mean square. Always holds 0: padding stays exact. */
+/** The range whose quantization error over `values` is least in the mean square. It always holds 0. */
 export function clipRange(values: readonly number[], bits: number): QuantizerRange {
   let min = 0;
   let max = 0;
@@ -61,19 +61,21 @@ export function clipRange(values: readonly number[], bits: number): QuantizerRan
     min = Math.min(min, value);
     max = Math.max(max, value);
   }
-  const width = max - min || 1;
+  const levels = 2 ** bits - 1;
+  const width = max - min;
+  // Nothing, or next to nothing: float32 could not hold the step.
+  if (width < 1e-30) return { low: 0, step: Math.fround(1 / levels) };
   const counts = new Float64Array(HISTOGRAM_BINS);
   for (const value of values) {
     const bin = Math.min(HISTOGRAM_BINS - 1, Math.floor(((value - min) / width) * HISTOGRAM_BINS));
     counts[bin] = (counts[bin] as number) + 1;
   }
-  const levels = 2 ** bits - 1;
   let best: QuantizerRange = { low: min, step: width / levels };
   let bestError = Number.POSITIVE_INFINITY;
   for (let a = 1; a <= CLIP_STEPS; a++) {
     for (let b = 1; b <= CLIP_STEPS; b++) {
       const low = (min * a) / CLIP_STEPS;
-      const step = ((max * b) / CLIP_STEPS - low || 1) / levels;
+      const step = ((max * b) / CLIP_STEPS - low) / levels;
       const error = squaredError(counts, { min, width }, { low, step }, levels);
       if (error < bestError) [best, bestError] = [{ low, step }, error];
     }

@@ -1,7 +1,8 @@
 /** The ways a device segment may be stored, and the rule that none ships slower than float on its target. */
 import { costAt, type Linear, type PlanSize } from '../../shared/plan.ts';
 
-export type DeviceRecipe = 'int8-storage' | 'float32';
+export const DEVICE_RECIPES = ['int8-storage', 'float32'] as const;
+export type DeviceRecipe = (typeof DEVICE_RECIPES)[number];
 
 /**
  * How much slower than float the compressed segment may measure before it is dropped. The two run the same folded

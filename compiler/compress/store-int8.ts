@@ -72,7 +72,9 @@ export function quantizePerChannel(
   const codes = new Int8Array(data.length);
   for (let i = 0; i < data.length; i++) {
     const scale = scales[channelOf(i)] as number;
-    codes[i] = scale === 0 ? 0 : Math.round((data[i] as number) / scale);
+    // Clamped: the scale of very small weights is not exact any more.
+    const code = scale === 0 ? 0 : Math.round((data[i] as number) / scale);
+    codes[i] = Math.min(127, Math.max(-127, code));
   }
   return { codes, scales, scaleShape: shape.map((_, i) => (i === axis ? channels : 1)) };
 }

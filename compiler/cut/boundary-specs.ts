@@ -20,7 +20,8 @@ export async function boundarySpecs(
   input: (size: number) => Tensors,
 ): Promise<TensorSpec[][]> {
   const { size } = plan;
-  const other = size.typical + size.step <= size.max ? size.typical + size.step : size.typical - size.step;
+  // Far from the typical size: neighbours could round to the same.
+  const other = size.max > size.typical ? Math.min(size.max, 2 * size.typical) : size.min;
   const [first, second] = [
     await allBoundaries(plan, sessions, input(size.typical)),
     await allBoundaries(plan, sessions, input(other)),
@@ -50,7 +51,8 @@ type Seen = readonly [size: number, dim: number];
 function symbolicDim(name: string, size: PlanSize, [sizeA, dimA]: Seen, [sizeB, dimB]: Seen): PlanDim {
   if (dimA === dimB) return dimA;
   const divisor = sizeA / dimA;
-  if (!Number.isInteger(divisor) || dimB * divisor !== sizeB) {
+  const isFraction = Number.isInteger(divisor) && dimB * divisor === sizeB && size.step % divisor === 0;
+  if (!isFraction) {
     throw new TandemError(
       'UNSUPPORTED',
       `a dimension of ${name} is ${dimA} at ${size.name} ${sizeA} and ${dimB} at ${sizeB}: not a fraction of it`,

@@ -25,11 +25,20 @@ export function extractChain(graph: Graph, cuts: readonly (readonly string[])[])
     if (!producer.has(name)) throw new TandemError('BAD_CUT', `there is no inner value called ${name} to cut at`);
   }
   const boundaries = [graph.inputs.map((input) => input.name), ...cuts, graph.outputs.map((output) => output.name)];
-  const owner = new Map<Node, number>();
+  const chain: ChainSoFar = { graph, producer, constant: constantNodes(graph), taken: new Set() };
   return boundaries.slice(1).map((wanted, i) => {
     const given = new Set(boundaries[i]);
-    return extractSegment(graph, producer, owner, { index: i + 1, given, wanted });
+    return extractSegment(chain, { index: i + 1, given, wanted });
   });
+}
+
+interface ChainSoFar {
+  readonly graph: Graph;
+  readonly producer: ReadonlyMap<string, Node>;
+  /** Nodes that compute from constants alone. */
+  readonly constant: ReadonlySet<Node>;
+  /** Nodes of the segments before. */
+  readonly taken: Set<Node>;
 }
 
 interface SegmentRequest {
@@ -40,9 +49,7 @@ interface SegmentRequest {
 }
 
 function extractSegment(
-  graph: Graph,
-  producer: ReadonlyMap<string, Node>,
-  owner: Map<Node, number>,
+  { graph, producer, constant, taken }: ChainSoFar,
   { index, given, wanted }: SegmentRequest,
 ): ExtractedSegment {
   const graphInputs = new Set(graph.inputs.map((input) => input.name));
@@ -50,6 +57,12 @@ function extractSegment(
   const read = new Set<string>();
   const constants = new Set<string>();
   const outputs = wanted.filter((name) => !given.has(name));
+  if (outputs.length === 0) {
+    throw new TandemError(
+      'BAD_CUT',
+      `segment ${index} would have nothing to do: boundary ${index} is all in the one before`,
+    );
+  }
   const pending = [...outputs];
   while (pending.length > 0) {
     const name = pending.pop() as string;
@@ -60,14 +73,13 @@ function extractSegment(
       const node = producer.get(name) as Node;
       if (needed.has(node)) continue;
       // A node of an earlier segment is needed again: its value crosses, and the boundary does not list it.
-      const owned = owner.get(node);
-      if (owned !== undefined && !isConstantOnly(graph, producer, node)) throw missing(index, name, wanted);
+      if (taken.has(node) && !constant.has(node)) throw missing(index, name, wanted);
       needed.add(node);
       pending.push(...usedValues(node));
     }
   }
   const nodes = graph.nodes.filter((node) => needed.has(node));
-  for (const node of nodes) owner.set(node, index);
+  for (const node of nodes) taken.add(node);
   const inputs = [...given].filter((name) => read.has(name));
   return {
     inputs,
@@ -91,11 +103,16 @@ function missing(index: number, name: string, wanted: readonly string[]): Tandem
   );
 }
 
-function isConstantOnly(graph: Graph, producer: ReadonlyMap<string, Node>, node: Node): boolean {
-  return usedValues(node).every((name) => {
-    const maker = producer.get(name);
-    return maker ? isConstantOnly(graph, producer, maker) : graph.initializers.has(name);
-  });
+/** One look at each node, in topological order. */
+function constantNodes(graph: Graph): Set<Node> {
+  const values = new Set(graph.initializers.keys());
+  const nodes = new Set<Node>();
+  for (const node of graph.nodes) {
+    if (!usedValues(node).every((name) => values.has(name))) continue;
+    nodes.add(node);
+    for (const output of node.outputs) values.add(output);
+  }
+  return nodes;
 }
 
 /** Type of a value at a segment's edge. Tandem's boundaries are float32 unless the file says otherwise. */

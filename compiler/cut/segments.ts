@@ -66,6 +66,6 @@ function preparedModel(source: Uint8Array, recipe: Pick<ModelRecipe, 'source' | 
   const model = readModel(source, recipe.source);
   verifyGraph(model.graph, recipe.source);
   liftConstants(model.graph);
-  reduceOutputs(model.graph, recipe.outputs);
+  reduceOutputs(model.graph, recipe.outputs, model.opsets.get('') ?? 0);
   return model;
 }

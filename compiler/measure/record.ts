@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { parseAs } from '../../shared/parse.ts';
 import type { Plan, PlanMeasured, Tier } from '../../shared/plan.ts';
 import { sha256 } from '../bundle.ts';
-import type { DeviceRecipe } from '../compress/device-recipe.ts';
+import { DEVICE_RECIPES, type DeviceRecipe } from '../compress/device-recipe.ts';
 import type { ModelRecipe } from '../recipe.ts';
 
 export interface MeasuredRecord {
@@ -23,7 +23,15 @@ export interface MeasuredRecord {
 }
 
 /** The parts that are not checked again as parts of the plan they go into. */
-const RecordSchema = v.looseObject({ source: v.string(), recipe: v.string(), planId: v.string() });
+const RecordSchema = v.looseObject({
+  source: v.string(),
+  recipe: v.string(),
+  planId: v.string(),
+  devices: v.record(v.string(), v.array(v.string())),
+  deviceRecipes: v.record(v.string(), v.array(v.picklist(DEVICE_RECIPES))),
+  tiers: v.array(v.array(v.looseObject({ name: v.string() }))),
+  measured: v.looseObject({}),
+});
 
 /** The committed record if it belongs to this source and recipe, else undefined. Throws BAD_CONFIG for a broken one. */
 export function matchingRecord(recipe: ModelRecipe, sourceSha256: string): MeasuredRecord | undefined {

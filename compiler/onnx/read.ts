@@ -155,7 +155,15 @@ function readTensor(proto: TensorProto, what: string): Constant {
   if (elementType === 'undefined') {
     throw new TandemError('BAD_MODEL', `${what}: tensor ${proto.name} has the unknown data type ${proto.dataType}`);
   }
-  if (elementType === 'string') return { elementType, shape, bytes: new Uint8Array(), strings: proto.stringData };
+  if (elementType === 'string') {
+    if (proto.stringData.length !== elementCount(shape)) {
+      throw new TandemError(
+        'BAD_MODEL',
+        `${what}: tensor ${proto.name} of shape [${shape}] has ${proto.stringData.length} strings`,
+      );
+    }
+    return { elementType, shape, bytes: new Uint8Array(), strings: proto.stringData };
+  }
   const bytes = proto.rawData.length > 0 ? proto.rawData : typedBytes(proto, elementType);
   const expected = constantByteLength(elementType, shape);
   if (bytes.byteLength !== expected) {

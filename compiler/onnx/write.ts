@@ -105,7 +105,9 @@ function tensorProto(constant: Constant, name = ''): TensorProto {
 }
 
 function valueInfoProto(value: ValueInfo): ValueInfoProto {
-  return create(ValueInfoProtoSchema, { name: value.name, type: typeProto(value) });
+  // Outputs of a subgraph may stand without a type.
+  const isTyped = value.opaque !== undefined || value.elementType !== 'undefined';
+  return create(ValueInfoProtoSchema, { name: value.name, ...(isTyped && { type: typeProto(value) }) });
 }
 
 function typeProto(value: ValueInfo): TypeProto {

@@ -44,7 +44,8 @@ function foldOne(graph: Graph): boolean {
     }
     const after = isPrivate(output) ? index.consumers.get(output)?.[0] : undefined;
     if (!after || after.inputs[0] !== output) continue;
-    if (isFoldableConv(graph, after) && foldBefore(graph, node, after, match)) return true;
+    const keepsShape = isScalar(graph, node) || hasChannels(graph, match.x, before, match.affine.factor.length);
+    if (keepsShape && isFoldableConv(graph, after) && foldBefore(graph, node, after, match)) return true;
     const swapped = isStandard(after, 'Add') && swapFactor(graph, index, node, after, match.affine);
     if (swapped) return true;
   }
@@ -124,6 +125,7 @@ function swapFactor(
 function matchAffine(graph: Graph, node: Node): { x: string; affine: Affine } | undefined {
   if (node.domain !== '' || !['Mul', 'Add', 'Sub', 'Div'].includes(node.op)) return undefined;
   const name = constantName(graph, node);
+  if (node.inputs.every((input) => graph.initializers.has(input))) return undefined;
   // x - c and x / c, but not c - x and c / x.
   if (name === undefined || ((node.op === 'Sub' || node.op === 'Div') && node.inputs[1] !== name)) return undefined;
   const constant = floatConstant(graph, name);
@@ -146,6 +148,21 @@ function constantName(graph: Graph, node: Node): string | undefined {
 
 function dataInput(graph: Graph, node: Node): string {
   return node.inputs.find((input) => !graph.initializers.has(input)) ?? '';
+}
+
+/** One constant of rank 3 or less: what comes out of it for a Conv over pictures went in with the same shape. */
+function isScalar(graph: Graph, node: Node): boolean {
+  const shape = graph.initializers.get(constantName(graph, node) ?? '')?.shape ?? [];
+  return shape.length <= 3 && shape.every((dim) => dim === 1);
+}
+
+/** Whether a value is known to have rank 4 and so many channels: nothing is broadcast when it meets as many constants. */
+function hasChannels(graph: Graph, name: string, maker: Node | undefined, constants: number): boolean {
+  const known = graph.values.get(name) ?? graph.inputs.find((input) => input.name === name);
+  const made =
+    maker && isFoldableConv(graph, maker) ? floatConstant(graph, maker.inputs[1] ?? '')?.shape[0] : undefined;
+  const channels = made ?? (known?.shape?.length === 4 ? known.shape[1] : undefined);
+  return channels !== undefined && (constants === 1 || channels === constants);
 }
 
 /** [], [1], [1,1,1,1] or [C,1,1], [1,C,1,1]. */

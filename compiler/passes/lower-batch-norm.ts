@@ -18,15 +18,20 @@ export function lowerBatchNorm(graph: Graph): boolean {
   const { producer } = indexGraph(graph);
   let changed = false;
   graph.nodes = graph.nodes.flatMap((node) => {
-    // Only behind a Conv: its rank of 4 is what the constants' shape below takes for granted.
     const input = producer.get(node.inputs[0] ?? '');
-    const affine = isStandard(node, 'BatchNormalization') && input && isStandard(input, 'Conv');
-    const nodes = affine && spellOut(graph, node);
+    const nodes = isStandard(node, 'BatchNormalization') && isConv2d(graph, input) && spellOut(graph, node);
     if (!nodes) return [node];
     changed = true;
     return nodes;
   });
   return changed;
+}
+
+/** Only behind a Conv over pictures: its rank of 4 is what the shape of the constants below takes for granted. */
+function isConv2d(graph: Graph, node: Node | undefined): boolean {
+  return (
+    node !== undefined && isStandard(node, 'Conv') && graph.initializers.get(node.inputs[1] ?? '')?.shape.length === 4
+  );
 }
 
 function spellOut(graph: Graph, node: Node): Node[] | undefined {

@@ -40,7 +40,7 @@ export function recogniseHardSwish(graph: Graph): boolean {
 
 /** Matches from the last node, Div(Mul(x, Clip(Add(x, 3), 0, 6)), 6), whose inner values nobody else may read. */
 function matchHardSwish(graph: Graph, index: GraphIndex, node: Node): { x: string; inner: Node[] } | undefined {
-  if (!isStandard(node, 'Div') || scalarConstant(graph, node.inputs[1] ?? '') !== 6) return undefined;
+  if (!isStandard(node, 'Div') || !isSix(graph, node.inputs[1] ?? '')) return undefined;
   const product = index.producer.get(node.inputs[0] ?? '');
   if (!product || !isStandard(product, 'Mul') || !isPrivate(index, product)) return undefined;
   const [left = '', right = ''] = product.inputs;
@@ -58,6 +58,11 @@ function matchHardSwish(graph: Graph, index: GraphIndex, node: Node): { x: strin
     }
   }
   return undefined;
+}
+
+/** 6, in a shape that cannot raise the rank of what it divides. */
+function isSix(graph: Graph, name: string): boolean {
+  return (graph.initializers.get(name)?.shape.length ?? 2) <= 1 && scalarConstant(graph, name) === 6;
 }
 
 /** Bounds are attributes up to opset 10 and inputs from 11. */

@@ -1,14 +1,23 @@
-/** x * 1, x + 0, x / 1, x - 0 and Identity(x) give way to x, where x is not itself a graph output's only maker. */
-import { type Graph, indexGraph, isStandard, type Node, scalarConstant } from '../graph/graph.ts';
+/** x * 1, x + 0, x / 1, x - 0 and Identity(x) give way to x, except where the graph's outputs or a body name them. */
+import {
+  capturedValues,
+  type Graph,
+  indexGraph,
+  isStandard,
+  type Node,
+  scalarConstant,
+  subgraphs,
+} from '../graph/graph.ts';
 
 export function removeIdentity(graph: Graph): boolean {
   const { isOutput } = indexGraph(graph);
+  const captured = new Set(graph.nodes.flatMap(subgraphs).flatMap((body) => [...capturedValues(body)]));
   const replaced = new Map<string, string>();
   graph.nodes = graph.nodes.filter((node) => {
     node.inputs = node.inputs.map((input) => replaced.get(input) ?? input);
     const [output] = node.outputs;
     const source = identitySource(graph, node);
-    if (source === undefined || output === undefined || isOutput.has(output)) return true;
+    if (source === undefined || output === undefined || isOutput.has(output) || captured.has(output)) return true;
     replaced.set(output, source);
     return false;
   });
@@ -27,6 +36,6 @@ function identitySource(graph: Graph, node: Node): string | undefined {
 }
 
 function isNeutral(graph: Graph, name: string, neutral: number): boolean {
-  // Rank 0 or 1 only: a [1,1,1,1] constant could raise the rank of what it meets.
-  return (graph.initializers.get(name)?.shape.length ?? 2) <= 1 && scalarConstant(graph, name) === neutral;
+  // Rank 0 only: a constant of shape [1] or [1,1,1,1] could raise the rank of what it meets.
+  return graph.initializers.get(name)?.shape.length === 0 && scalarConstant(graph, name) === neutral;
 }
