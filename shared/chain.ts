@@ -13,8 +13,24 @@ export async function runSegment(plan: Plan, session: Session, k: number, live: 
   if (!segment) throw new TandemError('BAD_BOUNDARY', `there is no segment behind boundary ${k}`);
   const made = await session.run(Object.fromEntries(segment.inputs.map((name) => [name, pick(live, name)])));
   // What only passes by is carried on; what nobody needs any more is let go.
-  const next = boundaryAt(plan, k + 1).tensors.map(({ name }) => [name, made[name] ?? pick(live, name)]);
+  const next = boundaryAt(plan, k + 1).tensors.map(({ name }) => [
+    name,
+    pick(Object.hasOwn(made, name) ? made : live, name),
+  ]);
   return Object.fromEntries(next);
+}
+
+/** Throws BAD_BUNDLE where a loaded model is not segment k+1 of the plan: it reads or makes other tensors. */
+export function checkSession(plan: Plan, session: Session, k: number): void {
+  const segment = plan.segments[k];
+  const reads = session.inputNames.every((name) => segment?.inputs.includes(name));
+  const makes = segment?.outputs.every((name) => session.outputNames.includes(name));
+  if (reads && makes) return;
+  throw new TandemError(
+    'BAD_BUNDLE',
+    `expected segment ${k + 1} to make ${segment?.outputs} of ${segment?.inputs}, ` +
+      `the file makes ${session.outputNames} of ${session.inputNames}`,
+  );
 }
 
 /** Runs segments from+1..to. */
@@ -38,7 +54,7 @@ export function boundaryTensors(plan: Plan, k: number, live: Tensors): Tensor[] 
 }
 
 function pick(tensors: Tensors, name: string): Tensor {
-  const tensor = tensors[name];
+  const tensor = Object.hasOwn(tensors, name) ? tensors[name] : undefined;
   if (!tensor) throw new TandemError('BAD_TENSOR', `expected a tensor called ${name}, got ${Object.keys(tensors)}`);
   return tensor;
 }

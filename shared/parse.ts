@@ -2,6 +2,9 @@
 import * as v from 'valibot';
 import { type ErrorCode, TandemError } from './errors.ts';
 
+/** What came may be long: only its beginning is told. */
+const REASON_LENGTH_MAX = 300;
+
 /**
  * @param what how to name the value in the error: a file, a message
  * @throws `code` with one line: what, the path inside it, what was expected and what came
@@ -17,7 +20,7 @@ export function parseAs<const S extends v.GenericSchema>(
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
   const expected = issue.expected ? `expected ${issue.expected}, got ${issue.received}` : issue.message;
-  throw new TandemError(code, `${what}${path ? `: ${path}` : ''}: ${expected}`);
+  throw new TandemError(code, `${what}${path ? `: ${path}` : ''}: ${expected.slice(0, REASON_LENGTH_MAX)}`);
 }
 
 /** JSON text -> unknown. Throws `code` naming `what` where it is no JSON. */

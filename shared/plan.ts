@@ -29,7 +29,8 @@ const Size = v.object({
   typical: integer(1),
 });
 
-const three = v.tuple([v.number(), v.number(), v.number()]);
+const finite = v.pipe(v.number(), v.finite());
+const three = v.tuple([finite, finite, finite]);
 const PictureSteps = v.object({
   type: v.literal('picture'),
   height: integer(1),
@@ -40,8 +41,8 @@ const PictureSteps = v.object({
 
 const nibbleCodes = v.array(integer(0, 255));
 const QuantizedTensor = v.object({
-  low: v.number(),
-  step: v.pipe(v.number(), v.gtValue(0)),
+  low: finite,
+  step: v.pipe(v.number(), v.finite(), v.gtValue(0)),
   /** Channels that lie outermost, or 1 where the tensor is coded as one row. */
   channels: integer(1),
   classes: nibbleCodes,
@@ -78,7 +79,7 @@ const Segment = v.object({
 });
 
 /** A cost as a function of the size variable: fixed + perSize * size. */
-const Linear = v.object({ fixed: v.number(), perSize: v.number() });
+const Linear = v.object({ fixed: finite, perSize: finite });
 const Accuracy = v.object({
   /** Where segments 1..k ran; `server` stands for the whole model in full precision. */
   target: text(),
@@ -141,29 +142,64 @@ export type Linear = v.InferOutput<typeof Linear>;
  */
 export function parsePlan(value: unknown, what: string): Plan {
   const plan = parseAs(PlanSchema, value, 'BAD_PLAN', what);
-  const fail = (message: string): never => {
-    throw new TandemError('BAD_PLAN', `${what}: ${message}`);
-  };
-  const { boundaries, segments } = plan;
-  if (boundaries.length !== segments.length + 1) {
-    fail(`expected one boundary more than segments, got ${boundaries.length} and ${segments.length}`);
+  const problem = problemsOf(plan).next().value;
+  if (problem !== undefined) throw new TandemError('BAD_PLAN', `${what}: ${problem}`);
+  return plan;
+}
+
+/** What a schema cannot say: whether the parts fit together. */
+function* problemsOf(plan: Plan): Generator<string, undefined> {
+  const { boundaries, segments, size, preprocess } = plan;
+  if (![size.min, size.max, size.typical].every((value) => isSize(value, size))) {
+    yield `size: expected min <= typical <= max in steps of ${size.step}, got ${size.min}, ${size.typical}, ${size.max}`;
   }
-  for (const [index, segment] of segments.entries()) {
-    const given = new Set((boundaries[index] as PlanBoundary).tensors.map(({ name }) => name));
-    const absent = segment.inputs.find((name) => !given.has(name));
-    if (absent !== undefined) fail(`segment ${index + 1} reads ${absent}, which boundary ${index} does not carry`);
+  if (preprocess?.std.includes(0)) yield 'preprocess.std: expected deviations to divide by, got a 0';
+  if (boundaries.length !== segments.length + 1) {
+    yield `expected one boundary more than segments, got ${boundaries.length} and ${segments.length}`;
   }
   for (const [k, boundary] of boundaries.entries()) {
-    for (const tier of boundary.tiers) {
-      if (tier.type === 'quantized' && tier.tensors.length !== boundary.tensors.length) {
-        fail(`tier ${tier.name} of boundary ${k} codes ${tier.tensors.length} of ${boundary.tensors.length} tensors`);
-      }
-      if (tier.type === 'picture' && (k !== 0 || plan.preprocess === null)) {
-        fail(`tier ${tier.name} sends a picture, which boundary ${k} is not`);
-      }
+    yield* boundaryProblems(plan, k, boundary);
+    const next = boundaries[k + 1];
+    if (next) yield* segmentProblems(plan, k, boundary, next);
+  }
+  return undefined;
+}
+
+function* boundaryProblems({ size, preprocess }: Plan, k: number, { tensors, tiers }: PlanBoundary): Generator<string> {
+  const duplicate = firstDuplicate(tensors) ?? firstDuplicate(tiers);
+  if (duplicate !== undefined) yield `boundary ${k} has two of the name ${duplicate}`;
+  for (const { name, shape } of tensors) {
+    for (const dim of shape.filter((value) => typeof value === 'string')) {
+      const what = `a dimension of ${name} is ${dim}`;
+      if (dim.split('/', 1)[0] !== size.name) yield `${what}, the size variable is ${size.name}`;
+      if (size.step % divisorOf(dim) !== 0) yield `${what}, which steps of ${size.step} do not divide`;
     }
   }
-  return plan;
+  for (const tier of tiers) {
+    const what = `tier ${tier.name} of boundary ${k}`;
+    if (tier.type === 'picture') {
+      if (k !== 0 || preprocess === null) yield `${what} sends a picture, which boundary ${k} is not`;
+      continue;
+    }
+    if (tier.tensors.length !== tensors.length)
+      yield `${what} codes ${tier.tensors.length} of ${tensors.length} tensors`;
+    const other = tensors.find(({ dtype }) => dtype !== 'float32');
+    if (other) yield `${what} quantizes ${other.name}, which is ${other.dtype}`;
+  }
+}
+
+function* segmentProblems(plan: Plan, k: number, before: PlanBoundary, after: PlanBoundary): Generator<string> {
+  const { inputs = [], outputs = [] } = plan.segments[k] ?? {};
+  const given = new Set(before.tensors.map(({ name }) => name));
+  const absent = inputs.find((name) => !given.has(name));
+  if (absent !== undefined) yield `segment ${k + 1} reads ${absent}, which boundary ${k} does not carry`;
+  const unmade = after.tensors.find(({ name }) => !given.has(name) && !outputs.includes(name));
+  if (unmade) yield `boundary ${k + 1} carries ${unmade.name}, which segment ${k + 1} does not make`;
+}
+
+function firstDuplicate(named: readonly { readonly name: string }[]): string | undefined {
+  const seen = new Set<string>();
+  return named.find(({ name }) => seen.size === seen.add(name).size)?.name;
 }
 
 /** K: the number of segments, and the k that means "all on the device". */
@@ -196,10 +232,10 @@ export function shapeAt(spec: TensorSpec, size: number): number[] {
 }
 
 /**
- * The size that a tensor's shape stands for.
+ * The size that a tensor's shape stands for; undefined for a tensor that does not vary with it.
  * @throws BAD_TENSOR where the shape does not match the spec, or the size is out of the plan's range
  */
-export function sizeOf(spec: TensorSpec, shape: readonly number[], size: PlanSize): number {
+export function sizeOf(spec: TensorSpec, shape: readonly number[], size: PlanSize): number | undefined {
   const expected = `${spec.name} of shape [${spec.shape.join(', ')}]`;
   const mismatch = () => new TandemError('BAD_TENSOR', `expected ${expected}, got [${shape.join(', ')}]`);
   if (shape.length !== spec.shape.length) throw mismatch();
@@ -214,15 +250,18 @@ export function sizeOf(spec: TensorSpec, shape: readonly number[], size: PlanSiz
     if (found !== undefined && found !== value) throw mismatch();
     found = value;
   }
-  const value = found ?? size.typical;
-  if (!Number.isInteger(value) || value < size.min || value > size.max || value % size.step !== 0) {
+  if (found !== undefined && !isSize(found, size)) {
     throw new TandemError(
       'BAD_TENSOR',
       `expected ${expected} with ${size.name} from ${size.min} to ${size.max} in steps of ${size.step}, ` +
         `got [${shape.join(', ')}]`,
     );
   }
-  return value;
+  return found;
+}
+
+function isSize(value: number, { min, max, step }: PlanSize): boolean {
+  return Number.isInteger(value) && value >= min && value <= max && value % step === 0;
 }
 
 function divisorOf(dim: string): number {

@@ -64,7 +64,9 @@ function resolveFloor(floor: string, policy: Policy, label: string, plan: Plan):
 /** The sending side's and the receiving side's check. Throws POLICY_DENIED. */
 export function assertMaySend(policy: Policy, label: string, plan: Plan, k: number): void {
   const floor = floorOf(policy, label, plan);
-  if (k < floor.k || k >= depthOf(plan)) {
+  // Said as what is allowed, so that a k that is no number is not.
+  const mayBeSent = k >= floor.k && k < depthOf(plan);
+  if (!mayBeSent) {
     throw new TandemError('POLICY_DENIED', `boundary ${k} of ${plan.name} may not be sent: ${floor.reason}`);
   }
 }

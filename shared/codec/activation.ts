@@ -75,7 +75,7 @@ function tensorCoder(coding: TensorCoding, { name, bits }: QuantizedTier, spec: 
 export function geometryOf(shape: readonly number[], channels: number): Geometry {
   const count = elementCount(shape);
   if (channels === 1) return { channels: 1, rows: 1, columns: count };
-  const columns = shape.at(-1) ?? 1;
+  const columns = shape.length > 2 ? (shape.at(-1) ?? 1) : 1;
   return { channels, rows: count / channels / Math.max(1, columns), columns };
 }
 

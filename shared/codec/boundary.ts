@@ -32,18 +32,15 @@ export interface BoundaryCodec {
   decode(k: number, tier: string, payload: Payload): Promise<Crossing>;
 }
 
+/** Throws BAD_PLAN where a tier's tables do not fit its boundary: at once, not when the first message comes. */
 export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec {
-  const ready = new Map<string, ActivationCodec>();
-  const activationsAt = (k: number, name: string): ActivationCodec => {
-    const key = `${k}/${name}`;
-    const known = ready.get(key);
-    if (known) return known;
-    const tier = tierAt(plan, k, name);
-    if (tier.type !== 'quantized') throw new TandemError('UNKNOWN_TIER', `tier ${name} does not code activations`);
-    const codec = activationCodec(tier, boundaryAt(plan, k).tensors);
-    ready.set(key, codec);
-    return codec;
-  };
+  const codecs = new Map<string, ActivationCodec>();
+  for (const [k, { tensors, tiers }] of plan.boundaries.entries()) {
+    for (const tier of tiers) {
+      if (tier.type === 'quantized') codecs.set(`${k}/${tier.name}`, activationCodec(tier, tensors));
+    }
+  }
+  const activationsAt = (k: number, name: string) => codecs.get(`${k}/${name}`) as ActivationCodec;
   return {
     async encode(crossing, name) {
       const { k } = crossing;
@@ -101,7 +98,14 @@ async function decodePicture(
   width: number,
 ): Promise<Crossing> {
   const height = plan.preprocess?.height ?? 0;
-  return fittedCrossing(plan, await pictures.decode(bytes, tier.format, { width, height }));
+  const picture = await pictures.decode(bytes, tier.format, { width, height });
+  if (picture.width !== width || picture.height !== height) {
+    throw new TandemError(
+      'BAD_PAYLOAD',
+      `expected ${width} x ${height} pixels, got ${picture.width} x ${picture.height}`,
+    );
+  }
+  return fittedCrossing(plan, picture);
 }
 
 /** The one size that all shapes agree on. Throws BAD_TENSOR. */
@@ -110,7 +114,8 @@ export function checkShapes(plan: Plan, k: number, shapes: readonly (readonly nu
   if (shapes.length !== specs.length) {
     throw new TandemError('BAD_TENSOR', `boundary ${k} has ${specs.length} tensors, got ${shapes.length}`);
   }
-  const sizes = specs.map((spec, i) => sizeOf(spec, shapes[i] as readonly number[], plan.size));
+  const found = specs.map((spec, i) => sizeOf(spec, shapes[i] as readonly number[], plan.size));
+  const sizes = found.filter((size) => size !== undefined);
   const [size = plan.size.typical] = sizes;
   if (sizes.some((other) => other !== size)) {
     throw new TandemError('BAD_TENSOR', `the tensors of boundary ${k} disagree on ${plan.size.name}: ${sizes}`);

@@ -184,10 +184,12 @@ function cumulative(codes: Uint8Array): Uint16Array {
   const contexts = codes.length / NIBBLES;
   const result = new Uint16Array(contexts * STRIDE);
   for (let context = 0; context < contexts; context++) {
-    const counts = Array.from(codes.subarray(context * NIBBLES, (context + 1) * NIBBLES), expandFrequency);
+    const seen = Array.from(codes.subarray(context * NIBBLES, (context + 1) * NIBBLES), expandFrequency);
+    // A context that calibration never met expects nothing in particular.
+    const counts = seen.some((count) => count > 0) ? seen : seen.map(() => 1);
     const sum = counts.reduce((a, b) => a + b, 0);
     const spread = FREQUENCY_TOTAL - NIBBLES;
-    const scaled = counts.map((count) => 1 + (sum === 0 ? 0 : Math.floor((count * spread) / sum)));
+    const scaled = counts.map((count) => 1 + Math.floor((count * spread) / sum));
     // What rounding left over goes to the most frequent nibble.
     const largest = counts.indexOf(Math.max(...counts));
     scaled[largest] = (scaled[largest] as number) + FREQUENCY_TOTAL - scaled.reduce((a, b) => a + b, 0);

@@ -3,7 +3,7 @@
  *
  *   0   u8   0x54 ("T")
  *   1   u8   protocol version
- *   2   u16  0
+ *   2   u16  0; receivers ignore it, and what the padding holds
  *   4   u32  header bytes H, little-endian
  *   8        header: one msgpack map
  *            zeros up to a multiple of 8
@@ -12,9 +12,10 @@
  * Parts begin at multiples of 8 so that a receiver may view them as any typed array without copying.
  */
 import { Packr, Unpackr } from 'msgpackr';
-import { messageOf, TandemError } from '../errors.ts';
+import { TandemError } from '../errors.ts';
 import { FRAME_BYTES_MAX, HEADER_BYTES_MAX, PARTS_MAX, PROTOCOL_VERSION } from './limits.ts';
 import type { Message } from './messages.ts';
+import { isPlainMsgpack } from './plain-msgpack.ts';
 
 const MAGIC = 0x54;
 const PREFIX_BYTES = 8;
@@ -43,7 +44,11 @@ export function encodeFrame(message: Message, parts: readonly Uint8Array[] = [])
     return start;
   });
   if (length > FRAME_BYTES_MAX || header.length > HEADER_BYTES_MAX) {
-    throw new TandemError('FRAME_TOO_LARGE', `a frame takes up to ${FRAME_BYTES_MAX} bytes, this one has ${length}`);
+    throw new TandemError(
+      'FRAME_TOO_LARGE',
+      `a frame takes up to ${FRAME_BYTES_MAX} bytes, ${HEADER_BYTES_MAX} of them header; this one has ${length}, ` +
+        `${header.length} of them header`,
+    );
   }
   const frame = new Uint8Array(length);
   frame[0] = MAGIC;
@@ -78,10 +83,15 @@ export function decodeFrame(frame: Uint8Array, bytesMax: number = FRAME_BYTES_MA
 }
 
 function unpackHeader(bytes: Uint8Array): unknown {
+  const fail = (cause?: unknown) =>
+    new TandemError('BAD_FRAME', `the header is no msgpack of plain values: ${bytes.length} bytes from ${hex(bytes)}`, {
+      cause,
+    });
+  if (!isPlainMsgpack(bytes)) throw fail();
   try {
     return unpackr.unpack(bytes);
   } catch (error) {
-    throw new TandemError('BAD_FRAME', `the header is no msgpack: ${messageOf(error)}`, { cause: error });
+    throw fail(error);
   }
 }
 

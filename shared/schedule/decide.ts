@@ -88,6 +88,7 @@ function accuracyReason({ k, tier }: Choice, { plan, target }: Snapshot, dropMax
   const own = metricAt(target, k, tier);
   if (whole === undefined || own === undefined) return null;
   const lost = metric.isHigherBetter ? whole - own : own - whole;
-  if (lost <= dropMax) return null;
+  // Metrics are decimal fractions: 0.99 - 0.98 is a hair more than 0.01.
+  if (lost <= dropMax + 1e-9) return null;
   return `${metric.name} is worse by ${(lost * 100).toFixed(1)} points, ${(dropMax * 100).toFixed(1)} are allowed`;
 }

@@ -24,9 +24,9 @@ export interface LinkPrior {
 export const LINK_PRIOR: LinkPrior = { roundTripMs: 60, uplinkBytesPerS: 750_000 };
 
 /** Share of the past that one new observation leaves standing. */
-const MEMORY = 0.85;
-/** The prior counts as this many observations, at two sizes a message may well have. */
-const PRIOR_WEIGHT = 0.1;
+const MEMORY = 0.75;
+/** The prior counts as this many observations, at two sizes a message may well have: it only breaks ties. */
+const PRIOR_WEIGHT = 0.02;
 const PRIOR_BYTES = [0, 20_000] as const;
 
 export function newLink(prior: LinkPrior = LINK_PRIOR): LinkEstimate {
