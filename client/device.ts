@@ -1,5 +1,5 @@
 /** The device's side of the work: preprocess, run segments, encode. Behind one interface, in this thread or a worker. */
-import { runSegment } from '../shared/chain.ts';
+import { checkSession, runSegment } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
 import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
@@ -75,6 +75,7 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
     },
     async load(k, model) {
       const session = await runtime.load(model);
+      checkSession(plan, session, k);
       sessions[k] = session;
       let ms = 0;
       for (let run = 0; run < WARM_UP_RUNS; run++) {
@@ -107,7 +108,7 @@ export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
       );
     }
     try {
-      size = sizeOf(spec, tensor.shape, plan.size);
+      size = sizeOf(spec, tensor.shape, plan.size) ?? size;
     } catch (error) {
       throw new TandemError('BAD_INPUT', (error as Error).message, { cause: error });
     }

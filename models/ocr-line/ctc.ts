@@ -47,5 +47,6 @@ export function decodeCtc(
     }
     previous = index;
   }
-  return { text: text.trim(), confidence: kept === 0 ? 0 : sum / kept };
+  const line = text.trim();
+  return { text: line, confidence: line === '' ? 0 : sum / kept };
 }

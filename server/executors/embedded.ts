@@ -33,7 +33,12 @@ interface Member {
 /** Resolves when all workers have loaded their sessions. Rejects with INTERNAL where the first start fails. */
 export async function embeddedExecutor(options: EmbeddedOptions): Promise<Executor> {
   const pool = new WorkerPool(options);
-  await pool.start();
+  try {
+    await pool.start();
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
   return pool;
 }
 

@@ -7,7 +7,7 @@ import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../runtimes/pictures-sharp.ts';
-import { runSegments } from '../../shared/chain.ts';
+import { checkSession, runSegments } from '../../shared/chain.ts';
 import { type BoundaryCodec, boundaryCodec } from '../../shared/codec/boundary.ts';
 import { asTandemError, type ErrorCode } from '../../shared/errors.ts';
 import { depthOf, type Plan } from '../../shared/plan.ts';
@@ -55,6 +55,7 @@ async function loadAll({ bundles, threads }: WorkerData): Promise<ReadonlyMap<st
   const plans = new Map<string, Loaded>();
   for (const { plan, segments } of bundles) {
     const sessions = await Promise.all(segments.map((segment) => runtime.load(segment)));
+    for (const [k, session] of sessions.entries()) checkSession(plan, session, k);
     plans.set(plan.id, { plan, codec: boundaryCodec(plan, pictures), sessions });
   }
   return plans;
