@@ -1,0 +1,165 @@
+import type { Browser, CDPSession, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { decodeFrame } from '../../shared/protocol/frames.ts';
+import type { ClientMessage } from '../../shared/protocol/messages.ts';
+import { launchChromium } from '../helpers/chromium.ts';
+import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
+import { type ServerProcess, startDemo } from '../helpers/processes.ts';
+
+const chromium = inject('chromium');
+const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const DEPTH = 5;
+
+describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s screen', () => {
+  let browser: Browser;
+  let server: ServerProcess;
+  beforeAll(async () => {
+    browser = await launchChromium(chromium.path ?? '');
+    server = await startDemo();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.kill();
+  });
+
+  test(`reads 20 lines at k = 0, at every split and at k = ${DEPTH}, and says where they ran`, async () => {
+    const { page, errors } = await openPage(browser, server.url);
+    await segmentsReady(page);
+    for (let k = 0; k <= DEPTH; k++) {
+      const misread: string[] = [];
+      for (const line of cleanLines(20)) {
+        const { text, summary } = await read(page, line, { k });
+        if (text !== line.text) misread.push(`${line.text} as ${text}`);
+        expect(summary).toContain(
+          k === 0 ? 'all in the cloud' : k === DEPTH ? 'nothing sent' : `after segment ${k} of`,
+        );
+      }
+      expect(misread, `k = ${k}`).toEqual([]);
+    }
+    expect(errors).toEqual([]);
+    await page.close();
+  }, 180_000);
+
+  test('answers the first request before any segment is here', async () => {
+    const { page } = await openPage(browser, server.url, (page) =>
+      page.route(/\.wasm\.onnx$/, () => {
+        // Never answered.
+      }),
+    );
+    const [line] = cleanLines(1);
+    const { text, summary } = await read(page, line as CleanLine, {});
+    expect(text).toBe(line?.text);
+    expect(summary).toContain('all in the cloud');
+    await page.close();
+  });
+
+  test('sends nothing that policy forbids: no request leaves under secret, no picture under personal', async () => {
+    const { page, sent } = await openPage(browser, server.url);
+    await segmentsReady(page);
+    const [line] = cleanLines(1);
+    expect((await read(page, line as CleanLine, { label: 'secret' })).text).toBe(line?.text);
+    expect(sent().filter(({ type }) => type === 'infer')).toEqual([]);
+    const refused = await read(page, line as CleanLine, { label: 'personal', k: 0 });
+    expect(refused.error).toContain('POLICY_DENIED');
+    expect(sent().filter(({ type }) => type === 'infer')).toEqual([]);
+    await read(page, line as CleanLine, { label: 'personal', k: 3 });
+    expect(sent().filter(({ type }) => type === 'infer')).toMatchObject([{ k: 3, label: 'personal' }]);
+    await page.close();
+  });
+
+  test('still answers when the gateway is killed with a request in its hands', async () => {
+    const own = await startDemo();
+    const { page, sent } = await openPage(browser, own.url);
+    await segmentsReady(page);
+    const [line] = cleanLines(1);
+    own.child.kill('SIGSTOP');
+    const reading = read(page, line as CleanLine, { k: 3 });
+    await expect.poll(() => sent().some(({ type }) => type === 'infer')).toBe(true);
+    await own.kill();
+    const { text, fallback } = await reading;
+    expect(text).toBe(line?.text);
+    expect(fallback).toContain('Finished by the device');
+    // And goes on without it.
+    expect((await read(page, line as CleanLine, {})).text).toBe(line?.text);
+    await page.close();
+  });
+
+  test('works on a page that is no secure context, as a phone sees a laptop', async () => {
+    const other = await launchChromium(chromium.path ?? '', ['--host-resolver-rules=MAP tandem.test 127.0.0.1']);
+    const { page, errors } = await openPage(other, `http://tandem.test:${new URL(server.url).port}`);
+    expect(await page.evaluate(() => isSecureContext)).toBe(false);
+    await segmentsReady(page);
+    const [line] = cleanLines(1);
+    expect((await read(page, line as CleanLine, { k: DEPTH })).text).toBe(line?.text);
+    expect(errors).toEqual([]);
+    await other.close();
+  });
+
+  test('shows its controls within the screen’s width', async () => {
+    const { page } = await openPage(browser, server.url);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    await page.close();
+  });
+});
+
+interface OpenPage {
+  readonly page: Page;
+  /** What went wrong on the page. */
+  readonly errors: readonly string[];
+  /** Messages that left through the page's WebSockets. */
+  sent(): ClientMessage[];
+}
+
+async function openPage(browser: Browser, url: string, prepare?: (page: Page) => Promise<unknown>): Promise<OpenPage> {
+  const context = await browser.newContext(PHONE);
+  const page = await context.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  const session: CDPSession = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  const frames: Buffer[] = [];
+  session.on('Network.webSocketFrameSent', ({ response }) => {
+    // Opcode 2: binary, which the protocol hands over as base64.
+    if (response.opcode === 2) frames.push(Buffer.from(response.payloadData, 'base64'));
+  });
+  await prepare?.(page);
+  await page.goto(url);
+  await page.waitForSelector('#read:not([disabled])');
+  return { page, errors, sent: () => frames.map((frame) => decodeFrame(frame).header as ClientMessage) };
+}
+
+async function segmentsReady(page: Page): Promise<void> {
+  const text = `cloud connected · ${DEPTH} of ${DEPTH} segments here`;
+  await page.waitForFunction((expected) => document.getElementById('status-text')?.textContent === expected, text);
+}
+
+/** Uploads a line as a photo, chooses label and cut, presses the button and reads the page. */
+async function read(page: Page, line: CleanLine, { label = 'public', k }: { label?: string; k?: number }) {
+  await page.click('label:has(input[name="source"][value="photo"])');
+  await page.setInputFiles('#file', { name: 'line.png', mimeType: 'image/png', buffer: line.png });
+  await page.waitForFunction(() => document.querySelector<HTMLImageElement>('#photo')?.complete);
+  await page.click(`label:has(input[name="label"][value="${label}"])`);
+  await page.selectOption('#cut', k === undefined ? '' : String(k));
+  await page.evaluate(() => {
+    for (const id of ['text-out', 'summary', 'fallback', 'error']) {
+      const element = document.getElementById(id);
+      if (element) element.textContent = '';
+    }
+  });
+  await page.click('#read');
+  await page.waitForFunction(
+    () => document.getElementById('text-out')?.textContent || document.getElementById('error')?.textContent,
+  );
+  await page.waitForSelector('#read:not([disabled])');
+  const textOf = (id: string) => page.evaluate((name) => document.getElementById(name)?.textContent ?? '', id);
+  return {
+    text: await textOf('text-out'),
+    summary: await textOf('summary'),
+    fallback: await textOf('fallback'),
+    error: await textOf('error'),
+  };
+}

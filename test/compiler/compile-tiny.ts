@@ -1,0 +1,45 @@
+/** Compiling the tiny model by a clock that a test sets, so that what is chosen by time is always the same. */
+import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
+import sharp from 'sharp';
+import { type CompileRequest, type CompileResult, compileModel } from '../../compiler/compile.ts';
+import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
+import { sharpPictures } from '../../runtimes/pictures-sharp.ts';
+import type { Runtime } from '../../shared/runtime.ts';
+import type { TinyModel } from '../helpers/tiny-model.ts';
+
+/** Whether a segment's file has weights stored in 8 bits. */
+export function isStoredInt8(model: Uint8Array): boolean {
+  return Buffer.from(model).includes('.int8');
+}
+
+/**
+ * Into a folder of the tiny model's.
+ * @param costMs what one run of a device segment takes, by its file
+ */
+export function compileTiny(
+  { recipe, dir }: TinyModel,
+  folder: string,
+  costMs: (model: Uint8Array) => number,
+  changes: Partial<CompileRequest> = {},
+): Promise<CompileResult> {
+  const server = nodeRuntime(ort, { threads: 1 });
+  let nowMs = 0;
+  const device: Runtime = {
+    name: 'timed',
+    async load(model) {
+      const session = await server.load(model);
+      const run: typeof session.run = (feeds) => {
+        nowMs += costMs(model);
+        return session.run(feeds);
+      };
+      return { ...session, run };
+    },
+  };
+  return compileModel({
+    ...{ recipe, outDir: join(dir, folder), server, devices: new Map([['node', device]]) },
+    ...{ pictures: sharpPictures(sharp), measure: false, float: false, machine: 'none', now: () => nowMs },
+    ...{ seed: 1, calibrationSamples: 16, testSamples: 4, progress: () => {} },
+    ...changes,
+  });
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { buildChain, type Chain, wholeModel } from '../../../compiler/cut/segments.ts';
+import { readModel } from '../../../compiler/onnx/read.ts';
+import type { ModelRecipe } from '../../../compiler/recipe.ts';
+import { seededRandom } from '../../../shared/random.ts';
+import type { Tensors } from '../../../shared/tensor.ts';
+import { TINY_CUTS, tinyModelBytes } from '../../helpers/tiny-model.ts';
+import { coded } from '../coded.ts';
+import { expectClose, runModel } from '../run-graph.ts';
+import { randomTensor } from '../text-graph.ts';
+
+const RECIPE: Pick<ModelRecipe, 'source' | 'outputs' | 'cuts'> = {
+  source: 'tiny.onnx',
+  outputs: [
+    { name: 'indices', of: 'scores', op: 'argmax', axis: 2 },
+    { name: 'probabilities', of: 'scores', op: 'max', axis: 2 },
+  ],
+  cuts: TINY_CUTS,
+};
+const input: Tensors = { x: randomTensor([1, 3, 8, 40], seededRandom(11)) };
+const BOUNDARIES = ['stem', 'pooled', 'deep', 'indices', 'probabilities'];
+
+/** Every tensor that the chain makes on the way. */
+async function runChain({ segments }: Chain, form: 'float' | 'int8'): Promise<Tensors> {
+  let live = input;
+  for (const segment of segments) live = { ...live, ...(await runModel(segment[form], live)) };
+  const { x: _given, ...made } = live;
+  return made;
+}
+
+describe("the chain's files", () => {
+  test('in full precision give the boundaries and outputs of the whole model', async () => {
+    const chain = buildChain(tinyModelBytes(), RECIPE);
+    expect(chain.inputNames).toEqual(['x']);
+    expect(chain.outputNames).toEqual(['indices', 'probabilities']);
+    const whole = await runModel(wholeModel(tinyModelBytes(), RECIPE, ['stem', 'pooled', 'deep']), input);
+    expect(Object.keys(whole).sort()).toEqual([...BOUNDARIES].sort());
+    expectClose(await runChain(chain, 'float'), whole, 1e-5);
+  });
+
+  test('are simplified', () => {
+    const ops = buildChain(tinyModelBytes(), RECIPE).segments.map(({ float }) =>
+      readModel(float, 'segment').graph.nodes.map(({ op }) => op),
+    );
+    expect(ops[0]).toEqual(['Conv', 'HardSigmoid', 'Mul', 'Mul', 'Add']);
+    expect(ops.flat()).not.toContain('Constant');
+  });
+
+  test('in 8 bits are smaller and give nearly the same', async () => {
+    const chain = buildChain(tinyModelBytes(), RECIPE);
+    const bytes = (form: 'float' | 'int8') => chain.segments.reduce((sum, segment) => sum + segment[form].length, 0);
+    expect(bytes('int8')).toBeLessThan(bytes('float') * 0.6);
+    const { indices: _classes, ...boundaries } = await runChain(chain, 'float');
+    const { indices: _others, ...compressed } = await runChain(chain, 'int8');
+    expectClose(compressed, boundaries, 0.1);
+    expect(() => expectClose(compressed, boundaries, 1e-6)).toThrow();
+  });
+
+  test('keep what a boundary means, even between a Conv and the layer that would fold into it', async () => {
+    const recipe = { ...RECIPE, cuts: [['conv0'], ['swish0.shifted', 'norm0']] };
+    const made = await runChain(buildChain(tinyModelBytes(), recipe), 'float');
+    expectClose(made, await runModel(wholeModel(tinyModelBytes(), recipe, recipe.cuts.flat()), input), 1e-5);
+  });
+
+  test('are the same for the same source', () => {
+    expect(buildChain(tinyModelBytes(), RECIPE)).toEqual(buildChain(tinyModelBytes(), RECIPE));
+  });
+
+  test('are not made of a source that is no model, of a cut that is none, or of an output that is not there', () => {
+    expect(() => buildChain(new Uint8Array(9), RECIPE)).toThrow(coded('BAD_MODEL', 'tiny.onnx'));
+    expect(() => buildChain(tinyModelBytes(), { ...RECIPE, cuts: [['deep']] })).toThrow(coded('BAD_CUT', 'pooled'));
+    const outputs = [{ name: 'best', of: 'nothing', op: 'max', axis: 1 }] as const;
+    expect(() => buildChain(tinyModelBytes(), { ...RECIPE, outputs })).toThrow(coded('BAD_MODEL', 'no output nothing'));
+    expect(() => wholeModel(tinyModelBytes(), RECIPE, ['nothing'])).toThrow(coded('BAD_MODEL', 'nothing'));
+  });
+});

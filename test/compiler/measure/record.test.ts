@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isMeasurementOf, matchingRecord, measuredRecord } from '../../../compiler/measure/record.ts';
+import type { ModelRecipe } from '../../../compiler/recipe.ts';
+import type { Plan, PlanMeasured } from '../../../shared/plan.ts';
+import { smallPlan } from '../../helpers/small-plan.ts';
+import { type TinyModel, tinyModel } from '../../helpers/tiny-model.ts';
+import { coded } from '../coded.ts';
+
+let tiny: TinyModel;
+beforeAll(async () => {
+  tiny = await tinyModel();
+});
+afterAll(() => tiny.remove());
+
+const plan = smallPlan();
+const measured = plan.measured as PlanMeasured;
+
+/** The recipe with what was measured for `plan`, as a file would carry it. */
+function committed(change: Partial<ModelRecipe> = {}): ModelRecipe {
+  const record = JSON.parse(JSON.stringify(measuredRecord(plan, tiny.recipe, measured)));
+  return { ...tiny.recipe, committed: record, ...change };
+}
+
+describe('a committed record', () => {
+  test('is found again for the same source and recipe', () => {
+    expect(matchingRecord(committed(), plan.model.sha256)).toEqual({
+      ...{ source: plan.model.sha256, recipe: expect.stringMatching(/^[0-9a-f]{64}$/), planId: plan.id },
+      devices: { wasm: ['f'.repeat(64), 'f'.repeat(64)] },
+      deviceRecipes: { wasm: ['float32', 'float32'] },
+      tiers: plan.boundaries.map(({ tiers }) => tiers),
+      measured,
+    });
+  });
+
+  test('is not there where nothing was committed', () => {
+    expect(matchingRecord(tiny.recipe, plan.model.sha256)).toBeUndefined();
+  });
+
+  test('does not fit another source', () => {
+    expect(matchingRecord(committed(), 'd'.repeat(64))).toBeUndefined();
+  });
+
+  test.each<[string, Partial<ModelRecipe>]>([
+    ['outputs', { outputs: [] }],
+    ['cuts', { cuts: [['stem']] }],
+    ['size', { size: { ...smallPlan().size, max: 256 } }],
+    ['preprocessing', { preprocess: { type: 'picture', height: 8, channels: 'bgr', mean: [0, 0, 0], std: [1, 1, 1] } }],
+    ['pictures', { pictures: [{ format: 'webp', quality: 70 }] }],
+    ['bits', { bits: [8] }],
+  ])('does not fit a recipe with other %s', (_, change) => {
+    expect(matchingRecord(committed(change), plan.model.sha256)).toBeUndefined();
+  });
+
+  test('still fits where only words of the recipe changed', () => {
+    const recipe = committed({ name: 'other', source: 'elsewhere', file: '/nowhere' });
+    expect(matchingRecord(recipe, plan.model.sha256)).toBeDefined();
+  });
+
+  test.each([
+    ['no object', 'text', 'the measurements of tiny'],
+    ['null', null, 'the measurements of tiny'],
+    ['an object without a plan', { source: 'a', recipe: 'b' }, 'planId'],
+  ])('that is %s is a bad configuration', (_, record, message) => {
+    expect(() => matchingRecord(committed({ committed: record }), plan.model.sha256)).toThrow(
+      coded('BAD_CONFIG', message),
+    );
+  });
+
+  test('that lost its device segments is a bad configuration', () => {
+    const { devices: _lost, deviceRecipes: _too, ...rest } = measuredRecord(plan, tiny.recipe, measured);
+    expect(() => matchingRecord(committed({ committed: rest }), plan.model.sha256)).toThrow(coded('BAD_CONFIG'));
+  });
+});
+
+describe('a record is the measurement of a plan', () => {
+  const record = () => measuredRecord(plan, tiny.recipe, measured);
+  const withWasm = (sha256: string): Plan => ({
+    ...plan,
+    segments: plan.segments.map((segment) => ({
+      ...segment,
+      targets: { wasm: { file: 'f', sha256, bytes: 1, recipe: 'float32' } },
+    })),
+  });
+
+  test('that came out with its id and its device segments', () => {
+    expect(isMeasurementOf(record(), plan)).toBe(true);
+  });
+
+  test('and of none with another id', () => {
+    expect(isMeasurementOf(record(), { ...plan, id: 'b'.repeat(64) })).toBe(false);
+  });
+
+  test('and of none with another device segment', () => {
+    expect(isMeasurementOf(record(), withWasm('e'.repeat(64)))).toBe(false);
+  });
+
+  test('and of none with a target that was not measured', () => {
+    const segments = plan.segments.map(({ targets, ...segment }) => ({
+      ...segment,
+      targets: { ...targets, node: targets['wasm'] as never },
+    }));
+    expect(isMeasurementOf(record(), { ...plan, segments })).toBe(false);
+  });
+});

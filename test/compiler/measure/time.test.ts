@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { measureTime, type TimeRequest } from '../../../compiler/measure/time.ts';
+import type { Progress } from '../../../compiler/progress.ts';
+import type { Session } from '../../../shared/runtime.ts';
+import { float32, type Tensors } from '../../../shared/tensor.ts';
+import { smallPlan } from '../../helpers/small-plan.ts';
+
+const input = (width: number): Tensors => ({ x: float32([1, 3, 4, width], new Float32Array(12 * width)) });
+
+/** A clock that stands still but for what `spend` adds, and sessions that spend what they are told. */
+function fakeHost() {
+  let nowMs = 0;
+  const runs: string[] = [];
+  /** One segment; `costMs` gets the width of its input and how often it ran before. */
+  const session = (name: string, output: string, costMs: (width: number, ran: number) => number): Session => {
+    let ran = 0;
+    return {
+      inputNames: [],
+      outputNames: [output],
+      async run(feeds) {
+        const width = Object.values(feeds)[0]?.shape.at(-1) ?? 0;
+        runs.push(`${name} ${width}`);
+        nowMs += costMs(width, ran++);
+        return { [output]: float32([1, width], new Float32Array(width)) };
+      },
+      release: async () => {},
+    };
+  };
+  /** A chain whose first segment spends `costMs` and whose second always 1 ms. */
+  const chain = (name: string, costMs: (width: number, ran: number) => number): Session[] => [
+    session(name, 'h', costMs),
+    session(`${name} tail`, 'y', () => 1),
+  ];
+  return { chain, runs, now: () => nowMs };
+}
+
+function request(
+  host: ReturnType<typeof fakeHost>,
+  places: TimeRequest['places'],
+  progress: Progress = () => {},
+): TimeRequest {
+  return { plan: smallPlan(), places, sizes: [8, 16, 32], input, now: host.now, progress };
+}
+
+describe('timing segments', () => {
+  test('gives each segment of each place as a function of the size', async () => {
+    const host = fakeHost();
+    const places = new Map([
+      ['server', host.chain('server', (width) => 2 + 0.5 * width)],
+      ['wasm', host.chain('wasm', (width) => 10 + 2 * width)],
+    ]);
+    const tail = { fixed: 1, perSize: 0 };
+    expect(await measureTime(request(host, places))).toEqual({
+      server: [{ fixed: 2, perSize: 0.5 }, tail],
+      wasm: [{ fixed: 10, perSize: 2 }, tail],
+    });
+  });
+
+  test('does not count the first rounds, in which engines still compile, nor a burst of noise', async () => {
+    const host = fakeHost();
+    // Three sizes a round: 8 rounds to warm up, and 7 of the 15 behind them noisy.
+    const isNoisy = (round: number) => round < 8 || round % 2 === 1;
+    const places = new Map([
+      ['wasm', host.chain('wasm', (width, ran) => (isNoisy(Math.floor(ran / 3)) ? 1000 : width))],
+    ]);
+    const { wasm } = await measureTime(request(host, places));
+    expect(wasm?.[0]).toEqual({ fixed: 0, perSize: 1 });
+  });
+
+  test('runs every place at every size once a round, in turning order', async () => {
+    const host = fakeHost();
+    const places = new Map([
+      ['a', host.chain('a', () => 1)],
+      ['b', host.chain('b', () => 1)],
+    ]);
+    await measureTime(request(host, places));
+    const heads = host.runs.filter((run) => !run.includes('tail'));
+    expect(heads.slice(0, 12)).toEqual([
+      ...['b 8', 'a 8', 'b 16', 'a 16', 'b 32', 'a 32'],
+      ...['a 8', 'b 8', 'a 16', 'b 16', 'a 32', 'b 32'],
+    ]);
+    expect(heads).toHaveLength(2 * 3 * 23);
+  });
+
+  test('tells how far it is, to the end', async () => {
+    const host = fakeHost();
+    const seen: number[] = [];
+    const progress: Progress = ({ done, total }) => seen.push(done / total);
+    await measureTime(request(host, new Map([['a', host.chain('a', () => 1)]]), progress));
+    expect(seen[0]).toBe(0);
+    expect(seen.at(-1)).toBe(1);
+    expect([...seen].sort((a, b) => a - b)).toEqual(seen);
+  });
+});

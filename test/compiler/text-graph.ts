@@ -1,0 +1,157 @@
+/**
+ * Small graphs as text, to read and to compare. One line each:
+ *
+ *   in x [1,4,6,6]                 a float32 input
+ *   const w [8,4,3,3]              a float32 initializer, random from a seed
+ *   const c [1,3,1,1] = 2 3 4      one of given values
+ *   y = Conv(x, w) pads=[1,1,1,1]  a node; `3` for an input is a scalar constant, `-` one that is absent
+ *   out y                          an output
+ *
+ * An attribute without a decimal point is an int, `a=[1,2]` ints, `a={1 2}` a float32 tensor, other words strings.
+ */
+import {
+  type Attribute,
+  type Constant,
+  constantTensor,
+  type Dim,
+  float,
+  type Graph,
+  int,
+  ints,
+  makeNode,
+  type Node,
+} from '../../compiler/graph/graph.ts';
+import { gaussian, type Random, seededRandom } from '../../shared/random.ts';
+import { elementCount, type Tensor } from '../../shared/tensor.ts';
+
+export function graphOf(text: string): Graph {
+  const graph: Graph = { name: 'g', inputs: [], outputs: [], nodes: [], initializers: new Map(), values: new Map() };
+  const random = seededRandom(1);
+  for (const line of linesOf(text)) {
+    const node = /^(.+?) = (\w+)\((.*?)\)(.*)$/.exec(line);
+    const [word, name = '', shape = '[]'] = line.split(' ');
+    if (node) graph.nodes.push(parseNode(graph, node));
+    else if (word === 'in') graph.inputs.push({ name, elementType: 'float32', shape: parseList(shape).map(parseDim) });
+    else if (word === 'out') graph.outputs.push({ name, elementType: 'float32', shape: null });
+    else if (word === 'const') graph.initializers.set(name, parseConstant(line, shape, random));
+    else throw new SyntaxError(`expected in, const, out or a node, got ${line}`);
+  }
+  return graph;
+}
+
+/** The nodes of a graph, a line each. */
+export function textOf(graph: Graph): string {
+  return graph.nodes.map((node) => nodeText(graph, node)).join('\n');
+}
+
+/** Text as `textOf` gives it: no indentation, no empty lines, nothing but nodes. */
+export function nodeLines(text: string): string {
+  return linesOf(text)
+    .filter((line) => line.includes(' = ') && !line.startsWith('const'))
+    .join('\n');
+}
+
+/** A float32 constant; a number alone is a scalar. */
+export function floats(shape: readonly number[], values: readonly number[]): Constant {
+  return { elementType: 'float32', shape, bytes: new Uint8Array(Float32Array.from(values).buffer) };
+}
+
+/** A float32 tensor of normally distributed values. */
+export function randomTensor(shape: readonly number[], random: Random): Tensor {
+  return { dtype: 'float32', shape, data: Float32Array.from({ length: elementCount(shape) }, () => gaussian(random)) };
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+function parseNode(graph: Graph, [, outputs = '', op = '', inputs = '', attributes = '']: RegExpExecArray): Node {
+  const named = attributes
+    .trim()
+    .split(/ (?=\w+=)/)
+    .filter((text) => text !== '')
+    .map((text): [string, Attribute] => {
+      const [key = '', value = ''] = text.split('=');
+      return [key, parseAttribute(value)];
+    });
+  return makeNode(
+    op,
+    inputs.split(', ').map((input) => parseInput(graph, input)),
+    outputs.split(', '),
+    Object.fromEntries(named),
+  );
+}
+
+/** A number stands for a scalar initializer, called by the number itself. */
+function parseInput(graph: Graph, input: string): string {
+  if (input === '-') return '';
+  if (input !== '' && Number.isFinite(Number(input))) graph.initializers.set(input, floats([], [Number(input)]));
+  return input;
+}
+
+function parseAttribute(value: string): Attribute {
+  if (value.startsWith('[')) return ints(parseList(value).map(Number));
+  if (value.startsWith('{')) {
+    const values = value.slice(1, -1).split(' ').map(Number);
+    return { type: 'tensor', value: floats(values.length === 1 ? [] : [values.length], values) };
+  }
+  const number = Number(value);
+  if (Number.isNaN(number)) return { type: 'string', value: new TextEncoder().encode(value) };
+  return value.includes('.') ? float(number) : int(number);
+}
+
+function parseConstant(line: string, shapeText: string, random: Random): Constant {
+  const shape = parseList(shapeText).map(Number);
+  const [, values] = line.split(' = ');
+  if (values !== undefined) return floats(shape, values.split(' ').map(Number));
+  // Weights over their fan-in, so that deep chains neither grow nor vanish.
+  const scale = 1 / Math.sqrt(elementCount(shape.slice(1)));
+  return floats(
+    shape,
+    [...(randomTensor(shape, random).data as Float32Array)].map((value) => value * scale),
+  );
+}
+
+function parseList(text: string): string[] {
+  const inner = text.slice(1, -1);
+  return inner === '' ? [] : inner.split(',');
+}
+
+function parseDim(text: string): Dim {
+  return Number.isNaN(Number(text)) ? text : Number(text);
+}
+
+function nodeText(graph: Graph, { op, inputs, outputs, attributes }: Node): string {
+  const parts = [...attributes].map(([key, attribute]) => ` ${key}=${attributeText(attribute)}`);
+  return `${outputs.join(', ')} = ${op}(${inputs.map((input) => inputText(graph, input)).join(', ')})${parts.join('')}`;
+}
+
+function inputText(graph: Graph, name: string): string {
+  const constant = graph.initializers.get(name);
+  if (constant?.elementType !== 'float32' || constant.shape.length > 0) return name || '-';
+  return numberText(constantTensor(constant).data[0] as number);
+}
+
+function attributeText(attribute: Attribute): string {
+  switch (attribute.type) {
+    case 'int':
+      return String(attribute.value);
+    case 'float':
+      return Number.isInteger(attribute.value) ? attribute.value.toFixed(1) : numberText(attribute.value);
+    case 'ints':
+      return `[${attribute.value.join(',')}]`;
+    case 'string':
+      return new TextDecoder().decode(attribute.value);
+    case 'tensor':
+      return `{${[...constantTensor(attribute.value).data].join(' ')}}`;
+    default:
+      return attribute.type;
+  }
+}
+
+function numberText(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}

@@ -1,0 +1,174 @@
+/** The client core against a real gateway core, in one process: memory channels, fake time, no model. */
+import { createHash } from 'node:crypto';
+import { connectWith } from '../../client/client.ts';
+import { type Device, localDevice } from '../../client/device.ts';
+import type { Host } from '../../client/host.ts';
+import type { Client, ClientOptions } from '../../client/types.ts';
+import type { PictureCodec } from '../../shared/codec/picture.ts';
+import { type Plan, planContract } from '../../shared/plan.ts';
+import type { Picture } from '../../shared/preprocess/resize.ts';
+import { decodeFrame } from '../../shared/protocol/frames.ts';
+import type { ClientMessage } from '../../shared/protocol/messages.ts';
+import type { Runtime } from '../../shared/runtime.ts';
+import { float32 } from '../../shared/tensor.ts';
+import { type FakeClock, settle } from './fake-clock.ts';
+import { GatewayHarness } from './gateway-harness.ts';
+import { type ChannelEnd, channelPair } from './memory-channel.ts';
+
+export const POLICY = { aliases: {}, labels: { public: 'input', personal: 'h', secret: 'local', staff: 'input' } };
+export const PICTURE: Picture = { width: 16, height: 4, data: new Uint8Array(16 * 4 * 4).fill(255) };
+/** What the fake segments answer, on the device: [1, 4]. The fake executor of the gateway answers otherwise. */
+export const DEVICE_ANSWER = [2, 2, 2, 2];
+
+const SEGMENT_BYTES = [Uint8Array.of(1), Uint8Array.of(2)] as const;
+
+export class ClientHarness {
+  readonly gateway = new GatewayHarness({ concurrency: 4 });
+  /** One clock for both sides. */
+  readonly clock: FakeClock = this.gateway.clock;
+  /** Every message that left the client, in order. */
+  readonly sent: ClientMessage[] = [];
+  /** Connections so far, the newest last; the client's end. */
+  readonly channels: ChannelEnd[] = [];
+  readonly plan: Plan;
+  /** Segments are served once the test allows it. */
+  segmentsAllowed = 2;
+  /** What is served for segment 1 instead, to corrupt it. */
+  corrupt = false;
+  isReachable = true;
+  webpWorks = true;
+  deviceFails = false;
+  /** Advances that the device makes wait for this. */
+  deviceGate: Promise<void> = Promise.resolve();
+  private wake: () => void = () => {};
+  private allow: (() => void)[] = [];
+  fetches: string[] = [];
+
+  constructor() {
+    this.plan = servedPlan(this.gateway.plan);
+    Object.assign(this.gateway.plan, this.plan);
+  }
+
+  connect(options: Partial<ClientOptions> = {}): Promise<Client> {
+    return connectWith(this.host(), { url: 'http://gateway', model: 'small', policy: POLICY, ...options });
+  }
+
+  /** Lets the client connect and download what it may. */
+  async ready(options: Partial<ClientOptions> = {}): Promise<Client> {
+    const client = await this.connect(options);
+    await this.pass(1);
+    return client;
+  }
+
+  /** Serves segments up to this one. */
+  allowSegments(count: number): void {
+    this.segmentsAllowed = count;
+    for (const go of this.allow.splice(0)) go();
+  }
+
+  /** Time passes, on both sides. */
+  pass(ms: number): Promise<void> {
+    return this.clock.advance(ms);
+  }
+
+  /** The newest connection breaks, without a word. */
+  async cut(): Promise<void> {
+    this.channels.at(-1)?.close(1006 as never, 'cut');
+    await settle();
+  }
+
+  wakeUp(): void {
+    this.wake();
+  }
+
+  messagesOf<T extends ClientMessage['type']>(type: T): Extract<ClientMessage, { type: T }>[] {
+    return this.sent.filter((message): message is Extract<ClientMessage, { type: T }> => message.type === type);
+  }
+
+  private host(): Host {
+    return {
+      name: 'test',
+      clock: this.clock,
+      random: () => 0.5,
+      fetch: ((url: string) => this.fetch(url)) as typeof fetch,
+      sha256: async (content) => createHash('sha256').update(content).digest('hex'),
+      connector: () => (events) => {
+        const [near, far] = channelPair();
+        near.events = { onFrame: events.onFrame, onClose: events.onClose };
+        this.channels.push(near);
+        if (!this.isReachable) {
+          queueMicrotask(() => near.close(1006, 'unreachable'));
+          return near;
+        }
+        const connection = this.gateway.gateway.opened(far);
+        far.events = {
+          onFrame: (frame) => {
+            this.sent.push(decodeFrame(frame).header as ClientMessage);
+            connection.frame(frame);
+          },
+          onClose: (code) => connection.closed(code),
+        };
+        queueMicrotask(() => events.onOpen());
+        return near;
+      },
+      createDevice: async (plan) => this.device(plan),
+      onWake: (listener) => {
+        this.wake = listener;
+        return () => {};
+      },
+    };
+  }
+
+  private async fetch(url: string): Promise<Response> {
+    this.fetches.push(url);
+    if (url.endsWith('plan.json')) return new Response(JSON.stringify(this.plan));
+    const index = this.plan.segments.findIndex(({ targets }) => url.includes(targets['wasm']?.sha256 ?? '-'));
+    if (index < 0) return new Response('', { status: 404 });
+    while (index >= this.segmentsAllowed) await new Promise<void>((resolve) => this.allow.push(resolve));
+    return new Response(this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array));
+  }
+
+  private device(plan: Plan): Device {
+    const runtime: Runtime = {
+      name: 'fake',
+      load: async (model) => ({
+        inputNames: model[0] === 1 ? ['x'] : ['h'],
+        outputNames: model[0] === 1 ? ['h'] : ['y'],
+        run: async (feeds) => {
+          const width = feeds['x']?.shape[3] ?? 4 * (feeds['h']?.shape[3] ?? 0);
+          return model[0] === 1
+            ? { h: float32([1, 2, 1, width / 4], new Float32Array(width / 2).fill(0.5)) }
+            : { y: float32([1, width / 4], new Float32Array(width / 4).fill(2)) };
+        },
+        release: async () => {},
+      }),
+    };
+    const pictures: PictureCodec = {
+      encode: async (picture) => (this.webpWorks ? new Uint8Array(picture.data).subarray(0, 64) : null),
+      decode: () => Promise.reject(new Error('devices do not decode')),
+    };
+    const device = localDevice({ plan, target: 'wasm', runtime, pictures, clock: this.clock });
+    return {
+      ...device,
+      advance: async (crossing) => {
+        await this.deviceGate;
+        if (this.deviceFails) throw new Error('out of memory');
+        return device.advance(crossing);
+      },
+    };
+  }
+}
+
+/** The small plan with hashes that are true. */
+function servedPlan(plan: Plan): Plan {
+  const sha256 = (content: Uint8Array | string) => createHash('sha256').update(content).digest('hex');
+  const segments = plan.segments.map((segment, i) => {
+    const bytes = SEGMENT_BYTES[i] as Uint8Array;
+    return {
+      ...segment,
+      targets: { wasm: { file: `${i + 1}.onnx`, sha256: sha256(bytes), bytes: bytes.length, recipe: 'float32' } },
+    };
+  });
+  const served = { ...plan, segments };
+  return { ...served, id: sha256(planContract(served)) };
+}

@@ -1,0 +1,11 @@
+/** Stands in for task-worker: answers tasks, and dies on those of tier `crash`. A plan called `broken` kills it at start. */
+import { parentPort, workerData } from 'node:worker_threads';
+
+if (workerData.bundles.some(({ plan }) => plan.name === 'broken')) throw new Error('cannot load broken');
+parentPort.on('message', ({ id, task }) => {
+  if (task.tier === 'crash') throw new Error('out of memory');
+  const lengths = task.payload.parts.map(({ byteLength, buffer }) => [byteLength, buffer.byteLength]);
+  if (task.tier === 'refuse') parentPort.postMessage({ type: 'failed', id, code: 'BAD_PAYLOAD', message: 'no' });
+  else parentPort.postMessage({ type: 'done', id, result: { outputs: {}, decodeMs: 1, computeMs: 2, lengths } });
+});
+parentPort.postMessage({ type: 'ready' });

@@ -1,0 +1,67 @@
+/** A plan of two segments that needs no model: x [1,3,4,width] -> h [1,2,1,width/4] -> y [1,width/4]. */
+import { PLAN_VERSION, type Plan, type QuantizedTier } from '../../shared/plan.ts';
+
+/** Flat tables: every nibble is as likely as any other. */
+function flatTier(bits: 4 | 8): QuantizedTier {
+  const first = new Array<number>(17 * 16).fill(32);
+  const second = bits === 8 ? new Array<number>(16 * 16).fill(32) : [];
+  return {
+    type: 'quantized',
+    name: `q${bits}`,
+    bits,
+    tensors: [{ low: -1, step: 2 / (2 ** bits - 1), channels: 2, classes: [0, 0], first, second }],
+  };
+}
+
+export function smallPlan(): Plan {
+  const file = (name: string) => ({ file: name, sha256: 'f'.repeat(64), bytes: 100 });
+  const segment = (index: number, input: string, output: string) => ({
+    inputs: [input],
+    outputs: [output],
+    server: file(`${index}.server.onnx`),
+    targets: { wasm: { ...file(`${index}.wasm.onnx`), recipe: 'float32' } },
+  });
+  return {
+    version: PLAN_VERSION,
+    id: 'a'.repeat(64),
+    name: 'small',
+    model: { source: 'made up', sha256: 'e'.repeat(64), bytes: 100 },
+    size: { name: 'width', unit: 'px', step: 4, min: 4, max: 64, typical: 16 },
+    preprocess: { type: 'picture', height: 4, channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] },
+    boundaries: [
+      {
+        tensors: [{ name: 'x', dtype: 'float32', shape: [1, 3, 4, 'width'] }],
+        tiers: [{ type: 'picture', name: 'webp-80', format: 'webp', quality: 80 }],
+      },
+      {
+        tensors: [{ name: 'h', dtype: 'float32', shape: [1, 2, 1, 'width/4'] }],
+        tiers: [flatTier(8), flatTier(4)],
+      },
+      { tensors: [{ name: 'y', dtype: 'float32', shape: [1, 'width/4'] }], tiers: [] },
+    ],
+    segments: [segment(1, 'x', 'h'), segment(2, 'h', 'y')],
+    assets: {},
+    measured: {
+      machine: 'none',
+      seed: 1,
+      samples: 1,
+      metrics: [{ name: 'exactMatch', isHigherBetter: true }],
+      accuracy: [],
+      bytes: [
+        { k: 0, tier: 'webp-80', cost: { fixed: 200, perSize: 5 } },
+        { k: 1, tier: 'q8', cost: { fixed: 10, perSize: 0.5 } },
+        { k: 1, tier: 'q4', cost: { fixed: 10, perSize: 0.25 } },
+      ],
+      timeMs: {
+        server: [
+          { fixed: 2, perSize: 0 },
+          { fixed: 2, perSize: 0 },
+        ],
+        wasm: [
+          { fixed: 10, perSize: 0 },
+          { fixed: 10, perSize: 0 },
+        ],
+      },
+    },
+  };
+}

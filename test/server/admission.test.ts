@@ -1,0 +1,99 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Admission } from '../../server/admission.ts';
+import { FakeClock, settle } from '../helpers/fake-clock.ts';
+import { FakeExecutor } from '../helpers/fake-executor.ts';
+
+const TASK = { planId: 'p', k: 1, tier: 'q8', payload: { parts: [], shapes: [] } };
+
+describe('admission', () => {
+  let clock: FakeClock;
+  let executor: FakeExecutor;
+  let admission: Admission;
+  beforeEach(() => {
+    clock = new FakeClock();
+    executor = new FakeExecutor(2);
+    admission = new Admission(executor, clock, 2);
+  });
+  const submit = (deadlineMs = 1000) => {
+    const ticket = admission.submit(TASK, deadlineMs);
+    ticket.result.catch(() => {});
+    return ticket;
+  };
+
+  test('hands over no more than the executor runs at a time, first come first served', async () => {
+    const tickets = [submit(), submit(), submit()];
+    expect(executor.seen).toHaveLength(2);
+    expect(admission.load.queueDepth).toBe(1);
+    await clock.advance(10);
+    executor.finish();
+    await settle();
+    expect(executor.seen).toHaveLength(3);
+    executor.finish();
+    executor.finish();
+    const results = await Promise.all(tickets.map(({ result }) => result));
+    expect(results.map(({ queueMs }) => queueMs)).toEqual([0, 0, 10]);
+  });
+
+  test('refuses what does not fit the queue, with a hint made of what it has seen', async () => {
+    submit();
+    await clock.advance(40);
+    executor.finish();
+    await settle();
+    for (let i = 0; i < 4; i++) submit();
+    expect(() => admission.submit(TASK, 1000)).toThrow(
+      expect.objectContaining({ code: 'OVERLOADED', retryAfterMs: expect.any(Number) }),
+    );
+    // Three ahead of a newcomer, 40 ms each, two at a time.
+    expect(admission.load.queueMs).toBe(60);
+  });
+
+  test('does not start what is past its deadline when its turn comes', async () => {
+    submit();
+    submit();
+    const late = submit(50);
+    await clock.advance(50);
+    executor.finish();
+    await expect(late.result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(executor.seen).toHaveLength(2);
+  });
+
+  test('takes a cancelled request out of the queue, and lets one that runs end', async () => {
+    const running = submit();
+    submit();
+    const waiting = submit();
+    waiting.cancel();
+    running.cancel();
+    await expect(waiting.result).rejects.toMatchObject({ code: 'CANCELLED' });
+    executor.finish();
+    await expect(running.result).resolves.toMatchObject({ queueMs: 0 });
+  });
+
+  test('goes on after a task failed', async () => {
+    const failing = submit();
+    submit();
+    const next = submit();
+    executor.fail();
+    await expect(failing.result).rejects.toMatchObject({ code: 'BAD_PAYLOAD' });
+    executor.finish();
+    executor.finish();
+    await expect(next.result).resolves.toBeDefined();
+  });
+
+  test('is drained when nothing waits and nothing runs', async () => {
+    await admission.drained();
+    submit();
+    submit();
+    submit();
+    let isDrained = false;
+    void admission.drained().then(() => {
+      isDrained = true;
+    });
+    for (let i = 0; i < 3; i++) {
+      await settle();
+      expect(isDrained).toBe(false);
+      executor.finish();
+    }
+    await settle();
+    expect(isDrained).toBe(true);
+  });
+});

@@ -1,0 +1,327 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type ActivationCodec, activationCodec, geometryOf } from '../../../shared/codec/activation.ts';
+import { expandFrequency, NEIGHBOUR_STATES, NIBBLES } from '../../../shared/codec/context-model.ts';
+import { dequantize } from '../../../shared/codec/quantize.ts';
+import type { QuantizedTier, TensorSpec } from '../../../shared/plan.ts';
+import { gaussian, type Random, randomInt, seededRandom } from '../../../shared/random.ts';
+import { asFloat32, elementCount, float32, type Tensor, tensor } from '../../../shared/tensor.ts';
+import { flatTier } from '../sample-plan.ts';
+import { orRefusal, tandemError } from '../tandem-error.ts';
+
+type Coding = QuantizedTier['tensors'][number];
+
+/** One tensor with tables of its own: what a tier codes. */
+interface Case {
+  readonly bits: 4 | 8;
+  readonly coding: Coding;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+const cases: fc.Arbitrary<Case> = fc
+  .record({
+    bits: fc.constantFrom(4 as const, 8 as const),
+    channels: fc.integer({ min: 1, max: 5 }),
+    rows: fc.integer({ min: 1, max: 4 }),
+    columns: fc.integer({ min: 1, max: 17 }),
+    isOneRow: fc.boolean(),
+    /** Of the values, in units of the range. */
+    spread: fc.constantFrom(0, 0.05, 0.3, 3),
+    seed: fc.nat(),
+  })
+  .map(({ bits, channels, rows, columns, isOneRow, spread, seed }) => {
+    const random = seededRandom(seed);
+    const coding = randomCoding(random, bits, isOneRow ? 1 : channels);
+    const shape = [1, channels, rows, columns];
+    const width = coding.step * (2 ** bits - 1);
+    const values = Float32Array.from(
+      { length: elementCount(shape) },
+      () => coding.low + width * (0.5 + spread * gaussian(random)),
+    );
+    return { bits, coding, shape, values };
+  });
+
+function randomCoding(random: Random, bits: 4 | 8, channels: number): Coding {
+  const classCount = randomInt(random, 1, channels);
+  // Some tables are flat, some steep: codes are exponents, so a small maximum makes them alike.
+  const steepness = randomInt(random, 0, 255);
+  const codes = (length: number) => Array.from({ length }, () => randomInt(random, 0, steepness));
+  return {
+    low: Math.fround(-5 * random()),
+    step: Math.fround(0.01 + random()),
+    channels,
+    classes: Array.from({ length: channels }, (_, c) =>
+      c === 0 ? classCount - 1 : randomInt(random, 0, classCount - 1),
+    ),
+    first: codes(classCount * NEIGHBOUR_STATES * NIBBLES),
+    second: bits === 8 ? codes(NIBBLES * NIBBLES) : [],
+  };
+}
+
+function codecOf({ bits, coding, shape }: Omit<Case, 'values'>): ActivationCodec {
+  const tier: QuantizedTier = { type: 'quantized', name: 'random', bits, tensors: [coding] };
+  return activationCodec(tier, [specOf(shape)]);
+}
+
+function specOf(shape: readonly number[]): TensorSpec {
+  return { name: 'a', dtype: 'float32', shape: [...shape] };
+}
+
+function encode(codec: ActivationCodec, shape: readonly number[], values: Float32Array): Uint8Array {
+  return codec.encode([float32(shape, values)])[0] as Uint8Array;
+}
+
+function decode(codec: ActivationCodec, part: Uint8Array, shape: readonly number[]): Tensor {
+  return codec.decode([part], [shape])[0] as Tensor;
+}
+
+function bytesMax({ bits, values }: Case): number {
+  return 1 + Math.ceil((values.length * bits) / 8);
+}
+
+/** The symbols that these tables expect least (or most), each given those before it. */
+function symbolsAgainst({ bits, coding, shape, values }: Case, isWorse: (a: number, b: number) => boolean): Uint8Array {
+  const { channels, rows, columns } = geometryOf(shape, coding.channels);
+  const pickFrom = (table: readonly number[], context: number) => {
+    let picked = 0;
+    const at = (nibble: number) => expandFrequency(table[context * NIBBLES + nibble] as number);
+    for (let nibble = 1; nibble < NIBBLES; nibble++) if (isWorse(at(nibble), at(picked))) picked = nibble;
+    return picked;
+  };
+  const nibbles: number[] = [];
+  for (let channel = 0, i = 0; channel < channels; channel++) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++, i++) {
+        const neighbours: number[] = [];
+        if (column > 0) neighbours.push(nibbles[i - 1] as number);
+        if (row > 0) neighbours.push(nibbles[i - columns] as number);
+        const sum = neighbours.reduce((total, nibble) => total + nibble, 0);
+        const state = neighbours.length === 0 ? NIBBLES : Math.round(sum / neighbours.length);
+        nibbles.push(pickFrom(coding.first, (coding.classes[channel] as number) * NEIGHBOUR_STATES + state));
+      }
+    }
+  }
+  const symbols = bits === 8 ? nibbles.map((nibble) => nibble * NIBBLES + pickFrom(coding.second, nibble)) : nibbles;
+  expect(symbols).toHaveLength(values.length);
+  return Uint8Array.from(symbols);
+}
+
+describe('the activation codec', () => {
+  test('gives every value back to half a step, clipped to the range', () => {
+    fc.assert(
+      fc.property(cases, (coded) => {
+        const { bits, coding, shape, values } = coded;
+        const codec = codecOf(coded);
+        const decoded = decode(codec, encode(codec, shape, values), shape);
+        expect(decoded.shape).toEqual(shape);
+        const high = coding.low + coding.step * (2 ** bits - 1);
+        const bound = coding.step / 2 + 2 ** -20 * (Math.abs(coding.low) + Math.abs(high));
+        for (const [i, value] of asFloat32(decoded).entries()) {
+          const clipped = Math.min(high, Math.max(coding.low, values[i] as number));
+          expect(Math.abs(value - clipped)).toBeLessThanOrEqual(bound);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('gives levels back exactly', () => {
+    fc.assert(
+      fc.property(cases, (coded) => {
+        const { shape, values } = coded;
+        const codec = codecOf(coded);
+        const levels = asFloat32(decode(codec, encode(codec, shape, values), shape));
+        expect(decode(codec, encode(codec, shape, levels), shape).data).toEqual(levels);
+      }),
+    );
+  });
+
+  test('never takes more than a byte and the packed symbols', () => {
+    fc.assert(
+      fc.property(cases, (coded) => {
+        const part = encode(codecOf(coded), coded.shape, coded.values);
+        expect(part.length).toBeLessThanOrEqual(bytesMax(coded));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('packs plainly what was made to be as unlikely as can be', () => {
+    fc.assert(
+      fc.property(cases, (coded) => {
+        const worst = symbolsAgainst(coded, (a, b) => a <= b);
+        const codec = codecOf(coded);
+        const part = encode(codec, coded.shape, dequantize(worst, coded.coding));
+        expect([part[0], part.length]).toEqual([0, bytesMax(coded)]);
+        expect(decode(codec, part, coded.shape).data).toEqual(dequantize(worst, coded.coding));
+      }),
+    );
+  });
+
+  test('makes much less of what its tables expect', () => {
+    const shape = [1, 4, 8, 40];
+    for (const bits of [4, 8] as const) {
+      const coding = { ...randomCoding(seededRandom(bits), bits, 4), low: -1, step: 0.5 };
+      // Every context expects one nibble, 2 ** 10 times as often as the others.
+      const steep = (_: number, i: number) => (i % NIBBLES === (i >> 4) % NIBBLES ? 176 : 16);
+      const coded: Case = {
+        bits,
+        coding: { ...coding, first: coding.first.map(steep), second: coding.second.map(steep) },
+        shape,
+        values: new Float32Array(elementCount(shape)),
+      };
+      const codec = codecOf(coded);
+      const best = dequantize(
+        symbolsAgainst(coded, (a, b) => a > b),
+        coded.coding,
+      );
+      const part = encode(codec, shape, best);
+      expect(part[0]).toBe(1);
+      expect(part.length).toBeLessThan(bytesMax(coded) / 10);
+      expect(decode(codec, part, shape).data).toEqual(best);
+    }
+  });
+
+  test('codes a tensor without elements as the mode alone', () => {
+    const codec = codecOf({ bits: 4, coding: randomCoding(seededRandom(1), 4, 2), shape: [1, 2, 0] });
+    const part = encode(codec, [1, 2, 0], new Float32Array(0));
+    expect(part).toEqual(Uint8Array.of(0));
+    expect(decode(codec, part, [1, 2, 0])).toEqual(float32([1, 2, 0], new Float32Array(0)));
+  });
+
+  test('packs two 4-bit symbols a byte, the first in the low half', () => {
+    const shape = [1, 1, 3];
+    const tier = flatTier('q4', 4, [1]);
+    const codec = activationCodec(tier, [specOf(shape)]);
+    const values = dequantize(Uint8Array.of(1, 2, 3), tier.tensors[0] as Coding);
+    expect(encode(codec, shape, values)).toEqual(Uint8Array.of(0x00, 0x21, 0x03));
+  });
+
+  test('codes each tensor of a boundary with its own tables, in order', () => {
+    const shapes = [
+      [1, 2, 3, 5],
+      [1, 4, 7],
+    ];
+    const random = seededRandom(5);
+    const codings = [randomCoding(random, 8, 2), randomCoding(random, 8, 4)];
+    const tier: QuantizedTier = { type: 'quantized', name: 'two', bits: 8, tensors: codings };
+    const codec = activationCodec(tier, shapes.map(specOf));
+    const tensors = shapes.map((shape, i) => {
+      const symbols = Uint8Array.from({ length: elementCount(shape) }, () => randomInt(random, 0, 255));
+      return float32(shape, dequantize(symbols, codings[i] as Coding));
+    });
+    const parts = codec.encode(tensors);
+    expect(parts).toHaveLength(2);
+    expect(codec.decode(parts, shapes)).toEqual(tensors);
+  });
+});
+
+describe('parts that the codec did not write', () => {
+  test('are a tensor of the right shape or a refusal, whatever bits were flipped', () => {
+    const flips = fc.array(fc.record({ at: fc.nat(), mask: fc.integer({ min: 1, max: 255 }) }), { minLength: 1 });
+    fc.assert(
+      fc.property(cases, flips, (coded, changes) => {
+        const codec = codecOf(coded);
+        const part = encode(codec, coded.shape, coded.values);
+        for (const { at, mask } of changes) part[at % part.length] = (part[at % part.length] as number) ^ mask;
+        expectTensorOrRefusal(codec, part, coded);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('are a tensor of the right shape or a refusal where they are plain garbage', () => {
+    const garbage = fc.tuple(fc.constantFrom(0, 1, 2), fc.uint8Array({ maxLength: 400 }));
+    fc.assert(
+      fc.property(cases, garbage, (coded, [mode, body]) => {
+        expectTensorOrRefusal(codecOf(coded), Uint8Array.of(mode, ...body), coded);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('are a tensor of the right shape or a refusal where they were cut short', () => {
+    fc.assert(
+      fc.property(cases, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (coded, share) => {
+        const codec = codecOf(coded);
+        const part = encode(codec, coded.shape, coded.values);
+        const cut = part.subarray(0, Math.floor(part.length * share));
+        if (cut.length === 0 || part[0] === 0) {
+          expect(() => decode(codec, cut, coded.shape)).toThrow(tandemError('BAD_PAYLOAD'));
+        } else {
+          expectTensorOrRefusal(codec, cut, coded);
+        }
+      }),
+    );
+  });
+
+  test('are refused where something comes after them', () => {
+    fc.assert(
+      fc.property(cases, fc.uint8Array({ minLength: 1, maxLength: 9 }), (coded, padding) => {
+        const codec = codecOf(coded);
+        const part = Uint8Array.of(...encode(codec, coded.shape, coded.values), ...padding);
+        expect(() => decode(codec, part, coded.shape)).toThrow(tandemError('BAD_PAYLOAD'));
+      }),
+    );
+  });
+
+  test.each([
+    ['of no bytes', Uint8Array.of(), 'an empty part'],
+    ['of an unknown mode', Uint8Array.of(2, 0, 0), 'got 2'],
+    ['packed one byte short', Uint8Array.of(0), 'expected 1 bytes of packed symbols, got 0'],
+    ['range-coded and cut to the mode', Uint8Array.of(1), 'range-coded data, got 0'],
+  ])('%s are refused with BAD_PAYLOAD', (_, part, message) => {
+    const codec = activationCodec(flatTier('q4', 4, [1]), [specOf([1, 1, 2])]);
+    expect(() => decode(codec, part, [1, 1, 2])).toThrow(tandemError('BAD_PAYLOAD', message));
+  });
+
+  test('are refused where there are more of them than the tier codes', () => {
+    const codec = activationCodec(flatTier('q4', 4, [1]), [specOf([1, 1, 2])]);
+    const [part] = codec.encode([float32([1, 1, 2], new Float32Array(2))]) as [Uint8Array];
+    const shape = [1, 1, 2];
+    expect(() => codec.decode([part, part], [shape, shape])).toThrow(tandemError('BAD_PAYLOAD', 'codes 1 tensors'));
+  });
+
+  function expectTensorOrRefusal(codec: ActivationCodec, part: Uint8Array, { shape }: Case): void {
+    const decoded = orRefusal(() => decode(codec, part, shape));
+    if (!decoded) return;
+    expect(decoded.shape).toEqual(shape);
+    expect(decoded.data).toHaveLength(elementCount(shape));
+    expect(asFloat32(decoded).every(Number.isFinite)).toBe(true);
+  }
+});
+
+describe('a tier whose tables do not fit', () => {
+  const tier = flatTier('q8', 8, [2]);
+  const [coding] = tier.tensors as [Coding];
+  const make = (changes: Partial<Coding>, bits: 4 | 8 = 8, shape: TensorSpec['shape'] = [1, 2, 'width']) =>
+    activationCodec({ ...tier, bits, tensors: [{ ...coding, ...changes }] }, [{ name: 'a', dtype: 'float32', shape }]);
+
+  test('is refused, and one that does is not', () => {
+    expect(() => make({})).not.toThrow();
+    expect(() => make({ channels: 1, classes: [0] })).not.toThrow();
+  });
+
+  test.each([
+    ['classes for fewer channels', () => make({ classes: [0] })],
+    ['classes for more channels', () => make({ classes: [0, 0, 0] })],
+    ['other channels than the tensor', () => make({}, 8, [1, 3, 'width'])],
+    ['channels where the tensor varies', () => make({}, 8, [1, 'width', 2])],
+    ['a class without a table', () => make({ classes: [0, 1] })],
+    ['a first table cut short', () => make({ first: coding.first.slice(1) })],
+    ['8 bits and no second table', () => make({ second: [] })],
+    ['4 bits and a second table', () => make({}, 4)],
+  ])('is refused with BAD_PLAN: %s', (_, action) => {
+    expect(action).toThrow(tandemError('BAD_PLAN'));
+  });
+});
+
+test('a tensor that is not float32 is our own mistake', () => {
+  const codec = activationCodec(flatTier('q8', 8, [1]), [specOf([1, 1, 2])]);
+  expect(() => codec.encode([tensor('int32', [1, 1, 2], new Int32Array(2))])).toThrow(TypeError);
+});
+
+test('channels of a tensor that has nothing behind them have one row of one column', () => {
+  expect(geometryOf([1, 16], 16)).toEqual({ channels: 16, rows: 1, columns: 1 });
+});

@@ -1,0 +1,17 @@
+import { expect } from 'vitest';
+import { type ErrorCode, TandemError } from '../../shared/errors.ts';
+
+/** What `toThrow` and `rejects.toThrow` match: a TandemError of this code whose message holds `part`. */
+export function tandemError(code: ErrorCode, part = ''): unknown {
+  return expect.objectContaining({ name: 'TandemError', code, message: expect.stringContaining(part) });
+}
+
+/** What `action` gives, or null where it threw a TandemError. Anything else that it throws goes through. */
+export function orRefusal<T>(action: () => T): T | null {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof TandemError) return null;
+    throw error;
+  }
+}

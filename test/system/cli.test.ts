@@ -1,0 +1,137 @@
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Plan, parsePlan } from '../../shared/plan.ts';
+import { BUNDLE_DIR, startServer, tandem, temporaryFolder } from '../helpers/processes.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Bad input: exit 2, nothing on stdout, one line on stderr that begins with the code. */
+async function refuses(args: string[], code: string): Promise<string> {
+  const outcome = await tandem(...args);
+  expect(outcome).toMatchObject({ code: 2, stdout: '' });
+  const lines = outcome.stderr.trim().split('\n');
+  expect(lines.at(-1)).toMatch(new RegExp(`^tandem: ${code}: `));
+  return outcome.stderr;
+}
+
+describe('tandem says in one line what is wrong with', () => {
+  test('an unknown command', () => refuses(['frobnicate'], 'USAGE'));
+  test('an unknown option', () => refuses(['compile', 'ocr-line', '--wat'], 'USAGE'));
+  test('a missing output folder', () => refuses(['compile', 'ocr-line'], 'USAGE'));
+  test('an unknown target', () =>
+    refuses(['compile', 'ocr-line', '--out', join(folder, 'x'), '--target', 'npu'], 'USAGE'));
+  test('an unknown model', async () => {
+    expect(await refuses(['compile', 'gpt-9', '--out', join(folder, 'x')], 'UNKNOWN_MODEL')).toContain('ocr-line');
+  });
+  test('a model file that does not exist', () =>
+    refuses(['compile', join(folder, 'none.onnx'), '--out', join(folder, 'x')], 'NOT_FOUND'));
+  test('a corrupt .onnx', async () => {
+    const path = join(folder, 'corrupt.onnx');
+    await writeFile(path, 'this is no protobuf');
+    expect(await refuses(['compile', path, '--out', join(folder, 'x')], 'BAD_MODEL')).toContain(path);
+  });
+  test('a cut that is not in the model', () =>
+    refuses(['compile', 'ocr-line', '--out', join(folder, 'x'), '--cut', 'nowhere'], 'BAD_CUT'));
+  test('a cut that does not separate the model, naming what is missing', async () => {
+    const args = ['compile', 'ocr-line', '--out', join(folder, 'x'), '--cut', 'swish_11.tmp_0'];
+    expect(await refuses(args, 'BAD_CUT')).toContain('p2o.AveragePool.1');
+  });
+  test('a bundle that is none', () => refuses(['verify', folder], 'BAD_BUNDLE'));
+  test('a configuration that is no JSON', async () => {
+    const path = join(folder, 'broken.json');
+    await writeFile(path, '{"bundles": [');
+    await refuses(['serve', '--config', path], 'BAD_CONFIG');
+  });
+  test('a configuration that does not exist', () =>
+    refuses(['serve', '--config', join(folder, 'no.json')], 'NOT_FOUND'));
+  test('a picture that is none', async () => {
+    const path = join(folder, 'no.png');
+    await writeFile(path, 'no picture');
+    await refuses(['infer', '--url', 'http://127.0.0.1:9', '--model', 'ocr-line', '--input', path], 'BAD_INPUT');
+  });
+  test('a gateway that is not there', async () => {
+    const path = join(folder, 'line.png');
+    const { cleanLines } = await import('../helpers/clean-lines.ts');
+    await writeFile(path, cleanLines(1)[0]?.png ?? '');
+    await refuses(['infer', '--url', 'http://127.0.0.1:9', '--model', 'ocr-line', '--input', path], 'UNAVAILABLE');
+  });
+  test('a port in use', async () => {
+    const blocker = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => blocker.once('listening', resolve));
+    const { port } = blocker.address() as AddressInfo;
+    await expect(startServer({ port })).rejects.toThrow(/ended with 2: .*ADDRESS_IN_USE: port \d+/s);
+    blocker.close();
+  });
+});
+
+describe('tandem compile', () => {
+  test('makes a bundle of at least four segments, at most 35 % of float, cut right after the backbone', async () => {
+    const out = join(folder, 'bundle');
+    const { code, stdout } = await tandem('compile', 'ocr-line', '--out', out, '--json');
+    expect(code).toBe(0);
+    const { plan, sizeRatio, isMeasuredNow } = JSON.parse(stdout) as {
+      plan: unknown;
+      sizeRatio: { wasm: number };
+      isMeasuredNow: boolean;
+    };
+    const parsed: Plan = parsePlan(plan, 'stdout');
+    expect(parsed.segments.length).toBeGreaterThanOrEqual(4);
+    expect(sizeRatio.wasm).toBeLessThanOrEqual(0.35);
+    // The committed measurements were used: npm start relies on it.
+    expect(isMeasuredNow).toBe(false);
+    expect(parsed.boundaries[3]?.tensors).toEqual([
+      { name: 'p2o.AveragePool.1', dtype: 'float32', shape: [1, 480, 1, 'width/8'] },
+    ]);
+    const outputs = parsed.boundaries.at(-1)?.tensors.map(({ name, shape }) => [name, shape]);
+    expect(outputs).toEqual([
+      ['indices', [1, 'width/8']],
+      ['probabilities', [1, 'width/8']],
+    ]);
+    expect(JSON.parse(await readFile(join(out, 'plan.json'), 'utf8'))).toEqual(parsed);
+  });
+});
+
+describe('tandem verify', () => {
+  test('finds that the compiled chain is the whole model, and writes nothing', async () => {
+    const before = await readFile(join(BUNDLE_DIR, 'plan.json'), 'utf8');
+    const { code, stdout } = await tandem('verify', BUNDLE_DIR, '--samples', '6', '--json');
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout) as { rows: { floatBoundaryError: number; floatOutputError: number }[] };
+    expect(report.rows).toHaveLength(6);
+    for (const row of report.rows) {
+      expect(row.floatBoundaryError).toBeLessThanOrEqual(1e-4);
+      expect(row.floatOutputError).toBeLessThanOrEqual(1e-4);
+    }
+    expect(await readFile(join(BUNDLE_DIR, 'plan.json'), 'utf8')).toBe(before);
+  });
+
+  test('exits with 2 where a file is not the one that the plan names', async () => {
+    const copy = join(folder, 'tampered');
+    await cp(BUNDLE_DIR, copy, { recursive: true });
+    await writeFile(join(copy, '2.server.onnx'), await readFile(join(copy, '2.wasm.onnx')));
+    await refuses(['verify', copy], 'BAD_BUNDLE');
+  });
+
+  test('exits with 1 where the chain is not the model', async () => {
+    const copy = join(folder, 'wrong');
+    await cp(BUNDLE_DIR, copy, { recursive: true });
+    // A bundle that is consistent in itself, but whose server runs compressed segments.
+    const { createHash } = await import('node:crypto');
+    const { planContract } = await import('../../shared/plan.ts');
+    const path = join(copy, 'plan.json');
+    const plan = parsePlan(JSON.parse(await readFile(path, 'utf8')), path);
+    for (const segment of plan.segments) Object.assign(segment.server, segment.targets['wasm']);
+    plan.id = createHash('sha256').update(planContract(plan)).digest('hex');
+    await writeFile(path, JSON.stringify(plan));
+    const { code, stdout } = await tandem('verify', copy, '--samples', '3');
+    expect(code).toBe(1);
+    expect(stdout).toContain('The chain is NOT the whole model.');
+  });
+});

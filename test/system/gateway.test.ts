@@ -1,0 +1,207 @@
+import { get } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Plan, parsePlan } from '../../shared/plan.ts';
+import { encodeFrame } from '../../shared/protocol/frames.ts';
+import { expectType, inferMessage, type Peer, send, sendInfer } from '../helpers/gateway-harness.ts';
+import { type ServerProcess, startServer } from '../helpers/processes.ts';
+import { connectSocket } from '../helpers/transports.ts';
+
+let server: ServerProcess;
+let plan: Plan;
+beforeAll(async () => {
+  server = await startServer({ frameBytesMax: 1024 * 1024 });
+  plan = parsePlan(await (await fetch(`${server.url}/models/ocr-line/plan.json`)).json(), 'plan');
+});
+afterAll(() => server.kill());
+
+async function welcomed(): Promise<Peer> {
+  const peer = await connectSocket(`${server.url.replace('http', 'ws')}/ws`);
+  send(peer, { type: 'hello', client: 'test', token: null });
+  await expectType(peer, 'welcome');
+  return peer;
+}
+
+/** A request at the backbone's features whose payload is flat. */
+function features(changes: Parameters<typeof inferMessage>[0] = {}) {
+  // Mode 0, packed 4-bit symbols: 480 channels x 20 columns.
+  const part = new Uint8Array(1 + (480 * 20) / 2);
+  const message = inferMessage({
+    plan: plan.id,
+    k: 3,
+    tier: 'q4',
+    shapes: [[1, 480, 1, 20]],
+    parts: [part.length],
+    deadlineMs: 10_000,
+    ...changes,
+  });
+  return { message, part };
+}
+
+describe('over HTTP the gateway', () => {
+  test('is alive and ready', async () => {
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+  });
+
+  test('serves the plan for revalidation: 304 to whoever has it', async () => {
+    const first = await fetch(`${server.url}/models/ocr-line/plan.json`);
+    expect(first.headers.get('cache-control')).toBe('no-cache');
+    const etag = first.headers.get('etag') ?? '';
+    // Not fetch: with this header it also asks for a full reload.
+    const status = await new Promise((resolve) => {
+      get(`${server.url}/models/ocr-line/plan.json`, { headers: { 'If-None-Match': etag } }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+    });
+    expect(status).toBe(304);
+  });
+
+  test('serves segments for ever, under their hash, compressed for whoever takes that', async () => {
+    const first = plan.segments[0]?.targets['wasm'];
+    if (!first) throw new Error('the plan has no segments for wasm');
+    const { sha256, file, bytes } = first;
+    const url = `${server.url}/models/ocr-line/${sha256}/${file}`;
+    const response = await fetch(url, { headers: { 'Accept-Encoding': 'br' } });
+    expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+    expect(response.headers.get('content-encoding')).toBe('br');
+    expect(Number(response.headers.get('content-length'))).toBeLessThan(bytes);
+    expect((await response.arrayBuffer()).byteLength).toBe(bytes);
+    const plain = await fetch(url, { headers: { 'Accept-Encoding': 'identity' } });
+    expect(plain.headers.get('content-encoding')).toBeNull();
+  });
+
+  test('does not serve the full-precision segments, nor anything outside the plan', async () => {
+    for (const path of [plan.segments[0]?.server.sha256, '0'.repeat(64), '..%2f..%2fetc%2fpasswd']) {
+      const response = await fetch(`${server.url}/models/ocr-line/${path}/1.server.onnx`);
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ error: 'NOT_FOUND' });
+    }
+    expect((await fetch(`${server.url}/models/nope/plan.json`)).status).toBe(404);
+  });
+
+  test('lets no other page’s scripts in unless configured', async () => {
+    const response = await fetch(`${server.url}/models`, { headers: { Origin: 'https://elsewhere.example' } });
+    expect(response.headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  test('tells Prometheus what an operator asks for', async () => {
+    const peer = await welcomed();
+    const { message, part } = features();
+    send(peer, message, [part]);
+    await expectType(peer, 'result');
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    expect(text).toMatch(/^tandem_requests_total\{model="ocr-line",k="3",tier="q4",outcome="ok"\} [1-9]/m);
+    for (const stage of ['queue', 'decode', 'compute', 'total']) {
+      expect(text).toContain(`tandem_request_stage_seconds_count{model="ocr-line",k="3",stage="${stage}"}`);
+    }
+    for (const name of ['tandem_queue_depth 0', 'tandem_inflight_requests 0', 'tandem_ready 1']) {
+      expect(text).toContain(name);
+    }
+    peer.close();
+  });
+});
+
+describe('over a real socket, with the real model, the gateway', () => {
+  test('answers a boundary with indices and probabilities', async () => {
+    const peer = await welcomed();
+    const { message, part } = features();
+    send(peer, message, [part]);
+    const { message: result, parts } = await expectType(peer, 'result');
+    expect(result.shapes).toEqual([
+      [1, 20],
+      [1, 20],
+    ]);
+    expect(parts.map(({ length }) => length)).toEqual([80, 80]);
+    expect(result.timing.computeMs).toBeGreaterThan(0);
+    peer.close();
+  });
+
+  test('says what is wrong with a payload, and the connection lives', async () => {
+    const peer = await welcomed();
+    const { message, part } = features();
+    send(peer, { ...message, id: 1, parts: [part.length - 1] }, [part.subarray(1)]);
+    expect((await expectType(peer, 'error')).message).toMatchObject({ id: 1, code: 'BAD_PAYLOAD' });
+    send(peer, { ...message, id: 2, parts: [1] }, [Uint8Array.of(7)]);
+    expect((await expectType(peer, 'error')).message).toMatchObject({ id: 2, code: 'BAD_PAYLOAD' });
+    send(peer, { ...message, id: 3, k: 0, label: 'public', tier: 'webp-80', shapes: [[1, 3, 48, 160]], parts: [4] }, [
+      Uint8Array.of(1, 2, 3, 4),
+    ]);
+    expect((await expectType(peer, 'error')).message).toMatchObject({ id: 3, code: 'BAD_PAYLOAD' });
+    send(peer, message, [part]);
+    await expectType(peer, 'result');
+    peer.close();
+  });
+
+  test('refuses what policy forbids, whatever the client thinks of it', async () => {
+    const peer = await welcomed();
+    for (const [k, shape] of [
+      [0, [1, 3, 48, 160]],
+      [1, [1, 240, 12, 40]],
+      [2, [1, 240, 6, 40]],
+    ] as const) {
+      sendInfer(peer, { plan: plan.id, k, tier: k === 0 ? 'webp-80' : 'q4', label: 'personal', shapes: [[...shape]] });
+      expect((await expectType(peer, 'error')).message.code).toBe('POLICY_DENIED');
+    }
+    const { message, part } = features({ label: 'secret' });
+    send(peer, message, [part]);
+    expect((await expectType(peer, 'error')).message.code).toBe('POLICY_DENIED');
+    peer.close();
+  });
+
+  test('refuses another plan', async () => {
+    const peer = await welcomed();
+    const { message, part } = features({ plan: '0'.repeat(64) });
+    send(peer, message, [part]);
+    expect((await expectType(peer, 'error')).message.code).toBe('UNKNOWN_PLAN');
+    peer.close();
+  });
+
+  test('closes on a truncated and on an oversized frame, and serves the next client', async () => {
+    const truncated = await welcomed();
+    const { message, part } = features();
+    truncated.sendBytes(encodeFrame(message, [part]).subarray(0, 100));
+    expect((await truncated.closed).code).toBe(4400);
+    const oversized = await welcomed();
+    oversized.sendBytes(new Uint8Array(2 * 1024 * 1024));
+    expect((await oversized.closed).code).toBe(1009);
+    const peer = await welcomed();
+    send(peer, message, [part]);
+    await expectType(peer, 'result');
+    peer.close();
+  });
+
+  test('keeps its event loop free while it computes', async () => {
+    const peer = await welcomed();
+    const { part } = features();
+    const started = performance.now();
+    for (let id = 1; id <= 20; id++) send(peer, features({ id }).message, [part]);
+    let slowestMs = 0;
+    while (performance.now() - started < 150) {
+      const asked = performance.now();
+      await fetch(`${server.url}/healthz`);
+      slowestMs = Math.max(slowestMs, performance.now() - asked);
+    }
+    for (let id = 1; id <= 20; id++) await expectType(peer, 'result');
+    // Generous on a busy machine; inference on the event loop would hold it for the whole batch.
+    expect(slowestMs).toBeLessThan(1000);
+    peer.close();
+  });
+});
+
+test('on SIGTERM the gateway says goodbye, answers what is under way, and ends with 0', async () => {
+  const own = await startServer();
+  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
+  send(peer, { type: 'hello', client: 'test', token: null });
+  await expectType(peer, 'welcome');
+  const { part } = features();
+  for (let id = 1; id <= 5; id++) send(peer, features({ id }).message, [part]);
+  send(peer, { type: 'ping', id: 6, usage: [] });
+  const seen: string[] = [];
+  while (!seen.includes('pong')) seen.push((await peer.next()).message.type);
+  own.child.kill('SIGTERM');
+  while (seen.filter((type) => type === 'result').length < 5) seen.push((await peer.next()).message.type);
+  expect(seen).not.toContain('error');
+  expect((await peer.closed).code).toBe(1001);
+  expect(await own.exited).toBe(0);
+});

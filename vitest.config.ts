@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const built = (path: string) => fileURLToPath(new URL(`./dist/${path}`, import.meta.url));
+
+/** What users import, for the tests that run what was built. */
+const alias = {
+  'tandem/client': built('client/node.js'),
+  'tandem/server': built('server/index.js'),
+  'tandem/compiler': built('compiler/index.js'),
+};
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/{shared,compiler,models,server,client}/**/*.test.ts'],
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'system',
+          include: ['test/{system,browser}/**/*.test.ts'],
+          globalSetup: ['test/helpers/global-setup.ts'],
+          // They start servers and browsers that share two cores.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
