@@ -1,13 +1,13 @@
 /** What users of the SDK see: options, results, and the explanation that comes with every answer. */
 import type { Plan } from '../shared/plan.ts';
-import type { Policy } from '../shared/policy.ts';
+import type { PolicyInput } from '../shared/policy.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Tensors } from '../shared/tensor.ts';
 
 export type { Plan } from '../shared/plan.ts';
-export type { Policy } from '../shared/policy.ts';
+export type { PolicyInput } from '../shared/policy.ts';
 export type { Picture } from '../shared/preprocess/resize.ts';
 export type { Prediction } from '../shared/schedule/cost.ts';
 export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
@@ -22,7 +22,7 @@ export interface ClientOptions {
    * Which label may send what. Without one nothing leaves the device. The gateway has a policy of its own; the stricter
    * of the two holds.
    */
-  readonly policy?: Policy | undefined;
+  readonly policy?: PolicyInput | undefined;
   /** Who this client is. Asked again for every connection, so that a token may expire. */
   readonly token?: string | (() => string | Promise<string>) | undefined;
   /** How much of the plan's first metric may be lost against the whole model; default 0.02. */

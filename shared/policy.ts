@@ -21,6 +21,8 @@ const PolicySchema = v.object({
 });
 
 export type Policy = v.InferOutput<typeof PolicySchema>;
+/** A policy as people write it: aliases may be left out. */
+export type PolicyInput = v.InferInput<typeof PolicySchema>;
 
 /** Throws BAD_CONFIG for a value that is no policy, or an alias that shadows `input` or `local`. */
 export function parsePolicy(value: unknown, what: string): Policy {

@@ -75,6 +75,8 @@ function showTime({ timing }: Route): void {
   byId('time-legend').replaceChildren(...legend);
 }
 
+const COLUMNS = 5;
+
 /** The first decision is the one that had every choice; later ones only confirm or correct it on the way. */
 function showCandidates({ decisions, k, tier }: Route): void {
   const first = decisions[0];
@@ -91,7 +93,7 @@ function showCandidates({ decisions, k, tier }: Route): void {
     ]);
   });
   const removed = first.removed.map((choice) =>
-    row('removed', [cutName(choice.k), choice.tier ?? 'on device', '', '', choice.reason]),
+    row('removed', [cutName(choice.k), choice.tier ?? 'on device', choice.reason]),
   );
   document.querySelector('#candidates tbody')?.replaceChildren(...candidates, ...removed);
 }
@@ -108,5 +110,8 @@ function row(className: string, cells: readonly string[]): HTMLElement {
     cell.textContent = text;
     element.append(cell);
   }
+  // The last cell takes what columns are left.
+  const last = element.lastElementChild as HTMLTableCellElement | null;
+  if (last) last.colSpan = 1 + COLUMNS - cells.length;
   return element;
 }

@@ -29,7 +29,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const recipe = await loadRecipe(model);
   const k = wholeNumber(values.k, 'k');
   // Whoever types the command decides what may leave; the gateway still has its own word.
-  const policy = { aliases: {}, labels: { [label]: floor } };
+  const policy = { labels: { [label]: floor } };
   const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, ort });
   try {
     const result = await client.infer(picture, { label, ...(k !== undefined && { force: { k } }) });

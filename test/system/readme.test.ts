@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cleanLines } from '../helpers/clean-lines.ts';
+import { type ServerProcess, startServer } from '../helpers/processes.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+// Inside the package, where `tandem/client` means what it means to users.
+const FOLDER = join(ROOT, 'dist/readme');
+
+let server: ServerProcess;
+beforeAll(async () => {
+  server = await startServer();
+  await mkdir(FOLDER, { recursive: true });
+});
+afterAll(async () => {
+  await server.kill();
+  await rm(FOLDER, { recursive: true, force: true });
+});
+
+test('the README’s example for Node runs as it stands and says where the line was read', async () => {
+  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+  const [, example = ''] = /```js\n(.*?)```/s.exec(readme) ?? [];
+  expect(example).toContain("from 'tandem/client'");
+  await writeFile(join(FOLDER, 'line.png'), cleanLines(1)[0]?.png ?? '');
+  await writeFile(join(FOLDER, 'example.mjs'), example.replace('http://127.0.0.1:8080', server.url));
+  const child = spawn(process.execPath, ['example.mjs'], { cwd: FOLDER, stdio: ['ignore', 'pipe', 'inherit'] });
+  let stdout = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  const [code] = await once(child, 'close');
+  expect(code).toBe(0);
+  expect(stdout).toContain('Int32Array');
+  expect(stdout).toMatch(/^k = \d, \d+ bytes up, \d+ ms$/m);
+});
+
+test('the README’s example for web pages type-checks', async () => {
+  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+  const [, example = ''] = /```ts\n(.*?)```/s.exec(readme) ?? [];
+  expect(example).toContain("from 'tandem/client'");
+  await writeFile(join(FOLDER, 'page.ts'), `declare const photo: File;\n${example}\nconsole.log(outputs, route);\n`);
+  const options = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', strict: true, noEmit: true };
+  const compilerOptions = { ...options, lib: ['es2023', 'dom'], types: [] };
+  await writeFile(join(FOLDER, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
+  const child = spawn(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let stdout = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  await once(child, 'close');
+  expect(stdout).toBe('');
+});
