@@ -4,7 +4,7 @@ import { TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
 import { DEADLINE_MS_MAX, USAGE_COUNT_MAX } from '../shared/protocol/limits.ts';
-import type { MessageOf } from '../shared/protocol/messages.ts';
+import { type MessageOf, TRACEPARENT } from '../shared/protocol/messages.ts';
 import { webSource } from './download.ts';
 import { Estimates } from './estimates.ts';
 import type { Host } from './host.ts';
@@ -98,6 +98,12 @@ class ClientCore implements Client {
     const deadlineMs = options.deadlineMs ?? DEADLINE_MS_DEFAULT;
     if (!(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
       throw new TandemError('BAD_INPUT', `expected a deadline from 0 to ${DEADLINE_MS_MAX} ms, got ${deadlineMs}`);
+    }
+    if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent)) {
+      throw new TandemError(
+        'BAD_INPUT',
+        `expected a traceparent 00-<32 hex>-<16 hex>-<2 hex>, got ${options.traceparent}`,
+      );
     }
     const interrupt = createInterrupt(this.host.clock, deadlineMs, options.signal);
     this.interrupts.add(interrupt);

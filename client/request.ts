@@ -75,6 +75,7 @@ class Request {
   private size = 0;
   private bytesUp = 0;
   private force: InferOptions['force'];
+  private readonly traceparent: string | null;
   private fallback: Route['fallback'] = null;
   /** Why the gateway is of no use to this request at all, or until when. */
   private refusal: string | null = null;
@@ -88,6 +89,7 @@ class Request {
     this.context = context;
     this.interrupt = interrupt;
     this.force = options.force;
+    this.traceparent = options.traceparent ?? null;
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
     this.startMs = context.host.clock.now();
@@ -279,7 +281,7 @@ class Request {
         tier,
         label: this.label,
         deadlineMs: Math.max(1, Math.round(this.interrupt.deadlineAtMs - host.clock.now())),
-        trace: null,
+        trace: this.traceparent,
         shapes: payload.shapes.map((shape) => [...shape]),
       },
       payload.parts,

@@ -39,6 +39,8 @@ export interface InferOptions {
   /** Time until the answer must be there, in milliseconds; default 30,000. */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** W3C trace context of the caller, `00-<trace id>-<parent id>-<flags>`: the gateway's log of the request names it. */
+  readonly traceparent?: string | undefined;
   /** Forces a cut, for demos and tests. Policy still holds. */
   readonly force?: { readonly k: number; readonly tier?: string | undefined } | undefined;
 }

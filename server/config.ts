@@ -37,6 +37,8 @@ const ConfigSchema = v.strictObject({
   workers: v.optional(integer(1, 256)),
   /** Threads of each worker within one operator. */
   threads: v.optional(integer(1, 256), 1),
+  /** Whether to log every request as a line of JSON, with its trace context. */
+  logRequests: v.optional(v.boolean(), false),
   queueDepthMax: v.optional(integer(0, 100_000), 64),
   frameBytesMax: v.optional(integer(1024, FRAME_BYTES_MAX), FRAME_BYTES_MAX),
   inFlightMax: v.optional(integer(1, IN_FLIGHT_MAX), IN_FLIGHT_MAX),

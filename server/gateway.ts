@@ -31,7 +31,21 @@ export interface GatewayOptions {
   readonly admission: Admission;
   readonly metrics: GatewayMetrics;
   readonly clock: Clock;
+  /** Told of every request once it was answered. */
+  readonly onRequest?: (record: RequestRecord) => void;
   readonly limits: { readonly frameBytesMax: number; readonly inFlightMax: number; readonly idleTimeoutMs: number };
+}
+
+/** One line of the gateway's log. */
+export interface RequestRecord extends RequestLabels {
+  /** `ok` or an error code. */
+  readonly outcome: string;
+  readonly label: string;
+  /** Name of the credentials. */
+  readonly client: string;
+  readonly trace: string | null;
+  readonly bytesIn: number;
+  readonly totalMs: number;
 }
 
 /** What an adapter tells a connection. */
@@ -82,6 +96,14 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 type InferMessage = MessageOf<'infer'>;
+
+/** A request on its way through the gateway. */
+interface Request {
+  readonly message: InferMessage;
+  readonly labels: RequestLabels;
+  readonly bytesIn: number;
+  readonly startMs: number;
+}
 
 interface Surroundings {
   isDraining(): boolean;
@@ -199,9 +221,9 @@ class GatewayConnection implements Connection {
     if (this.tickets.has(message.id)) {
       throw new TandemError('DUPLICATE_ID', `request ${message.id} has no answer yet, its id cannot be used again`);
     }
-    const startMs = this.options.clock.now();
     const plan = this.options.plans.find(({ id }) => id === message.plan);
     const labels = requestLabels(plan, message);
+    const request: Request = { message, labels, bytesIn: frameBytes, startMs: this.options.clock.now() };
     this.options.metrics.bytes(labels, 'in', frameBytes);
     try {
       const checked = this.check(message, plan);
@@ -210,11 +232,11 @@ class GatewayConnection implements Connection {
       const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs);
       this.tickets.set(message.id, ticket);
       ticket.result.then(
-        (result) => this.succeed(message.id, labels, checked, result, startMs),
-        (error: unknown) => this.fail(message.id, labels, error),
+        (result) => this.succeed(request, checked, result),
+        (error: unknown) => this.fail(request, error),
       );
     } catch (error) {
-      this.fail(message.id, labels, error);
+      this.fail(request, error);
     }
   }
 
@@ -241,16 +263,17 @@ class GatewayConnection implements Connection {
     return plan;
   }
 
-  private succeed(id: number, labels: RequestLabels, plan: Plan, result: Admitted, startMs: number): void {
+  private succeed(request: Request, plan: Plan, result: Admitted): void {
+    const { message, labels, startMs } = request;
     const outputs = boundaryTensors(plan, depthOf(plan), result.outputs);
     const { queueMs, decodeMs, computeMs } = result;
     const totalMs = this.options.clock.now() - startMs;
     const parts = outputs.map(tensorBytes);
-    this.tickets.delete(id);
+    this.tickets.delete(message.id);
     const bytes = this.send(
       {
         type: 'result',
-        id,
+        id: message.id,
         shapes: outputs.map(({ shape }) => [...shape]),
         parts: parts.map(({ byteLength }) => byteLength),
         timing: { queueMs, decodeMs, computeMs, totalMs },
@@ -259,24 +282,29 @@ class GatewayConnection implements Connection {
       parts,
     );
     const { metrics } = this.options;
-    metrics.request(labels, 'ok');
     metrics.bytes(labels, 'out', bytes);
-    for (const [stage, ms] of Object.entries({
-      queue: queueMs,
-      decode: decodeMs,
-      compute: computeMs,
-      total: totalMs,
-    })) {
-      metrics.stage(labels, stage as 'queue', ms);
-    }
+    metrics.stage(labels, 'queue', queueMs);
+    metrics.stage(labels, 'decode', decodeMs);
+    metrics.stage(labels, 'compute', computeMs);
+    metrics.stage(labels, 'total', totalMs);
+    this.record(request, 'ok');
   }
 
-  private fail(id: number, labels: RequestLabels, cause: unknown): void {
+  private fail(request: Request, cause: unknown): void {
     const error = asTandemError(cause, 'INTERNAL', 'the request failed');
+    const { id } = request.message;
     this.tickets.delete(id);
-    this.options.metrics.request(labels, error.code.toLowerCase());
     const { code, retryAfterMs = null } = error;
     this.send({ type: 'error', id, code, message: shorten(error.message), retryAfterMs });
+    this.record(request, code.toLowerCase());
+  }
+
+  private record({ message, labels, bytesIn, startMs }: Request, outcome: string): void {
+    const { metrics, onRequest, clock } = this.options;
+    metrics.request(labels, outcome);
+    const { label, trace } = message;
+    const client = this.identity?.name ?? 'none';
+    onRequest?.({ ...labels, outcome, label, client, trace, bytesIn, totalMs: clock.now() - startMs });
   }
 
   /** Bytes of the frame, or 0 where the connection is closed or its reader too slow. */

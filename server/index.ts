@@ -9,7 +9,7 @@ import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
 import type { ServerConfig } from './config.ts';
 import { embeddedExecutor } from './executors/embedded.ts';
-import { createGateway } from './gateway.ts';
+import { createGateway, type RequestRecord } from './gateway.ts';
 import { type GatewayMetrics, gatewayMetrics } from './metrics.ts';
 import { loadSite, loadStore } from './store.ts';
 
@@ -64,6 +64,9 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     admission,
     metrics,
     clock,
+    ...(config.logRequests && {
+      onRequest: (record: RequestRecord) => log(JSON.stringify({ time: new Date().toISOString(), ...record })),
+    }),
     limits: { frameBytesMax, inFlightMax, idleTimeoutMs },
   });
   const server = createServer(httpApp({ store, metrics, isReady, origins: config.origins, site }));

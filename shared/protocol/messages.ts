@@ -7,6 +7,9 @@ import { type ErrorCode, isErrorCode } from '../errors.ts';
 import { amount, integer, parseAs, text } from '../parse.ts';
 import { DEADLINE_MS_MAX, PARTS_MAX, RANK_MAX, USAGE_COUNT_MAX } from './limits.ts';
 
+/** W3C trace context, version 00: trace id, parent id, flags (www.w3.org/TR/trace-context, 3.2). */
+export const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 const requestId = integer(1, 2 ** 32 - 1);
 const planId = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const shapes = v.pipe(v.array(v.pipe(v.array(integer(0, 2 ** 31 - 1)), v.maxLength(RANK_MAX))), v.maxLength(PARTS_MAX));
@@ -38,8 +41,8 @@ const Infer = v.object({
   label: text(64),
   /** Time that the client still gives, in milliseconds. */
   deadlineMs: integer(1, DEADLINE_MS_MAX),
-  /** W3C trace context, `traceparent`, or null. */
-  trace: v.nullable(text(128)),
+  /** W3C trace context, a `traceparent` of version 00, or null. */
+  trace: v.nullable(v.pipe(v.string(), v.regex(TRACEPARENT))),
   shapes,
   parts,
 });

@@ -109,6 +109,16 @@ describe('a request goes', () => {
     });
   });
 
+  test('with the caller’s trace context, if that is one', async () => {
+    const client = await harness.ready();
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 }, traceparent });
+    await serveAll();
+    await result;
+    expect(harness.messagesOf('infer')[0]?.trace).toBe(traceparent);
+    await expect(client.infer(PICTURE, { traceparent: 'mine' })).rejects.toMatchObject({ code: 'BAD_INPUT' });
+  });
+
   test('not as a format that the device cannot make', async () => {
     harness.webpWorks = false;
     const client = await harness.ready();

@@ -190,12 +190,13 @@ describe('over a real socket, with the real model, the gateway', () => {
 });
 
 test('on SIGTERM the gateway says goodbye, answers what is under way, and ends with 0', async () => {
-  const own = await startServer();
+  const own = await startServer({ logRequests: true });
   const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
   send(peer, { type: 'hello', client: 'test', token: null });
   await expectType(peer, 'welcome');
   const { part } = features();
-  for (let id = 1; id <= 5; id++) send(peer, features({ id }).message, [part]);
+  const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  for (let id = 1; id <= 5; id++) send(peer, features({ id, trace }).message, [part]);
   send(peer, { type: 'ping', id: 6, usage: [] });
   const seen: string[] = [];
   while (!seen.includes('pong')) seen.push((await peer.next()).message.type);
@@ -204,4 +205,11 @@ test('on SIGTERM the gateway says goodbye, answers what is under way, and ends w
   expect(seen).not.toContain('error');
   expect((await peer.closed).code).toBe(1001);
   expect(await own.exited).toBe(0);
+  // And has logged each with its trace context.
+  const lines = own
+    .log()
+    .split('\n')
+    .filter((line) => line.startsWith('{'));
+  expect(lines).toHaveLength(5);
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ model: 'ocr-line', k: '3', tier: 'q4', outcome: 'ok', trace });
 });
