@@ -8,8 +8,9 @@ import { httpApp } from './adapters/http.ts';
 import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
 import type { ServerConfig } from './config.ts';
+import type { RequestRecord } from './connection.ts';
 import { embeddedExecutor } from './executors/embedded.ts';
-import { createGateway, type RequestRecord } from './gateway.ts';
+import { createGateway } from './gateway.ts';
 import { type GatewayMetrics, gatewayMetrics } from './metrics.ts';
 import { loadSite, loadStore } from './store.ts';
 

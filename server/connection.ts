@@ -1,0 +1,316 @@
+/**
+ * One client's connection, from opening to close: the protocol's states, every check of a request before it is queued,
+ * and its answer. Frames in, frames out; no socket library.
+ */
+import { boundaryTensors } from '../shared/chain.ts';
+import type { Clock } from '../shared/clock.ts';
+import { checkShapes } from '../shared/codec/boundary.ts';
+import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/errors.ts';
+import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
+import { assertMaySend, type Policy } from '../shared/policy.ts';
+import type { Channel } from '../shared/protocol/channel.ts';
+import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
+import { CLOSE_REASON_BYTES_MAX, HELLO_TIMEOUT_MS, UNSENT_BYTES_MAX } from '../shared/protocol/limits.ts';
+import {
+  type ClientMessage,
+  type MessageOf,
+  parseClientMessage,
+  type ServerMessage,
+} from '../shared/protocol/messages.ts';
+import { tensorBytes } from '../shared/tensor.ts';
+import type { Admission, Admitted, Ticket } from './admission.ts';
+import { type Credentials, type Identity, identify } from './credentials.ts';
+import type { GatewayMetrics, RequestLabels } from './metrics.ts';
+
+export interface GatewayOptions {
+  /** Software and version, as told to clients. */
+  readonly name: string;
+  readonly plans: readonly Plan[];
+  readonly policy: Policy;
+  readonly credentials: Credentials;
+  readonly admission: Admission;
+  readonly metrics: GatewayMetrics;
+  readonly clock: Clock;
+  /** Told of every request once it was answered. */
+  readonly onRequest?: (record: RequestRecord) => void;
+  readonly limits: { readonly frameBytesMax: number; readonly inFlightMax: number; readonly idleTimeoutMs: number };
+}
+
+/** One line of the gateway's log. */
+export interface RequestRecord extends RequestLabels {
+  /** `ok` or an error code. */
+  readonly outcome: string;
+  readonly label: string;
+  /** Name of the credentials. */
+  readonly client: string;
+  readonly trace: string | null;
+  readonly bytesIn: number;
+  readonly totalMs: number;
+}
+
+/** What an adapter tells a connection. */
+export interface Connection {
+  frame(bytes: Uint8Array): void;
+  /** The connection is gone, whoever closed it. */
+  closed(code: number): void;
+  /** Something came that is no binary frame. */
+  violation(error: TandemError): void;
+}
+
+type InferMessage = MessageOf<'infer'>;
+
+/** A request on its way through the gateway. */
+interface Request {
+  readonly message: InferMessage;
+  readonly labels: RequestLabels;
+  readonly bytesIn: number;
+  readonly startMs: number;
+}
+
+/** What a connection knows of the gateway around it. */
+export interface Surroundings {
+  isDraining(): boolean;
+  gone(): void;
+}
+
+export class GatewayConnection implements Connection {
+  private identity: Identity | null = null;
+  private isClosed = false;
+  /** Requests without an answer. */
+  private readonly tickets = new Map<number, Ticket>();
+  private stopTimer: () => void;
+  private readonly channel: Channel;
+  private readonly options: GatewayOptions;
+  private readonly surroundings: Surroundings;
+
+  constructor(channel: Channel, options: GatewayOptions, surroundings: Surroundings) {
+    this.channel = channel;
+    this.options = options;
+    this.surroundings = surroundings;
+    this.stopTimer = options.clock.after(HELLO_TIMEOUT_MS, () =>
+      this.violation(new TandemError('HELLO_TIMEOUT', `no hello within ${HELLO_TIMEOUT_MS} ms`)),
+    );
+    options.metrics.connections(1);
+  }
+
+  frame(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    try {
+      const frame = decodeFrame(bytes, this.options.limits.frameBytesMax);
+      const message = parseClientMessage(frame.header);
+      if (message.type !== 'hello' && !this.identity) {
+        throw new TandemError('UNEXPECTED_MESSAGE', `expected a hello first, got ${message.type}`);
+      }
+      this.handle(message, frame, bytes.byteLength);
+      this.watchIdle();
+    } catch (error) {
+      this.violation(asTandemError(error, 'INTERNAL', 'the gateway failed'));
+    }
+  }
+
+  closed(code: number): void {
+    this.options.metrics.connections(-1);
+    this.options.metrics.closed(code);
+    this.isClosed = true;
+    this.stopTimer();
+    for (const ticket of this.tickets.values()) ticket.cancel();
+    this.surroundings.gone();
+  }
+
+  violation(error: TandemError): void {
+    if (this.isClosed) return;
+    this.send({ type: 'error', id: null, code: error.code, message: shorten(error.message), retryAfterMs: null });
+    this.close(codeInfo(error.code).close ?? 1011, `${error.code}: ${error.message}`);
+  }
+
+  close(code: number, reason: string): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.stopTimer();
+    this.channel.close(code, closeReason(reason));
+  }
+
+  sayGoodbye(graceMs: number): void {
+    if (this.identity) this.send({ type: 'goaway', graceMs, reason: 'the server is going away' });
+  }
+
+  private handle(message: ClientMessage, frame: Frame, frameBytes: number): void {
+    switch (message.type) {
+      case 'hello':
+        this.hello(message);
+        break;
+      case 'infer':
+        this.infer(message, frame, frameBytes);
+        break;
+      case 'cancel':
+        this.tickets.get(message.id)?.cancel();
+        break;
+      case 'ping':
+        this.ping(message);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  private hello({ token }: MessageOf<'hello'>): void {
+    if (this.identity) throw new TandemError('UNEXPECTED_MESSAGE', 'a second hello');
+    const { name, plans, policy, credentials, admission, limits } = this.options;
+    this.identity = identify(credentials, token);
+    // Aliases are resolved here, so that a client needs to know tensor names only.
+    const labels = this.identity.labels.flatMap((label) => {
+      const floor = policy.labels[label];
+      return floor === undefined ? [] : [{ label, floor: policy.aliases[floor] ?? floor }];
+    });
+    this.send({
+      type: 'welcome',
+      server: name,
+      limits,
+      plans: plans.map((plan) => ({ name: plan.name, id: plan.id })),
+      labels,
+      load: admission.load,
+    });
+  }
+
+  private ping({ id, usage }: MessageOf<'ping'>): void {
+    for (const { plan: planId, k, count } of usage) {
+      const plan = this.options.plans.find((candidate) => candidate.id === planId);
+      if (plan && k <= depthOf(plan)) this.options.metrics.clientRequests(plan.name, k, count);
+    }
+    this.send({ type: 'pong', id, load: this.options.admission.load });
+  }
+
+  private infer(message: InferMessage, frame: Frame, frameBytes: number): void {
+    if (this.tickets.has(message.id)) {
+      throw new TandemError('DUPLICATE_ID', `request ${message.id} has no answer yet, its id cannot be used again`);
+    }
+    const plan = this.options.plans.find(({ id }) => id === message.plan);
+    const labels = requestLabels(plan, message);
+    const request: Request = { message, labels, bytesIn: frameBytes, startMs: this.options.clock.now() };
+    this.options.metrics.bytes(labels, 'in', frameBytes);
+    try {
+      const checked = this.check(message, plan);
+      const task = { planId: checked.id, k: message.k, tier: message.tier };
+      const payload = { parts: frame.parts, shapes: message.shapes };
+      const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs);
+      this.tickets.set(message.id, ticket);
+      ticket.result.then(
+        (result) => this.succeed(request, checked, result),
+        (error: unknown) => this.fail(request, error),
+      );
+    } catch (error) {
+      this.fail(request, error);
+    }
+  }
+
+  /** Everything that can be said of a request before its payload is looked at. */
+  private check(message: InferMessage, plan: Plan | undefined): Plan {
+    const { policy, limits } = this.options;
+    if (this.surroundings.isDraining()) throw new TandemError('DRAINING', 'the server is going away');
+    if (this.tickets.size >= limits.inFlightMax) {
+      throw new TandemError(
+        'TOO_MANY_REQUESTS',
+        `${limits.inFlightMax} requests of this connection have no answer yet`,
+      );
+    }
+    if (!plan) throw new TandemError('UNKNOWN_PLAN', `this server does not serve the plan ${message.plan}`);
+    if (!this.identity?.labels.includes(message.label)) {
+      throw new TandemError('LABEL_NOT_GRANTED', `${this.identity?.name} may not use the label ${message.label}`);
+    }
+    if (message.k >= depthOf(plan)) {
+      throw new TandemError('BAD_BOUNDARY', `expected k from 0 to ${depthOf(plan) - 1}, got ${message.k}`);
+    }
+    assertMaySend(policy, message.label, plan, message.k);
+    tierAt(plan, message.k, message.tier);
+    checkShapes(plan, message.k, message.shapes);
+    return plan;
+  }
+
+  private succeed(request: Request, plan: Plan, result: Admitted): void {
+    const { message, labels, startMs } = request;
+    const outputs = boundaryTensors(plan, depthOf(plan), result.outputs);
+    const { queueMs, decodeMs, computeMs } = result;
+    const totalMs = this.options.clock.now() - startMs;
+    const parts = outputs.map(tensorBytes);
+    this.tickets.delete(message.id);
+    const bytes = this.send(
+      {
+        type: 'result',
+        id: message.id,
+        shapes: outputs.map(({ shape }) => [...shape]),
+        parts: parts.map(({ byteLength }) => byteLength),
+        timing: { queueMs, decodeMs, computeMs, totalMs },
+        load: this.options.admission.load,
+      },
+      parts,
+    );
+    const { metrics } = this.options;
+    metrics.bytes(labels, 'out', bytes);
+    metrics.stage(labels, 'queue', queueMs);
+    metrics.stage(labels, 'decode', decodeMs);
+    metrics.stage(labels, 'compute', computeMs);
+    metrics.stage(labels, 'total', totalMs);
+    this.record(request, 'ok');
+  }
+
+  private fail(request: Request, cause: unknown): void {
+    const error = asTandemError(cause, 'INTERNAL', 'the request failed');
+    const { id } = request.message;
+    this.tickets.delete(id);
+    const { code, retryAfterMs = null } = error;
+    this.send({ type: 'error', id, code, message: shorten(error.message), retryAfterMs });
+    this.record(request, code.toLowerCase());
+  }
+
+  private record({ message, labels, bytesIn, startMs }: Request, outcome: string): void {
+    const { metrics, onRequest, clock } = this.options;
+    metrics.request(labels, outcome);
+    const { label, trace } = message;
+    const client = this.identity?.name ?? 'none';
+    onRequest?.({ ...labels, outcome, label, client, trace, bytesIn, totalMs: clock.now() - startMs });
+  }
+
+  /** Bytes of the frame, or 0 where the connection is closed or its reader too slow. */
+  private send(message: ServerMessage, parts: readonly Uint8Array[] = []): number {
+    if (this.isClosed) return 0;
+    if (this.channel.bufferedBytes > UNSENT_BYTES_MAX) {
+      this.close(closeCode('SLOW_CONSUMER'), `${this.channel.bufferedBytes} bytes wait to be read`);
+      return 0;
+    }
+    const frame = encodeFrame(message, parts);
+    this.channel.send(frame);
+    return frame.byteLength;
+  }
+
+  private watchIdle(): void {
+    if (this.isClosed) return;
+    this.stopTimer();
+    const { idleTimeoutMs } = this.options.limits;
+    this.stopTimer = this.options.clock.after(idleTimeoutMs, () => {
+      // A request that takes long is no silence of the client's.
+      if (this.tickets.size > 0) this.watchIdle();
+      else this.violation(new TandemError('IDLE_TIMEOUT', `nothing came for ${idleTimeoutMs} ms`));
+    });
+  }
+}
+
+/** Labels of bounded cardinality, whatever the client put in. */
+function requestLabels(plan: Plan | undefined, { k, tier }: InferMessage): RequestLabels {
+  if (!plan || k >= depthOf(plan)) return { model: plan?.name ?? 'none', k: 'none', tier: 'none' };
+  const isKnown = boundaryAt(plan, k).tiers.some(({ name }) => name === tier);
+  return { model: plan.name, k: String(k), tier: isKnown ? tier : 'none' };
+}
+
+function closeCode(code: ErrorCode): number {
+  return codeInfo(code).close ?? 1011;
+}
+
+function shorten(message: string): string {
+  return message.length > 1000 ? `${message.slice(0, 997)}...` : message || 'no message';
+}
+
+/** A close reason is limited in bytes; ours are ASCII but for names that users chose. */
+function closeReason(reason: string): string {
+  const ascii = reason.replace(/[^\x20-\x7e]/g, '?');
+  return ascii.slice(0, CLOSE_REASON_BYTES_MAX);
+}
