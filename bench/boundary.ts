@@ -41,6 +41,7 @@ const { accuracy } = await measureAccuracy({
   ]),
   samples: SAMPLES,
   seed: SEED,
+  now: () => performance.now(),
   progress: ({ done, total }) => {
     if (process.stderr.isTTY) process.stderr.write(`\rboundaries: ${done} of ${total} lines `);
   },

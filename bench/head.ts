@@ -10,7 +10,8 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { type Plan, shapeAt } from '../shared/plan.ts';
+import type { Plan } from '../shared/plan.ts';
+import { shapeAt } from '../shared/size.ts';
 import { BUNDLE_DIR, demoBundle } from './bundle.ts';
 import { percentile } from './stats.ts';
 

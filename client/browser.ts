@@ -36,19 +36,23 @@ export async function connect(options: BrowserOptions): Promise<BrowserClient> {
   const wasmUrl = new URL(options.wasmUrl ?? 'ort-wasm-simd-threaded.wasm', document.baseURI).href;
   const host: Host = {
     name: 'tandem-browser/0.1',
+    target: 'wasm',
     clock: systemClock(globalThis),
     random: Math.random,
     fetch: globalThis.fetch.bind(globalThis),
     sha256: sha256Hex,
     connector: webSocketConnector,
-    createDevice: (plan) => workerDevice(makeWorker(), plan, wasmUrl),
+    createDevice: (plan, onLost) => workerDevice(makeWorker(), { plan, wasmUrl, onLost }),
+    report: (error) => globalThis.reportError(error),
     onWake: listenForWake,
   };
   const client = await connectWith(host, options);
   const inferInput = client.infer.bind(client);
   return Object.assign(client, {
-    infer: async (input: BrowserInput, inferOptions?: InferOptions) =>
-      inferInput(isDrawable(input) ? await toPicture(input) : input, inferOptions),
+    infer: async (input: BrowserInput, inferOptions?: InferOptions) => {
+      inferOptions?.signal?.throwIfAborted();
+      return inferInput(isDrawable(input) ? await toPicture(input) : input, inferOptions);
+    },
   });
 }
 
@@ -91,9 +95,10 @@ function listenForWake(listener: () => void): () => void {
   };
 }
 
-/** ImageData is a picture as it is; records of tensors are plain objects. */
+/** ImageData is a picture as it is; records of tensors are plain objects. What is no object the core refuses. */
 function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, ImageData> {
-  return !(input instanceof ImageData) && Object.getPrototypeOf(input) !== Object.prototype;
+  if (typeof input !== 'object' || input === null || input instanceof ImageData) return false;
+  return ![Object.prototype, null].includes(Object.getPrototypeOf(input));
 }
 
 async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {

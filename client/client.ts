@@ -1,27 +1,35 @@
 /** The client core: holds the link, the installation and the estimates together, and runs requests. Knows no host. */
-import { readPlanFile } from '../shared/bundle.ts';
-import { TandemError } from '../shared/errors.ts';
+import { readPlan, readPlanFile } from '../shared/bundle.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
-import { DEADLINE_MS_MAX, USAGE_COUNT_MAX } from '../shared/protocol/limits.ts';
-import { type MessageOf, TRACEPARENT } from '../shared/protocol/messages.ts';
+import { WS_PATH } from '../shared/protocol/paths.ts';
 import { webSource } from './download.ts';
 import { Estimates } from './estimates.ts';
 import type { Host } from './host.ts';
+import { checkOptions } from './input.ts';
 import { type Installation, type InstallationOptions, install } from './installation.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
-import { Link, type Usage } from './link.ts';
-import { runRequest } from './request.ts';
+import { Link } from './link.ts';
+import { pause } from './pause.ts';
+import { newTrail, runRequest, Superseded, type Trail } from './request.ts';
 import type { Client, ClientOptions, ClientState, InferOptions, InferResult, Input } from './types.ts';
+import { Usage } from './usage.ts';
 
-const DEADLINE_MS_DEFAULT = 30_000;
 const ACCURACY_DROP_MAX_DEFAULT = 0.02;
-/** Where the gateway listens for WebSockets. */
-const WS_PATH = '/ws';
+/** Downloads yield to a request for this long at a time: they slow down, and never stop. */
+const YIELD_MS_MAX = 250;
+/** Pause before another attempt to replace an installation; doubles each time. */
+const REPLACE_MS = 500;
+const REPLACE_MS_MAX = 30_000;
+/** A device that dies this often in a row is given up: what kills it would do so again. */
+const DEVICE_DEATHS_MAX = 5;
+/** A device that lived this long did not die of what killed the one before. */
+const DEVICE_PROVEN_MS = 300_000;
 
 /**
- * Fetches the plan and starts connecting and downloading; waits for neither.
- * @throws BAD_CONFIG; UNAVAILABLE, NOT_FOUND or BAD_PLAN where the plan is not to be had
+ * Fetches the plan and makes the device, then starts connecting and downloading; waits for neither.
+ * @throws BAD_CONFIG; UNAVAILABLE, NOT_FOUND or BAD_PLAN where the plan is not to be had; DEVICE_FAILED
  */
 export async function connectWith(host: Host, options: ClientOptions): Promise<Client> {
   const policy = options.policy && parsePolicy(options.policy, 'policy');
@@ -34,15 +42,17 @@ export async function connectWith(host: Host, options: ClientOptions): Promise<C
 class ClientCore implements Client {
   private installation: Installation | null = null;
   private link: Link | null = null;
-  private isClosed = false;
-  /** Requests that wait for the gateway; downloads pause while there are any. */
+  private readonly closing = new AbortController();
+  private isReplacing = false;
+  private deviceDeaths = 0;
+  private deviceBornMs = 0;
+  /** Requests that wait for the gateway; downloads yield while there are any. */
   private waitingForGateway = 0;
   private wakeDownloads: (() => void)[] = [];
   private wakeRequests: (() => void)[] = [];
   private readonly listeners = new Set<(state: ClientState) => void>();
   private readonly interrupts = new Set<InterruptHandle>();
-  /** Finished requests not yet reported, by plan and depth. */
-  private readonly usage = new Map<string, Usage[number]>();
+  private readonly usage = new Usage();
   private readonly estimates = new Estimates();
   private readonly host: Host;
   private readonly url: string;
@@ -57,20 +67,18 @@ class ClientCore implements Client {
   }
 
   async start(): Promise<void> {
-    const { model, signal } = this.options;
-    this.installation = await install(model, this.installationOptions(), signal);
-    signal?.throwIfAborted();
+    const { signal } = this.options;
+    this.installation = await install(await this.fetchPlan(signal), this.installationOptions(), signal);
+    this.deviceBornMs = this.host.clock.now();
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
       onChange: () => this.changed(),
-      onWelcome: (welcome) => void this.renegotiate(welcome),
+      onWelcome: () => this.followGateway(),
       onRoundTrip: (bytes, ms) => this.estimates.observeTransfer(bytes, ms),
       onLoad: ({ queueMs }) => {
         this.estimates.queueMs = queueMs;
       },
-      takeUsage: () => this.takeUsage(),
-      returnUsage: (usage) => {
-        for (const { plan, k, count } of usage) this.count(plan, k, count);
-      },
+      takeUsage: () => this.usage.take(),
+      returnUsage: (report) => this.usage.putBack(report),
     });
   }
 
@@ -93,54 +101,32 @@ class ClientCore implements Client {
 
   async infer(input: Input, options: InferOptions = {}): Promise<InferResult> {
     options.signal?.throwIfAborted();
-    const { link } = this;
-    if (this.isClosed || !link) throw new TandemError('CLOSED', 'the client was closed');
-    const deadlineMs = options.deadlineMs ?? DEADLINE_MS_DEFAULT;
-    if (!(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
-      throw new TandemError('BAD_INPUT', `expected a deadline from 0 to ${DEADLINE_MS_MAX} ms, got ${deadlineMs}`);
-    }
-    if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent)) {
-      throw new TandemError(
-        'BAD_INPUT',
-        `expected a traceparent 00-<32 hex>-<16 hex>-<2 hex>, got ${options.traceparent}`,
-      );
-    }
-    const interrupt = createInterrupt(this.host.clock, deadlineMs, options.signal);
+    if (this.isClosed) throw new TandemError('CLOSED', 'the client was closed');
+    const { clock } = this.host;
+    const interrupt = createInterrupt(clock, checkOptions(options), options.signal);
     this.interrupts.add(interrupt);
-    const installation = this.installed;
-    installation.users++;
+    const trail = newTrail(clock.now());
     try {
-      const result = await runRequest(
-        {
-          host: this.host,
-          link,
-          installation,
-          estimates: this.estimates,
-          policy: this.policy,
-          accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
-          changed: () => new Promise((resolve) => this.wakeRequests.push(resolve)),
-          busy: (work) => this.busy(work),
-        },
-        input,
-        options,
-        interrupt,
-      );
-      this.count(installation.plan.id, result.route.k, 1);
-      return result;
+      for (;;) {
+        const result = await this.inferOn(this.installed, input, options, interrupt, trail);
+        if (result) return result;
+      }
+    } catch (error) {
+      interrupt.throwIfOver();
+      throw asTandemError(error, 'INTERNAL', 'the request failed');
     } finally {
       interrupt.dispose();
       this.interrupts.delete(interrupt);
-      installation.users--;
-      this.retire(installation);
     }
   }
 
   async asset(name: string): Promise<Uint8Array> {
     const { plan } = this;
     const file = Object.hasOwn(plan.assets, name) ? plan.assets[name] : undefined;
-    if (!file)
+    if (!file) {
       throw new TandemError('NOT_FOUND', `${plan.name} has no asset ${name}, only ${Object.keys(plan.assets)}`);
-    return readPlanFile(webSource(this.host, this.url, plan.name, {}), file);
+    }
+    return readPlanFile(webSource(this.host, this.url, plan.name), file);
   }
 
   subscribe(listener: (state: ClientState) => void): () => void {
@@ -150,16 +136,50 @@ class ClientCore implements Client {
 
   async close(): Promise<void> {
     if (this.isClosed) return;
-    this.isClosed = true;
     const reason = new TandemError('CLOSED', 'the client was closed');
+    this.closing.abort(reason);
     for (const interrupt of this.interrupts) interrupt.end(reason);
     this.link?.close();
     await this.installation?.close();
   }
 
+  private get isClosed(): boolean {
+    return this.closing.signal.aborted;
+  }
+
   private get installed(): Installation {
     if (!this.installation) throw new TandemError('CLOSED', 'the client is not connected');
     return this.installation;
+  }
+
+  /** Undefined where the request has to begin anew, on the installation that has replaced this one. */
+  private async inferOn(
+    installation: Installation,
+    input: Input,
+    options: InferOptions,
+    interrupt: InterruptHandle,
+    trail: Trail,
+  ): Promise<InferResult | undefined> {
+    const { host, estimates, policy } = this;
+    const context = {
+      ...{ host, estimates, policy, installation, link: this.link as Link },
+      accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
+      isCurrent: () => this.installation === installation,
+      changed: () => new Promise<void>((resolve) => this.wakeRequests.push(resolve)),
+      busy: <T>(work: Promise<T>) => this.busy(work),
+    };
+    installation.users++;
+    try {
+      const result = await runRequest(context, input, options, interrupt, trail);
+      this.usage.add(installation.plan.id, result.route.k, 1);
+      return result;
+    } catch (error) {
+      if (error instanceof Superseded) return undefined;
+      throw error;
+    } finally {
+      installation.users--;
+      this.retire(installation);
+    }
   }
 
   private installationOptions(): InstallationOptions {
@@ -168,26 +188,68 @@ class ClientCore implements Client {
       url: this.url,
       estimates: this.estimates,
       download: this.options.download ?? true,
-      whenIdle: () =>
-        this.waitingForGateway === 0 ? Promise.resolve() : new Promise((resolve) => this.wakeDownloads.push(resolve)),
+      whenIdle: () => this.whenIdle(),
       onChange: () => this.changed(),
+      onLost: (installation) => this.reviveDevice(installation),
     };
   }
 
-  /** The gateway serves other plans than ours: fetch the new one. Requests under way end on the old installation. */
-  private async renegotiate(welcome: MessageOf<'welcome'>): Promise<void> {
-    const old = this.installed;
-    const served = welcome.plans.find(({ name }) => name === old.plan.name);
-    if (!served || served.id === old.plan.id) return;
+  private fetchPlan(signal?: AbortSignal): Promise<Plan> {
+    return readPlan(webSource(this.host, this.url, this.options.model, { signal }));
+  }
+
+  private followGateway(): void {
+    if (this.isOutdated(this.installed)) void this.replace(this.installed, 0);
+  }
+
+  /** Whether the gateway serves another plan of this name. */
+  private isOutdated({ plan }: Installation): boolean {
+    const served = this.link?.welcome?.plans.find(({ name }) => name === plan.name);
+    return served !== undefined && served.id !== plan.id;
+  }
+
+  private reviveDevice(installation: Installation): void {
+    if (this.installation !== installation) return;
+    const livedMs = this.host.clock.now() - this.deviceBornMs;
+    this.deviceDeaths = livedMs > DEVICE_PROVEN_MS ? 1 : this.deviceDeaths + 1;
+    if (this.deviceDeaths < DEVICE_DEATHS_MAX) void this.replace(installation, REPLACE_MS * 2 ** this.deviceDeaths);
+    else installation.isAbandoned = true;
+  }
+
+  /** Puts a fresh installation in the place of `old`, trying until that works or is not needed any more. */
+  private async replace(old: Installation, firstPauseMs: number): Promise<void> {
+    if (this.isReplacing) return;
+    this.isReplacing = true;
+    const { signal } = this.closing;
     try {
-      const fresh = await install(old.plan.name, this.installationOptions());
-      if (this.isClosed || this.installation !== old) return await fresh.close();
-      this.installation = fresh;
-      this.retire(old);
-      this.changed();
+      for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
+        if (pauseMs > 0) await pause(this.host.clock, pauseMs, signal);
+        if (!old.lost && !this.isOutdated(old)) break;
+        const fresh = await this.reinstall(old).catch(() => null);
+        if (!fresh) continue;
+        if (this.isClosed) return await fresh.close();
+        this.installation = fresh;
+        this.deviceBornMs = this.host.clock.now();
+        this.retire(old);
+        break;
+      }
     } catch {
-      // The old installation goes on by itself; the next welcome tries again.
+      // The client was closed while it paused.
+    } finally {
+      this.isReplacing = false;
     }
+    this.changed();
+    if (!this.isClosed) this.followGateway();
+  }
+
+  private async reinstall(old: Installation): Promise<Installation> {
+    const { signal } = this.closing;
+    const plan = await this.fetchPlan(signal).catch((error: unknown) => {
+      // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
+      if (old.lost) return old.plan;
+      throw error;
+    });
+    return install(plan, this.installationOptions(), signal);
   }
 
   /** Closes an installation that was replaced, once its last request has ended. */
@@ -210,22 +272,27 @@ class ClientCore implements Client {
     }
   }
 
+  private whenIdle(): Promise<void> {
+    if (this.waitingForGateway === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = this.host.clock.after(YIELD_MS_MAX, resolve);
+      this.wakeDownloads.push(() => {
+        stop();
+        resolve();
+      });
+    });
+  }
+
   private changed(): void {
     for (const wake of this.wakeRequests.splice(0)) wake();
     if (!this.installation || !this.link) return;
-    for (const listener of this.listeners) listener(this.state);
-  }
-
-  private count(plan: string, k: number, count: number): void {
-    const key = `${plan}/${k}`;
-    const known = this.usage.get(key)?.count ?? 0;
-    this.usage.set(key, { plan, k, count: Math.min(USAGE_COUNT_MAX, known + count) });
-  }
-
-  private takeUsage(): Usage {
-    const usage = [...this.usage.values()].slice(0, 64);
-    for (const { plan, k } of usage) this.usage.delete(`${plan}/${k}`);
-    return usage;
+    for (const listener of this.listeners) {
+      try {
+        listener(this.state);
+      } catch (error) {
+        this.host.report(error);
+      }
+    }
   }
 }
 

@@ -4,9 +4,10 @@ import type { Clock } from '../shared/clock.ts';
 import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import { TandemError } from '../shared/errors.ts';
-import { boundaryAt, type Plan, shapeAt, sizeOf } from '../shared/plan.ts';
+import { boundaryAt, type Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
+import { shapeAt } from '../shared/size.ts';
 import { elementCount, type Tensor, type Tensors } from '../shared/tensor.ts';
 
 export interface Timed<T> {
@@ -50,11 +51,14 @@ const WARM_UP_RUNS = 3;
 export function localDevice({ plan, target, runtime, pictures, clock }: DeviceParts): Device {
   const codec = boundaryCodec(plan, pictures);
   const sessions: Session[] = [];
-  const timed = async <T>(work: () => T | Promise<T>): Promise<Timed<T>> => {
-    const start = clock.now();
-    const value = await work();
-    return { value, ms: clock.now() - start };
-  };
+  const inTurn = oneAtATime();
+  /** Timed from when its turn comes, so that `ms` is the work's own. */
+  const timed = <T>(work: () => T | Promise<T>): Promise<Timed<T>> =>
+    inTurn(async () => {
+      const start = clock.now();
+      const value = await work();
+      return { value, ms: clock.now() - start };
+    });
   const sessionAt = (k: number): Session => {
     const session = sessions[k];
     if (!session) throw new TandemError('DEVICE_FAILED', `segment ${k + 1} is not loaded`);
@@ -91,29 +95,19 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       }),
     encode: (crossing, tier) => timed(() => codec.encode(crossing, tier)),
     async close() {
-      await Promise.all(sessions.splice(0).map((session) => session.release()));
+      await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));
     },
   };
 }
 
-/** Boundary 0 of tensors that the caller made. Throws BAD_INPUT naming what is missing or of the wrong shape. */
-export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
-  let size = plan.size.typical;
-  for (const spec of boundaryAt(plan, 0).tensors) {
-    const tensor = tensors[spec.name];
-    if (!tensor || tensor.dtype !== spec.dtype || tensor.data?.length !== elementCount(tensor.shape)) {
-      throw new TandemError(
-        'BAD_INPUT',
-        `expected a ${spec.dtype} tensor called ${spec.name}, got ${tensor ? tensor.dtype : Object.keys(tensors)}`,
-      );
-    }
-    try {
-      size = sizeOf(spec, tensor.shape, plan.size) ?? size;
-    } catch (error) {
-      throw new TandemError('BAD_INPUT', (error as Error).message, { cause: error });
-    }
-  }
-  return { k: 0, size, tensors, picture: null };
+/** A device is one processor: work waits for what came before it, whether that succeeds or not. */
+function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const turn = last.then(work);
+    last = turn.catch(() => {});
+    return turn;
+  };
 }
 
 function emptyBoundary(plan: Plan, k: number): Tensors {

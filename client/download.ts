@@ -3,33 +3,42 @@
  * Yields the link: nothing is read from the network while a request is under way.
  */
 import { type BundleSource, readPlanFile } from '../shared/bundle.ts';
-import { asTandemError, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
+import { filePath, modelPath } from '../shared/protocol/paths.ts';
 import type { Device, Timed } from './device.ts';
+import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
 import type { Host } from './host.ts';
+import { pause } from './pause.ts';
 
-/** Attempts for one file before the download is given up; the pause before each doubles. */
-const ATTEMPTS_MAX = 5;
+/** Attempts for a file that comes and is not what the plan names. A network that fails is tried for good. */
+const WRONG_FILES_MAX = 5;
+/** The pause before each new attempt doubles. */
 const RETRY_MS = 1_000;
+const RETRY_MS_MAX = 30_000;
+const PLAN_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface DownloadEvents {
   /** Segment k+1 runs now. `warm.ms` is the time of a run at the smallest size. */
   onSegment(k: number, warm: Timed<null>): void;
   onBytes(bytesLoaded: number): void;
-  /** Resolves when no request is under way. */
+  /** Resolves when no request is under way, or after a while: a download that yields must not starve. */
   whenIdle(): Promise<void>;
 }
 
 /** A model's bundle as its gateway serves it. Reads reject with UNAVAILABLE, NOT_FOUND or BAD_DOWNLOAD. */
-export function webSource(host: Host, url: string, model: string, options: FetchOptions): BundleSource {
-  const base = `${url}/models/${model}`;
+export function webSource(host: Host, url: string, model: string, options: WebSourceOptions = {}): BundleSource {
+  const base = `${url}${modelPath(model)}`;
+  const get = (address: string, bytesMax: number) => fetchBytes(host, address, { ...options, bytesMax });
   return {
     name: base,
-    text: async (file) => new TextDecoder().decode(await fetchBytes(host, `${base}/${file}`, options)),
-    bytes: ({ file, sha256 }) => fetchBytes(host, `${base}/${sha256}/${file}`, options),
+    text: async (file) => new TextDecoder().decode(await get(`${base}/${file}`, PLAN_BYTES_MAX)),
+    bytes: (file) => get(`${url}${filePath(model, file)}`, file.bytes),
     sha256: host.sha256,
   };
 }
+
+export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;
 
 /** Loads all segments of the device's target. Rejects where one cannot be had; those before it stay usable. */
 export async function downloadSegments(
@@ -67,78 +76,15 @@ export function downloadBytes(plan: Plan, target: string): number {
 }
 
 async function withRetries<T>(host: Host, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
+  let wrongFiles = 0;
+  for (let attempt = 0; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      const isHopeless = error instanceof TandemError && !error.retryable && error.code !== 'BAD_BUNDLE';
-      if (signal.aborted || isHopeless || attempt === ATTEMPTS_MAX) throw error;
-      await pause(host, RETRY_MS * 2 ** (attempt - 1), signal);
+      const isWrong = error instanceof TandemError && error.code === 'BAD_BUNDLE' && ++wrongFiles < WRONG_FILES_MAX;
+      const mayPass = error instanceof TandemError && error.retryable;
+      if (signal.aborted || !(isWrong || mayPass)) throw error;
+      await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal);
     }
   }
-}
-
-function pause(host: Host, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = host.clock.after(ms, resolve);
-    const onAbort = () => {
-      stop();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-}
-
-export interface FetchOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly whenIdle?: () => Promise<void>;
-  readonly onBytes?: (bytes: number) => void;
-}
-
-async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
-  const { signal = null, whenIdle, onBytes } = options;
-  let response: Response;
-  try {
-    response = await host.fetch(url, { signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}`);
-  }
-  if (!response.ok) {
-    const code = response.status === 404 ? 'NOT_FOUND' : 'BAD_DOWNLOAD';
-    throw new TandemError(code, `${url} answered with status ${response.status}`);
-  }
-  try {
-    return await readBody(response, whenIdle, onBytes);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw asTandemError(error, 'BAD_DOWNLOAD', `the download of ${url} broke off`);
-  }
-}
-
-/** Reads piece by piece; while a request is under way the next piece is left in the network, which slows the sender. */
-async function readBody(
-  response: Response,
-  whenIdle: FetchOptions['whenIdle'],
-  onBytes: FetchOptions['onBytes'],
-): Promise<Uint8Array> {
-  const reader = response.body?.getReader();
-  if (!reader) return new Uint8Array(await response.arrayBuffer());
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for (;;) {
-    await whenIdle?.();
-    const { done, value } = await reader.read();
-    if (done) break;
-    pieces.push(value);
-    length += value.byteLength;
-    onBytes?.(length);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.byteLength;
-  }
-  return bytes;
 }

@@ -1,6 +1,6 @@
 /** What a client has learnt of its device, its link and the server: the moving parts of every snapshot. */
 import type { Plan } from '../shared/plan.ts';
-import { segmentTimeMs } from '../shared/schedule/cost.ts';
+import { segmentTimeMs, serverTimeMs } from '../shared/schedule/cost.ts';
 import { type LinkEstimate, type LinkPrior, newLink, observeTransfer } from '../shared/schedule/link.ts';
 import { tierKey } from '../shared/schedule/snapshot.ts';
 import { newSpeed, observeSpeed, type SpeedEstimate } from '../shared/schedule/speed.ts';
@@ -28,9 +28,9 @@ export class Estimates {
     this.device = observeSpeed(this.device, ms, segmentTimeMs({ plan, size }, target, from, to));
   }
 
-  /** The server ran segments k+1..K at this size. */
-  observeServer(plan: Plan, size: number, k: number, ms: number): void {
-    this.server = observeSpeed(this.server, ms, segmentTimeMs({ plan, size }, 'server', k, plan.segments.length));
+  /** The server decoded boundary k at this size and ran segments k+1..K. */
+  observeServer(plan: Plan, size: number, k: number, tier: string, ms: number): void {
+    this.server = observeSpeed(this.server, ms, serverTimeMs({ plan, size }, k, tier));
   }
 
   observeEncode(k: number, tier: string, ms: number): void {

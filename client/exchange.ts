@@ -17,35 +17,44 @@ export interface Exchange<T> {
   readonly pending: Pending;
   /** How long to wait before the device goes on by itself, in milliseconds. */
   readonly lateAfterMs: number;
-  /** Goes on, on the device; stops early, without settling, once the signal is aborted. Null where it cannot. */
+  /** Goes on, on the device; stops early, without settling, once the signal is aborted. Null where it cannot now. */
   finish(signal: AbortSignal): Promise<T> | null;
+  /** Resolves when `finish` may give another answer than before. */
+  changed(): Promise<void>;
 }
 
 /**
- * Rejects with the reply's TandemError where it fails before it is late. After that the device's answer is waited for.
+ * Rejects with the reply's TandemError where it fails and the device is not at it, or fails as well.
  * @param settle ends the waiting from outside: a deadline, the caller's signal
  */
 export async function exchange<T>(
-  { clock, pending, lateAfterMs, finish }: Exchange<T>,
+  { clock, pending, lateAfterMs, finish, changed }: Exchange<T>,
   settle: <V>(work: Promise<V>) => Promise<V>,
 ): Promise<Answer<T>> {
   const over = new AbortController();
   let finishing: Promise<Answer<T>> | null = null;
   const onDevice = new Promise<Answer<T>>((resolve) => {
-    const stop = clock.after(lateAfterMs, () => {
+    const goOn = () => {
+      if (over.signal.aborted) return;
       const work = finish(over.signal);
-      if (!work) return;
+      if (!work) {
+        void changed().then(goOn);
+        return;
+      }
       finishing = work.then((value) => ({ by: 'device', value }));
       // Where the device fails as well, the reply may still come.
       finishing.then(resolve, () => {});
-    });
+    };
+    const stop = clock.after(lateAfterMs, goOn);
     over.signal.addEventListener('abort', stop, { once: true });
   });
   const fromGateway = pending.reply.then(
     (reply): Answer<T> => ({ by: 'gateway', reply }),
     (error: unknown) => {
-      if (finishing) return finishing;
-      throw error;
+      if (!finishing) throw error;
+      return finishing.catch(() => {
+        throw error;
+      });
     },
   );
   fromGateway.catch(() => {});

@@ -8,6 +8,8 @@ import type { Device } from './device.ts';
 export interface Host {
   /** Software and version, for the gateway's logs. */
   readonly name: string;
+  /** Key of `segments[].targets` whose files its devices run. */
+  readonly target: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly fetch: typeof fetch;
@@ -15,8 +17,13 @@ export interface Host {
   sha256(content: Uint8Array | string): Promise<string>;
   /** Opens a WebSocket to a URL. */
   connector(url: string): Connector;
-  /** A device for a plan: its segments are loaded one by one. */
-  createDevice(plan: Plan): Promise<Device>;
+  /**
+   * A device for a plan: its segments are loaded one by one.
+   * @param onLost called before anything rejects, when the device has died for good: a worker out of memory
+   */
+  createDevice(plan: Plan, onLost: (reason: string) => void): Promise<Device>;
+  /** Where an error goes that is the fault of the app's own listener. */
+  report(error: unknown): void;
   /** Calls back whenever the host has reason to think that a connection works again. Gives what stops it. */
   onWake?(listener: () => void): () => void;
 }

@@ -1,12 +1,12 @@
 /**
  * One plan on one device: the segments that are loaded so far and the download that brings more. A client replaces its
- * installation when the gateway serves another plan; requests end on the one they began with.
+ * installation when the gateway serves another plan or when the device dies; requests end on the one they began with
+ * where they can.
  */
-import { readPlan } from '../shared/bundle.ts';
-import { messageOf } from '../shared/errors.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Device } from './device.ts';
-import { downloadBytes, downloadSegments, webSource } from './download.ts';
+import { downloadBytes, downloadSegments } from './download.ts';
 import type { Estimates } from './estimates.ts';
 import type { Host } from './host.ts';
 
@@ -16,16 +16,17 @@ export interface InstallationOptions {
   readonly url: string;
   readonly estimates: Estimates;
   readonly download: boolean;
-  /** Resolves when no request is waiting for the gateway. */
+  /** Resolves when no request is waiting for the gateway, or when downloads have yielded to them for long enough. */
   whenIdle(): Promise<void>;
   onChange(): void;
+  /** The device died: nothing runs on this installation any more. */
+  onLost(installation: Installation): void;
 }
 
 export class Installation {
   readonly plan: Plan;
-  readonly device: Device;
   /** Tiers of boundary 0 that the device cannot make. */
-  readonly missingTiers: readonly string[];
+  missingTiers: readonly string[] = [];
   /** Segments 1..segmentsReady can run. */
   segmentsReady = 0;
   /** Requests that run on it. */
@@ -34,63 +35,96 @@ export class Installation {
   readonly bytesTotal: number;
   isDownloading: boolean;
   downloadError: string | null = null;
+  /** Why the device is gone, or null while it lives. */
+  lost: TandemError | null = null;
+  /** Whether a lost device will not be replaced. */
+  isAbandoned = false;
+  private made: Device | null = null;
   private readonly abort = new AbortController();
   private readonly options: InstallationOptions;
 
-  constructor(plan: Plan, device: Device, missingTiers: readonly string[], options: InstallationOptions) {
+  constructor(plan: Plan, target: string, options: InstallationOptions) {
     this.plan = plan;
-    this.device = device;
-    this.missingTiers = missingTiers;
     this.options = options;
     this.isDownloading = options.download;
-    this.bytesTotal = options.download ? downloadBytes(plan, device.target) : 0;
-    if (options.download) void this.download();
+    this.bytesTotal = options.download ? downloadBytes(plan, target) : 0;
+  }
+
+  /** Only after `start`. */
+  get device(): Device {
+    if (!this.made) throw new TandemError('DEVICE_FAILED', 'the device was not started');
+    return this.made;
   }
 
   get isComplete(): boolean {
     return this.segmentsReady === depthOf(this.plan);
   }
 
+  /** Makes the device and begins to download. Rejects with DEVICE_FAILED. */
+  async start(): Promise<void> {
+    this.made = await this.options.host.createDevice(this.plan, (reason) => this.lose(reason));
+    this.missingTiers = await this.made.prepare();
+    if (this.options.download) void this.download(this.made);
+  }
+
   async close(): Promise<void> {
     this.abort.abort();
     this.isDownloading = false;
-    await this.device.close();
+    await this.made?.close();
   }
 
-  private async download(): Promise<void> {
-    const { plan, device } = this;
+  private lose(reason: string): void {
+    if (this.abort.signal.aborted) return;
+    this.abort.abort();
+    this.lost = new TandemError('DEVICE_FAILED', reason);
+    this.downloadError = reason;
+    this.isDownloading = false;
+    this.segmentsReady = 0;
+    this.bytesLoaded = 0;
+    this.options.onLost(this);
+    this.options.onChange();
+  }
+
+  private async download(device: Device): Promise<void> {
+    const { plan } = this;
+    const { signal } = this.abort;
     const { host, url, estimates, whenIdle, onChange } = this.options;
     try {
       await downloadSegments(
-        { host, url, plan, device, signal: this.abort.signal },
+        { host, url, plan, device, signal },
         {
           whenIdle,
           onSegment: (k, { ms }) => {
+            signal.throwIfAborted();
             this.segmentsReady = k + 1;
             estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms);
             onChange();
           },
           onBytes: (bytes) => {
+            signal.throwIfAborted();
             this.bytesLoaded = bytes;
             onChange();
           },
         },
       );
     } catch (error) {
-      if (!this.abort.signal.aborted) this.downloadError = messageOf(error);
+      if (signal.aborted) return;
+      this.downloadError = messageOf(error);
     }
     this.isDownloading = false;
     onChange();
   }
 }
 
-/** Fetches the plan and makes a device for it. Throws UNAVAILABLE, NOT_FOUND or BAD_PLAN. */
-export async function install(
-  model: string,
-  options: InstallationOptions,
-  signal?: AbortSignal | undefined,
-): Promise<Installation> {
-  const plan = await readPlan(webSource(options.host, options.url, model, { signal }));
-  const device = await options.host.createDevice(plan);
-  return new Installation(plan, device, await device.prepare(), options);
+/** An installation that has its device. Rejects with DEVICE_FAILED, or with the signal's reason. */
+export async function install(plan: Plan, options: InstallationOptions, signal?: AbortSignal): Promise<Installation> {
+  const installation = new Installation(plan, options.host.target, options);
+  try {
+    await installation.start();
+    signal?.throwIfAborted();
+    return installation;
+  } catch (error) {
+    await installation.close();
+    throw error;
+  }
 }

@@ -12,9 +12,9 @@ import {
   type ServerMessage,
 } from '../shared/protocol/messages.ts';
 import type { Host } from './host.ts';
+import type { UsageReport } from './usage.ts';
 
 export type InferRequest = Omit<MessageOf<'infer'>, 'type' | 'id' | 'parts'>;
-export type Usage = MessageOf<'ping'>['usage'];
 
 export interface Reply {
   readonly message: MessageOf<'result'>;
@@ -40,13 +40,15 @@ export interface LinkEvents {
   onRoundTrip(bytes: number, ms: number): void;
   onLoad(load: MessageOf<'pong'>['load']): void;
   /** What to report with the next ping; called once a ping, and what it gives is not given again. */
-  takeUsage(): Usage;
+  takeUsage(): UsageReport;
   /** A ping with usage never came back. */
-  returnUsage(usage: Usage): void;
+  returnUsage(usage: UsageReport): void;
 }
 
 /** Pings keep the connection from idling out, measure the round trip and carry usage. */
-const PING_INTERVAL_MS = 15_000;
+const PING_INTERVAL_MS_MAX = 15_000;
+/** Pings in the time after which the gateway closes a silent connection. */
+const PINGS_PER_IDLE_TIMEOUT = 3;
 /** No pong within this time: the socket is open and dead. */
 const PONG_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -72,7 +74,7 @@ export class Link {
 
   private channel: Channel | null = null;
   private readonly waiting = new Map<number, Waiting>();
-  private ping: { id: number; sentAtMs: number; bytes: number; usage: Usage } | null = null;
+  private ping: { id: number; sentAtMs: number; bytes: number; usage: UsageReport } | null = null;
   private nextId = 1;
   private attempts = 0;
   private stopTimer: () => void = () => {};
@@ -100,13 +102,29 @@ export class Link {
     return this.status === 'open' || this.status === 'connecting';
   }
 
-  /** Sends one request. Throws UNAVAILABLE where there is no connection. */
+  /**
+   * Sends one request.
+   * @throws UNAVAILABLE where there is no connection; TOO_MANY_REQUESTS or PAYLOAD_TOO_LARGE for what the gateway said
+   * that it would not take
+   */
   infer(request: InferRequest, parts: readonly Uint8Array[]): Pending {
-    const { channel } = this;
-    if (!channel || !this.isOpen) throw new TandemError('UNAVAILABLE', 'there is no connection to the gateway');
+    const { channel, welcome } = this;
+    if (!channel || !welcome || !this.isOpen) {
+      throw new TandemError('UNAVAILABLE', 'there is no connection to the gateway');
+    }
+    const { inFlightMax, frameBytesMax } = welcome.limits;
+    if (this.waiting.size >= inFlightMax) {
+      throw new TandemError('TOO_MANY_REQUESTS', `${inFlightMax} requests are under way, as many as the gateway takes`);
+    }
     const id = this.newId();
     const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
     const frame = encodeFrame(message, parts);
+    if (frame.byteLength > frameBytesMax) {
+      throw new TandemError(
+        'PAYLOAD_TOO_LARGE',
+        `the frame has ${frame.byteLength} bytes, the gateway takes ${frameBytesMax}`,
+      );
+    }
     const sentAtMs = this.host.clock.now();
     const bytesAhead = channel.bufferedBytes;
     const reply = new Promise<Reply>((resolve, reject) => {
@@ -178,10 +196,10 @@ export class Link {
       case 'welcome':
         this.welcome = message;
         this.attempts = 0;
-        this.setStatus('open', null);
-        this.events.onWelcome(message);
         this.events.onLoad(message.load);
         this.sendPing();
+        this.setStatus('open', null);
+        this.events.onWelcome(message);
         break;
       case 'result':
         this.events.onLoad(message.load);
@@ -219,7 +237,12 @@ export class Link {
     this.events.onRoundTrip(this.ping.bytes, this.host.clock.now() - this.ping.sentAtMs);
     this.ping = null;
     this.events.onLoad(load);
-    this.timer(PING_INTERVAL_MS, () => this.sendPing());
+    this.timer(this.pingIntervalMs, () => this.sendPing());
+  }
+
+  private get pingIntervalMs(): number {
+    const idleTimeoutMs = this.welcome?.limits.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(PING_INTERVAL_MS_MAX, idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT);
   }
 
   private take(id: number): Waiting | undefined {
@@ -254,7 +277,8 @@ export class Link {
     const refusal = TERMINAL_CLOSE_CODES.get(code);
     const message = reason || this.message || `the connection closed with ${code}`;
     this.drop(refusal ? 'refused' : 'connecting', new TandemError('UNAVAILABLE', message));
-    if (refusal) return;
+    // Whoever was told of it may have closed the link.
+    if (this.status !== 'connecting') return;
     // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): clients of a restarted gateway spread out.
     const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.attempts++);
     this.timer(this.host.random() * ceiling, () => this.open());

@@ -33,12 +33,18 @@ export function connect(options: NodeOptions): Promise<Client> {
   const runtime = ortRuntime(ort, 'onnxruntime', { intraOpNumThreads: 1 });
   const host: Host = {
     name: 'tandem-node/0.1',
+    target,
     clock,
     random: Math.random,
     fetch: globalThis.fetch,
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
     connector: wsConnector,
     createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock }),
+    // As an EventEmitter does with a listener that throws.
+    report: (error) =>
+      queueMicrotask(() => {
+        throw error;
+      }),
   };
   return connectWith(host, options);
 }

@@ -5,21 +5,22 @@
 import { boundaryTensors } from '../shared/chain.ts';
 import type { Crossing, Payload } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan } from '../shared/plan.ts';
 import type { Floor, Policy } from '../shared/policy.ts';
-import type { Picture } from '../shared/preprocess/resize.ts';
 import { deviceTimeMs } from '../shared/schedule/cost.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
 import { type Snapshot, tierKey } from '../shared/schedule/snapshot.ts';
 import { type Tensor, type Tensors, tensorFromBytes } from '../shared/tensor.ts';
-import { tensorCrossing } from './device.ts';
 import type { Estimates } from './estimates.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { effectiveFloor } from './floor.ts';
 import type { Host } from './host.ts';
+import { checkForce, isPicture, tensorCrossing } from './input.ts';
 import type { Installation } from './installation.ts';
+import type { Interrupt } from './interrupt.ts';
 import type { Link, Reply } from './link.ts';
-import type { InferOptions, InferResult, Input, Route } from './types.ts';
+import { Remote } from './remote.ts';
+import type { InferOptions, InferResult, Input, Route, SentBoundary } from './types.ts';
 
 /** What a request needs of its client. */
 export interface RequestContext {
@@ -29,76 +30,82 @@ export interface RequestContext {
   readonly estimates: Estimates;
   readonly policy: Policy | undefined;
   readonly accuracyDropMax: number;
-  /** Resolves at the next change of link or segments. */
+  /** Whether the client has not replaced the installation. */
+  isCurrent(): boolean;
+  /** Resolves at the next change of link, segments or installation. */
   changed(): Promise<void>;
   /** While `work` is under way, downloads yield the link. */
   busy<T>(work: Promise<T>): Promise<T>;
 }
 
-/** Ends waiting early: the caller's signal, the deadline, or the client being closed. */
-export interface Interrupt {
-  /** Settles as `work` does, or rejects when the request is to end. */
-  race<T>(work: Promise<T>): Promise<T>;
-  /** Whether it has ended the request. */
-  readonly isOver: boolean;
-  /** On the host's clock. */
-  readonly deadlineAtMs: number;
+/** What has happened to a request so far. It outlives the installation that the request began on. */
+export interface Trail {
+  readonly startMs: number;
+  readonly decisions: Decision[];
+  readonly sent: SentBoundary[];
+  readonly timing: { preprocessMs: number; deviceMs: number; encodeMs: number; networkMs: number };
+  fallback: Route['fallback'];
 }
+
+export function newTrail(startMs: number): Trail {
+  const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
+  return { startMs, decisions: [], sent: [], timing, fallback: null };
+}
+
+/** The client has another installation, and on the one that the request began on it cannot go on. */
+export class Superseded extends Error {}
 
 /** A reply is late when it takes this many times what was predicted, and this much more. */
 const LATE_FACTOR = 2;
 const LATE_MARGIN_MS = 250;
 /** What the device is given on top of its predicted time when it must still meet the deadline. */
 const FINISH_MARGIN = 1.3;
-/** Pause before a request that the gateway could not take now is sent again; doubles each time. */
-const RETRY_MS = 200;
 
 const CANNOT_MAKE = 'this device cannot make the format';
 
-/** Rejects with what the interrupt rejects with, or as `Client.infer` says. */
+/** Rejects with Superseded, with what the interrupt rejects with, or as `Client.infer` says. */
 export function runRequest(
   context: RequestContext,
   input: Input,
   options: InferOptions,
   interrupt: Interrupt,
+  trail: Trail,
 ): Promise<InferResult> {
-  return new Request(context, options, interrupt).run(input);
+  return new Request(context, options, interrupt, trail).run(input);
 }
 
 class Request {
   private readonly plan: Plan;
+  private readonly depth: number;
   private readonly label: string;
-  private readonly startMs: number;
-  private readonly decisions: Decision[] = [];
-  private readonly timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
-  private readonly blocked: Record<string, string> = {};
-  private size = 0;
-  private bytesUp = 0;
-  private force: InferOptions['force'];
   private readonly traceparent: string | null;
-  private fallback: Route['fallback'] = null;
-  /** Why the gateway is of no use to this request at all, or until when. */
-  private refusal: string | null = null;
-  private retryAtMs = 0;
-  private failures = 0;
+  private readonly remote: Remote;
+  /** Tiers that this request cannot use, and why. */
+  private readonly blocked: Record<string, string> = {};
+  private force: InferOptions['force'];
   private deviceError: TandemError | null = null;
+  private size = 0;
   private readonly context: RequestContext;
   private readonly interrupt: Interrupt;
+  private readonly trail: Trail;
 
-  constructor(context: RequestContext, options: InferOptions, interrupt: Interrupt) {
+  constructor(context: RequestContext, options: InferOptions, interrupt: Interrupt, trail: Trail) {
     this.context = context;
     this.interrupt = interrupt;
+    this.trail = trail;
     this.force = options.force;
     this.traceparent = options.traceparent ?? null;
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
-    this.startMs = context.host.clock.now();
+    this.depth = depthOf(this.plan);
+    this.remote = new Remote(context.host.clock, context.link, this.plan);
   }
 
   async run(input: Input): Promise<InferResult> {
-    this.checkForce();
+    this.assertForce();
     let crossing = await this.begin(input);
     for (;;) {
+      if (crossing.k < this.depth) await this.assertDevice();
       const decision = this.decide(crossing);
       const { chosen } = decision;
       if (!chosen) {
@@ -106,11 +113,11 @@ class Request {
         await this.interrupt.race(this.nextChance());
         continue;
       }
-      this.decisions.push(decision);
+      this.trail.decisions.push(decision);
       if (chosen.k > crossing.k) {
-        crossing = await this.advanceOrNote(crossing);
+        crossing = (await this.advanceOrNote(crossing)) ?? crossing;
       } else if (chosen.tier === null) {
-        return this.result(chosen, crossing.tensors, null);
+        return this.result(this.depth, null, crossing.tensors, null);
       } else {
         const result = await this.sendOrNote(crossing, chosen, chosen.tier);
         if (result) return result;
@@ -119,31 +126,46 @@ class Request {
   }
 
   /** A forced cut that may not be sent is the caller's mistake, not a reason to do something else. */
-  private checkForce(): void {
+  private assertForce(): void {
     if (!this.force) return;
-    const { k, tier } = this.force;
-    boundaryAt(this.plan, k);
-    if (k === depthOf(this.plan)) return;
-    if (tier !== undefined) tierAt(this.plan, k, tier);
+    const { k } = this.force;
+    checkForce(this.plan, this.force);
     const floor = this.floor();
-    if (k < floor.k) throw new TandemError('POLICY_DENIED', `boundary ${k} may not be sent: ${floor.reason}`);
+    if (k < this.depth && k < floor.k) {
+      throw new TandemError('POLICY_DENIED', `boundary ${k} may not be sent: ${floor.reason}`);
+    }
   }
 
   private async begin(input: Input): Promise<Crossing> {
+    const { device, missingTiers } = this.context.installation;
     let crossing: Crossing;
     if (isPicture(input)) {
-      const { value, ms } = await this.interrupt.race(this.context.installation.device.begin(input));
-      this.timing.preprocessMs = ms;
-      crossing = value;
+      const begun = await this.onDevice('the picture could not be read', () => device.begin(input));
+      if (!begun) {
+        await this.assertDevice();
+        throw this.deviceError;
+      }
+      this.trail.timing.preprocessMs = begun.ms;
+      crossing = begun.value;
     } else {
       crossing = tensorCrossing(this.plan, input);
       for (const { type, name } of boundaryAt(this.plan, 0).tiers) {
         if (type === 'picture') this.blocked[tierKey(0, name)] = 'the input was a tensor, not a picture';
       }
     }
-    for (const name of this.context.installation.missingTiers) this.blocked[tierKey(0, name)] = CANNOT_MAKE;
+    for (const name of missingTiers) this.blocked[tierKey(0, name)] = CANNOT_MAKE;
     this.size = crossing.size;
     return crossing;
+  }
+
+  /** A device that died is replaced: the request begins anew on its successor. Throws DEVICE_FAILED where none comes. */
+  private async assertDevice(): Promise<void> {
+    const { installation, isCurrent, changed } = this.context;
+    while (installation.lost) {
+      if (!isCurrent()) throw new Superseded();
+      if (installation.isAbandoned) throw installation.lost;
+      await this.interrupt.race(changed());
+    }
   }
 
   private decide(crossing: Crossing): Decision {
@@ -151,15 +173,20 @@ class Request {
     const ask = () =>
       decide(this.snapshot(crossing), { floor: this.floor(), accuracyDropMax, force: this.force ?? null });
     const decision = ask();
-    if (decision.chosen || !this.force || this.isConnected() || !installation.isComplete) return decision;
-    // What was forced cannot be done now, and the device can finish: no answer is lost for a test's sake.
-    this.dropForce('there is no connection');
+    if (decision.chosen || !this.force) return decision;
+    const { k } = this.force;
+    const obstacle = decision.removed.find((choice) => choice.k === k);
+    const isHopeless = decision.removed.every(({ waitsFor }) => waitsFor === null);
+    const canFinish = installation.isComplete && !this.remote.isReachable;
+    if (!isHopeless && !canFinish) return decision;
+    // What was forced cannot be done now: no answer is lost for a test's sake.
+    this.dropForce(obstacle?.reason ?? `boundary ${k} is behind`);
     return ask();
   }
 
   private dropForce(message: string): void {
     this.force = undefined;
-    this.fallback ??= { reason: 'failed', message };
+    this.trail.fallback ??= { reason: 'failed', message };
   }
 
   private snapshot(crossing: Crossing): Snapshot {
@@ -170,7 +197,7 @@ class Request {
       size: crossing.size,
       at: crossing.k,
       loaded: this.deviceError ? crossing.k : installation.segmentsReady,
-      isConnected: this.isConnected(),
+      isConnected: this.remote.isReachable,
       device: estimates.device,
       server: estimates.server,
       link: estimates.link,
@@ -180,35 +207,30 @@ class Request {
     };
   }
 
-  private isConnected(): boolean {
-    const { link, host } = this.context;
-    const isServed = link.welcome?.plans.some(({ id }) => id === this.plan.id) ?? false;
-    return link.isOpen && isServed && this.refusal === null && host.clock.now() >= this.retryAtMs;
-  }
-
   private floor(): Floor {
     return effectiveFloor(this.context.policy, this.context.link.welcome, this.label, this.plan);
   }
 
-  /** Throws where waiting cannot help: nothing more will be loaded, and no connection will come. */
-  private assertHope(decision: Decision): void {
-    const { link, installation } = this.context;
-    if (installation.isDownloading && !this.deviceError) return;
-    const mayBeSent = this.floor().k < depthOf(this.plan);
-    if (mayBeSent && this.refusal === null && link.mayOpen) return;
+  /** Throws where waiting cannot help: nothing that the request lacks is on its way. */
+  private assertHope({ removed }: Decision): void {
+    const { installation, isCurrent } = this.context;
+    if (!isCurrent()) throw new Superseded();
+    const waitsFor = (what: string) => removed.some((choice) => choice.waitsFor === what);
+    if (waitsFor('segments') && installation.isDownloading && !this.deviceError) return;
+    if (waitsFor('connection') && this.remote.mayRecover) return;
     if (this.deviceError) throw this.deviceError;
-    const reasons = [...new Set(decision.removed.map(({ reason }) => reason))].join('; ');
-    const code = mayBeSent ? 'UNAVAILABLE' : 'POLICY_DENIED';
-    throw new TandemError(code, `nothing can run this request: ${this.refusal ?? reasons}`);
+    const reasons = [...new Set(removed.map(({ reason }) => reason))].join('; ');
+    const code = this.floor().k < this.depth ? 'UNAVAILABLE' : 'POLICY_DENIED';
+    throw new TandemError(code, `nothing can run this request: ${this.remote.refusal ?? reasons}`);
   }
 
   private nextChance(): Promise<void> {
-    const { host } = this.context;
+    const { clock } = this.context.host;
     const changed = this.context.changed();
-    const waitMs = this.retryAtMs - host.clock.now();
-    if (waitMs <= 0) return changed;
+    const { retryInMs } = this.remote;
+    if (retryInMs <= 0) return changed;
     return new Promise((resolve) => {
-      const stop = host.clock.after(waitMs, resolve);
+      const stop = clock.after(retryInMs, resolve);
       void changed.then(() => {
         stop();
         resolve();
@@ -216,135 +238,139 @@ class Request {
     });
   }
 
-  private async advanceOrNote(crossing: Crossing): Promise<Crossing> {
+  /** Undefined after noting why the device could not, for the next decision to take into account. */
+  private async onDevice<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await this.interrupt.race(this.advance(crossing));
+      return await this.interrupt.race(work());
     } catch (error) {
-      if (!(error instanceof DeviceFailure)) throw error;
-      this.deviceError = new TandemError('DEVICE_FAILED', error.message, { cause: error.cause });
-      this.dropForce(error.message);
-      return crossing;
+      this.interrupt.throwIfOver();
+      if (error instanceof TandemError && error.code === 'BAD_INPUT') throw error;
+      this.deviceError = new TandemError('DEVICE_FAILED', `${what}: ${messageOf(error)}`, { cause: error });
+      return undefined;
     }
+  }
+
+  private async advanceOrNote(crossing: Crossing): Promise<Crossing | undefined> {
+    const reached = await this.onDevice(`segment ${crossing.k + 1} failed`, () => this.advance(crossing));
+    if (!reached && this.deviceError) this.dropForce(this.deviceError.message);
+    return reached;
   }
 
   private async advance(crossing: Crossing): Promise<Crossing> {
     const { device } = this.context.installation;
-    const { value, ms } = await device.advance(crossing).catch((error: unknown) => {
-      throw new DeviceFailure(`segment ${crossing.k + 1} failed: ${messageOf(error)}`, { cause: error });
-    });
-    this.timing.deviceMs += ms;
+    const { value, ms } = await device.advance(crossing);
+    this.trail.timing.deviceMs += ms;
     this.context.estimates.observeDevice(this.plan, device.target, crossing.size, crossing.k, crossing.k + 1, ms);
     return value;
   }
 
   /** Gives the answer, or undefined after noting why there is none, for the next decision to take into account. */
   private async sendOrNote(crossing: Crossing, chosen: Candidate, tier: string): Promise<InferResult | undefined> {
-    const { value: payload, ms } = await this.interrupt.race(this.context.installation.device.encode(crossing, tier));
-    if (!payload) {
-      this.blocked[tierKey(crossing.k, tier)] = CANNOT_MAKE;
+    const key = tierKey(crossing.k, tier);
+    const payload = await this.encode(crossing, tier).catch((error: unknown) => {
+      this.interrupt.throwIfOver();
+      return `encoding it failed: ${messageOf(error)}`;
+    });
+    if (typeof payload === 'string') {
+      this.blocked[key] = payload;
       return undefined;
     }
-    this.timing.encodeMs += ms;
-    this.context.estimates.observeEncode(crossing.k, tier, ms);
-    let answer: Answer<Tensors>;
+    // The last look before anything leaves: the gateway's word may have come since the decision.
+    if (crossing.k < this.floor().k) return undefined;
     try {
-      answer = await this.send(crossing, chosen, tier, payload);
-      if (answer.by === 'gateway') return this.accept(crossing, chosen, answer.reply);
+      const answer = await this.send(crossing, chosen, tier, payload);
+      if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
+      this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
+      return this.result(this.depth, null, answer.value, null);
     } catch (error) {
-      // What the interrupt rejects with is passed on; every other coded error is the gateway's failure.
-      if (this.interrupt.isOver || !(error instanceof TandemError)) throw error;
-      this.noteRemoteFailure(error);
+      this.interrupt.throwIfOver();
+      const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
+      this.dropForce(`${failure.code}: ${failure.message}`);
+      // Too large for this gateway: another tier may not be.
+      if (failure.code === 'PAYLOAD_TOO_LARGE') this.blocked[key] = failure.message;
+      else this.remote.failed(failure);
       return undefined;
     }
-    this.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
-    return this.result({ ...chosen, k: depthOf(this.plan), tier: null }, answer.value, null);
   }
 
-  private noteRemoteFailure(error: TandemError): void {
-    this.dropForce(`${error.code}: ${error.message}`);
-    if (error.retryable) {
-      this.retryAtMs = this.context.host.clock.now() + (error.retryAfterMs ?? RETRY_MS * 2 ** this.failures++);
-    } else {
-      this.refusal = `the gateway refused: ${error.code}: ${error.message}`;
-    }
+  /** A text says why the device cannot make this tier. */
+  private async encode(crossing: Crossing, tier: string): Promise<Payload | string> {
+    const { value, ms } = await this.interrupt.race(this.context.installation.device.encode(crossing, tier));
+    if (!value) return CANNOT_MAKE;
+    this.trail.timing.encodeMs += ms;
+    this.context.estimates.observeEncode(crossing.k, tier, ms);
+    return value;
   }
 
   private send(crossing: Crossing, chosen: Candidate, tier: string, payload: Payload): Promise<Answer<Tensors>> {
-    const { link, host, installation, busy } = this.context;
-    // The last look before anything leaves: the gateway's word may have come since the decision.
-    const floor = this.floor();
-    if (crossing.k < floor.k) throw new TandemError('POLICY_DENIED', floor.reason);
+    const { link, host, installation, busy, changed } = this.context;
+    const { clock } = host;
+    const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
+    const shapes = payload.shapes.map((shape) => [...shape]);
     const pending = link.infer(
-      {
-        plan: this.plan.id,
-        k: crossing.k,
-        tier,
-        label: this.label,
-        deadlineMs: Math.max(1, Math.round(this.interrupt.deadlineAtMs - host.clock.now())),
-        trace: this.traceparent,
-        shapes: payload.shapes.map((shape) => [...shape]),
-      },
+      { plan: this.plan.id, k: crossing.k, tier, label: this.label, deadlineMs, trace: this.traceparent, shapes },
       payload.parts,
     );
-    this.bytesUp += pending.bytesUp;
+    this.trail.sent.push({ k: crossing.k, tier, bytes: pending.bytesUp });
     const lateAfterMs = this.lateAfterMs(crossing, chosen);
     const finish = (signal: AbortSignal) =>
       installation.isComplete && !this.deviceError ? this.finishOnDevice(crossing, signal) : null;
-    return busy(exchange({ clock: host.clock, pending, lateAfterMs, finish }, this.interrupt.race));
+    return busy(exchange({ clock, pending, lateAfterMs, finish, changed }, this.interrupt.race));
   }
 
   private lateAfterMs(crossing: Crossing, { predicted }: Candidate): number {
     const remoteMs = predicted.uplinkMs + predicted.roundTripMs + predicted.queueMs + predicted.serverMs;
     const late = LATE_FACTOR * remoteMs + LATE_MARGIN_MS;
-    const finishMs = deviceTimeMs(this.snapshot(crossing), crossing.k, depthOf(this.plan)) * FINISH_MARGIN;
+    const finishMs = deviceTimeMs(this.snapshot(crossing), crossing.k, this.depth) * FINISH_MARGIN;
     const lastCall = this.interrupt.deadlineAtMs - this.context.host.clock.now() - finishMs;
     return Math.max(0, Math.min(late, lastCall));
   }
 
   private async finishOnDevice(crossing: Crossing, signal: AbortSignal): Promise<Tensors> {
     let reached = crossing;
-    while (reached.k < depthOf(this.plan)) {
+    while (reached.k < this.depth) {
+      const next = await this.onDevice(`segment ${reached.k + 1} failed`, () => this.advance(reached));
       if (signal.aborted) return new Promise<never>(() => {});
-      reached = await this.advance(reached);
+      if (!next) throw this.deviceError;
+      reached = next;
     }
     return reached.tensors;
   }
 
-  private accept(crossing: Crossing, chosen: Candidate, reply: Reply): InferResult {
+  private accept(crossing: Crossing, tier: string, reply: Reply): InferResult {
     const { timing } = reply.message;
     const { estimates } = this.context;
     const networkMs = Math.max(0, reply.elapsedMs - timing.totalMs);
     estimates.observeTransfer(reply.bytesUp + reply.bytesAhead, networkMs);
-    estimates.observeServer(this.plan, crossing.size, crossing.k, timing.computeMs);
-    this.timing.networkMs = networkMs;
-    return this.result(chosen, outputsOf(this.plan, reply), reply);
+    estimates.observeServer(this.plan, crossing.size, crossing.k, tier, timing.decodeMs + timing.computeMs);
+    this.trail.timing.networkMs = networkMs;
+    return this.result(crossing.k, tier, outputsOf(this.plan, reply), reply);
   }
 
-  private result(chosen: Candidate, live: Tensors, reply: Reply | null): InferResult {
-    const depth = depthOf(this.plan);
-    const names = boundaryAt(this.plan, depth).tensors.map(({ name }) => name);
-    const outputs = boundaryTensors(this.plan, depth, live).map((tensor, i) => [names[i], tensor]);
-    const totalMs = this.context.host.clock.now() - this.startMs;
+  private result(k: number, tier: string | null, live: Tensors, reply: Reply | null): InferResult {
+    const { decisions, sent, timing, fallback, startMs } = this.trail;
+    const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
+    const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
+    const foreseen = decisions[0]?.candidates.find((candidate) => candidate.k === k && candidate.tier === tier);
     return {
       outputs: Object.fromEntries(outputs),
       route: {
-        k: chosen.k,
-        tier: chosen.tier,
-        label: this.label,
-        size: this.size,
-        decisions: this.decisions,
-        chosen,
-        timing: { ...this.timing, totalMs, server: reply?.message.timing ?? null },
-        bytesUp: this.bytesUp,
+        ...{ k, tier, label: this.label, size: this.size },
+        decisions,
+        predicted: foreseen?.predicted ?? null,
+        timing: {
+          ...timing,
+          totalMs: this.context.host.clock.now() - startMs,
+          server: reply?.message.timing ?? null,
+        },
+        sent,
+        bytesUp: sent.reduce((sum, { bytes }) => sum + bytes, 0),
         bytesDown: reply?.bytesDown ?? 0,
-        fallback: this.fallback,
+        fallback,
       },
     };
   }
 }
-
-/** The device could not run a segment. */
-class DeviceFailure extends Error {}
 
 /** Throws BAD_PAYLOAD for a reply that does not hold the model's outputs. */
 function outputsOf(plan: Plan, { message, parts }: Reply): Tensors {
@@ -358,8 +384,4 @@ function outputsOf(plan: Plan, { message, parts }: Reply): Tensors {
     }
   });
   return Object.fromEntries(outputs);
-}
-
-function isPicture(input: Input): input is Picture {
-  return typeof (input as Picture).width === 'number' && typeof (input as Picture).height === 'number';
 }

@@ -3,7 +3,8 @@ import type { Plan } from '../shared/plan.ts';
 import type { PolicyInput } from '../shared/policy.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
-import type { Candidate, Decision } from '../shared/schedule/decide.ts';
+import type { Prediction } from '../shared/schedule/cost.ts';
+import type { Decision } from '../shared/schedule/decide.ts';
 import type { Tensors } from '../shared/tensor.ts';
 
 export type { Plan } from '../shared/plan.ts';
@@ -27,7 +28,7 @@ export interface ClientOptions {
   readonly token?: string | (() => string | Promise<string>) | undefined;
   /** How much of the plan's first metric may be lost against the whole model; default 0.02. */
   readonly accuracyDropMax?: number | undefined;
-  /** Whether to fetch the model's segments; default true. Without them every request goes to the gateway. */
+  /** Whether to fetch the model's segments; default true. Without them a request goes to the gateway or nowhere. */
   readonly download?: boolean | undefined;
   /** Ends the connecting, and nothing after it. */
   readonly signal?: AbortSignal | undefined;
@@ -56,21 +57,32 @@ export interface InferResult {
 
 /** Where a request ran and why, what was predicted and what it cost. */
 export interface Route {
-  /** Segments 1..k ran on the device before anything was sent; K: nothing was. */
+  /** Segments 1..k ran on the device, the rest in the cloud. K: the device gave the answer. */
   readonly k: number;
+  /** How boundary k travelled; null where the device gave the answer. */
   readonly tier: string | null;
   readonly label: string;
   /** Value of the plan's size variable. */
   readonly size: number;
-  /** The decisions, one at each boundary that the device came to. The last one is what was done. */
+  /** The decisions, one at each boundary that the device came to, and after each failure. */
   readonly decisions: readonly Decision[];
-  readonly chosen: Candidate;
+  /** What the first decision expected of what was done in the end; null where it was no choice then. */
+  readonly predicted: Prediction | null;
   readonly timing: RouteTiming;
+  /** Every boundary that left the device for this request, whether its reply was used or not. */
+  readonly sent: readonly SentBoundary[];
   /** Bytes of frames sent and received for this request. */
   readonly bytesUp: number;
   readonly bytesDown: number;
   /** Why the device finished what had been sent, or sent anew; null where all went as decided. */
   readonly fallback: { readonly reason: 'late' | 'failed'; readonly message: string } | null;
+}
+
+export interface SentBoundary {
+  readonly k: number;
+  readonly tier: string;
+  /** Of the whole frame. */
+  readonly bytes: number;
 }
 
 /** Milliseconds. */
@@ -105,7 +117,8 @@ export interface Client {
   readonly state: ClientState;
   /**
    * Runs one request, wherever is best. Rejects with the signal's reason when aborted, else with a TandemError:
-   * BAD_INPUT, POLICY_DENIED (a forced cut that may not be sent), DEADLINE_EXCEEDED, CLOSED.
+   * BAD_INPUT; BAD_BOUNDARY, UNKNOWN_TIER or POLICY_DENIED for a forced cut that there is not, or that may not be
+   * sent; POLICY_DENIED or UNAVAILABLE where nothing can run it; DEVICE_FAILED; DEADLINE_EXCEEDED; CLOSED.
    */
   infer(input: Input, options?: InferOptions): Promise<InferResult>;
   /** A file that the plan lists under `assets`, checked. Throws NOT_FOUND, BAD_BUNDLE or UNAVAILABLE. */

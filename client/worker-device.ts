@@ -9,8 +9,15 @@ interface Call {
   reject(error: TandemError): void;
 }
 
+export interface WorkerDeviceOptions {
+  readonly plan: Plan;
+  /** Of ort-wasm-simd-threaded.wasm. */
+  readonly wasmUrl: string;
+  readonly onLost: (reason: string) => void;
+}
+
 /** Takes over the worker: closing the device terminates it. */
-export async function workerDevice(worker: Worker, plan: Plan, wasmUrl: string): Promise<Device> {
+export async function workerDevice(worker: Worker, { plan, wasmUrl, onLost }: WorkerDeviceOptions): Promise<Device> {
   const calls = new Map<number, Call>();
   let nextId = 1;
   let death: TandemError | null = null;
@@ -27,10 +34,16 @@ export async function workerDevice(worker: Worker, plan: Plan, wasmUrl: string):
     if (data.type === 'done') call?.resolve(data.result);
     else call?.reject(new TandemError(data.code, data.message));
   };
+  const lose = (message: string) => {
+    if (death) return;
+    onLost(message);
+    die(message);
+  };
   worker.onerror = (event) => {
     event.preventDefault();
-    die(event.message ? `the worker died: ${event.message}` : 'the worker could not be loaded: is its URL right?');
+    lose(event.message ? `the worker died: ${event.message}` : 'the worker could not be loaded: is its URL right?');
   };
+  worker.onmessageerror = () => lose('the worker sent what this page cannot read');
   const call = <M extends WorkerMethod>(
     method: M,
     args: WorkerCalls[M]['args'],

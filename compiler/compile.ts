@@ -258,7 +258,7 @@ async function measureAll(
   const input = (size: number) => randomInput(plan, size);
   const timeMs = await measureTime({ plan, places, sizes, input, now, progress });
   const samples = testSamples;
-  const accuracy = await measureAccuracy({ plan, recipe, codec, server, devices, samples, seed, progress });
+  const accuracy = await measureAccuracy({ plan, recipe, codec, server, devices, samples, seed, now, progress });
   await Promise.all([...devices.values()].flat().map((session) => session.release()));
   return { machine, seed, samples, metrics: [...recipe.metrics], timeMs, ...accuracy };
 }

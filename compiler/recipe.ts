@@ -3,8 +3,7 @@
  * does. The compiler knows no model by name; it is handed one of these.
  */
 
-import type { PlanSize } from '../shared/plan.ts';
-import type { PictureSteps } from '../shared/preprocess/picture.ts';
+import type { PictureSteps, PlanSize } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { OutputReduction } from './passes/reduce-outputs.ts';

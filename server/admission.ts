@@ -1,6 +1,6 @@
 /**
  * The queue before the executor: bounded, first come first served, with deadlines. A request that cannot be served in
- * time is told so at once or when its turn comes, never left to wait.
+ * time is told so at once or when its deadline passes, never left to wait.
  */
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
@@ -21,7 +21,7 @@ export interface Ticket {
 interface Waiting {
   readonly task: Task;
   readonly sinceMs: number;
-  readonly deadlineAtMs: number;
+  readonly stopTimer: () => void;
   resolve(result: Admitted): void;
   reject(error: unknown): void;
 }
@@ -57,29 +57,22 @@ export class Admission {
 
   /** @throws OVERLOADED where the queue is full, with a hint when to come back */
   submit(task: Task, deadlineMs: number): Ticket {
-    if (this.waiting.length >= this.queueDepthMax) {
+    if (this.waiting.length >= this.queueDepthMax && this.running >= this.executor.concurrency) {
       throw new TandemError('OVERLOADED', `the queue is full: ${this.waiting.length} requests wait`, {
         retryAfterMs: Math.ceil(this.load.queueMs),
       });
     }
-    const sinceMs = this.clock.now();
-    const entry: Partial<Waiting> & Omit<Waiting, 'resolve' | 'reject'> = {
-      task,
-      sinceMs,
-      deadlineAtMs: sinceMs + deadlineMs,
-    };
-    const result = new Promise<Admitted>((resolve, reject) => Object.assign(entry, { resolve, reject }));
-    this.waiting.push(entry as Waiting);
+    let remove = (_reason: TandemError) => {};
+    const result = new Promise<Admitted>((resolve, reject) => {
+      const stopTimer = this.clock.after(deadlineMs, () =>
+        remove(new TandemError('DEADLINE_EXCEEDED', `the deadline passed after ${deadlineMs} ms in the queue`)),
+      );
+      const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, resolve, reject };
+      remove = (reason) => this.remove(entry, reason);
+      this.waiting.push(entry);
+    });
     this.dispatch();
-    return {
-      result,
-      cancel: () => {
-        const at = this.waiting.indexOf(entry as Waiting);
-        if (at < 0) return;
-        this.waiting.splice(at, 1);
-        (entry as Waiting).reject(new TandemError('CANCELLED', 'cancelled while it waited'));
-      },
-    };
+    return { result, cancel: () => remove(new TandemError('CANCELLED', 'cancelled while it waited')) };
   }
 
   /** Resolves when nothing waits and nothing runs. */
@@ -94,16 +87,27 @@ export class Admission {
       if (!next) break;
       void this.start(next);
     }
+    this.settleIdle();
+  }
+
+  private settleIdle(): void {
     if (this.inFlight === 0) for (const resolve of this.idle.splice(0)) resolve();
   }
 
-  private async start({ task, sinceMs, deadlineAtMs, resolve, reject }: Waiting): Promise<void> {
+  /** Takes a request out of the queue, if it is still there. */
+  private remove(entry: Waiting, reason: TandemError): void {
+    const at = this.waiting.indexOf(entry);
+    if (at < 0) return;
+    this.waiting.splice(at, 1);
+    entry.stopTimer();
+    entry.reject(reason);
+    this.settleIdle();
+  }
+
+  private async start({ task, sinceMs, stopTimer, resolve, reject }: Waiting): Promise<void> {
+    stopTimer();
     const startMs = this.clock.now();
     const queueMs = startMs - sinceMs;
-    if (startMs >= deadlineAtMs) {
-      reject(new TandemError('DEADLINE_EXCEEDED', `the deadline passed after ${Math.round(queueMs)} ms in the queue`));
-      return;
-    }
     this.running++;
     try {
       const result = await this.executor.run(task);

@@ -43,6 +43,9 @@ const ConfigSchema = v.strictObject({
   frameBytesMax: v.optional(integer(1024, FRAME_BYTES_MAX), FRAME_BYTES_MAX),
   inFlightMax: v.optional(integer(1, IN_FLIGHT_MAX), IN_FLIGHT_MAX),
   idleTimeoutMs: v.optional(integer(1000, 3_600_000), IDLE_TIMEOUT_MS),
+  connectionsMax: v.optional(integer(1, 1_000_000), 1024),
+  /** A task that runs longer is stuck: its worker is ended and replaced. */
+  taskTimeoutMs: v.optional(integer(100, 3_600_000), 60_000),
   heartbeatMs: v.optional(integer(1000, 600_000), 30_000),
   /** How long requests under way are served after SIGTERM. */
   drainMs: v.optional(integer(0, 600_000), 10_000),

@@ -4,9 +4,9 @@
  */
 import { boundaryTensors } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
-import { checkShapes } from '../shared/codec/boundary.ts';
+import { checkShapes, partBytesMax } from '../shared/codec/boundary.ts';
 import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan, type Tier, tierAt } from '../shared/plan.ts';
 import { assertMaySend, type Policy } from '../shared/policy.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
@@ -221,8 +221,9 @@ export class GatewayConnection implements Connection {
       throw new TandemError('BAD_BOUNDARY', `expected k from 0 to ${depthOf(plan) - 1}, got ${message.k}`);
     }
     assertMaySend(policy, message.label, plan, message.k);
-    tierAt(plan, message.k, message.tier);
+    const tier = tierAt(plan, message.k, message.tier);
     checkShapes(plan, message.k, message.shapes);
+    checkParts(message, tier);
     return plan;
   }
 
@@ -291,6 +292,18 @@ export class GatewayConnection implements Connection {
       if (this.tickets.size > 0) this.watchIdle();
       else this.violation(new TandemError('IDLE_TIMEOUT', `nothing came for ${idleTimeoutMs} ms`));
     });
+  }
+}
+
+/** A queue of parts larger than any encoder of ours makes would be memory that whoever sends them can fill. */
+function checkParts({ parts, shapes, k }: InferMessage, tier: Tier): void {
+  const bytesMax = shapes.length * partBytesMax(tier, shapes);
+  const bytes = parts.reduce((sum, part) => sum + part, 0);
+  if (bytes > bytesMax) {
+    throw new TandemError(
+      'PAYLOAD_TOO_LARGE',
+      `expected at most ${bytesMax} bytes for boundary ${k} at ${tier.name}, got ${bytes}`,
+    );
   }
 }
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { folderSource } from '../runtimes/bundle-folder.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
+import { WS_PATH } from '../shared/protocol/paths.ts';
 import { httpApp } from './adapters/http.ts';
 import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
@@ -30,9 +31,6 @@ export interface ServeOptions {
   readonly log?: (line: string) => void;
 }
 
-/** The path that clients open their WebSocket at. */
-const WS_PATH = '/ws';
-
 /**
  * Resolves once the server takes requests.
  * @throws BAD_BUNDLE, BAD_PLAN, ADDRESS_IN_USE
@@ -47,6 +45,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     bundles,
     workers: config.workers,
     threads: config.threads,
+    taskTimeoutMs: config.taskTimeoutMs,
     onRestart(reason) {
       metrics?.workerRestarted();
       log(`a worker died and is replaced: ${reason}`);
@@ -74,6 +73,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   attachWebSockets(server, gateway, {
     path: WS_PATH,
     frameBytesMax,
+    connectionsMax: config.connectionsMax,
     origins: config.origins,
     heartbeatMs: config.heartbeatMs,
   });

@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { TandemError } from './errors.ts';
 import { amount, integer, parseAs, text } from './parse.ts';
+import { divisorOf, isSize } from './size.ts';
 import { DTYPES } from './tensor.ts';
 
 /** Raised whenever an older reader would misread a newer plan. */
@@ -31,10 +32,13 @@ const Size = v.object({
 
 const finite = v.pipe(v.number(), v.finite());
 const three = v.tuple([finite, finite, finite]);
+/** How a picture becomes a float32 [1, 3, height, width] tensor: fitted, then (pixel / 255 - mean) / std. */
 const PictureSteps = v.object({
   type: v.literal('picture'),
+  /** Rows of the model's input. The width follows from the picture's own proportions. */
   height: integer(1),
   channels: v.picklist(['rgb', 'bgr']),
+  /** In the order of `channels`. */
   mean: three,
   std: three,
 });
@@ -99,8 +103,13 @@ const Measured = v.object({
   /** The model's own metrics, the one that budgets are in first. */
   metrics: v.pipe(v.array(v.object({ name: text(), isHigherBetter: v.boolean() })), v.minLength(1)),
   accuracy: v.array(Accuracy),
-  /** Bytes of each (k, tier) against the size. */
-  bytes: v.array(v.object({ k: integer(0), tier: tierName, cost: Linear })),
+  /** Of each (k, tier) against the size: bytes of the coded boundary, and milliseconds that the server decodes them in. */
+  tiers: v.array(v.object({ k: integer(0), tier: tierName, bytes: Linear, decodeMs: Linear })),
+  /**
+   * How far the boundaries 0..K-1 that a device target makes are from the full-precision ones: norm of the difference
+   * over norm, worst sample.
+   */
+  boundaryErrors: v.record(text(), v.array(amount)),
   /** Milliseconds of each segment, by place: `server`, or a device target. Index 0 is segment 1. */
   timeMs: v.record(text(), v.array(Linear)),
 });
@@ -128,6 +137,7 @@ export type PlanFile = v.InferOutput<typeof File>;
 export type PlanBoundary = v.InferOutput<typeof Boundary>;
 export type PlanMeasured = v.InferOutput<typeof Measured>;
 export type PlanAccuracy = v.InferOutput<typeof Accuracy>;
+export type PictureSteps = v.InferOutput<typeof PictureSteps>;
 export type TensorSpec = v.InferOutput<typeof TensorSpec>;
 export type PlanDim = v.InferOutput<typeof Dim>;
 export type PlanSize = v.InferOutput<typeof Size>;
@@ -221,57 +231,6 @@ export function tierAt(plan: Plan, k: number, name: string): Tier {
   if (tier) return tier;
   const known = tiers.map((candidate) => candidate.name).join(', ') || 'none';
   throw new TandemError('UNKNOWN_TIER', `boundary ${k} has no tier ${name}, only ${known}`);
-}
-
-/**
- * The shapes of a boundary's tensors at a given size.
- * @param size a value of the size variable, in its unit
- */
-export function shapeAt(spec: TensorSpec, size: number): number[] {
-  return spec.shape.map((dim) => (typeof dim === 'number' ? dim : size / divisorOf(dim)));
-}
-
-/**
- * The size that a tensor's shape stands for; undefined for a tensor that does not vary with it.
- * @throws BAD_TENSOR where the shape does not match the spec, or the size is out of the plan's range
- */
-export function sizeOf(spec: TensorSpec, shape: readonly number[], size: PlanSize): number | undefined {
-  const expected = `${spec.name} of shape [${spec.shape.join(', ')}]`;
-  const mismatch = () => new TandemError('BAD_TENSOR', `expected ${expected}, got [${shape.join(', ')}]`);
-  if (shape.length !== spec.shape.length) throw mismatch();
-  let found: number | undefined;
-  for (const [axis, dim] of spec.shape.entries()) {
-    const actual = shape[axis] as number;
-    if (typeof dim === 'number') {
-      if (actual !== dim) throw mismatch();
-      continue;
-    }
-    const value = actual * divisorOf(dim);
-    if (found !== undefined && found !== value) throw mismatch();
-    found = value;
-  }
-  if (found !== undefined && !isSize(found, size)) {
-    throw new TandemError(
-      'BAD_TENSOR',
-      `expected ${expected} with ${size.name} from ${size.min} to ${size.max} in steps of ${size.step}, ` +
-        `got [${shape.join(', ')}]`,
-    );
-  }
-  return found;
-}
-
-function isSize(value: number, { min, max, step }: PlanSize): boolean {
-  return Number.isInteger(value) && value >= min && value <= max && value % step === 0;
-}
-
-function divisorOf(dim: string): number {
-  const slash = dim.indexOf('/');
-  return slash < 0 ? 1 : Number(dim.slice(slash + 1));
-}
-
-/** A linear cost at a size, never below 0. */
-export function costAt(cost: Linear, size: number): number {
-  return Math.max(0, cost.fixed + cost.perSize * size);
 }
 
 /**

@@ -17,19 +17,19 @@ export function showRoute(route: Route, plan: Client['plan']): void {
   byId('summary').textContent = summarise(route, depth);
   const fallback = byId('fallback');
   fallback.hidden = route.fallback === null;
-  fallback.textContent = route.fallback ? `Finished by the device: ${route.fallback.message}` : '';
+  const recovery = route.k === depth ? 'The device gave the answer' : 'Sent once more';
+  fallback.textContent = route.fallback ? `${recovery}: ${route.fallback.message}` : '';
   showStrip(route, depth);
   showTime(route);
   showCandidates(route);
 }
 
-function summarise({ k, tier, timing, bytesUp, bytesDown, decisions }: Route, depth: number): string {
+function summarise({ k, tier, timing, bytesUp, bytesDown, predicted }: Route, depth: number): string {
   const where =
     k === depth ? 'all on this device' : k === 0 ? 'all in the cloud' : `cut after segment ${k} of ${depth}`;
   const bytes = tier === null && bytesUp === 0 ? 'nothing sent' : `${bytesUp} bytes up, ${bytesDown} down`;
-  const taken = decisions[0]?.candidates.find((candidate) => candidate.k === k && candidate.tier === tier);
-  const predicted = taken ? ` (${Math.round(taken.predicted.totalMs)} predicted)` : '';
-  return `${where}${tier ? `, as ${tier}` : ''} · ${Math.round(timing.totalMs)} ms${predicted} · ${bytes}`;
+  const expected = predicted ? ` (${Math.round(predicted.totalMs)} predicted)` : '';
+  return `${where}${tier ? `, as ${tier}` : ''} · ${Math.round(timing.totalMs)} ms${expected} · ${bytes}`;
 }
 
 function showStrip({ k, tier, bytesUp }: Route, depth: number): void {

@@ -1,5 +1,6 @@
 /** The ways a device segment may be stored, and the rule that none ships slower than float on its target. */
-import { costAt, type Linear, type PlanSize } from '../../shared/plan.ts';
+import type { Linear, PlanSize } from '../../shared/plan.ts';
+import { costAt } from '../../shared/size.ts';
 
 export const DEVICE_RECIPES = ['int8-storage', 'float32'] as const;
 export type DeviceRecipe = (typeof DEVICE_RECIPES)[number];

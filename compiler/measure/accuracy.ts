@@ -1,6 +1,6 @@
 /**
- * What every (target, k, tier) costs in accuracy and bytes, on labelled samples, by doing it: the device's segments on
- * the device's runtime up to k, the boundary encoded and decoded, the server's segments on the server's from there.
+ * What every (target, k, tier) costs in accuracy, bytes and decoding, on labelled samples, by doing it: the device's
+ * segments on the device's runtime up to k, the boundary encoded and decoded, the server's segments from there.
  */
 
 import { runSegments } from '../../shared/chain.ts';
@@ -11,6 +11,7 @@ import type { Tensors } from '../../shared/tensor.ts';
 import { allBoundaries } from '../cut/boundary-specs.ts';
 import type { Progress } from '../progress.ts';
 import type { ModelRecipe } from '../recipe.ts';
+import { relativeError, worstError } from './error.ts';
 import { fitLinear, meanOf, percentile, round } from './fit.ts';
 
 export interface AccuracyRequest {
@@ -22,10 +23,13 @@ export interface AccuracyRequest {
   readonly devices: ReadonlyMap<string, readonly Session[]>;
   readonly samples: number;
   readonly seed: number;
+  readonly now: () => number;
   readonly progress: Progress;
 }
 
-/** Answers and byte counts of one (target, k, tier). */
+export type AccuracyResult = Pick<PlanMeasured, 'accuracy' | 'tiers' | 'boundaryErrors'>;
+
+/** Answers and costs of one (target, k, tier). */
 interface Row {
   readonly target: string;
   readonly k: number;
@@ -33,47 +37,63 @@ interface Row {
   readonly pairs: { truth: string; predicted: string }[];
   readonly sizes: number[];
   readonly bytes: number[];
+  readonly decodeMs: number[];
 }
 
-export async function measureAccuracy(request: AccuracyRequest): Promise<Pick<PlanMeasured, 'accuracy' | 'bytes'>> {
+interface Seen {
+  readonly rows: Map<string, Row>;
+  /** Worst error of boundaries 0..K-1, by target. */
+  readonly errors: Map<string, number[]>;
+}
+
+export async function measureAccuracy(request: AccuracyRequest): Promise<AccuracyResult> {
   const { recipe, samples, seed, progress } = request;
-  const rows = new Map<string, Row>();
+  const seen: Seen = { rows: new Map(), errors: new Map() };
   let done = 0;
   for await (const sample of recipe.samples('test', samples, seed)) {
     const crossing = pictureCrossing(request.plan, sample.input);
-    await measureSample(request, rows, crossing, sample.truth);
+    await measureSample(request, seen, crossing, sample.truth);
     done++;
     progress({ stage: 'accuracy and bytes on test samples', done, total: samples });
   }
-  return { accuracy: [...rows.values()].map((row) => summarise(row, recipe)), bytes: bytesBySize(rows) };
+  return {
+    accuracy: [...seen.rows.values()].map((row) => summarise(row, recipe)),
+    tiers: costsBySize(seen.rows),
+    boundaryErrors: Object.fromEntries([...seen.errors].map(([target, errors]) => [target, errors.map(round)])),
+  };
 }
 
 async function measureSample(
-  { plan, recipe, codec, server, devices }: AccuracyRequest,
-  rows: Map<string, Row>,
+  { plan, recipe, codec, server, devices, now }: AccuracyRequest,
+  { rows, errors }: Seen,
   input: Crossing,
   truth: string,
 ): Promise<void> {
   const depth = depthOf(plan);
   const finish = (k: number, tensors: Tensors) => runSegments(plan, server, { from: k, to: depth, tensors });
-  const record = (key: Pick<Row, 'target' | 'k' | 'tier'>, outputs: Tensors, bytes: number) => {
+  const record = (key: Pick<Row, 'target' | 'k' | 'tier'>, outputs: Tensors, bytes: number, ms: number) => {
     const row = rowOf(rows, key);
     row.pairs.push({ truth, predicted: recipe.answer(outputs) });
     row.sizes.push(input.size);
     row.bytes.push(bytes);
+    row.decodeMs.push(ms);
   };
-  record({ target: 'server', k: 0, tier: null }, await finish(0, input.tensors), 0);
+  const expected = await allBoundaries(plan, server, input.tensors);
+  record({ target: 'server', k: 0, tier: null }, expected[depth] as Tensors, 0, 0);
   for (const [target, sessions] of devices) {
     const boundaries = await allBoundaries(plan, sessions, input.tensors);
+    errors.set(target, worseOf(errors.get(target) ?? [], boundaryErrors(plan, boundaries, expected)));
     for (const [k, tensors] of boundaries.entries()) {
-      if (k === depth) record({ target, k, tier: null }, tensors, 0);
+      if (k === depth) record({ target, k, tier: null }, tensors, 0, 0);
       for (const { name } of plan.boundaries[k]?.tiers ?? []) {
         const crossing = { ...input, k, tensors, picture: k === 0 ? input.picture : null };
         const payload = await codec.encode(crossing, name);
         if (!payload) continue;
         const bytes = payload.parts.reduce((sum, part) => sum + part.byteLength, 0);
+        const startMs = now();
         const decoded = await codec.decode(k, name, payload);
-        record({ target, k, tier: name }, await finish(k, decoded.tensors), bytes);
+        const ms = now() - startMs;
+        record({ target, k, tier: name }, await finish(k, decoded.tensors), bytes, ms);
       }
     }
   }
@@ -83,7 +103,7 @@ function rowOf(rows: Map<string, Row>, key: Pick<Row, 'target' | 'k' | 'tier'>):
   const name = `${key.target}/${key.k}/${key.tier}`;
   const known = rows.get(name);
   if (known) return known;
-  const row = { ...key, pairs: [], sizes: [], bytes: [] };
+  const row = { ...key, pairs: [], sizes: [], bytes: [], decodeMs: [] };
   rows.set(name, row);
   return row;
 }
@@ -94,13 +114,26 @@ function summarise({ target, k, tier, pairs, bytes }: Row, recipe: ModelRecipe):
   return { target, k, tier, metrics: Object.fromEntries(metrics), bytesMean, bytesP95: percentile(bytes, 0.95) };
 }
 
-/** One line per (k, tier): what is sent hardly depends on which target made it, so the first target stands for all. */
-function bytesBySize(rows: ReadonlyMap<string, Row>): PlanMeasured['bytes'] {
-  const lines = new Map<string, PlanMeasured['bytes'][number]>();
-  for (const { k, tier, sizes, bytes } of rows.values()) {
-    if (tier === null || lines.has(`${k}/${tier}`)) continue;
-    const cost = fitLinear(sizes.map((size, i) => ({ size, value: bytes[i] as number })));
-    lines.set(`${k}/${tier}`, { k, tier, cost });
+/** Of boundaries 0..K-1: outputs are classes and scores, for them the answers tell. */
+function boundaryErrors(plan: Plan, actual: readonly Tensors[], expected: readonly Tensors[]): number[] {
+  return plan.boundaries.slice(0, -1).map(({ tensors }, k) => {
+    const names = tensors.map(({ name }) => name);
+    return worstError(names, actual[k] ?? {}, expected[k] ?? {}, relativeError);
+  });
+}
+
+function worseOf(known: readonly number[], fresh: readonly number[]): number[] {
+  return fresh.map((error, k) => Math.max(error, known[k] ?? 0));
+}
+
+/** One entry per (k, tier): what is sent hardly depends on which target made it, so the first target stands for all. */
+function costsBySize(rows: ReadonlyMap<string, Row>): PlanMeasured['tiers'] {
+  const entries = new Map<string, PlanMeasured['tiers'][number]>();
+  for (const { k, tier, sizes, bytes, decodeMs } of rows.values()) {
+    if (tier === null || entries.has(`${k}/${tier}`)) continue;
+    const bySize = (values: readonly number[]) =>
+      fitLinear(sizes.map((size, i) => ({ size, value: values[i] as number })));
+    entries.set(`${k}/${tier}`, { k, tier, bytes: bySize(bytes), decodeMs: bySize(decodeMs) });
   }
-  return [...lines.values()];
+  return [...entries.values()];
 }

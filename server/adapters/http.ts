@@ -1,6 +1,8 @@
 /** HTTP on express: plans and segments for clients, health and metrics for operators. With ws.ts the only file that knows a web library. */
 import express, { type Express, type Request, type Response } from 'express';
+import { PLAN_FILE } from '../../shared/bundle.ts';
 import { codeInfo, TandemError } from '../../shared/errors.ts';
+import { filePath, modelPath } from '../../shared/protocol/paths.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Store, StoredFile } from '../store.ts';
 
@@ -44,16 +46,19 @@ export function httpApp({ store, metrics, isReady, origins, site }: HttpOptions)
   app.get('/models', (_request, response) => {
     response.json([...store.values()].map(({ plan }) => ({ name: plan.name, plan: plan.id })));
   });
-  app.get('/models/:name/plan.json', (request, response) => {
+  app.get<{ name: string }>(`${modelPath(':name')}/${PLAN_FILE}`, (request, response) => {
     // Measuring again changes the file but not the plan id: always asked for again, answered with 304 when unchanged.
     send(request, response, bundleOf(store, request.params.name).planFile, 'no-cache');
   });
-  app.get('/models/:name/:sha256/:file', (request, response) => {
-    const { name, sha256 } = request.params;
-    const file = bundleOf(store, name).files.get(sha256);
-    if (!file) throw new TandemError('NOT_FOUND', `${name} has no file with the SHA-256 ${sha256}`);
-    send(request, response, file, `public, max-age=${YEAR_S}, immutable`);
-  });
+  app.get<{ name: string; sha256: string }>(
+    filePath(':name', { sha256: ':sha256', file: ':file' }),
+    (request, response) => {
+      const { name, sha256 } = request.params;
+      const file = bundleOf(store, name).files.get(sha256);
+      if (!file) throw new TandemError('NOT_FOUND', `${name} has no file with the SHA-256 ${sha256}`);
+      send(request, response, file, `public, max-age=${YEAR_S}, immutable`);
+    },
+  );
 
   app.use((request: Request, response: Response) => {
     const file = request.method === 'GET' ? site.get(request.path) : undefined;
@@ -79,16 +84,23 @@ function bundleOf(store: Store, name: string) {
   return bundle;
 }
 
-/** With the smallest encoding that the client takes, and 304 where it has the file. */
+/** In the smallest form that the client takes, and 304 where it has the file. */
 function send(request: Request, response: Response, file: StoredFile, cacheControl: string): void {
   response.set('Cache-Control', cacheControl).set('ETag', file.etag).vary('Accept-Encoding');
   if (request.fresh) {
     response.status(304).end();
     return;
   }
-  const accepted = request.acceptsEncodings(['br', 'gzip', 'identity']);
-  const encoded = accepted === 'br' || accepted === 'gzip' ? file.encodings[accepted] : undefined;
-  if (encoded) response.set('Content-Encoding', accepted as string);
-  const body = encoded ?? file.identity;
+  const [encoding, body] = smallestForm(request, file);
+  if (encoding) response.set('Content-Encoding', encoding);
   response.type(file.contentType).send(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+}
+
+/** Clients name all that they can read with equal weight: the size decides. */
+function smallestForm(request: Request, { encodings, identity }: StoredFile): readonly [string | null, Uint8Array] {
+  const forms = Object.entries(encodings).filter(([encoding]) => request.acceptsEncodings(encoding));
+  return forms.reduce<readonly [string | null, Uint8Array]>(
+    (best, form) => (form[1].byteLength < best[1].byteLength ? form : best),
+    [null, identity],
+  );
 }

@@ -10,6 +10,8 @@ import { isAllowedOrigin } from './http.ts';
 export interface WsOptions {
   readonly path: string;
   readonly frameBytesMax: number;
+  /** Connections beyond these are turned away with 503. */
+  readonly connectionsMax: number;
   /** Origins whose pages may connect. The gateway's own and clients without one (not browsers) always may. */
   readonly origins: readonly string[];
   /** A socket that answers no ping within this time is dropped. */
@@ -25,7 +27,8 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
   });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    const refusal = refuse(request, options, gateway);
+    const isFull = sockets.clients.size >= options.connectionsMax;
+    const refusal = isFull ? UNAVAILABLE : refuse(request, options, gateway);
     if (refusal) return rejectUpgrade(socket, refusal);
     sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, gateway, options.heartbeatMs));
   });
@@ -67,10 +70,12 @@ function toBytes(data: RawData): Uint8Array {
   return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
 }
 
+const UNAVAILABLE = '503 Service Unavailable';
+
 function refuse(request: IncomingMessage, { path, origins }: WsOptions, gateway: Gateway): string | null {
-  const url = new URL(request.url ?? '/', 'http://gateway');
-  if (url.pathname !== path) return '404 Not Found';
-  if (gateway.isDraining) return '503 Service Unavailable';
+  // Compared as it came: what a client puts there need not be a URL.
+  if (request.url?.split('?', 1)[0] !== path) return '404 Not Found';
+  if (gateway.isDraining) return UNAVAILABLE;
   const { origin, host } = request.headers;
   if (origin === undefined || isAllowedOrigin(origins, origin)) return null;
   return isSameHost(origin, host) ? null : '403 Forbidden';

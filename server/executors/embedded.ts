@@ -1,14 +1,17 @@
 /**
  * The embedded executor: a fixed pool of worker threads, each with every plan loaded. A worker that dies fails the task
- * it was on and is replaced; onnxruntime cannot be interrupted, so a task once begun is left to end.
+ * it was on and is replaced. onnxruntime cannot be interrupted: a task once begun is left to end, and a worker that is
+ * at it for too long is ended with it.
  */
 import { Worker } from 'node:worker_threads';
 import { TandemError } from '../../shared/errors.ts';
 import type { Executor, Task, TaskResult } from '../executor.ts';
-import type { WorkerData, WorkerReply, WorkerRequest } from './task-worker.ts';
+import type { WorkerData, WorkerReply } from './task-worker.ts';
 
 export interface EmbeddedOptions extends WorkerData {
   readonly workers: number;
+  /** A task that runs longer is stuck, in milliseconds. */
+  readonly taskTimeoutMs: number;
   /** The worker's script; default: task-worker.js beside this module. */
   readonly script?: URL;
   /** Called for every worker that died and was replaced. */
@@ -28,6 +31,7 @@ interface Member {
   worker: Worker;
   isReady: boolean;
   job: Job | null;
+  timeout: NodeJS.Timeout | undefined;
 }
 
 /** Resolves when all workers have loaded their sessions. Rejects with INTERNAL where the first start fails. */
@@ -80,7 +84,7 @@ class WorkerPool implements Executor {
     const { bundles, threads, script = new URL('./task-worker.js', import.meta.url) } = this.options;
     const workerData: WorkerData = { bundles, threads };
     const worker = new Worker(script, { workerData });
-    const member: Member = { worker, isReady: false, job: null };
+    const member: Member = { worker, isReady: false, job: null, timeout: undefined };
     this.members.push(member);
     return new Promise((resolve, reject) => {
       let reason = 'it exited';
@@ -110,9 +114,10 @@ class WorkerPool implements Executor {
       const job = this.waiting.shift();
       if (!job) return;
       member.job = job;
+      member.timeout = setTimeout(() => this.giveUp(member), this.options.taskTimeoutMs);
       // The parts are views of a larger network buffer, which a structured clone would copy whole.
       const parts = job.task.payload.parts.map((part) => new Uint8Array(part));
-      const request: WorkerRequest = { id: 0, task: { ...job.task, payload: { ...job.task.payload, parts } } };
+      const request: Task = { ...job.task, payload: { ...job.task.payload, parts } };
       member.worker.postMessage(
         request,
         parts.map(({ buffer }) => buffer),
@@ -123,13 +128,24 @@ class WorkerPool implements Executor {
   private settle(member: Member, reply: Exclude<WorkerReply, { type: 'ready' }>): void {
     const { job } = member;
     member.job = null;
+    clearTimeout(member.timeout);
     if (reply.type === 'done') job?.resolve(reply.result);
     else job?.reject(new TandemError(reply.code, reply.message));
+  }
+
+  /** Its exit brings another worker. */
+  private giveUp(member: Member): void {
+    const { taskTimeoutMs } = this.options;
+    member.job?.reject(new TandemError('INTERNAL', `the task ran for more than ${taskTimeoutMs} ms`));
+    member.job = null;
+    member.isReady = false;
+    void member.worker.terminate();
   }
 
   private bury(member: Member, reason: string): void {
     this.members.splice(this.members.indexOf(member), 1);
     member.isReady = false;
+    clearTimeout(member.timeout);
     member.job?.reject(new TandemError('INTERNAL', `the worker died: ${reason}`));
     if (this.isClosed) return;
     this.options.onRestart(reason);

@@ -20,12 +20,10 @@ export interface WorkerData {
   readonly threads: number;
 }
 
-export type WorkerRequest = { readonly id: number; readonly task: Task };
-
 export type WorkerReply =
   | { readonly type: 'ready' }
-  | { readonly type: 'done'; readonly id: number; readonly result: TaskResult }
-  | { readonly type: 'failed'; readonly id: number; readonly code: ErrorCode; readonly message: string };
+  | { readonly type: 'done'; readonly result: TaskResult }
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 interface Loaded {
   readonly plan: Plan;
@@ -38,13 +36,13 @@ if (!port) throw new Error('task-worker.ts runs as a worker thread');
 const reply = (message: WorkerReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
 const loaded = await loadAll(workerData as WorkerData);
-port.on('message', async ({ id, task }: WorkerRequest) => {
+port.on('message', async (task: Task) => {
   try {
     const result = await runTask(task);
-    reply({ type: 'done', id, result }, buffersOf(result));
+    reply({ type: 'done', result }, buffersOf(result));
   } catch (error) {
     const { code, message } = asTandemError(error, 'INTERNAL', 'running the tail failed');
-    reply({ type: 'failed', id, code, message });
+    reply({ type: 'failed', code, message });
   }
 });
 reply({ type: 'ready' });

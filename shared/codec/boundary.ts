@@ -1,10 +1,11 @@
 /** A boundary <-> the payload of a frame, at any tier: one door for the device, the server and the compiler. */
 import { boundaryTensors } from '../chain.ts';
 import { TandemError } from '../errors.ts';
-import { boundaryAt, type PictureTier, type Plan, sizeOf, tierAt } from '../plan.ts';
+import { boundaryAt, type PictureTier, type Plan, type Tier, tierAt } from '../plan.ts';
 import { fitPicture, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
-import type { Tensors } from '../tensor.ts';
+import { sizeOf } from '../size.ts';
+import { elementCount, type Tensors } from '../tensor.ts';
 import { type ActivationCodec, activationCodec } from './activation.ts';
 import type { PictureCodec } from './picture.ts';
 
@@ -106,6 +107,17 @@ async function decodePicture(
     );
   }
   return fittedCrossing(plan, picture);
+}
+
+/**
+ * The most bytes that any part of a boundary's payload can have at a tier: what our own encoders never pass.
+ * @param shapes checked already
+ */
+export function partBytesMax(tier: Tier, shapes: readonly (readonly number[])[]): number {
+  const elements = Math.max(0, ...shapes.map(elementCount));
+  if (tier.type === 'quantized') return 1 + Math.ceil((elements * tier.bits) / 8);
+  // An element is one byte of a raw picture; formats add a header, and expand noise a little.
+  return 4096 + 2 * elements;
 }
 
 /** The one size that all shapes agree on. Throws BAD_TENSOR. */

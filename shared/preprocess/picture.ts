@@ -3,36 +3,22 @@
  * boundary 0 may travel: a picture at the model's resolution. `pictureTensor` does the rest (order, scale, layout) and
  * runs on whichever side holds the picture then.
  */
+import type { PictureSteps, PlanSize } from '../plan.ts';
 import { float32, type Tensor } from '../tensor.ts';
 import { type Picture, resizePicture } from './resize.ts';
 
-/** How a picture becomes a [1, 3, height, width] float32 tensor. Data, from the plan. */
-export interface PictureSteps {
-  readonly type: 'picture';
-  /** Rows of the model's input. The width follows from the picture's own proportions. */
-  readonly height: number;
-  readonly channels: 'rgb' | 'bgr';
-  /** Per channel, in the order of `channels`: (pixel / 255 - mean) / std. */
-  readonly mean: readonly [number, number, number];
-  readonly std: readonly [number, number, number];
-}
-
-/** The values that the plan's size variable (here: the width in pixels) may take. */
-export interface SizeRange {
-  readonly step: number;
-  readonly min: number;
-  readonly max: number;
-}
+/** What widths there are: a part of the plan's size variable. */
+type SizeSteps = Pick<PlanSize, 'step' | 'min' | 'max'>;
 
 /** Width that keeps the picture's proportions at `height`, rounded to the nearest step and kept in range. */
-export function fittedWidth(picture: { width: number; height: number }, height: number, size: SizeRange): number {
+export function fittedWidth(picture: { width: number; height: number }, height: number, size: SizeSteps): number {
   const width = (picture.width / picture.height) * height;
   const stepped = Math.round(width / size.step) * size.step;
   return Math.min(size.max, Math.max(size.min, stepped));
 }
 
 /** The geometric step: the picture at the model's resolution. */
-export function fitPicture(picture: Picture, steps: PictureSteps, size: SizeRange): Picture {
+export function fitPicture(picture: Picture, steps: PictureSteps, size: SizeSteps): Picture {
   return resizePicture(picture, fittedWidth(picture, steps.height, size), steps.height);
 }
 

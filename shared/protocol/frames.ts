@@ -29,7 +29,7 @@ export interface Frame {
 
 // Records would save a few bytes by remembering structures between messages: state that two sides could disagree on.
 const packr = new Packr({ useRecords: false });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
 
 /**
  * @param parts the payload; `message.parts` must list their byte lengths where the message has such a field

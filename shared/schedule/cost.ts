@@ -1,5 +1,6 @@
 /** What a choice of (k, tier) is expected to take, part by part, from where the request is now. */
-import { costAt, depthOf, shapeAt } from '../plan.ts';
+import { depthOf, type Plan } from '../plan.ts';
+import { costAt, shapeAt } from '../size.ts';
 import { elementCount } from '../tensor.ts';
 import { linkModel } from './link.ts';
 import { ENCODE_PRIOR_MS, FRAME_OVERHEAD_BYTES, type Snapshot, tierKey } from './snapshot.ts';
@@ -33,10 +34,16 @@ export function predict(snapshot: Snapshot, choice: Choice): Prediction {
   const bytes = tierBytes(snapshot, choice.k, choice.tier) + FRAME_OVERHEAD_BYTES;
   const { roundTripMs, msPerByte } = linkModel(snapshot.link);
   const uplinkMs = bytes * msPerByte;
-  const serverMs = segmentTimeMs(snapshot, 'server', choice.k, depthOf(snapshot.plan)) * speedRatio(snapshot.server);
+  const serverMs = serverTimeMs(snapshot, choice.k, choice.tier) * speedRatio(snapshot.server);
   const { queueMs } = snapshot;
   const totalMs = deviceMs + encodeMs + uplinkMs + roundTripMs + queueMs + serverMs;
   return { totalMs, deviceMs, encodeMs, uplinkMs, roundTripMs, queueMs, serverMs, bytes };
+}
+
+/** Planned time that the server takes to decode boundary k and run what follows, in milliseconds. */
+export function serverTimeMs(place: Pick<Snapshot, 'plan' | 'size'>, k: number, tier: string): number {
+  const decode = measuredTier(place.plan, k, tier)?.decodeMs;
+  return (decode ? costAt(decode, place.size) : 0) + segmentTimeMs(place, 'server', k, depthOf(place.plan));
 }
 
 /** Predicted time of segments from+1..to on this device, in milliseconds. */
@@ -57,8 +64,12 @@ export function segmentTimeMs(
 
 /** Measured bytes of a boundary at a tier; where nothing was measured, its float size. */
 function tierBytes({ plan, size }: Snapshot, k: number, tier: string): number {
-  const measured = plan.measured?.bytes.find((entry) => entry.k === k && entry.tier === tier);
-  if (measured) return costAt(measured.cost, size);
+  const measured = measuredTier(plan, k, tier);
+  if (measured) return costAt(measured.bytes, size);
   const specs = plan.boundaries[k]?.tensors ?? [];
   return specs.reduce((sum, spec) => sum + 4 * elementCount(shapeAt(spec, size)), 0);
+}
+
+function measuredTier({ measured }: Plan, k: number, tier: string) {
+  return measured?.tiers.find((entry) => entry.k === k && entry.tier === tier);
 }

@@ -24,6 +24,8 @@ export interface Candidate extends Choice {
 
 export interface Removed extends Choice {
   readonly reason: string;
+  /** What could bring it back while the request waits; null where nothing can. */
+  readonly waitsFor: 'segments' | 'connection' | null;
 }
 
 export interface Decision {
@@ -40,9 +42,9 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
   const removed: Removed[] = [];
   const candidates: Candidate[] = [];
   for (const choice of choicesFrom(snapshot)) {
-    const reason = reasonAgainst(choice, snapshot, constraints);
-    if (reason === null) candidates.push({ ...choice, predicted: predict(snapshot, choice) });
-    else removed.push({ ...choice, reason });
+    const objection = objectionTo(choice, snapshot, constraints);
+    if (objection === null) candidates.push({ ...choice, predicted: predict(snapshot, choice) });
+    else removed.push({ ...choice, ...objection });
   }
   // A stable sort: of two equals the shallower k, whose request is done sooner with the device, stays first.
   candidates.sort((a, b) => a.predicted.totalMs - b.predicted.totalMs);
@@ -57,24 +59,30 @@ function choicesFrom({ plan, at }: Snapshot): Choice[] {
   return [...choices, { k: depthOf(plan), tier: null }];
 }
 
-/** Why a choice is out, or null. Policy comes first, so that its word is the one that is shown. */
-function reasonAgainst(
-  choice: Choice,
-  snapshot: Snapshot,
-  { floor, accuracyDropMax, force }: Constraints,
-): string | null {
-  const isSent = choice.tier !== null;
-  if (isSent && choice.k < floor.k) return `policy: ${floor.reason}`;
-  if (force && (choice.k !== force.k || (force.tier !== undefined && isSent && choice.tier !== force.tier))) {
+type Objection = Pick<Removed, 'reason' | 'waitsFor'>;
+
+/** Why a choice is out, or null. What lasts comes before what may pass, and policy first: its word is the one shown. */
+function objectionTo(choice: Choice, snapshot: Snapshot, constraints: Constraints): Objection | null {
+  const reason = lastingReason(choice, snapshot, constraints);
+  if (reason !== null) return { reason, waitsFor: null };
+  if (choice.k > snapshot.loaded && choice.k > snapshot.at) {
+    return { reason: `the device has segments 1 to ${snapshot.loaded} so far`, waitsFor: 'segments' };
+  }
+  if (choice.tier !== null && !snapshot.isConnected) {
+    return { reason: 'there is no connection', waitsFor: 'connection' };
+  }
+  return null;
+}
+
+function lastingReason({ k, tier }: Choice, snapshot: Snapshot, constraints: Constraints): string | null {
+  const { floor, force, accuracyDropMax } = constraints;
+  if (tier !== null && k < floor.k) return `policy: ${floor.reason}`;
+  if (force && (k !== force.k || (force.tier !== undefined && tier !== null && tier !== force.tier))) {
     return `forced to k = ${force.k}${force.tier === undefined ? '' : `, tier ${force.tier}`}`;
   }
-  if (choice.k > snapshot.loaded && choice.k > snapshot.at) {
-    return `the device has segments 1 to ${snapshot.loaded} so far`;
-  }
-  if (isSent && !snapshot.isConnected) return 'there is no connection';
-  const blocked = isSent ? snapshot.blocked[tierKey(choice.k, choice.tier as string)] : undefined;
+  const blocked = tier === null ? undefined : snapshot.blocked[tierKey(k, tier)];
   if (blocked !== undefined) return blocked;
-  return force ? null : accuracyReason(choice, snapshot, accuracyDropMax);
+  return force ? null : accuracyReason({ k, tier }, snapshot, accuracyDropMax);
 }
 
 function accuracyReason({ k, tier }: Choice, { plan, target }: Snapshot, dropMax: number): string | null {

@@ -37,6 +37,7 @@ describe('a request goes', () => {
       k: 2,
       tier: null,
       reason: 'the device has segments 1 to 0 so far',
+      waitsFor: 'segments',
     });
   });
 
@@ -106,6 +107,7 @@ describe('a request goes', () => {
       k: 0,
       tier: 'webp-80',
       reason: 'the input was a tensor, not a picture',
+      waitsFor: null,
     });
   });
 
@@ -190,6 +192,74 @@ describe('no answer is lost', () => {
     expect(answer((await result).outputs)).toEqual(DEVICE_ANSWER);
   });
 
+  test('when the reply is late and the last segment comes only then: the device goes on as soon as it can', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    const { result } = await underWay(client);
+    await harness.pass(5000);
+    harness.allowSegments(2);
+    await harness.pass(1000);
+    const { outputs, route } = await result;
+    expect(answer(outputs)).toEqual(DEVICE_ANSWER);
+    expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, sent: [{ k: 1 }] });
+  });
+
+  test('when the reply is late and the device fails: the reply is waited for', async () => {
+    const client = await harness.ready();
+    const { result } = await underWay(client);
+    harness.deviceFails = true;
+    await harness.pass(5000);
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(1);
+    expect(answer((await result).outputs)).toEqual(CLOUD_ANSWER);
+  });
+
+  test('when the reply is late, the device fails and the gateway too: it is asked again', async () => {
+    const client = await harness.ready();
+    const { result } = await underWay(client);
+    harness.deviceFails = true;
+    await harness.pass(5000);
+    harness.gateway.executor.fail(new TandemError('OVERLOADED', 'full'));
+    await harness.pass(1000);
+    expect(harness.messagesOf('infer')).toHaveLength(2);
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(1);
+    expect(answer((await result).outputs)).toEqual(CLOUD_ANSWER);
+  });
+
+  test('when a boundary is too large for the gateway: another tier or the device takes its place', async () => {
+    harness.gateway.limits.frameBytesMax = 100;
+    const client = await harness.ready();
+    const { route } = await client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    expect(route).toMatchObject({
+      k: 2,
+      sent: [],
+      fallback: { message: expect.stringContaining('PAYLOAD_TOO_LARGE') },
+    });
+    expect(client.state.link).toBe('open');
+  });
+
+  test('when the device cannot encode: it finishes by itself', async () => {
+    harness.broken.add('encode');
+    const client = await harness.ready();
+    const { route } = await client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    expect(route).toMatchObject({ k: 2, sent: [], fallback: { message: 'encoding it failed: no canvas' } });
+  });
+
+  test('when more are under way than the gateway takes: the others wait, and the connection lives', async () => {
+    harness.allowSegments(0);
+    const client = await harness.ready();
+    const results = Array.from({ length: 5 }, () => client.infer(PICTURE, { label: 'public' }));
+    await harness.pass(1);
+    expect(harness.messagesOf('infer')).toHaveLength(3);
+    for (let i = 0; i < 20; i++) {
+      for (let j = 0; j < 3; j++) harness.gateway.executor.finish(CLOUD_ANSWER);
+      await harness.pass(100);
+    }
+    for (const { outputs } of await Promise.all(results)) expect(answer(outputs)).toEqual(CLOUD_ANSWER);
+    expect(client.state.link).toBe('open');
+  });
+
   test('when the gateway is overloaded: the device finishes', async () => {
     const client = await harness.ready();
     const { result } = await underWay(client);
@@ -202,8 +272,8 @@ describe('no answer is lost', () => {
     harness.allowSegments(0);
     const client = await harness.ready();
     const { result } = await underWay(client, 0);
-    harness.gateway.executor.fail(new TandemError('OVERLOADED', 'full', { retryAfterMs: 100 }));
-    await harness.pass(99);
+    harness.gateway.executor.fail(new TandemError('OVERLOADED', 'full', { retryAfterMs: 300 }));
+    await harness.pass(299);
     expect(harness.messagesOf('infer')).toHaveLength(1);
     await harness.pass(2);
     expect(harness.messagesOf('infer')).toHaveLength(2);
@@ -265,8 +335,9 @@ describe('no answer is lost', () => {
 describe('waiting ends', () => {
   test('with the deadline', async () => {
     harness.allowSegments(0);
-    harness.isReachable = false;
     const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
     const result = client.infer(PICTURE, { label: 'public', deadlineMs: 500 });
     result.catch(() => {});
     await harness.pass(500);
@@ -303,6 +374,11 @@ describe('waiting ends', () => {
   test('at once where nothing can ever run the request', async () => {
     const client = await harness.ready({ download: false });
     await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({ code: 'POLICY_DENIED' });
+    // Segments will never come, whatever the link does.
+    await expect(client.infer(PICTURE, { label: 'personal' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(client.infer(PICTURE, { label: 'public', force: { k: 1 } })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
   });
 });
 
@@ -316,6 +392,11 @@ describe('bad input is told', () => {
       { x: { dtype: 'float32', shape: [1, 3, 5, 16], data: new Float32Array(240) } } as const,
       {},
     ],
+    ['a tensor without a shape', { x: { dtype: 'float32', data: new Float32Array(192) } } as never, {}],
+    ['nothing', null as never, {}],
+    ['a number', 5 as never, {}],
+    ['a picture without pixels', { width: 5, height: 4 } as never, {}],
+    ['a picture of half a width', { width: 1.5, height: 4, data: new Uint8Array(24) }, {}],
     ['a deadline of no length', PICTURE, { deadlineMs: 0 }],
   ])('%s (BAD_INPUT)', async (_, input, options) => {
     const client = await harness.ready();
@@ -387,6 +468,37 @@ describe('the link', () => {
     expect(client.state.link).toBe('open');
   });
 
+  test('is kept open by pings within the gateway’s own idea of silence', async () => {
+    harness.gateway.limits.idleTimeoutMs = 3_000;
+    const client = await harness.ready();
+    await harness.pass(30_000);
+    expect(harness.channels).toHaveLength(1);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('stays closed when a listener closes the client as the link breaks', async () => {
+    const client = await harness.ready();
+    client.subscribe(({ link }) => {
+      if (link === 'connecting') void client.close();
+    });
+    await harness.cut();
+    await harness.pass(60_000);
+    expect(client.state.link).toBe('closed');
+    expect(harness.channels).toHaveLength(1);
+  });
+
+  test('lives when a listener throws, and the error is reported', async () => {
+    const client = await harness.ready();
+    const mistake = new Error('of the app');
+    client.subscribe(() => {
+      throw mistake;
+    });
+    await harness.cut();
+    await harness.pass(1000);
+    expect(client.state.link).toBe('open');
+    expect(harness.reported).toContain(mistake);
+  });
+
   test('is looked at when the host wakes up', async () => {
     const client = await harness.ready();
     harness.isReachable = false;
@@ -432,39 +544,43 @@ describe('the download', () => {
     expect((await result).route.k).toBe(0);
   });
 
-  test('yields to a request that waits for the gateway', async () => {
+  test('yields to a request that waits for the gateway, but not for ever', async () => {
     harness.allowSegments(1);
     const client = await harness.ready();
     const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
     await harness.pass(1);
     harness.allowSegments(2);
-    await harness.pass(1);
+    await harness.pass(100);
     expect(client.state.segmentsReady).toBe(1);
+    await harness.pass(1000);
+    expect(client.state.segmentsReady).toBe(2);
     harness.gateway.executor.finish(CLOUD_ANSWER);
     await harness.pass(1);
     await result;
+  });
+
+  test('goes on at once when nobody waits for the gateway any more', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
     await harness.pass(1);
+    harness.allowSegments(2);
+    await harness.pass(100);
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(1);
+    await result;
     expect(client.state.segmentsReady).toBe(2);
   });
-});
 
-test('a gateway with another plan is followed, and plans are never mixed', async () => {
-  const client = await harness.ready();
-  const oldId = client.plan.id;
-  const next = new ClientHarness();
-  next.plan.size.max = 32;
-  // The gateway is replaced by one that serves a plan with another contract.
-  const { planContract } = await import('../../shared/plan.ts');
-  const { createHash } = await import('node:crypto');
-  next.plan.id = createHash('sha256').update(planContract(next.plan)).digest('hex');
-  Object.assign(next.gateway.plan, next.plan);
-  Object.assign(harness.plan, next.plan);
-  Object.assign(harness.gateway.plan, next.plan);
-  await harness.cut();
-  await harness.pass(1000);
-  expect(client.plan.id).not.toBe(oldId);
-  const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
-  await serveAll();
-  await result;
-  expect(harness.messagesOf('infer').at(-1)?.plan).toBe(client.plan.id);
+  test('goes on after a dead zone, however long that was', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    harness.allowSegments(2);
+    await harness.pass(600_000);
+    harness.isReachable = true;
+    await harness.pass(31_000);
+    expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
+  });
 });

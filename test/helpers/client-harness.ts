@@ -5,6 +5,7 @@ import { type Device, localDevice } from '../../client/device.ts';
 import type { Host } from '../../client/host.ts';
 import type { Client, ClientOptions } from '../../client/types.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
+import { TandemError } from '../../shared/errors.ts';
 import { type Plan, planContract } from '../../shared/plan.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
@@ -36,8 +37,18 @@ export class ClientHarness {
   /** What is served for segment 1 instead, to corrupt it. */
   corrupt = false;
   isReachable = true;
+  planFails = false;
   webpWorks = true;
+  /** Changes a device as it is made. */
+  onDevice: (device: Device) => Device = (device) => device;
   deviceFails = false;
+  /** Methods of the device that fail while it lives. */
+  readonly broken = new Set<'begin' | 'encode'>();
+  /** What listeners of the app threw. */
+  readonly reported: unknown[] = [];
+  private loseNewestDevice: (reason: string) => void = () => {};
+  /** Devices made so far. */
+  devices = 0;
   /** Advances that the device makes wait for this. */
   deviceGate: Promise<void> = Promise.resolve();
   private wake: () => void = () => {};
@@ -77,6 +88,12 @@ export class ClientHarness {
     await settle();
   }
 
+  /** The newest device dies, as a worker does that runs out of memory. */
+  async loseDevice(reason = 'out of memory'): Promise<void> {
+    this.loseNewestDevice(reason);
+    await settle();
+  }
+
   wakeUp(): void {
     this.wake();
   }
@@ -88,6 +105,7 @@ export class ClientHarness {
   private host(): Host {
     return {
       name: 'test',
+      target: 'wasm',
       clock: this.clock,
       random: () => 0.5,
       fetch: ((url: string) => this.fetch(url)) as typeof fetch,
@@ -111,7 +129,8 @@ export class ClientHarness {
         queueMicrotask(() => events.onOpen());
         return near;
       },
-      createDevice: async (plan) => this.device(plan),
+      createDevice: async (plan, onLost) => this.onDevice(this.device(plan, onLost)),
+      report: (error) => this.reported.push(error),
       onWake: (listener) => {
         this.wake = listener;
         return () => {};
@@ -119,8 +138,17 @@ export class ClientHarness {
     };
   }
 
+  /** The gateway is replaced by one that serves a plan with another contract. */
+  changePlan(): void {
+    this.plan.size.max -= this.plan.size.step;
+    this.plan.id = createHash('sha256').update(planContract(this.plan)).digest('hex');
+    Object.assign(this.gateway.plan, this.plan);
+  }
+
   private async fetch(url: string): Promise<Response> {
     this.fetches.push(url);
+    if (!this.isReachable) throw new TypeError('fetch failed');
+    if (url.endsWith('plan.json') && this.planFails) return new Response('', { status: 503 });
     if (url.endsWith('plan.json')) return new Response(JSON.stringify(this.plan));
     const index = this.plan.segments.findIndex(({ targets }) => url.includes(targets['wasm']?.sha256 ?? '-'));
     if (index < 0) return new Response('', { status: 404 });
@@ -128,7 +156,7 @@ export class ClientHarness {
     return new Response(this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array));
   }
 
-  private device(plan: Plan): Device {
+  private device(plan: Plan, onLost: (reason: string) => void): Device {
     const runtime: Runtime = {
       name: 'fake',
       load: async (model) => ({
@@ -148,13 +176,32 @@ export class ClientHarness {
       decode: () => Promise.reject(new Error('devices do not decode')),
     };
     const device = localDevice({ plan, target: 'wasm', runtime, pictures, clock: this.clock });
+    this.devices++;
+    let death: TandemError | null = null;
+    const dying: ((error: TandemError) => void)[] = [];
+    this.loseNewestDevice = (reason) => {
+      onLost(reason);
+      death = new TandemError('DEVICE_FAILED', reason);
+      for (const reject of dying) reject(death);
+    };
+    /** Rejects with the device's death, as calls to a worker do. */
+    const mortal = <T>(work: () => Promise<T>): Promise<T> =>
+      death ? Promise.reject(death) : Promise.race([work(), new Promise<never>((_, reject) => dying.push(reject))]);
     return {
       ...device,
-      advance: async (crossing) => {
-        await this.deviceGate;
-        if (this.deviceFails) throw new Error('out of memory');
-        return device.advance(crossing);
-      },
+      load: (k, model) => mortal(() => device.load(k, model)),
+      begin: (picture) =>
+        mortal(() => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : device.begin(picture))),
+      encode: (crossing, tier) =>
+        mortal(() =>
+          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : device.encode(crossing, tier),
+        ),
+      advance: (crossing) =>
+        mortal(async () => {
+          await this.deviceGate;
+          if (this.deviceFails) throw new Error('out of memory');
+          return device.advance(crossing);
+        }),
     };
   }
 }

@@ -47,11 +47,12 @@ export function smallPlan(): Plan {
       samples: 1,
       metrics: [{ name: 'exactMatch', isHigherBetter: true }],
       accuracy: [],
-      bytes: [
-        { k: 0, tier: 'webp-80', cost: { fixed: 200, perSize: 5 } },
-        { k: 1, tier: 'q8', cost: { fixed: 10, perSize: 0.5 } },
-        { k: 1, tier: 'q4', cost: { fixed: 10, perSize: 0.25 } },
+      tiers: [
+        { k: 0, tier: 'webp-80', bytes: { fixed: 200, perSize: 5 }, decodeMs: { fixed: 1, perSize: 0 } },
+        { k: 1, tier: 'q8', bytes: { fixed: 10, perSize: 0.5 }, decodeMs: { fixed: 1, perSize: 0 } },
+        { k: 1, tier: 'q4', bytes: { fixed: 10, perSize: 0.25 }, decodeMs: { fixed: 1, perSize: 0 } },
       ],
+      boundaryErrors: { wasm: [0] },
       timeMs: {
         server: [
           { fixed: 2, perSize: 0 },

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { WebSocket } from 'ws';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import type { Gateway } from '../../server/gateway.ts';
+import { WS_PATH } from '../../shared/protocol/paths.ts';
 import { Inbox, type Peer, type Transport } from './gateway-harness.ts';
 import { type ChannelEnd, channelPair } from './memory-channel.ts';
 
@@ -42,13 +43,18 @@ export async function memoryTransport(
   };
 }
 
-export async function wsTransport(gateway: Gateway, frameBytesMax: number): Promise<Transport> {
+/** More than any test of the conformance suite opens. */
+export const CONNECTIONS_MAX = 8;
+
+export async function wsTransport(gateway: Gateway, frameBytesMax: number): Promise<Transport & { port: number }> {
   const server = createServer();
-  attachWebSockets(server, gateway, { path: '/ws', frameBytesMax, origins: [], heartbeatMs: 30_000 });
+  const options = { path: WS_PATH, frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs: 30_000 };
+  attachWebSockets(server, gateway, options);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    connect: () => connectSocket(`ws://127.0.0.1:${port}/ws`),
+    port,
+    connect: () => connectSocket(`ws://127.0.0.1:${port}${WS_PATH}`),
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

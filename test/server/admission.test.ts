@@ -47,14 +47,28 @@ describe('admission', () => {
     expect(admission.load.queueMs).toBe(60);
   });
 
-  test('does not start what is past its deadline when its turn comes', async () => {
+  test('tells what waits as soon as its deadline passes, and never starts it', async () => {
     submit();
     submit();
     const late = submit(50);
     await clock.advance(50);
-    executor.finish();
     await expect(late.result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(admission.load.queueDepth).toBe(0);
+    executor.finish();
+    await settle();
     expect(executor.seen).toHaveLength(2);
+  });
+
+  test('serves without a queue as long as there is a free slot', async () => {
+    admission = new Admission(executor, clock, 0);
+    submit();
+    submit();
+    expect(executor.seen).toHaveLength(2);
+    expect(() => admission.submit(TASK, 1000)).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+    executor.finish();
+    await settle();
+    submit();
+    expect(executor.seen).toHaveLength(3);
   });
 
   test('takes a cancelled request out of the queue, and lets one that runs end', async () => {

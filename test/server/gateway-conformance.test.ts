@@ -227,6 +227,8 @@ function describeGateway(name: string, transport: TransportFactory): void {
         refuses({ label: 'staff' }, 'LABEL_NOT_GRANTED'));
       test('the label is not one of the token’s (LABEL_NOT_GRANTED)', () =>
         refuses({ label: 'personal' }, 'LABEL_NOT_GRANTED', 'sesame'));
+      test('its payload is larger than any encoder makes it, before it is queued (PAYLOAD_TOO_LARGE)', () =>
+        refuses({ parts: [500] }, 'PAYLOAD_TOO_LARGE'));
       test('nobody knows the label (LABEL_NOT_GRANTED)', () => refuses({ label: '__proto__' }, 'LABEL_NOT_GRANTED'));
     });
 
@@ -276,9 +278,9 @@ function describeGateway(name: string, transport: TransportFactory): void {
         sendInfer(peer, { id: 2, deadlineMs: 50 });
         await quiet(peer);
         await harness.clock.advance(60);
+        expect((await expectType(peer, 'error')).message).toMatchObject({ id: 2, code: 'DEADLINE_EXCEEDED' });
         harness.executor.finish();
         expect((await expectType(peer, 'result')).message.id).toBe(1);
-        expect((await expectType(peer, 'error')).message).toMatchObject({ id: 2, code: 'DEADLINE_EXCEEDED' });
         expect(harness.executor.seen).toHaveLength(1);
       });
 

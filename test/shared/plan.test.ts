@@ -1,17 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  boundaryAt,
-  costAt,
-  depthOf,
-  type Plan,
-  parsePlan,
-  planContract,
-  shapeAt,
-  sizeOf,
-  type TensorSpec,
-  tierAt,
-} from '../../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan, parsePlan, planContract, type TensorSpec, tierAt } from '../../shared/plan.ts';
+import { costAt, shapeAt, sizeOf } from '../../shared/size.ts';
 import { changed } from './changed.ts';
 import { chainPlan, flatTier, samplePlan } from './sample-plan.ts';
 import { tandemError } from './tandem-error.ts';
@@ -83,7 +73,7 @@ describe('parsing a plan', () => {
     ['measured.accuracy.0.k', -1],
     ['measured.accuracy.0.tier', undefined],
     ['measured.accuracy.0.bytesMean', -1],
-    ['measured.bytes.0.cost.perSize', '1'],
+    ['measured.tiers.0.bytes.perSize', '1'],
     ['measured.timeMs.server.0', null],
   ])('refuses a bad %s, naming it: %j', (path, value) => {
     expect(() => parse(changed(plan, path, value))).toThrow(tandemError('BAD_PLAN', `plan.json: ${path}: `));

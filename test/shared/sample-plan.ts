@@ -45,10 +45,11 @@ export function samplePlan(): Plan {
         { target: 'server', k: 0, tier: null, metrics: { exact: 0.75 }, bytesMean: 0, bytesP95: 0 },
         { target: 'wasm', k: 1, tier: 'q4', metrics: { exact: 0.5 }, bytesMean: 50, bytesP95: 60 },
       ],
-      bytes: [
-        { k: 0, tier: 'webp-80', cost: { fixed: 44, perSize: 50 } },
-        { k: 1, tier: 'q8', cost: { fixed: 4, perSize: 5 } },
+      tiers: [
+        { k: 0, tier: 'webp-80', bytes: { fixed: 44, perSize: 50 }, decodeMs: { fixed: 1, perSize: 0 } },
+        { k: 1, tier: 'q8', bytes: { fixed: 4, perSize: 5 }, decodeMs: { fixed: 1, perSize: 0 } },
       ],
+      boundaryErrors: { wasm: [0] },
       timeMs: {
         server: [1, 2, 3].map((fixed) => ({ fixed, perSize: 0.5 })),
         wasm: [10, 20, 30].map((fixed) => ({ fixed, perSize: 1 })),

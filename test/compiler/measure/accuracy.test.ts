@@ -10,7 +10,7 @@ import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../../runtimes/pictures-sharp.ts';
 import { boundaryCodec } from '../../../shared/codec/boundary.ts';
 import type { PictureCodec } from '../../../shared/codec/picture.ts';
-import { costAt } from '../../../shared/plan.ts';
+import { costAt } from '../../../shared/size.ts';
 import { type TinyModel, tinyModel, tinyModelBytes } from '../../helpers/tiny-model.ts';
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
@@ -34,7 +34,7 @@ beforeAll(async () => {
       ['small', await load(tiny.bytes, 'int8')],
       ['broken', await load(tinyModelBytes(2), 'float')],
     ]),
-    ...{ samples: 6, seed: 3, progress: () => {} },
+    ...{ samples: 6, seed: 3, now: () => performance.now(), progress: () => {} },
   };
 });
 afterAll(() => tiny.remove());
@@ -63,9 +63,9 @@ describe('measuring accuracy', () => {
     }
   });
 
-  test('gives bytes as a function of the size, once a boundary and tier', async () => {
-    const { bytes, accuracy } = await measureAccuracy(request);
-    expect(bytes.map(({ k, tier }) => `${k} ${tier}`)).toEqual([
+  test('gives bytes and decoding as functions of the size, once a boundary and tier', async () => {
+    const { tiers, accuracy } = await measureAccuracy(request);
+    expect(tiers.map(({ k, tier }) => `${k} ${tier}`)).toEqual([
       '0 webp-80',
       '0 jpeg-85',
       '1 q8',
@@ -75,14 +75,25 @@ describe('measuring accuracy', () => {
       '3 q8',
       '3 q4',
     ]);
-    for (const { k, tier, cost } of bytes) {
-      expect(cost.perSize).toBeGreaterThan(0);
+    for (const { k, tier, bytes, decodeMs } of tiers) {
+      expect(bytes.perSize).toBeGreaterThan(0);
       const mean = accuracy.find((row) => row.target === 'same' && row.k === k && row.tier === tier)
         ?.bytesMean as number;
       // Pictures are 16 to 64 pixels wide: the line passes the mean between those.
-      expect(costAt(cost, 16)).toBeLessThan(mean);
-      expect(costAt(cost, 64)).toBeGreaterThan(mean);
+      expect(costAt(bytes, 16)).toBeLessThan(mean);
+      expect(costAt(bytes, 64)).toBeGreaterThan(mean);
+      expect(costAt(decodeMs, 32)).toBeGreaterThan(0);
     }
+  });
+
+  test('tells how far the boundaries of each device are from those of the server', async () => {
+    const { boundaryErrors } = await measureAccuracy(request);
+    expect(boundaryErrors['same']).toEqual([0, 0, 0, 0]);
+    const [input, ...inner] = boundaryErrors['small'] ?? [];
+    expect(input).toBe(0);
+    expect(Math.max(...inner)).toBeGreaterThan(0);
+    expect(Math.max(...inner)).toBeLessThan(0.1);
+    expect(boundaryErrors['broken']?.[1]).toBeGreaterThan(0.5);
   });
 
   test('leaves out a picture format that the host cannot make', async () => {
@@ -90,10 +101,10 @@ describe('measuring accuracy', () => {
     const encode: PictureCodec['encode'] = async (picture, format, quality) =>
       format === 'webp' ? null : pictures.encode(picture, format, quality);
     const codec = boundaryCodec(request.plan, { ...pictures, encode });
-    const { accuracy, bytes } = await measureAccuracy({ ...request, codec, samples: 2 });
+    const { accuracy, tiers } = await measureAccuracy({ ...request, codec, samples: 2 });
     expect(accuracy.filter(({ target, k }) => target === 'same' && k === 0).map(({ tier }) => tier)).toEqual([
       'jpeg-85',
     ]);
-    expect(bytes[0]).toMatchObject({ k: 0, tier: 'jpeg-85' });
+    expect(tiers[0]).toMatchObject({ k: 0, tier: 'jpeg-85' });
   });
 });

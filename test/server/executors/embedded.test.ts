@@ -9,11 +9,12 @@ const task = (tier: string, parts: Uint8Array[] = []) => ({ planId: 'p', k: 1, t
 describe('the embedded executor', () => {
   let executor: Executor | undefined;
   const restarts: string[] = [];
-  const start = async (name = 'small') => {
+  const start = async (name = 'small', taskTimeoutMs = 60_000) => {
     executor = await embeddedExecutor({
       bundles: [{ plan: { ...smallPlan(), name }, segments: [] }],
       workers: 2,
       threads: 1,
+      taskTimeoutMs,
       script,
       onRestart: (reason) => restarts.push(reason),
     });
@@ -50,6 +51,16 @@ describe('the embedded executor', () => {
     // Both at once: whoever is left cannot be the one that serves the next.
     await Promise.allSettled([pool.run(task('crash')), pool.run(task('crash'))]);
     await expect(pool.run(task('q8'))).resolves.toMatchObject({ decodeMs: 1 });
+  });
+
+  test('ends a worker that is stuck, fails its task, and replaces it', async () => {
+    const pool = await start('small', 100);
+    const stuck = [pool.run(task('stuck')), pool.run(task('stuck'))];
+    const next = pool.run(task('q8'));
+    for (const one of stuck)
+      await expect(one).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('100 ms') });
+    await expect(next).resolves.toMatchObject({ decodeMs: 1 });
+    expect(restarts).toHaveLength(2);
   });
 
   test('says so where its workers do not start', async () => {

@@ -9,9 +9,10 @@ import {
 } from '../../../shared/codec/boundary.ts';
 import type { PictureCodec, PictureFormat } from '../../../shared/codec/picture.ts';
 import { TandemError } from '../../../shared/errors.ts';
-import { type Plan, shapeAt } from '../../../shared/plan.ts';
+import type { Plan } from '../../../shared/plan.ts';
 import type { Picture } from '../../../shared/preprocess/resize.ts';
 import { seededRandom } from '../../../shared/random.ts';
+import { shapeAt } from '../../../shared/size.ts';
 import { asFloat32, elementCount, float32, type Tensor } from '../../../shared/tensor.ts';
 import { samplePlan } from '../sample-plan.ts';
 import { tandemError } from '../tandem-error.ts';

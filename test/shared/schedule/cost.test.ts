@@ -29,11 +29,11 @@ describe('a prediction', () => {
   test('says what each part of a split takes', () => {
     const snapshot = sampleSnapshot({ queueMs: 7, encodeMs: { '1/q8': 2 }, server: newSpeed(3) });
     const { totalMs, ...parts } = predict(snapshot, { k: 1, tier: 'q8' });
-    const expected = { deviceMs: 26, encodeMs: 2, roundTripMs: 50, queueMs: 7, serverMs: 63, bytes: 84 + 256 };
+    const expected = { deviceMs: 26, encodeMs: 2, roundTripMs: 50, queueMs: 7, serverMs: 66, bytes: 84 + 256 };
     for (const [part, value] of Object.entries({ ...expected, uplinkMs: 0.34 })) {
       expect([part, parts[part as keyof typeof parts]]).toEqual([part, expect.closeTo(value, 6)]);
     }
-    expect(totalMs).toBeCloseTo(148.34, 6);
+    expect(totalMs).toBeCloseTo(151.34, 6);
   });
 
   test('of staying on the device is its time alone', () => {

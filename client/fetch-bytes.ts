@@ -1,0 +1,94 @@
+/** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
+import type { Clock } from '../shared/clock.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
+import type { Host } from './host.ts';
+
+export interface FetchOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of the decoded body that are read at most. */
+  readonly bytesMax: number;
+  /** Waited for before each piece is read: while it does not resolve the network slows the sender. */
+  readonly whenIdle?: () => Promise<void>;
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** A response, or the next piece of its body, that takes longer will not come. */
+const STALL_MS = 30_000;
+
+/** Rejects with UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD, or the signal's reason. */
+export async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
+  const { signal } = options;
+  const giveUp = new AbortController();
+  const watch = stallWatch(host.clock, () =>
+    giveUp.abort(new TandemError('UNAVAILABLE', `nothing of ${url} came for ${STALL_MS / 1000} s`)),
+  );
+  const either = signal ? AbortSignal.any([signal, giveUp.signal]) : giveUp.signal;
+  try {
+    watch.start();
+    const response = await host.fetch(url, { signal: either });
+    if (!response.ok) {
+      const code = response.status === 404 ? 'NOT_FOUND' : 'BAD_DOWNLOAD';
+      throw new TandemError(code, `${url} answered with status ${response.status}`);
+    }
+    return await readBody(response, url, options, watch);
+  } catch (error) {
+    signal?.throwIfAborted();
+    giveUp.signal.throwIfAborted();
+    throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}`);
+  } finally {
+    watch.stop();
+  }
+}
+
+interface StallWatch {
+  start(): void;
+  stop(): void;
+}
+
+function stallWatch(clock: Clock, onStall: () => void): StallWatch {
+  let cancel = () => {};
+  return {
+    start() {
+      cancel();
+      cancel = clock.after(STALL_MS, onStall);
+    },
+    stop: () => cancel(),
+  };
+}
+
+async function readBody(
+  response: Response,
+  url: string,
+  { whenIdle, onBytes, bytesMax }: FetchOptions,
+  watch: StallWatch,
+): Promise<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return new Uint8Array(await response.arrayBuffer());
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    watch.stop();
+    await whenIdle?.();
+    watch.start();
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+    length += value.byteLength;
+    if (length > bytesMax) {
+      await reader.cancel();
+      throw new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
+    }
+    onBytes?.(length);
+  }
+  return joined(pieces, length);
+}
+
+function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let end = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, end);
+    end += piece.byteLength;
+  }
+  return bytes;
+}

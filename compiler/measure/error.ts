@@ -1,0 +1,43 @@
+/** How far tensors are from what they should be: the two measures that verifying and measuring share. */
+import type { Tensor, Tensors } from '../../shared/tensor.ts';
+
+type ErrorMeasure = (actual: Tensor, expected: Tensor) => number;
+
+/** Infinite where a tensor is missing or of another shape. */
+export function worstError(names: readonly string[], actual: Tensors, expected: Tensors, error: ErrorMeasure): number {
+  return Math.max(
+    0,
+    ...names.map((name) => {
+      const [a, b] = [actual[name], expected[name]];
+      if (!a || !b || a.data.length !== b.data.length) return Number.POSITIVE_INFINITY;
+      return error(a, b);
+    }),
+  );
+}
+
+/** Largest absolute difference over the largest absolute value. NaN counts as infinitely wrong. */
+export function largestError(actual: Tensor, expected: Tensor): number {
+  let difference = 0;
+  let largest = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+    if (Number.isNaN(a) !== Number.isNaN(b)) return Number.POSITIVE_INFINITY;
+    difference = Math.max(difference, Math.abs(a - b));
+    largest = Math.max(largest, Math.abs(b));
+  }
+  return difference === 0 ? 0 : difference / largest;
+}
+
+/** Norm of the difference over the norm of the expected values. NaN counts as infinitely wrong. */
+export function relativeError(actual: Tensor, expected: Tensor): number {
+  let difference = 0;
+  let power = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+    difference += (a - b) ** 2;
+    power += b ** 2;
+  }
+  if (difference === 0) return 0;
+  const error = Math.sqrt(difference / power);
+  return Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+}

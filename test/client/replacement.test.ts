@@ -1,0 +1,157 @@
+/** A client whose device dies, or whose gateway serves another plan: both bring another installation. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { TandemError } from '../../shared/errors.ts';
+import { ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
+
+const CLOUD_ANSWER = [7, 7, 7, 7];
+
+let harness: ClientHarness;
+beforeEach(() => {
+  harness = new ClientHarness();
+});
+
+async function serveAll(): Promise<void> {
+  await harness.pass(1);
+  harness.gateway.executor.finish(CLOUD_ANSWER);
+  await harness.pass(1);
+}
+
+describe('a device that dies', () => {
+  test('is replaced, and what it was on runs on its successor', async () => {
+    const client = await harness.ready();
+    harness.deviceGate = new Promise(() => {});
+    const result = client.infer(PICTURE, { label: 'secret' });
+    await harness.pass(1);
+    await harness.loseDevice();
+    expect(client.state).toMatchObject({ segmentsReady: 0, downloadError: 'out of memory' });
+    harness.deviceGate = Promise.resolve();
+    await harness.pass(2000);
+    const { outputs } = await result;
+    expect(Array.from(outputs['y']?.data ?? [], Number)).toEqual(DEVICE_ANSWER);
+    expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
+    expect(harness.devices).toBe(2);
+  });
+
+  test('does not take the reply with it that the gateway is still to give', async () => {
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    await harness.pass(1);
+    await harness.loseDevice();
+    await serveAll();
+    const { route } = await result;
+    expect(route).toMatchObject({ k: 0, fallback: null });
+  });
+
+  test('comes back in a dead zone, with the plan that it had', async () => {
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    await harness.loseDevice();
+    const result = client.infer(PICTURE, { label: 'secret', deadlineMs: 120_000 });
+    await harness.pass(2000);
+    expect(harness.devices).toBe(2);
+    harness.isReachable = true;
+    await harness.pass(60_000);
+    expect((await result).route.k).toBe(2);
+  });
+
+  test('is given up when it dies again and again, and says so; the gateway still serves', async () => {
+    const client = await harness.ready();
+    for (let i = 0; i < 8; i++) {
+      await harness.loseDevice();
+      await harness.pass(30_000);
+    }
+    expect(harness.devices).toBe(5);
+    await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
+      code: 'DEVICE_FAILED',
+      message: 'out of memory',
+    });
+  });
+
+  test('that died long after its birth is a new story', async () => {
+    await harness.ready();
+    for (let i = 0; i < 8; i++) {
+      await harness.loseDevice();
+      await harness.pass(400_000);
+    }
+    expect(harness.devices).toBe(9);
+  });
+
+  test('that cannot read the picture says so', async () => {
+    harness.broken.add('begin');
+    const client = await harness.ready();
+    await expect(client.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+  });
+});
+
+describe('a gateway with another plan', () => {
+  test('is followed, and plans are never mixed', async () => {
+    const client = await harness.ready();
+    const oldId = client.plan.id;
+    harness.changePlan();
+    await harness.cut();
+    await harness.pass(1000);
+    expect(client.plan.id).not.toBe(oldId);
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    await serveAll();
+    await result;
+    expect(harness.messagesOf('infer').at(-1)?.plan).toBe(client.plan.id);
+  });
+
+  test('runs what could not go on with the old one', async () => {
+    harness.allowSegments(0);
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.pass(1);
+    harness.changePlan();
+    await harness.cut();
+    await harness.pass(1000);
+    harness.gateway.executor.fail(new TandemError('CANCELLED', 'its client is gone'));
+    await serveAll();
+    const { route } = await result;
+    expect(route).toMatchObject({ k: 0, fallback: { reason: 'failed' } });
+    expect(harness.messagesOf('infer').map(({ plan }) => plan)).toEqual([expect.any(String), client.plan.id]);
+    expect(route.sent).toHaveLength(2);
+  });
+
+  test('is asked for its plan until it gives it', async () => {
+    const client = await harness.ready();
+    const oldId = client.plan.id;
+    harness.changePlan();
+    harness.planFails = true;
+    await harness.cut();
+    await harness.pass(10_000);
+    expect(client.plan.id).toBe(oldId);
+    harness.planFails = false;
+    await harness.pass(30_000);
+    expect(client.plan.id).not.toBe(oldId);
+  });
+
+  test('that no longer serves the model at all leaves the device to itself', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready({ download: false });
+    harness.gateway.plan.name = 'other';
+    harness.gateway.plan.id = 'd'.repeat(64);
+    await harness.cut();
+    await harness.pass(1000);
+    await expect(client.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
+
+test('connecting that is aborted after the plan came leaves no device behind', async () => {
+  const controller = new AbortController();
+  const closed: string[] = [];
+  harness.onDevice = (device) => ({
+    ...device,
+    prepare: async () => {
+      controller.abort(new Error('never mind'));
+      return device.prepare();
+    },
+    close: async () => {
+      closed.push('device');
+      await device.close();
+    },
+  });
+  await expect(harness.connect({ signal: controller.signal })).rejects.toThrow('never mind');
+  expect(closed).toEqual(['device']);
+});

@@ -1,0 +1,47 @@
+import { createConnection } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { expectType, GatewayHarness, send } from '../../helpers/gateway-harness.ts';
+import { CONNECTIONS_MAX, wsTransport } from '../../helpers/transports.ts';
+
+describe('the WebSocket adapter', () => {
+  let harness: GatewayHarness;
+  let port: number;
+  let stop: () => Promise<void>;
+  beforeEach(async () => {
+    harness = new GatewayHarness();
+    const transport = await wsTransport(harness.gateway, harness.limits.frameBytesMax);
+    ({ port, stop } = transport);
+    await harness.start(async () => transport);
+  });
+  afterEach(async () => {
+    await harness.stop();
+    await stop();
+  });
+
+  /** The first line of the answer to an upgrade request for `path`. */
+  const upgrade = (path: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = createConnection(port, '127.0.0.1', () => {
+        const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==';
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n\r\n`);
+      });
+      socket.once('data', (data) => {
+        socket.destroy();
+        resolve(data.toString().split('\r\n', 1)[0] ?? '');
+      });
+      socket.once('error', reject);
+    });
+
+  test.each(['//', '/', '/wss', '*', 'http://', '/ws/..'])('turns away an upgrade of %s and lives', async (path) => {
+    expect(await upgrade(path)).toMatch(/^HTTP\/1.1 40[04] /);
+    const peer = await harness.welcomed();
+    send(peer, { type: 'ping', id: 1, usage: [] });
+    await expectType(peer, 'pong');
+  });
+
+  test('turns away connections beyond the most it was told to keep', async () => {
+    expect(await upgrade('/ws')).toContain('101');
+    for (let i = 0; i < CONNECTIONS_MAX; i++) await harness.connect().catch(() => {});
+    expect(await upgrade('/ws')).toContain('503');
+  });
+});
