@@ -1,7 +1,9 @@
 /** Writing a bundle to disk: plan.json and the files it names. Written aside and renamed, so that half a bundle never stands. */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { PLAN_FILE } from '../shared/bundle.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
 import { type Plan, type PlanFile, planContract } from '../shared/plan.ts';
 
 export function sha256(bytes: Uint8Array | string): string {
@@ -18,9 +20,43 @@ export function planFile(file: string, bytes: Uint8Array): PlanFile {
   return { file, sha256: sha256(bytes), bytes: bytes.byteLength };
 }
 
-/** Replaces whatever `dir` held. Nothing is left beside it, whether it succeeds or not. */
+/** Throws USAGE where a bundle cannot be written to `dir` without deleting what is none. */
+export async function assertReplaceable(dir: string): Promise<void> {
+  const names = await readdir(dir).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw new TandemError('USAGE', `cannot write a bundle to ${dir}: ${error.message}`, { cause: error });
+  });
+  if (names.length === 0 || (await isBundle(dir))) return;
+  throw new TandemError(
+    'USAGE',
+    `expected a new folder, an empty one or a bundle to replace, got ${dir}, which holds other files: ${names[0]}`,
+  );
+}
+
+/** Of whatever version: a plan that cannot be read any more may be replaced. */
+async function isBundle(dir: string): Promise<boolean> {
+  try {
+    const plan: unknown = JSON.parse(await readFile(join(dir, PLAN_FILE), 'utf8'));
+    return typeof plan === 'object' && plan !== null && 'segments' in plan;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Replaces the bundle in `dir`, if there is one. Nothing is left beside it, whether it succeeds or not.
+ * @throws USAGE where `dir` holds something else or cannot be written to
+ */
 export async function writeBundle(dir: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<void> {
-  const target = resolve(dir);
+  await assertReplaceable(dir);
+  try {
+    await replaceFolder(resolve(dir), files);
+  } catch (error) {
+    throw asTandemError(error, 'USAGE', `cannot write a bundle to ${dir}`);
+  }
+}
+
+async function replaceFolder(target: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   const aside = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {

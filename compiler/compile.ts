@@ -14,7 +14,7 @@ import { randomInt, seededRandom } from '../shared/random.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { float32 } from '../shared/tensor.ts';
-import { planFile, sha256, withPlanId, writeBundle } from './bundle.ts';
+import { assertReplaceable, planFile, sha256, withPlanId, writeBundle } from './bundle.ts';
 import { calibrateTiers } from './compress/calibrate.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
 import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
@@ -59,6 +59,7 @@ export const RECORD_FILE = 'measured.json';
 export async function compileModel(request: CompileRequest): Promise<CompileResult> {
   const { recipe, progress } = request;
   const stage = (name: string, done: number) => progress({ stage: name, done, total: 1 });
+  await assertReplaceable(request.outDir);
   stage('reading and cutting the model', 0);
   const source = await readFile(recipe.file).catch((error: unknown) => {
     throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);

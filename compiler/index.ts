@@ -23,7 +23,14 @@ import { type VerifyReport, verifyBundle } from './verify.ts';
 export type { CompileResult } from './compile.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
-export type { VerifyReport, VerifyRow } from './verify.ts';
+export {
+  ANSWERS_CHANGED_MAX,
+  COMPRESSED_ERROR_GROWTH_MAX,
+  FLOAT_ERROR_MAX,
+  FLOAT_LARGEST_ERROR_MAX,
+  type VerifyReport,
+  type VerifyRow,
+} from './verify.ts';
 
 export interface CompileOptions {
   /** Where each device runs the chain; default `['wasm']`. */
@@ -34,7 +41,7 @@ export interface CompileOptions {
   readonly float?: boolean | undefined;
   /** Seed of calibration and test samples; default 1. */
   readonly seed?: number | undefined;
-  /** Labelled lines that accuracy is measured on; default 500. */
+  /** Labelled samples that accuracy is measured on, 1 or more; default 500. */
   readonly samples?: number | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -63,7 +70,7 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
 const CALIBRATION_SAMPLES = 64;
 
 /**
- * Compiles a model into a bundle folder, replacing what is there.
+ * Compiles a model into a bundle folder, replacing the bundle that is there.
  * @throws TandemError BAD_MODEL, UNSUPPORTED, BAD_CUT, NOT_FOUND or USAGE
  */
 export async function compile(
@@ -72,6 +79,7 @@ export async function compile(
   options: CompileOptions = {},
 ): Promise<CompileResult> {
   const targets = options.targets ?? ['wasm'];
+  assertSome(options.samples);
   return compileModel({
     recipe,
     outDir,
@@ -90,7 +98,7 @@ export async function compile(
 }
 
 export interface VerifyOptions {
-  /** Labelled samples to compare on; default 32. */
+  /** Labelled samples to compare on, 1 or more; default 32. */
   readonly samples?: number | undefined;
   readonly seed?: number | undefined;
   readonly progress?: Progress | undefined;
@@ -101,7 +109,7 @@ export interface VerifyOptions {
  * @throws TandemError BAD_BUNDLE, BAD_PLAN or NOT_FOUND
  */
 export async function verify(recipe: ModelRecipe, dir: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  if (options.samples === 0) throw new TandemError('USAGE', 'expected at least one sample to compare on, got 0');
+  assertSome(options.samples);
   return verifyBundle({
     bundle: folderSource(dir),
     recipe,
@@ -111,6 +119,12 @@ export async function verify(recipe: ModelRecipe, dir: string, options: VerifyOp
     seed: options.seed ?? 1,
     progress: options.progress ?? (() => {}),
   });
+}
+
+function assertSome(samples: number | undefined): void {
+  if (samples !== undefined && !(samples >= 1)) {
+    throw new TandemError('USAGE', `expected one sample or more to measure on, got ${samples}`);
+  }
 }
 
 function deviceRuntime(target: string): Runtime {

@@ -7,7 +7,7 @@ import { findRecipe } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
 export const usage =
-  'tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--target wasm|node]... [--float] [--measure] [--samples N] [--seed N] [--json]';
+  'tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]';
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
@@ -18,7 +18,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       target: { type: 'string', multiple: true },
       float: { type: 'boolean' },
       measure: { type: 'boolean' },
-      samples: { type: 'string' },
+      count: { type: 'string' },
       seed: { type: 'string' },
       json: { type: 'boolean' },
     },
@@ -32,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     targets: values.target,
     float: values.float,
     measure: values.measure,
-    samples: wholeNumber(values.samples, 'samples'),
+    samples: wholeNumber(values.count, 'count'),
     seed: wholeNumber(values.seed, 'seed'),
     progress: stderrProgress(),
   });

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { compile, isCurrent } from '../../compiler/index.ts';
 import { loadRecipe } from '../../models/index.ts';
 import { parseServerConfig } from '../../server/index.ts';
-import { readArguments, wholeNumber } from '../arguments.ts';
+import { readArguments } from '../arguments.ts';
 import { readConfigFile } from '../config.ts';
 import { stderrProgress } from '../progress.ts';
-import { serveUntilSignal, withOverrides } from './serve.ts';
+import { portNumber, serveUntilSignal, withOverrides } from './serve.ts';
 
 export const usage = 'tandem demo [--port N]';
 
@@ -19,7 +19,7 @@ const MODEL = 'ocr-line';
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(argv, { port: { type: 'string' } }, []);
   const path = join(ROOT, 'web', 'tandem.json');
-  const config = withOverrides(parseServerConfig(await readConfigFile(path), path), wholeNumber(values.port, 'port'));
+  const config = withOverrides(parseServerConfig(await readConfigFile(path), path), portNumber(values.port));
   const recipe = await loadRecipe(MODEL);
   const [bundle = ''] = config.bundles;
   if (!(await isCurrent(recipe, bundle))) await compile(recipe, bundle, { progress: stderrProgress() });

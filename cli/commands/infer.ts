@@ -18,17 +18,18 @@ export async function run(argv: readonly string[]): Promise<number> {
       input: { type: 'string' },
       k: { type: 'string' },
       label: { type: 'string', default: 'public' },
-      floor: { type: 'string', default: 'input' },
+      floor: { type: 'string' },
       json: { type: 'boolean' },
     },
     [],
   );
-  const { url, model, input, label, floor } = values;
+  const { url, model, input, label } = values;
   if (!url || !model || !input) throw new TandemError('USAGE', `expected --url, --model and --input: ${usage}`);
   const picture = await readPicture(await readFile(input).catch(unreadable(input)));
   const recipe = await loadRecipe(model);
   const k = wholeNumber(values.k, 'k');
-  // Whoever types the command decides what may leave; the gateway still has its own word.
+  // Whoever types the command decides what may leave, and without a word of theirs only what is public does.
+  const floor = values.floor ?? (label === 'public' ? 'input' : 'local');
   const policy = { labels: { [label]: floor } };
   const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, ort });
   try {

@@ -1,6 +1,7 @@
 /** `tandem serve`: the gateway, until SIGTERM or SIGINT, which it drains on. */
 import { resolve } from 'node:path';
 import { parseServerConfig, type ServeOptions, type ServerConfig, serve } from '../../server/index.ts';
+import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { readConfigFile } from '../config.ts';
 
@@ -11,14 +12,24 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(argv, { config: { type: 'string' }, port: { type: 'string' } }, []);
   const path = resolve(values.config ?? process.env['TANDEM_CONFIG'] ?? 'tandem.json');
   const config = parseServerConfig(await readConfigFile(path), path);
-  return serveUntilSignal(withOverrides(config, wholeNumber(values.port, 'port')));
+  return serveUntilSignal(withOverrides(config, portNumber(values.port)));
 }
 
 /** TANDEM_HOST and TANDEM_PORT over the file, an option over both. */
 export function withOverrides(config: ServerConfig, port: number | undefined): ServerConfig {
-  const envPort = wholeNumber(process.env['TANDEM_PORT'] ?? process.env['PORT'], 'port');
+  const envPort = portNumber(process.env['TANDEM_PORT'] ?? process.env['PORT']);
   return { ...config, host: process.env['TANDEM_HOST'] ?? config.host, port: port ?? envPort ?? config.port };
 }
+
+/** A TCP port given as an option or in the environment. Throws USAGE. */
+export function portNumber(value: string | undefined): number | undefined {
+  const port = wholeNumber(value, 'port');
+  if (port !== undefined && port > PORT_MAX)
+    throw new TandemError('USAGE', `expected a port up to ${PORT_MAX}, got ${port}`);
+  return port;
+}
+
+const PORT_MAX = 65_535;
 
 /** @param announce says where the server listens, once it does */
 export async function serveUntilSignal(

@@ -1,5 +1,12 @@
 /** `tandem verify DIR`: exit 1 where the chain is not what it claims to be. */
-import { type VerifyReport, verify } from '../../compiler/index.ts';
+import {
+  ANSWERS_CHANGED_MAX,
+  COMPRESSED_ERROR_GROWTH_MAX,
+  FLOAT_ERROR_MAX,
+  FLOAT_LARGEST_ERROR_MAX,
+  type VerifyReport,
+  verify,
+} from '../../compiler/index.ts';
 import { loadRecipe } from '../../models/index.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { readPlan } from '../../shared/bundle.ts';
@@ -7,18 +14,18 @@ import { readArguments, wholeNumber } from '../arguments.ts';
 import { stderrProgress } from '../progress.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = 'tandem verify DIR [--samples N] [--seed N] [--json]';
+export const usage = 'tandem verify DIR [--count N] [--seed N] [--json]';
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
     argv,
-    { samples: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
+    { count: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
     ['DIR'],
   );
   const dir = positionals[0] as string;
   const { name } = await readPlan(folderSource(dir));
   const report = await verify(await loadRecipe(name), dir, {
-    samples: wholeNumber(values.samples, 'samples'),
+    samples: wholeNumber(values.count, 'count'),
     seed: wholeNumber(values.seed, 'seed'),
     progress: stderrProgress(),
   });
@@ -53,6 +60,8 @@ function describe(dir: string, { plan, samples, rows, holds }: VerifyReport): st
     table,
     'float: relative error (norm) of boundary k of the full-precision chain; from k on: of the outputs that its tail makes',
     "of the whole model's boundary k; largest: worst single value of either. Targets: the same with the compressed head.",
+    `Holds: ${FLOAT_ERROR_MAX} for float, ${FLOAT_LARGEST_ERROR_MAX} for a single value, no answer changed; a target no`,
+    `further than ${COMPRESSED_ERROR_GROWTH_MAX} times what the plan says was measured, at most ${ANSWERS_CHANGED_MAX * 100} % of answers changed.`,
     verdict,
   ].join('\n');
 }

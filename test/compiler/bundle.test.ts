@@ -5,6 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planFile, sha256, withPlanId, writeBundle } from '../../compiler/bundle.ts';
 import { smallPlan } from '../helpers/small-plan.ts';
 
+/** Enough of a plan to be taken for a bundle's. */
+const PLAN = '{"segments":[]}';
+
 let folder: string;
 let bundle: string;
 beforeEach(async () => {
@@ -34,7 +37,7 @@ describe('writing a bundle', () => {
       bundle,
       new Map([
         ['old.onnx', 'old'],
-        ['plan.json', 'old'],
+        ['plan.json', PLAN],
       ]),
     );
     await writeBundle(bundle, new Map([['plan.json', 'new']]));
@@ -44,13 +47,13 @@ describe('writing a bundle', () => {
   });
 
   test('that fails leaves what was there, and nothing beside it', async () => {
-    await writeBundle(bundle, new Map([['plan.json', 'old']]));
+    await writeBundle(bundle, new Map([['plan.json', PLAN]]));
     const files = new Map([
       ['plan.json', 'new'],
       ['no-such-folder/1.onnx', 'new'],
     ]);
     await expect(writeBundle(bundle, files)).rejects.toThrow('ENOENT');
-    expect(await readFile(join(bundle, 'plan.json'), 'utf8')).toBe('old');
+    expect(await readFile(join(bundle, 'plan.json'), 'utf8')).toBe(PLAN);
     expect(await readdir(folder)).toEqual(['bundle']);
   });
 
@@ -59,9 +62,20 @@ describe('writing a bundle', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  test('below a file is refused', async () => {
+  test.each([
+    ['files that are no bundle', 'notes.txt', 'mine'],
+    ['a plan.json that is no plan', 'plan.json', '{"dinner":"at eight"}'],
+  ])('over a folder of %s is refused (USAGE), and nothing of it is lost', async (_, name, content) => {
+    await mkdir(bundle);
+    await writeFile(join(bundle, name), content);
+    await expect(writeBundle(bundle, new Map([['plan.json', PLAN]]))).rejects.toMatchObject({ code: 'USAGE' });
+    expect(await readFile(join(bundle, name), 'utf8')).toBe(content);
+    expect(await readdir(bundle)).toEqual([name]);
+  });
+
+  test('below a file is refused (USAGE)', async () => {
     await writeFile(join(folder, 'file'), '');
-    await expect(writeBundle(join(folder, 'file', 'bundle'), new Map())).rejects.toThrow();
+    await expect(writeBundle(join(folder, 'file', 'bundle'), new Map())).rejects.toMatchObject({ code: 'USAGE' });
     expect(await readdir(folder)).toEqual(['file']);
   });
 

@@ -1,4 +1,4 @@
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -27,6 +27,23 @@ describe('tandem says in one line what is wrong with', () => {
   test('a missing output folder', () => refuses(['compile', 'ocr-line'], 'USAGE'));
   test('an unknown target', () =>
     refuses(['compile', 'ocr-line', '--out', join(folder, 'x'), '--target', 'npu'], 'USAGE'));
+  test('an output folder that is somebody’s', async () => {
+    const home = join(folder, 'home');
+    await mkdir(home);
+    await writeFile(join(home, 'thesis.tex'), 'years of work');
+    expect(await refuses(['compile', 'ocr-line', '--out', home], 'USAGE')).toContain('thesis.tex');
+    expect(await readFile(join(home, 'thesis.tex'), 'utf8')).toBe('years of work');
+  });
+  test('an output folder below a file', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    await refuses(['compile', 'ocr-line', '--out', join(file, 'x')], 'USAGE');
+  });
+  test('no samples to measure on', async () => {
+    await refuses(['compile', 'ocr-line', '--out', join(folder, 'x'), '--count', '0'], 'USAGE');
+    await refuses(['verify', BUNDLE_DIR, '--count', '0'], 'USAGE');
+  });
+  test('a port that there is not', () => refuses(['serve', '--config', 'web/tandem.json', '--port', '70000'], 'USAGE'));
   test('an unknown model', async () => {
     expect(await refuses(['compile', 'gpt-9', '--out', join(folder, 'x')], 'UNKNOWN_MODEL')).toContain('ocr-line');
   });
@@ -101,7 +118,7 @@ describe('tandem compile', () => {
 describe('tandem verify', () => {
   test('finds that the compiled chain is the whole model, and writes nothing', async () => {
     const before = await readFile(join(BUNDLE_DIR, 'plan.json'), 'utf8');
-    const { code, stdout } = await tandem('verify', BUNDLE_DIR, '--samples', '6', '--json');
+    const { code, stdout } = await tandem('verify', BUNDLE_DIR, '--count', '6', '--json');
     expect(code).toBe(0);
     const report = JSON.parse(stdout) as { rows: { floatBoundaryError: number; floatOutputError: number }[] };
     expect(report.rows).toHaveLength(6);
@@ -130,7 +147,7 @@ describe('tandem verify', () => {
     for (const segment of plan.segments) Object.assign(segment.server, segment.targets['wasm']);
     plan.id = createHash('sha256').update(planContract(plan)).digest('hex');
     await writeFile(path, JSON.stringify(plan));
-    const { code, stdout } = await tandem('verify', copy, '--samples', '3');
+    const { code, stdout } = await tandem('verify', copy, '--count', '3');
     expect(code).toBe(1);
     expect(stdout).toContain('The chain is NOT the whole model.');
   });
