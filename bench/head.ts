@@ -1,6 +1,6 @@
 /**
- * The device's segments in wasm, one thread: full precision against compressed, in real Chromium where there is one and
- * in onnxruntime-web under Node. Each form is loaded into a page or process of its own, in turn, order turned round.
+ * The device's segments in wasm, one thread: full precision against compressed, in real Chromium. Each form is loaded
+ * into a browser of its own, in turn, order turned round.
  */
 
 import { existsSync } from 'node:fs';
@@ -10,10 +10,10 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { median } from '../compiler/measure/fit.ts';
 import type { Plan } from '../shared/plan.ts';
 import { shapeAt } from '../shared/size.ts';
 import { BUNDLE_DIR, demoBundle } from './bundle.ts';
-import { percentile } from './stats.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 3);
 const CHROMIUM = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
@@ -41,11 +41,7 @@ for (let round = 0; round < ROUNDS; round++) {
 }
 close();
 const perSegment = plan.segments.map((_, i) => {
-  const of = (form: Form) =>
-    percentile(
-      medians[form].map((round) => round[i] ?? Number.NaN),
-      0.5,
-    );
+  const of = (form: Form) => median(medians[form].map((round) => round[i] ?? Number.NaN));
   return { segment: i + 1, floatMs: of('float'), compressedMs: of('compressed') };
 });
 process.stdout.write(`${JSON.stringify({ width: plan.size.typical, rounds: ROUNDS, perSegment })}\n`);

@@ -1,9 +1,5 @@
 /** Percentiles and tables for benches. */
-
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
-}
+import { percentile } from '../compiler/measure/fit.ts';
 
 /** p50, p95 and p99 in milliseconds, and how many values there were. */
 export function spread(values: readonly number[]): { p50: number; p95: number; p99: number; n: number } {

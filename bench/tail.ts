@@ -17,6 +17,7 @@ import { runSegments } from '../shared/chain.ts';
 import { boundaryCodec, type Crossing, pictureCrossing } from '../shared/codec/boundary.ts';
 import { depthOf } from '../shared/plan.ts';
 import { decodeFrame, encodeFrame } from '../shared/protocol/frames.ts';
+import { WS_PATH } from '../shared/protocol/paths.ts';
 import { BUNDLE_DIR, bundleFile, demoBundle, ROOT } from './bundle.ts';
 import { spread } from './stats.ts';
 
@@ -25,6 +26,9 @@ const ROUNDS = Number(process.argv[2] ?? 150);
 /** Cuts to measure, and the tier that arrives. */
 const CASES = [
   { k: 0, tier: 'webp-80' },
+  { k: 1, tier: 'q8' },
+  { k: 2, tier: 'q8' },
+  { k: 3, tier: 'q8' },
   { k: 3, tier: 'q4' },
   { k: 4, tier: 'q4' },
 ] as const;
@@ -91,7 +95,7 @@ async function startGateway() {
     child.stdout.on('data', (chunk: Buffer) => resolve(/http:\/\/\S+/.exec(chunk.toString())?.[0] ?? ''));
     child.on('exit', () => reject(new Error('the gateway did not start')));
   });
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { perMessageDeflate: false });
+  const socket = new WebSocket(`${url.replace('http', 'ws')}${WS_PATH}`, { perMessageDeflate: false });
   await new Promise((resolve) => socket.once('open', resolve));
   const next = () => new Promise<Buffer>((resolve) => socket.once('message', resolve));
   const welcomed = next();

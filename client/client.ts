@@ -4,6 +4,7 @@ import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
+import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Estimates } from './estimates.ts';
 import type { Host } from './host.ts';
@@ -12,13 +13,12 @@ import { type Installation, type InstallationOptions, install } from './installa
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { Link } from './link.ts';
 import { pause } from './pause.ts';
-import { newTrail, runRequest, Superseded, type Trail } from './request.ts';
+import { runRequest, Superseded } from './request.ts';
+import { newTrail, type Trail } from './trail.ts';
 import type { Client, ClientOptions, ClientState, InferOptions, InferResult, Input } from './types.ts';
 import { Usage } from './usage.ts';
 
 const ACCURACY_DROP_MAX_DEFAULT = 0.02;
-/** Downloads yield to a request for this long at a time: they slow down, and never stop. */
-const YIELD_MS_MAX = 250;
 /** Pause before another attempt to replace an installation; doubles each time. */
 const REPLACE_MS = 500;
 const REPLACE_MS_MAX = 30_000;
@@ -46,9 +46,7 @@ class ClientCore implements Client {
   private isReplacing = false;
   private deviceDeaths = 0;
   private deviceBornMs = 0;
-  /** Requests that wait for the gateway; downloads yield while there are any. */
-  private waitingForGateway = 0;
-  private wakeDownloads: (() => void)[] = [];
+  private readonly courtesy: Courtesy;
   private wakeRequests: (() => void)[] = [];
   private readonly listeners = new Set<(state: ClientState) => void>();
   private readonly interrupts = new Set<InterruptHandle>();
@@ -64,6 +62,7 @@ class ClientCore implements Client {
     this.url = url;
     this.options = options;
     this.policy = policy;
+    this.courtesy = new Courtesy(host.clock);
   }
 
   async start(): Promise<void> {
@@ -166,7 +165,7 @@ class ClientCore implements Client {
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       isCurrent: () => this.installation === installation,
       changed: () => new Promise<void>((resolve) => this.wakeRequests.push(resolve)),
-      busy: <T>(work: Promise<T>) => this.busy(work),
+      busy: <T>(work: Promise<T>) => this.courtesy.busy(work),
     };
     installation.users++;
     try {
@@ -188,7 +187,7 @@ class ClientCore implements Client {
       url: this.url,
       estimates: this.estimates,
       download: this.options.download ?? true,
-      whenIdle: () => this.whenIdle(),
+      whenIdle: () => this.courtesy.whenIdle(),
       onChange: () => this.changed(),
       onLost: (installation) => this.reviveDevice(installation),
     };
@@ -260,27 +259,6 @@ class ClientCore implements Client {
   private async token(): Promise<string | null> {
     const { token } = this.options;
     return (typeof token === 'function' ? await token() : token) ?? null;
-  }
-
-  private async busy<T>(work: Promise<T>): Promise<T> {
-    this.waitingForGateway++;
-    try {
-      return await work;
-    } finally {
-      this.waitingForGateway--;
-      if (this.waitingForGateway === 0) for (const wake of this.wakeDownloads.splice(0)) wake();
-    }
-  }
-
-  private whenIdle(): Promise<void> {
-    if (this.waitingForGateway === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const stop = this.host.clock.after(YIELD_MS_MAX, resolve);
-      this.wakeDownloads.push(() => {
-        stop();
-        resolve();
-      });
-    });
   }
 
   private changed(): void {

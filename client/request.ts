@@ -10,7 +10,7 @@ import type { Floor, Policy } from '../shared/policy.ts';
 import { deviceTimeMs } from '../shared/schedule/cost.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
 import { type Snapshot, tierKey } from '../shared/schedule/snapshot.ts';
-import { type Tensor, type Tensors, tensorFromBytes } from '../shared/tensor.ts';
+import type { Tensors } from '../shared/tensor.ts';
 import type { Estimates } from './estimates.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { effectiveFloor } from './floor.ts';
@@ -19,8 +19,10 @@ import { checkForce, isPicture, tensorCrossing } from './input.ts';
 import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { Link, Reply } from './link.ts';
+import { outputsOf } from './outputs.ts';
 import { Remote } from './remote.ts';
-import type { InferOptions, InferResult, Input, Route, SentBoundary } from './types.ts';
+import { routeOf, type Trail } from './trail.ts';
+import type { InferOptions, InferResult, Input } from './types.ts';
 
 /** What a request needs of its client. */
 export interface RequestContext {
@@ -36,20 +38,6 @@ export interface RequestContext {
   changed(): Promise<void>;
   /** While `work` is under way, downloads yield the link. */
   busy<T>(work: Promise<T>): Promise<T>;
-}
-
-/** What has happened to a request so far. It outlives the installation that the request began on. */
-export interface Trail {
-  readonly startMs: number;
-  readonly decisions: Decision[];
-  readonly sent: SentBoundary[];
-  readonly timing: { preprocessMs: number; deviceMs: number; encodeMs: number; networkMs: number };
-  fallback: Route['fallback'];
-}
-
-export function newTrail(startMs: number): Trail {
-  const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
-  return { startMs, decisions: [], sent: [], timing, fallback: null };
 }
 
 /** The client has another installation, and on the one that the request began on it cannot go on. */
@@ -287,7 +275,8 @@ class Request {
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.dropForce(`${failure.code}: ${failure.message}`);
       // Too large for this gateway: another tier may not be.
-      if (failure.code === 'PAYLOAD_TOO_LARGE') this.blocked[key] = failure.message;
+      if (failure.code === 'PAYLOAD_TOO_LARGE' || failure.code === 'FRAME_TOO_LARGE')
+        this.blocked[key] = failure.message;
       else this.remote.failed(failure);
       return undefined;
     }
@@ -348,40 +337,10 @@ class Request {
   }
 
   private result(k: number, tier: string | null, live: Tensors, reply: Reply | null): InferResult {
-    const { decisions, sent, timing, fallback, startMs } = this.trail;
     const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
-    const foreseen = decisions[0]?.candidates.find((candidate) => candidate.k === k && candidate.tier === tier);
-    return {
-      outputs: Object.fromEntries(outputs),
-      route: {
-        ...{ k, tier, label: this.label, size: this.size },
-        decisions,
-        predicted: foreseen?.predicted ?? null,
-        timing: {
-          ...timing,
-          totalMs: this.context.host.clock.now() - startMs,
-          server: reply?.message.timing ?? null,
-        },
-        sent,
-        bytesUp: sent.reduce((sum, { bytes }) => sum + bytes, 0),
-        bytesDown: reply?.bytesDown ?? 0,
-        fallback,
-      },
-    };
+    const { label, size } = this;
+    const route = routeOf(this.trail, { k, tier, label, size }, reply, this.context.host.clock.now());
+    return { outputs: Object.fromEntries(outputs), route };
   }
-}
-
-/** Throws BAD_PAYLOAD for a reply that does not hold the model's outputs. */
-function outputsOf(plan: Plan, { message, parts }: Reply): Tensors {
-  const outputs = boundaryAt(plan, depthOf(plan)).tensors.map(({ name, dtype }, i): [string, Tensor] => {
-    const [part, shape] = [parts[i], message.shapes[i]];
-    if (!part || !shape) throw new TandemError('BAD_PAYLOAD', `the reply lacks the output ${name}`);
-    try {
-      return [name, tensorFromBytes(dtype, shape, part)];
-    } catch (error) {
-      throw asTandemError(error, 'BAD_PAYLOAD', `the output ${name} of the reply`);
-    }
-  });
-  return Object.fromEntries(outputs);
 }

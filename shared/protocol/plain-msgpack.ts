@@ -2,6 +2,7 @@
  * Whether bytes are one plain msgpack value, looked at before any of it is built. msgpackr reads extension types whoever
  * sends them: with its references, a hundred bytes stand for 2 ** 40 values, and it prints what it read into its errors.
  * So only maps, arrays, strings, numbers, booleans and nil may reach it, to a bounded depth, and nothing behind them.
+ * 64-bit integers are taken where a number can hold them: some encoders write every integer so.
  */
 
 /** Levels of maps and arrays; messages have four. */

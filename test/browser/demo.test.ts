@@ -78,7 +78,7 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     await own.kill();
     const { text, fallback } = await reading;
     expect(text).toBe(line?.text);
-    expect(fallback).toContain('Finished by the device');
+    expect(fallback).toContain('The device gave the answer');
     // And goes on without it.
     expect((await read(page, line as CleanLine, {})).text).toBe(line?.text);
     await page.close();

@@ -5,11 +5,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
 import { type ServerProcess, startServer } from '../helpers/processes.ts';
+import { relayTo } from '../helpers/relay.ts';
 
 const POLICY = {
   aliases: { features: 'p2o.AveragePool.1' },
   labels: { public: 'input', personal: 'features', secret: 'local' },
 };
+
+/** Less than any boundary of these lines has; more than any other message. */
+const BOUNDARY_BYTES_MIN = 1500;
 
 let server: ServerProcess;
 beforeAll(async () => {
@@ -58,18 +62,19 @@ describe.each([
 
 test('a gateway killed with a request in its hands costs no answer: the device finishes', async () => {
   const own = await startServer();
-  const client = await connected(own.url, ortNode);
+  // Stopped, it takes the request and never answers; killed then, the connection breaks under it.
+  const relay = await relayTo(own.url, (bytes) => {
+    if (bytes > BOUNDARY_BYTES_MIN) void own.kill();
+  });
+  const client = await connected(relay.url, ortNode);
   const charset = await charsetOf(client);
   const [line] = cleanLines(1);
-  // Stopped, it takes the request and never answers; killed, the connection breaks under it.
   own.child.kill('SIGSTOP');
-  const pending = client.infer(line?.picture as never, { label: 'personal', force: { k: 3 } });
-  await new Promise((resolve) => setTimeout(resolve, 150));
-  await own.kill();
-  const result = await pending;
+  const result = await client.infer(line?.picture as never, { label: 'personal', force: { k: 3 } });
   expect(read(charset, result)).toBe(line?.text);
-  expect(result.route).toMatchObject({ k: 5, tier: null });
-  expect(result.route.fallback).not.toBeNull();
-  expect(result.route.bytesUp).toBeGreaterThan(0);
+  expect(result.route).toMatchObject({ k: 5, tier: null, sent: [{ k: 3 }], fallback: { reason: 'failed' } });
+  expect(result.route.bytesUp).toBeGreaterThan(BOUNDARY_BYTES_MIN);
+  expect(own.child.signalCode).toBe('SIGKILL');
   await client.close();
+  relay.close();
 });
