@@ -33,6 +33,11 @@ function ortSession(ort: OrtModule, session: InferenceSession): Session {
   return {
     inputNames: session.inputNames,
     outputNames: session.outputNames,
+    outputTypes: (session.outputMetadata ?? []).map((value) =>
+      value.isTensor
+        ? { name: value.name, elementType: value.type, shape: value.shape.map((dim) => (dim === '' ? null : dim)) }
+        : { name: value.name, elementType: undefined, shape: [] },
+    ),
     async run(feeds) {
       const inputs: Record<string, OrtTensor> = {};
       for (const name of session.inputNames) {

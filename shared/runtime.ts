@@ -15,7 +15,17 @@ export interface Runtime {
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  /** What the engine knows of its outputs before it has run; absent where it does not tell. */
+  readonly outputTypes?: readonly OutputType[];
   /** Every declared input must be in `feeds`; extra entries are ignored. Gives every declared output. */
   run(feeds: Tensors): Promise<Tensors>;
   release(): Promise<void>;
+}
+
+export interface OutputType {
+  readonly name: string;
+  /** ONNX element type in lower case; undefined for what is no tensor. */
+  readonly elementType: string | undefined;
+  /** A number, the name of a symbolic dimension, or null where it is not known. Also [] where the rank is not known. */
+  readonly shape: readonly (number | string | null)[];
 }

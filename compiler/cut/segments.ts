@@ -31,7 +31,7 @@ export interface Chain {
 /** @throws BAD_MODEL, UNSUPPORTED or BAD_CUT */
 export function buildChain(source: Uint8Array, recipe: Pick<ModelRecipe, 'source' | 'outputs' | 'cuts'>): Chain {
   const model = preparedModel(source, recipe);
-  const segments = extractChain(model.graph, recipe.cuts).map(({ graph, inputs, outputs }) => {
+  const segments = extractChain(model.graph, recipe.cuts).segments.map(({ graph, inputs, outputs }) => {
     simplify(graph);
     const float = writeModel({ ...model, graph });
     const compressed = cloneGraph(graph);

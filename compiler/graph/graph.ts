@@ -37,6 +37,9 @@ export const ELEMENT_TYPES = [
 ] as const;
 export type ElementType = (typeof ELEMENT_TYPES)[number];
 
+/** What a file says besides, encoded as its protobuf message: doc strings, metadata, fields not known here. Carried unharmed. */
+export type Extra = Uint8Array;
+
 /** A constant tensor: raw little-endian bytes as ONNX's raw_data has them (sub-byte types packed), or strings. */
 export interface Constant {
   readonly elementType: ElementType;
@@ -44,6 +47,7 @@ export interface Constant {
   readonly bytes: Uint8Array;
   /** Only for elementType `string`. */
   readonly strings?: readonly Uint8Array[];
+  readonly extra?: Extra | undefined;
 }
 
 export type Attribute =
@@ -69,6 +73,7 @@ export interface Node {
   inputs: string[];
   outputs: string[];
   attributes: Map<string, Attribute>;
+  readonly extra?: Extra | undefined;
 }
 
 /** A dimension: a number, a symbol, or null where nothing is known. */
@@ -79,19 +84,27 @@ export interface ValueInfo {
   readonly elementType: ElementType;
   /** null: rank unknown. */
   readonly shape: readonly Dim[] | null;
-  /** An encoded TypeProto, for values that are not tensors (sequences, maps, optionals). */
-  readonly opaque?: Uint8Array;
+  /** An encoded TypeProto, for values that are not plain tensors: sequences, maps, optionals, denotations. */
+  readonly opaque?: Uint8Array | undefined;
+  readonly extra?: Extra | undefined;
 }
 
 export interface Graph {
   name: string;
   inputs: ValueInfo[];
+  /** Inputs that have an initializer for a default: callers may give them, and need not. */
+  overridable: ValueInfo[];
   outputs: ValueInfo[];
   /** In topological order. */
   nodes: Node[];
   initializers: Map<string, Constant>;
+  /** Sparse initializers by name, each an encoded SparseTensorProto. */
+  sparse: Map<string, Uint8Array>;
   /** Types of inner values, where the file or inference tells. */
   values: Map<string, ValueInfo>;
+  /** Quantization annotations by the tensor that they are of, each an encoded TensorAnnotation. */
+  annotations: Map<string, Uint8Array>;
+  readonly extra?: Extra | undefined;
 }
 
 export interface Model {
@@ -101,6 +114,8 @@ export interface Model {
   opsets: Map<string, number>;
   producer: string;
   metadata: Map<string, string>;
+  /** Among others the functions that the model defines: nodes call them as they call operators. */
+  readonly extra?: Extra | undefined;
 }
 
 /** Who makes and who uses each value. Valid until the graph is changed. */
@@ -133,12 +148,26 @@ export function usedValues(node: Node): string[] {
 
 /** Names that a subgraph reads from the scopes around it. */
 export function capturedValues(graph: Graph): Set<string> {
-  const own = new Set([...graph.inputs.map((input) => input.name), ...graph.initializers.keys()]);
+  const own = definedOutside(graph);
   for (const node of graph.nodes) for (const output of node.outputs) own.add(output);
   const captured = new Set<string>();
   for (const node of graph.nodes) for (const name of usedValues(node)) if (!own.has(name)) captured.add(name);
   for (const output of graph.outputs) if (!own.has(output.name)) captured.add(output.name);
   return captured;
+}
+
+/** Names that a graph has before any of its nodes has run. */
+export function definedOutside(graph: Graph): Set<string> {
+  return new Set([...graph.inputs.map(({ name }) => name), ...graph.initializers.keys(), ...graph.sparse.keys()]);
+}
+
+/** A graph with nothing in it but what is given. */
+export function makeGraph(parts: Partial<Graph> & Pick<Graph, 'inputs' | 'outputs' | 'nodes'>): Graph {
+  return {
+    ...{ name: 'graph', overridable: [], initializers: new Map(), sparse: new Map() },
+    ...{ values: new Map(), annotations: new Map() },
+    ...parts,
+  };
 }
 
 export function subgraphs(node: Node): Graph[] {
@@ -156,9 +185,12 @@ export function cloneGraph(graph: Graph): Graph {
     ...graph,
     inputs: [...graph.inputs],
     outputs: [...graph.outputs],
+    overridable: [...graph.overridable],
     nodes: graph.nodes.map(cloneNode),
     initializers: new Map(graph.initializers),
+    sparse: new Map(graph.sparse),
     values: new Map(graph.values),
+    annotations: new Map(graph.annotations),
   };
 }
 
@@ -231,6 +263,7 @@ export function scalarConstant(graph: Graph, name: string): number | undefined {
 export function freshName(graph: Graph, stem: string): string {
   const taken = (name: string) =>
     graph.initializers.has(name) ||
+    graph.sparse.has(name) ||
     graph.inputs.some((input) => input.name === name) ||
     graph.nodes.some((node) => node.outputs.includes(name));
   for (let i = 0; ; i++) {

@@ -17,6 +17,7 @@ export function verifyGraph(graph: Graph, after: string, outer: ReadonlySet<stri
     defined.add(name);
   };
   for (const name of graph.initializers.keys()) define(name, 'an initializer');
+  for (const name of graph.sparse.keys()) define(name, 'a sparse initializer');
   for (const input of graph.inputs) define(input.name, 'a graph input');
   for (const node of graph.nodes) {
     const where = `${node.op} ${node.name || `making ${node.outputs[0]}`}`;

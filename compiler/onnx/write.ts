@@ -1,4 +1,4 @@
-/** Model -> ONNX protobuf bytes. All tensors are written as raw_data. */
+/** Model -> ONNX protobuf bytes. All tensors are written as raw_data, or where a writer for them is given beside the model. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type AttributeProto,
@@ -7,8 +7,14 @@ import {
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
+  type NodeProto,
   NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  SparseTensorProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorAnnotationSchema,
   type TensorProto,
+  TensorProto_DataLocation,
   TensorProtoSchema,
   type TypeProto,
   TypeProtoSchema,
@@ -25,44 +31,57 @@ import {
   type Node,
   type ValueInfo,
 } from '../graph/graph.ts';
+import { withExtra } from './extra.ts';
+import type { ExternalReference } from './read.ts';
+
+/** Puts a constant beside the model and says where; undefined leaves it inside. */
+export type WriteExternal = (constant: Constant) => ExternalReference | undefined;
 
 /** Encodes a model. The same model always gives the same bytes. */
-export function writeModel(model: Model): Uint8Array {
-  return toBinary(
-    ModelProtoSchema,
-    create(ModelProtoSchema, {
-      irVersion: BigInt(model.irVersion),
-      producerName: model.producer,
-      opsetImport: [...model.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) })),
-      metadataProps: [...model.metadata].map(([key, value]) => ({ key, value })),
-      graph: graphProto(model.graph),
-    }),
+export function writeModel(model: Model, external: WriteExternal = () => undefined): Uint8Array {
+  const proto = withExtra(ModelProtoSchema, model.extra);
+  proto.irVersion = BigInt(model.irVersion);
+  proto.producerName = model.producer;
+  proto.opsetImport = [...model.opsets].map(([domain, version]) =>
+    create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }),
   );
+  proto.metadataProps = stringEntries(model.metadata);
+  proto.graph = graphProto(model.graph, external);
+  return toBinary(ModelProtoSchema, proto);
 }
 
-function graphProto(graph: Graph): GraphProto {
-  return create(GraphProtoSchema, {
-    name: graph.name,
-    input: graph.inputs.map(valueInfoProto),
-    output: graph.outputs.map(valueInfoProto),
-    node: graph.nodes.map(nodeProto),
-    initializer: [...graph.initializers].map(([name, constant]) => tensorProto(constant, name)),
-    valueInfo: [...graph.values.values()].map(valueInfoProto),
-  });
+function stringEntries(entries: Iterable<readonly [string, string]>) {
+  return [...entries].map(([key, value]) => create(StringStringEntryProtoSchema, { key, value }));
 }
 
-function nodeProto(node: Node) {
-  return create(NodeProtoSchema, {
-    opType: node.op,
-    domain: node.domain,
-    name: node.name,
-    input: node.inputs,
-    output: node.outputs,
-    attribute: [...node.attributes].map(([name, attribute]) => attributeProto(name, attribute)),
-  });
+function graphProto(graph: Graph, external: WriteExternal): GraphProto {
+  const proto = withExtra(GraphProtoSchema, graph.extra);
+  const hasDefault = ({ name }: ValueInfo) => graph.initializers.has(name) || graph.sparse.has(name);
+  proto.name = graph.name;
+  proto.input = [...graph.inputs, ...graph.overridable.filter(hasDefault)].map(valueInfoProto);
+  proto.output = graph.outputs.map(valueInfoProto);
+  proto.node = graph.nodes.map((node) => nodeProto(node, external));
+  proto.initializer = [...graph.initializers].map(([name, constant]) => tensorProto(constant, name, external));
+  proto.sparseInitializer = [...graph.sparse.values()].map((bytes) => fromBinary(SparseTensorProtoSchema, bytes));
+  proto.valueInfo = [...graph.values.values()].map(valueInfoProto);
+  proto.quantizationAnnotation = [...graph.annotations.values()].map((bytes) =>
+    fromBinary(TensorAnnotationSchema, bytes),
+  );
+  return proto;
 }
 
-function attributeProto(name: string, attribute: Attribute): AttributeProto {
+function nodeProto(node: Node, external: WriteExternal): NodeProto {
+  const proto = withExtra(NodeProtoSchema, node.extra);
+  proto.opType = node.op;
+  proto.domain = node.domain;
+  proto.name = node.name;
+  proto.input = node.inputs;
+  proto.output = node.outputs;
+  proto.attribute = [...node.attributes].map(([name, attribute]) => attributeProto(name, attribute, external));
+  return proto;
+}
+
+function attributeProto(name: string, attribute: Attribute, external: WriteExternal): AttributeProto {
   const proto = create(AttributeProtoSchema, { name });
   switch (attribute.type) {
     case 'float':
@@ -72,9 +91,9 @@ function attributeProto(name: string, attribute: Attribute): AttributeProto {
     case 'string':
       return Object.assign(proto, { type: AttributeType.STRING, s: attribute.value });
     case 'tensor':
-      return Object.assign(proto, { type: AttributeType.TENSOR, t: tensorProto(attribute.value) });
+      return Object.assign(proto, { type: AttributeType.TENSOR, t: tensorProto(attribute.value, '', external) });
     case 'graph':
-      return Object.assign(proto, { type: AttributeType.GRAPH, g: graphProto(attribute.value) });
+      return Object.assign(proto, { type: AttributeType.GRAPH, g: graphProto(attribute.value, external) });
     case 'floats':
       return Object.assign(proto, { type: AttributeType.FLOATS, floats: attribute.value });
     case 'ints':
@@ -84,10 +103,13 @@ function attributeProto(name: string, attribute: Attribute): AttributeProto {
     case 'tensors':
       return Object.assign(proto, {
         type: AttributeType.TENSORS,
-        tensors: attribute.value.map((tensor) => tensorProto(tensor)),
+        tensors: attribute.value.map((tensor) => tensorProto(tensor, '', external)),
       });
     case 'graphs':
-      return Object.assign(proto, { type: AttributeType.GRAPHS, graphs: attribute.value.map(graphProto) });
+      return Object.assign(proto, {
+        type: AttributeType.GRAPHS,
+        graphs: attribute.value.map((graph) => graphProto(graph, external)),
+      });
     case 'opaque':
       return fromBinary(AttributeProtoSchema, attribute.value);
     default:
@@ -95,19 +117,33 @@ function attributeProto(name: string, attribute: Attribute): AttributeProto {
   }
 }
 
-function tensorProto(constant: Constant, name = ''): TensorProto {
-  return create(TensorProtoSchema, {
-    name,
-    dataType: ELEMENT_TYPES.indexOf(constant.elementType),
-    dims: constant.shape.map(BigInt),
-    ...(constant.strings ? { stringData: constant.strings.map(ownBytes) } : { rawData: ownBytes(constant.bytes) }),
-  });
+function tensorProto(constant: Constant, name: string, external: WriteExternal): TensorProto {
+  const proto = withExtra(TensorProtoSchema, constant.extra);
+  proto.name = name;
+  proto.dataType = ELEMENT_TYPES.indexOf(constant.elementType);
+  proto.dims = constant.shape.map(BigInt);
+  if (constant.strings) {
+    proto.stringData = constant.strings.map(ownBytes);
+    return proto;
+  }
+  const reference = external(constant);
+  if (reference) {
+    const { location, offset, length = constant.bytes.byteLength } = reference;
+    proto.dataLocation = TensorProto_DataLocation.EXTERNAL;
+    proto.externalData = stringEntries(Object.entries({ location, offset: `${offset}`, length: `${length}` }));
+  } else {
+    proto.rawData = ownBytes(constant.bytes);
+  }
+  return proto;
 }
 
 function valueInfoProto(value: ValueInfo): ValueInfoProto {
+  const proto = withExtra(ValueInfoProtoSchema, value.extra);
+  proto.name = value.name;
   // Outputs of a subgraph may stand without a type.
   const isTyped = value.opaque !== undefined || value.elementType !== 'undefined';
-  return create(ValueInfoProtoSchema, { name: value.name, ...(isTyped && { type: typeProto(value) }) });
+  if (isTyped) proto.type = typeProto(value);
+  return proto;
 }
 
 function typeProto(value: ValueInfo): TypeProto {

@@ -18,6 +18,7 @@ import {
   type Graph,
   int,
   ints,
+  makeGraph,
   makeNode,
   type Node,
 } from '../../compiler/graph/graph.ts';
@@ -25,7 +26,7 @@ import { gaussian, type Random, seededRandom } from '../../shared/random.ts';
 import { elementCount, type Tensor } from '../../shared/tensor.ts';
 
 export function graphOf(text: string): Graph {
-  const graph: Graph = { name: 'g', inputs: [], outputs: [], nodes: [], initializers: new Map(), values: new Map() };
+  const graph: Graph = makeGraph({ name: 'g', inputs: [], outputs: [], nodes: [] });
   const random = seededRandom(1);
   for (const line of linesOf(text)) {
     const node = /^(.+?) = (\w+)\((.*?)\)(.*)$/.exec(line);

@@ -16,6 +16,7 @@ import {
   type Graph,
   int,
   ints,
+  makeGraph,
   makeNode,
   type ValueInfo,
 } from '../../compiler/graph/graph.ts';
@@ -183,12 +184,5 @@ function tinyGraph(seed: number): Graph {
 
   const edge = (name: string, shape: Dim[]): ValueInfo => ({ name, elementType: 'float32', shape });
   const inputs = [edge('x', ['batch', 3, 8, 'width'])];
-  return {
-    name: 'tiny',
-    inputs,
-    outputs: [edge('scores', ['batch', 'steps', 16])],
-    nodes,
-    initializers,
-    values: new Map(),
-  };
+  return makeGraph({ name: 'tiny', inputs, outputs: [edge('scores', ['batch', 'steps', 16])], nodes, initializers });
 }

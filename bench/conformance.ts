@@ -1,0 +1,72 @@
+/**
+ * `npm run conformance`: every model of ONNX's own test data (Debian's libonnx-testdata) and the real networks of the
+ * packages that tests use, read, written and cut at every legal boundary, against what the untouched file gives: the
+ * same bits.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CheckOptions, checkModelFile, type ModelCheck } from './check-model.ts';
+import { realModels } from './real-models.ts';
+import { markdownTable } from './stats.ts';
+
+const ROOT = process.argv[2] ?? '/usr/share/libonnx-testdata/data';
+const FOLDERS = ['node', 'simple', 'pytorch-converted', 'pytorch-operator'];
+
+if (!existsSync(ROOT)) {
+  process.stderr.write(`there is no test data at ${ROOT}: install libonnx-testdata, or name its folder\n`);
+  process.exit(2);
+}
+interface Case {
+  readonly name: string;
+  readonly path: string;
+  readonly feeds?: CheckOptions['feeds'];
+}
+
+function casesIn(folder: string): Case[] {
+  return readdirSync(join(ROOT, folder))
+    .map((name) => ({ name, path: join(ROOT, folder, name, 'model.onnx') }))
+    .filter(({ path }) => existsSync(path));
+}
+
+const checks = new Map<string, ModelCheck[]>();
+const suites: [string, readonly Case[]][] = [
+  ...FOLDERS.map((folder): [string, Case[]] => [folder, casesIn(folder)]),
+  ['real networks', realModels()],
+];
+for (const [suite, cases] of suites) {
+  const list: ModelCheck[] = [];
+  for (const { name, path, feeds } of cases) {
+    if (process.stderr.isTTY) process.stderr.write(`\r${suite}: ${list.length} of ${cases.length} `);
+    list.push(await checkModelFile(path, name, { tensorsMax: 2, errorMax: 0, step: 1, ...(feeds && { feeds }) }));
+  }
+  checks.set(suite, list);
+}
+const rows = [...checks].map(([folder, list]) => {
+  const ran = list.filter(({ unrunnable }) => unrunnable === null);
+  const sum = (of: (check: ModelCheck) => number) => String(ran.reduce((total, check) => total + of(check), 0));
+  return [
+    folder,
+    String(list.length),
+    String(ran.length),
+    String(ran.filter(({ boundaries }) => boundaries > 0).length),
+    sum(({ boundaries }) => boundaries),
+    sum(({ failures }) => failures.length),
+  ];
+});
+process.stdout.write(
+  `${markdownTable(['models of', 'there are', 'ran', 'were cut', 'boundaries', 'differ'], rows)}\n\n`,
+);
+const all = [...checks.values()].flat();
+for (const { name, failures } of all)
+  for (const failure of failures) process.stdout.write(`FAILED ${name}: ${failure}\n`);
+const reasons = new Map<string, string[]>();
+for (const { name, unrunnable } of all) {
+  if (unrunnable === null) continue;
+  const reason = unrunnable.replace(/.*(Not implemented|No Op registered for|NOT_IMPLEMENTED)/, '$1').slice(0, 100);
+  reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
+}
+process.stdout.write('\nNot run by the runtime, untouched as they are:\n');
+for (const [reason, names] of [...reasons].sort((a, b) => b[1].length - a[1].length)) {
+  process.stdout.write(`- ${reason} (${names.length}): ${names.join(', ')}\n`);
+}
+process.exitCode = all.some(({ failures }) => failures.length > 0) ? 1 : 0;

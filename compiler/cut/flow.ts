@@ -1,0 +1,136 @@
+/**
+ * How data flows through a graph, as cutting sees it. Three kinds of nodes: constant ones compute from constants alone
+ * and go along with every segment that reads them; derived ones compute from shapes and constants alone (Shape, Size and
+ * what follows) and are computed again wherever they are read, from shapes that travel as a few integers; all others are
+ * dynamic, run once, and what they make crosses boundaries.
+ */
+import { definedOutside, type Graph, isStandard, type Node, subgraphs, usedValues } from '../graph/graph.ts';
+
+export type NodeKind = 'constant' | 'derived' | 'dynamic';
+
+export interface Flow {
+  readonly graph: Graph;
+  /** Of every node that an output depends on. */
+  readonly kind: ReadonlyMap<Node, NodeKind>;
+  readonly producer: ReadonlyMap<string, Node>;
+  readonly inputs: ReadonlySet<string>;
+  /** Values that a node reads, captures of its subgraphs included, without constants. */
+  readonly reads: ReadonlyMap<Node, readonly string[]>;
+  /** Nodes that read a value. */
+  readonly readers: ReadonlyMap<string, readonly Node[]>;
+}
+
+/** Operators that give other values each time: computing them twice would give two answers. */
+const RANDOM_OPS = new Set([
+  ...['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Multinomial', 'Bernoulli'],
+]);
+
+export function flowOf(graph: Graph): Flow {
+  const kind = new Map<Node, NodeKind>();
+  const producer = new Map<string, Node>();
+  const reads = new Map<Node, readonly string[]>();
+  const readers = new Map<string, Node[]>();
+  const inputs = new Set(graph.inputs.map(({ name }) => name));
+  const constants = definedOutside(graph);
+  for (const name of inputs) constants.delete(name);
+  for (const node of liveNodes(graph)) {
+    const used = usedValues(node).filter((name) => !constants.has(name));
+    const itsKind = kindOf(node, used, (name) => kind.get(producer.get(name) as Node) === 'derived');
+    kind.set(node, itsKind);
+    reads.set(node, used);
+    for (const name of used) {
+      const list = readers.get(name);
+      if (list) list.push(node);
+      else readers.set(name, [node]);
+    }
+    for (const output of node.outputs) {
+      if (output === '') continue;
+      if (itsKind === 'constant') constants.add(output);
+      producer.set(output, node);
+    }
+  }
+  return { graph, kind, producer, inputs, reads, readers };
+}
+
+/** Nodes that an output depends on: what nobody reads must not decide where a graph can be cut. */
+function liveNodes(graph: Graph): Node[] {
+  const live = new Set(graph.outputs.map(({ name }) => name));
+  const nodes: Node[] = [];
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i] as Node;
+    if (!node.outputs.some((output) => live.has(output))) continue;
+    nodes.push(node);
+    for (const name of usedValues(node)) live.add(name);
+  }
+  return nodes.reverse();
+}
+
+function kindOf(node: Node, used: readonly string[], isDerived: (name: string) => boolean): NodeKind {
+  if (isRandom(node)) return 'dynamic';
+  if (used.length === 0) return 'constant';
+  return isShapeOf(node) || used.every(isDerived) ? 'derived' : 'dynamic';
+}
+
+function isRandom(node: Node): boolean {
+  if (node.domain === '' && RANDOM_OPS.has(node.op)) return true;
+  return subgraphs(node).some((body) => body.nodes.some(isRandom));
+}
+
+/** Reads nothing of a tensor but its shape. */
+export function isShapeOf(node: Node): boolean {
+  return isStandard(node, 'Shape') || isStandard(node, 'Size');
+}
+
+/** Whether a value crosses boundaries as data: an input, or made by a dynamic node. */
+export function isDynamic(flow: Flow, name: string): boolean {
+  const maker = flow.producer.get(name);
+  return maker ? flow.kind.get(maker) === 'dynamic' : flow.inputs.has(name);
+}
+
+/** Whether a value is known to be no tensor: a sequence, a map, an optional. Those do not cross boundaries. */
+export function isNoTensor({ graph }: Flow, name: string): boolean {
+  const info = graph.values.get(name) ?? graph.inputs.find((input) => input.name === name);
+  return info?.elementType === 'undefined';
+}
+
+/** Values at which a search may stop: nothing that matters lies further. */
+export interface Limits {
+  readonly from: ReadonlySet<string>;
+  readonly to: ReadonlySet<string>;
+}
+
+const NO_LIMITS: Limits = { from: new Set(), to: new Set() };
+
+/**
+ * What runs behind a boundary: every node that depends on one of its values, through data or through shapes, and is not
+ * itself needed to make another of them (a skip connection crosses beside what was made of it).
+ */
+export function nodesBehind(flow: Flow, cut: readonly string[], { from, to }: Limits = NO_LIMITS): Set<Node> {
+  const found = new Set<Node>();
+  const pending = [...cut];
+  while (pending.length > 0) {
+    const name = pending.pop() as string;
+    if (to.has(name)) continue;
+    for (const node of flow.readers.get(name) ?? []) {
+      if (found.has(node)) continue;
+      found.add(node);
+      pending.push(...node.outputs);
+    }
+  }
+  for (const node of nodesBefore(flow, cut, from)) found.delete(node);
+  return found;
+}
+
+/** Every node that is needed to make the values of `cut`. */
+function nodesBefore(flow: Flow, cut: readonly string[], from: ReadonlySet<string>): Set<Node> {
+  const found = new Set<Node>();
+  const pending = [...cut];
+  while (pending.length > 0) {
+    const name = pending.pop() as string;
+    const node = from.has(name) ? undefined : flow.producer.get(name);
+    if (!node || found.has(node)) continue;
+    found.add(node);
+    pending.push(...(flow.reads.get(node) ?? []));
+  }
+  return found;
+}
