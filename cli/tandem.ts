@@ -9,6 +9,7 @@ interface Command {
 
 /** Loaded only when asked for: `tandem serve` need not load the compiler. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  inspect: () => import('./commands/inspect.ts'),
   compile: () => import('./commands/compile.ts'),
   verify: () => import('./commands/verify.ts'),
   serve: () => import('./commands/serve.ts'),

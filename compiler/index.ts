@@ -5,6 +5,7 @@ import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
 import sharp from 'sharp';
 import { folderSource } from '../runtimes/bundle-folder.ts';
+import { ortRuntime } from '../runtimes/onnxruntime.ts';
 import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
 import { webRuntime } from '../runtimes/onnxruntime-web.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
@@ -14,13 +15,16 @@ import type { Runtime } from '../shared/runtime.ts';
 import { sha256 } from './bundle.ts';
 import { type CompileResult, compileModel } from './compile.ts';
 import { verifyGraph } from './graph/verify.ts';
+import { type Inspection, inspectModel } from './inspect.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModel } from './onnx/read.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
+import type { Dims } from './samples/random.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
 export type { CompileResult } from './compile.ts';
+export type { InspectedBoundary, InspectedTensor, Inspection } from './inspect.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
 export {
@@ -94,6 +98,22 @@ export async function compile(
     machine: describeMachine(),
     now: () => performance.now(),
     progress: options.progress ?? (() => {}),
+  });
+}
+
+/** What a model is made of and where it can be cut. Throws NOT_FOUND or BAD_MODEL. */
+export function inspect(path: string, options: { tensorsMax: number; dims: Dims }): Promise<Inspection> {
+  return inspectModel(path, { ...options, runtime: literalRuntime() });
+}
+
+/** Computes graphs as they are written, for questions about the graph itself. */
+function literalRuntime(): Runtime {
+  return ortRuntime(ortNode, 'onnxruntime-node', {
+    executionProviders: ['cpu'],
+    graphOptimizationLevel: 'disabled',
+    intraOpNumThreads: 1,
+    // Only what is fatal: errors are thrown as well.
+    logSeverityLevel: 4,
   });
 }
 

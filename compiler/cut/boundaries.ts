@@ -14,6 +14,8 @@ export interface Boundary {
   readonly tensors: readonly string[];
   /** Dynamic nodes that run before it. */
   readonly nodesBefore: number;
+  /** The nodes that run behind it; found when asked for. */
+  behind(): ReadonlySet<Node>;
 }
 
 export interface Boundaries {
@@ -33,7 +35,9 @@ export function legalBoundaries(flow: Flow, tensorsMax: number): Boundaries {
   const add = (tensors: readonly string[], nodesBehindIt: number) => {
     const nodesBefore = dynamicNodes - nodesBehindIt;
     // With nothing before or behind it, it would be boundary 0 or K.
-    if (nodesBefore > 0 && nodesBefore < dynamicNodes) legal.set(tensors.join('\n'), { tensors, nodesBefore });
+    if (nodesBefore > 0 && nodesBefore < dynamicNodes) {
+      legal.set(tensors.join('\n'), { tensors, nodesBefore, behind: () => nodesBehind(flow, tensors) });
+    }
   };
   for (const { name, behind } of singles) add([name], behind);
   const cutShort = tensorsMax > 1 ? parts.filter((part) => !combine(flow, part, tensorsMax, add)) : [];

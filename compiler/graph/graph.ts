@@ -37,6 +37,19 @@ export const ELEMENT_TYPES = [
 ] as const;
 export type ElementType = (typeof ELEMENT_TYPES)[number];
 
+/** Bits of one element as raw_data packs them. */
+const ELEMENT_BITS: Partial<Record<ElementType, number>> = {
+  ...{ float32: 32, float64: 64, float16: 16, bfloat16: 16, complex64: 64, complex128: 128 },
+  ...{ int8: 8, uint8: 8, int16: 16, uint16: 16, int32: 32, uint32: 32, int64: 64, uint64: 64, bool: 8 },
+  ...{ float8e4m3fn: 8, float8e4m3fnuz: 8, float8e5m2: 8, float8e5m2fnuz: 8, float8e8m0: 8 },
+  ...{ int4: 4, uint4: 4, float4e2m1: 4, int2: 2, uint2: 2 },
+};
+
+/** Bytes of a tensor as raw_data packs it; 0 for types that have no size, strings among them. */
+export function byteLengthOf(elementType: ElementType, shape: readonly number[]): number {
+  return Math.ceil((elementCount(shape) * (ELEMENT_BITS[elementType] ?? 0)) / 8);
+}
+
 /** What a file says besides, encoded as its protobuf message: doc strings, metadata, fields not known here. Carried unharmed. */
 export type Extra = Uint8Array;
 

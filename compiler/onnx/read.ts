@@ -27,6 +27,7 @@ import { messageOf, TandemError } from '../../shared/errors.ts';
 import { elementCount } from '../../shared/tensor.ts';
 import {
   type Attribute,
+  byteLengthOf,
   type Constant,
   type Dim,
   ELEMENT_TYPES,
@@ -249,7 +250,7 @@ function readTensor(proto: TensorProto, { what, external }: Source): Constant {
     return { elementType, shape, bytes: new Uint8Array(), strings: proto.stringData, extra };
   }
   const bytes = storedBytes(proto, elementType, external);
-  const expected = constantByteLength(elementType, shape);
+  const expected = byteLengthOf(elementType, shape);
   if (bytes.byteLength !== expected) {
     throw new TandemError(
       'BAD_MODEL',
@@ -277,18 +278,6 @@ function externalReference({ name, externalData }: TensorProto): ExternalReferen
     return Number(value);
   };
   return { location, offset: integer('offset') ?? 0, length: integer('length') };
-}
-
-/** Bits of one element as raw_data packs them. */
-const ELEMENT_BITS: Partial<Record<ElementType, number>> = {
-  ...{ float32: 32, float64: 64, float16: 16, bfloat16: 16, complex64: 64, complex128: 128 },
-  ...{ int8: 8, uint8: 8, int16: 16, uint16: 16, int32: 32, uint32: 32, int64: 64, uint64: 64, bool: 8 },
-  ...{ float8e4m3fn: 8, float8e4m3fnuz: 8, float8e5m2: 8, float8e5m2fnuz: 8, float8e8m0: 8 },
-  ...{ int4: 4, uint4: 4, float4e2m1: 4, int2: 2, uint2: 2 },
-};
-
-function constantByteLength(elementType: ElementType, shape: readonly number[]): number {
-  return Math.ceil((elementCount(shape) * (ELEMENT_BITS[elementType] ?? 0)) / 8);
 }
 
 /** The raw bytes of a tensor whose values stand in one of the typed fields (TensorProto.float_data and its kin). */

@@ -1,0 +1,121 @@
+/** `tandem inspect MODEL.onnx`: what it is made of, and where it can be cut. */
+import { type InspectedBoundary, type InspectedTensor, type Inspection, inspect } from '../../compiler/index.ts';
+import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
+import { TandemError } from '../../shared/errors.ts';
+import { readArguments, wholeNumber } from '../arguments.ts';
+import { formatTable } from '../table.ts';
+
+export const usage = 'tandem inspect MODEL.onnx|NAME [--tensors 1..4] [--dim NAME=N]... [--all] [--json]';
+
+const TENSORS_DEFAULT = 2;
+const TENSORS_MAX = 4;
+/** Columns of a terminal that nobody has made wider. */
+const NAME_WIDTH = 40;
+const OPERATORS_SHOWN = 12;
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = readArguments(
+    argv,
+    {
+      tensors: { type: 'string' },
+      dim: { type: 'string', multiple: true },
+      all: { type: 'boolean' },
+      json: { type: 'boolean' },
+    },
+    ['MODEL.onnx|NAME'],
+  );
+  const [name = ''] = positionals;
+  const path = MODEL_NAMES.includes(name) ? (await loadRecipe(name)).file : name;
+  const tensorsMax = wholeNumber(values.tensors, 'tensors') ?? TENSORS_DEFAULT;
+  if (tensorsMax < 1 || tensorsMax > TENSORS_MAX) {
+    throw new TandemError('USAGE', `expected --tensors from 1 to ${TENSORS_MAX}, got ${tensorsMax}`);
+  }
+  const inspection = await inspect(path, { tensorsMax, dims: readDims(values.dim ?? []) });
+  const text = values.json ? JSON.stringify(inspection) : describe(inspection, values.all ?? false);
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function readDims(options: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    options.map((option) => {
+      const match = /^(.+)=([1-9]\d{0,8})$/.exec(option);
+      if (!match?.[1]) throw new TandemError('USAGE', `expected --dim NAME=N, got ${option}`);
+      return [match[1], Number(match[2])];
+    }),
+  );
+}
+
+function describe(inspection: Inspection, all: boolean): string {
+  const { boundaries, operators, opsets, remarks } = inspection;
+  const shown = all ? boundaries : worthCutting(boundaries);
+  const operatorList = Object.entries(operators);
+  const more = operatorList.length > OPERATORS_SHOWN ? `, and ${operatorList.length - OPERATORS_SHOWN} more` : '';
+  const opsetList = Object.entries(opsets).map(([domain, version]) => `${domain} ${version}`);
+  return [
+    `${inspection.model}: ${inspection.nodes} nodes, opset ${opsetList.join(', ')}, IR ${inspection.irVersion}`,
+    `  ${count(inspection.parameters)} parameters, ${count(inspection.macs)} multiply-accumulates, ${size(inspection.peakBytes)} of activations at once`,
+    `  operators: ${operatorList
+      .slice(0, OPERATORS_SHOWN)
+      .map(([op, times]) => `${op} ${times}`)
+      .join(', ')}${more}`,
+    ...inspection.inputs.map((tensor) => `  input  ${tensorText(tensor)}`),
+    ...inspection.outputs.map((tensor) => `  output ${tensorText(tensor)}`),
+    ...remarks.map((remark) => `  note: ${remark}`),
+    '',
+    boundaries.length === 0
+      ? 'There is nowhere to cut it.'
+      : `${boundaries.length} legal boundaries${all ? '' : `; the ${shown.length} that carry less than every one before them (--all shows the others)`}:`,
+    ...(shown.length > 0 ? [boundaryTable(shown)] : []),
+  ].join('\n');
+}
+
+/** Deeper and not smaller is never better to send. */
+function worthCutting(boundaries: readonly InspectedBoundary[]): InspectedBoundary[] {
+  let least = Number.POSITIVE_INFINITY;
+  return boundaries.filter(({ bytes = Number.POSITIVE_INFINITY }) => {
+    if (bytes >= least) return false;
+    least = bytes;
+    return true;
+  });
+}
+
+function boundaryTable(boundaries: readonly InspectedBoundary[]): string {
+  const rows = boundaries.flatMap(({ tensors, bytes, macsBefore, parametersBefore }) =>
+    tensors.map((tensor, i) => [
+      i === 0 ? shorten(tensor.name) : `+ ${shorten(tensor.name)}`,
+      shapeText(tensor),
+      i === 0 ? (bytes === undefined ? '?' : size(bytes)) : '',
+      i === 0 ? (macsBefore === undefined ? '?' : percent(macsBefore)) : '',
+      i === 0 ? percent(parametersBefore) : '',
+    ]),
+  );
+  return formatTable(['cut at', 'shape', 'raw', 'MACs before', 'weights before'], rows);
+}
+
+function shorten(name: string): string {
+  return name.length <= NAME_WIDTH ? name : `…${name.slice(1 - NAME_WIDTH)}`;
+}
+
+function tensorText(tensor: InspectedTensor): string {
+  return `${tensor.name} ${shapeText(tensor)}`;
+}
+
+function shapeText({ elementType, shape }: InspectedTensor): string {
+  const dims = shape === null ? '?' : shape.map((dim) => dim ?? '?').join(',');
+  return `${elementType === 'float32' ? '' : `${elementType} `}[${dims}]`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+function count(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(2)} G`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(1)} M`;
+  return value >= 1e4 ? `${(value / 1e3).toFixed(0)} k` : String(value);
+}
+
+function size(bytes: number): string {
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(2)} MB` : `${(bytes / 1e3).toFixed(1)} kB`;
+}

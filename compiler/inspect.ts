@@ -1,0 +1,141 @@
+/** What a model is made of and where it can be cut, before anything is decided. */
+import { basename } from 'node:path';
+import { messageOf } from '../shared/errors.ts';
+import type { Runtime } from '../shared/runtime.ts';
+import type { Tensors } from '../shared/tensor.ts';
+import { legalBoundaries } from './cut/boundaries.ts';
+import { flowOf } from './cut/flow.ts';
+import { bytesOf, costOf, type Types } from './graph/cost.ts';
+import type { Dim, Model, ValueInfo } from './graph/graph.ts';
+import { inferTypes } from './graph/infer.ts';
+import { observeTypes } from './graph/observe.ts';
+import { verifyGraph } from './graph/verify.ts';
+import { readModelFile } from './onnx/files.ts';
+import { liftConstants } from './passes/lift-constants.ts';
+import { concreteShape, type Dims, randomSample } from './samples/random.ts';
+
+export interface InspectedTensor {
+  readonly name: string;
+  readonly elementType: string;
+  /** As far as it is known. */
+  readonly shape: readonly Dim[] | null;
+  /** Bytes uncompressed; undefined where the shape is not known. */
+  readonly bytes: number | undefined;
+}
+
+export interface InspectedBoundary {
+  readonly tensors: readonly InspectedTensor[];
+  /** Of all its tensors. */
+  readonly bytes: number | undefined;
+  /** Share of the model's multiply-accumulates that run before it, 0 to 1; undefined where none are known. */
+  readonly macsBefore: number | undefined;
+  /** Share of the parameters that a device needs to come this far. */
+  readonly parametersBefore: number;
+}
+
+export interface Inspection {
+  readonly model: string;
+  readonly irVersion: number;
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly nodes: number;
+  /** Operators by how often they come, the most frequent first. */
+  readonly operators: Readonly<Record<string, number>>;
+  readonly parameters: number;
+  readonly macs: number;
+  /** Most bytes of activations alive at once. */
+  readonly peakBytes: number;
+  readonly inputs: readonly InspectedTensor[];
+  readonly outputs: readonly InspectedTensor[];
+  readonly boundaries: readonly InspectedBoundary[];
+  /** What could not be found out, and why. */
+  readonly remarks: readonly string[];
+}
+
+export interface InspectOptions {
+  /** Tensors of one boundary at most, 1 to 4. */
+  readonly tensorsMax: number;
+  /** Sizes of symbolic dimensions by name. */
+  readonly dims: Dims;
+  /** Loads graphs as they are. */
+  readonly runtime: Runtime;
+}
+
+/** Throws NOT_FOUND or BAD_MODEL. */
+export async function inspectModel(path: string, { tensorsMax, dims, runtime }: InspectOptions): Promise<Inspection> {
+  const model = readModelFile(path);
+  const { graph } = model;
+  verifyGraph(graph, basename(path));
+  const nodes = graph.nodes.length;
+  const operators = countOperators(model);
+  liftConstants(graph);
+  const remarks: string[] = [];
+  const types = await knownTypes(model, runtime, dims, remarks);
+  const flow = flowOf(graph);
+  const cost = costOf(graph, types);
+  if (cost.unknown.length > 0) {
+    remarks.push(`the shapes of ${cost.unknown.length} values are not known: what they cost is not counted`);
+  }
+  const { legal, partsCutShort } = legalBoundaries(flow, tensorsMax);
+  if (partsCutShort > 0)
+    remarks.push(`not all boundaries were looked at in ${partsCutShort} parts of the graph: too many`);
+  const describe = (info: ValueInfo | undefined, name: string): InspectedTensor => {
+    const known = types.get(name) ?? graph.values.get(name) ?? info;
+    const { elementType = 'undefined', shape = null } = known ?? {};
+    return { name, elementType, shape, bytes: bytesOf(types, name) };
+  };
+  const boundaries = legal.map(({ tensors, behind }): InspectedBoundary => {
+    const described = tensors.map((name) => describe(undefined, name));
+    const later = behind();
+    let [macs, parameters] = [0, 0];
+    for (const [node, { macs: its, parameters: own }] of cost.byNode) {
+      if (later.has(node)) continue;
+      macs += its;
+      parameters += own;
+    }
+    return {
+      tensors: described,
+      bytes: described.every(({ bytes }) => bytes !== undefined)
+        ? described.reduce((sum, { bytes = 0 }) => sum + bytes, 0)
+        : undefined,
+      macsBefore: cost.macs === 0 ? undefined : macs / cost.macs,
+      parametersBefore: cost.parameters === 0 ? 0 : parameters / cost.parameters,
+    };
+  });
+  return {
+    model: path,
+    irVersion: model.irVersion,
+    opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version])),
+    ...{ nodes, operators, parameters: cost.parameters, macs: cost.macs, peakBytes: cost.peakBytes },
+    inputs: graph.inputs.map((info) => describe(info, info.name)),
+    outputs: graph.outputs.map((info) => describe(info, info.name)),
+    ...{ boundaries, remarks },
+  };
+}
+
+function countOperators({ graph }: Model): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const { op, domain } of graph.nodes) {
+    const name = domain === '' ? op : `${domain}.${op}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
+}
+
+/** By inference, and by a run on noise at the sizes asked for. What cannot be had is remarked on, and nothing fails. */
+async function knownTypes(model: Model, runtime: Runtime, dims: Dims, remarks: string[]): Promise<Types> {
+  const { graph } = model;
+  try {
+    await inferTypes(model, runtime);
+    const feeds: Tensors = randomSample(graph, dims, 1);
+    const open = graph.inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
+    for (const input of open) {
+      remarks.push(
+        `${input.name} [${input.shape}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N`,
+      );
+    }
+    return await observeTypes(model, runtime, feeds);
+  } catch (error) {
+    remarks.push(`shapes are those that inference knows, for the model could not be run: ${messageOf(error)}`);
+    return new Map([...graph.inputs, ...graph.outputs, ...graph.values.values()].map((info) => [info.name, info]));
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Inputs made of noise, for a model that came without samples. They are good enough for shapes, times and equality of
+ * two graphs; ranges and accuracy measured on noise say little about real data.
+ */
+import { TandemError } from '../../shared/errors.ts';
+import { gaussian, randomInt, seededRandom } from '../../shared/random.ts';
+import { elementCount, isDType, type Tensor, type Tensors, tensorFromBytes } from '../../shared/tensor.ts';
+import { byteLengthOf, type Graph, type ValueInfo } from '../graph/graph.ts';
+
+/** By input name or by the name of a symbolic dimension. */
+export type Dims = Readonly<Record<string, number>>;
+
+/** The first dimension is a batch more often than not; what else is open is given a size that most networks take. */
+const BATCH = 1;
+const OPEN_DIM = 64;
+
+/**
+ * @param dims sizes of symbolic dimensions by their name
+ * @throws UNSUPPORTED for inputs that are no tensors of numbers
+ */
+export function randomSample(graph: Graph, dims: Dims, seed: number): Tensors {
+  const random = seededRandom(seed);
+  const entries = graph.inputs.map((input): [string, Tensor] => {
+    const { name, elementType } = input;
+    if (!isDType(elementType)) {
+      throw new TandemError('UNSUPPORTED', `input ${name} is of type ${elementType}: noise cannot be made for it`);
+    }
+    const shape = concreteShape(input, dims);
+    const tensor = tensorFromBytes(elementType, shape, new Uint8Array(byteLengthOf(elementType, shape)));
+    for (let i = 0; i < elementCount(shape); i++) {
+      if (tensor.data instanceof BigInt64Array || tensor.data instanceof BigUint64Array) tensor.data[i] = 1n;
+      else tensor.data[i] = elementType.startsWith('float') ? gaussian(random) : randomInt(random, 0, 1);
+    }
+    return [name, tensor];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Sizes for all dimensions: as the file says, as the caller says, or a guess. */
+export function concreteShape({ shape }: ValueInfo, dims: Dims): number[] {
+  return (shape ?? []).map((dim, axis) => {
+    if (typeof dim === 'number' && dim > 0) return dim;
+    const named = typeof dim === 'string' ? dims[dim] : undefined;
+    return named ?? (axis === 0 ? BATCH : OPEN_DIM);
+  });
+}
