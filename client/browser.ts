@@ -42,7 +42,7 @@ export async function connect(options: BrowserOptions): Promise<BrowserClient> {
     fetch: globalThis.fetch.bind(globalThis),
     sha256: sha256Hex,
     connector: webSocketConnector,
-    createDevice: (plan, onLost) => workerDevice(makeWorker(), { plan, wasmUrl, onLost }),
+    createDevice: (plan, onLost, signal) => workerDevice(makeWorker(), { plan, wasmUrl, onLost, signal }),
     report: (error) => globalThis.reportError(error),
     onWake: listenForWake,
   };

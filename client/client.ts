@@ -22,14 +22,16 @@ const ACCURACY_DROP_MAX_DEFAULT = 0.02;
 /** Pause before another attempt to replace an installation; doubles each time. */
 const REPLACE_MS = 500;
 const REPLACE_MS_MAX = 30_000;
-/** A device that dies this often in a row is given up: what kills it would do so again. */
-const DEVICE_DEATHS_MAX = 5;
+/** A device that dies this often in a row gets no more segments: what kills it would do so again. */
+const DEVICE_DEATHS_WITH_SEGMENTS_MAX = 3;
+/** And when it dies this often it is given up. */
+const DEVICE_DEATHS_MAX = 6;
 /** A device that lived this long did not die of what killed the one before. */
 const DEVICE_PROVEN_MS = 300_000;
 
 /**
  * Fetches the plan and makes the device, then starts connecting and downloading; waits for neither.
- * @throws BAD_CONFIG; UNAVAILABLE, NOT_FOUND or BAD_PLAN where the plan is not to be had; DEVICE_FAILED
+ * @throws BAD_CONFIG; UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD or BAD_PLAN where the plan is not to be had; DEVICE_FAILED
  */
 export async function connectWith(host: Host, options: ClientOptions): Promise<Client> {
   const policy = options.policy && parsePolicy(options.policy, 'policy');
@@ -47,7 +49,7 @@ class ClientCore implements Client {
   private deviceDeaths = 0;
   private deviceBornMs = 0;
   private readonly courtesy: Courtesy;
-  private wakeRequests: (() => void)[] = [];
+  private readonly wakeRequests = new Set<() => void>();
   private readonly listeners = new Set<(state: ClientState) => void>();
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
@@ -164,7 +166,7 @@ class ClientCore implements Client {
       ...{ host, estimates, policy, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       isCurrent: () => this.installation === installation,
-      changed: () => new Promise<void>((resolve) => this.wakeRequests.push(resolve)),
+      changed: (signal: AbortSignal) => this.nextChange(signal),
       busy: <T>(work: Promise<T>) => this.courtesy.busy(work),
     };
     installation.users++;
@@ -202,7 +204,7 @@ class ClientCore implements Client {
   }
 
   /** Whether the gateway serves another plan of this name. */
-  private isOutdated({ plan }: Installation): boolean {
+  private isOutdated({ plan }: Pick<Installation, 'plan'>): boolean {
     const served = this.link?.welcome?.plans.find(({ name }) => name === plan.name);
     return served !== undefined && served.id !== plan.id;
   }
@@ -211,8 +213,7 @@ class ClientCore implements Client {
     if (this.installation !== installation) return;
     const livedMs = this.host.clock.now() - this.deviceBornMs;
     this.deviceDeaths = livedMs > DEVICE_PROVEN_MS ? 1 : this.deviceDeaths + 1;
-    if (this.deviceDeaths < DEVICE_DEATHS_MAX) void this.replace(installation, REPLACE_MS * 2 ** this.deviceDeaths);
-    else installation.isAbandoned = true;
+    void this.replace(installation, REPLACE_MS * 2 ** this.deviceDeaths);
   }
 
   /** Puts a fresh installation in the place of `old`, trying until that works or is not needed any more. */
@@ -224,7 +225,11 @@ class ClientCore implements Client {
       for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
         if (pauseMs > 0) await pause(this.host.clock, pauseMs, signal);
         if (!old.lost && !this.isOutdated(old)) break;
-        const fresh = await this.reinstall(old).catch(() => null);
+        if (old.lost && this.deviceDeaths >= DEVICE_DEATHS_MAX) {
+          old.isAbandoned = true;
+          break;
+        }
+        const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailedInstall(error));
         if (!fresh) continue;
         if (this.isClosed) return await fresh.close();
         this.installation = fresh;
@@ -238,7 +243,12 @@ class ClientCore implements Client {
       this.isReplacing = false;
     }
     this.changed();
-    if (!this.isClosed) this.followGateway();
+    if (!this.isClosed && this.isOutdated(this.installed)) void this.replace(this.installed, REPLACE_MS);
+  }
+
+  private noteFailedInstall(error: unknown): null {
+    if (error instanceof TandemError && error.code === 'DEVICE_FAILED') this.deviceDeaths++;
+    return null;
   }
 
   private async reinstall(old: Installation): Promise<Installation> {
@@ -248,12 +258,22 @@ class ClientCore implements Client {
       if (old.lost) return old.plan;
       throw error;
     });
-    return install(plan, this.installationOptions(), signal);
+    if (!old.lost && this.isOutdated({ plan })) {
+      // Two instances of a gateway, of two versions: the one that serves files is still or already another.
+      throw new TandemError('UNAVAILABLE', 'the plan that is served is not the one that was announced');
+    }
+    const isFrail = this.deviceDeaths >= DEVICE_DEATHS_WITH_SEGMENTS_MAX;
+    const options = this.installationOptions();
+    const fresh = await install(plan, { ...options, download: options.download && !isFrail }, signal);
+    if (isFrail)
+      fresh.downloadError = `the device died ${this.deviceDeaths} times: ${old.lost?.message ?? 'no reason'}`;
+    return fresh;
   }
 
   /** Closes an installation that was replaced, once its last request has ended. */
   private retire(installation: Installation): void {
-    if (installation !== this.installation && installation.users === 0) void installation.close();
+    if (installation === this.installation || installation.users > 0) return;
+    installation.close().catch((error: unknown) => this.host.report(error));
   }
 
   private async token(): Promise<string | null> {
@@ -261,8 +281,22 @@ class ClientCore implements Client {
     return (typeof token === 'function' ? await token() : token) ?? null;
   }
 
+  /** Resolves at the next change, or when the signal is aborted. */
+  private nextChange(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.wakeRequests.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.wakeRequests.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+    });
+  }
+
   private changed(): void {
-    for (const wake of this.wakeRequests.splice(0)) wake();
+    for (const wake of [...this.wakeRequests]) wake();
     if (!this.installation || !this.link) return;
     for (const listener of this.listeners) {
       try {

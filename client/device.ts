@@ -51,6 +51,7 @@ const WARM_UP_RUNS = 3;
 export function localDevice({ plan, target, runtime, pictures, clock }: DeviceParts): Device {
   const codec = boundaryCodec(plan, pictures);
   const sessions: Session[] = [];
+  let isClosed = false;
   const inTurn = oneAtATime();
   /** Timed from when its turn comes, so that `ms` is the work's own. */
   const timed = <T>(work: () => T | Promise<T>): Promise<Timed<T>> =>
@@ -79,6 +80,10 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
     },
     async load(k, model) {
       const session = await runtime.load(model);
+      if (isClosed) {
+        await session.release();
+        throw new TandemError('DEVICE_FAILED', 'the device was closed');
+      }
       checkSession(plan, session, k);
       sessions[k] = session;
       let ms = 0;
@@ -95,6 +100,7 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       }),
     encode: (crossing, tier) => timed(() => codec.encode(crossing, tier)),
     async close() {
+      isClosed = true;
       await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));
     },
   };

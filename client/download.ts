@@ -11,7 +11,7 @@ import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
 
-/** Attempts for a file that comes and is not what the plan names. A network that fails is tried for good. */
+/** Attempts for a file that is not there or not what the plan names. A network that fails is tried for good. */
 const WRONG_FILES_MAX = 5;
 /** The pause before each new attempt doubles. */
 const RETRY_MS = 1_000;
@@ -81,9 +81,10 @@ async function withRetries<T>(host: Host, signal: AbortSignal, work: () => Promi
     try {
       return await work();
     } catch (error) {
-      const isWrong = error instanceof TandemError && error.code === 'BAD_BUNDLE' && ++wrongFiles < WRONG_FILES_MAX;
+      // A gateway of several instances may be in the middle of becoming another.
+      const isWrong = error instanceof TandemError && (error.code === 'BAD_BUNDLE' || error.code === 'NOT_FOUND');
       const mayPass = error instanceof TandemError && error.retryable;
-      if (signal.aborted || !(isWrong || mayPass)) throw error;
+      if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
       await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal);
     }
   }

@@ -8,12 +8,15 @@ import { newSpeed, observeSpeed, type SpeedEstimate } from '../shared/schedule/s
 /** Weight of the newest observation in the running mean of encoding times. */
 const ENCODE_WEIGHT = 0.3;
 
+const OVERDUE_HALF_LIFE_MS = 30_000;
+
 export class Estimates {
   device: SpeedEstimate = newSpeed();
   server: SpeedEstimate = newSpeed();
   link: LinkEstimate;
   queueMs = 0;
   readonly encodeMs: Record<string, number> = {};
+  private overdue = { ms: 0, sinceMs: 0 };
 
   constructor(prior?: LinkPrior) {
     this.link = newLink(prior);
@@ -31,6 +34,21 @@ export class Estimates {
   /** The server decoded boundary k at this size and ran segments k+1..K. */
   observeServer(plan: Plan, size: number, k: number, tier: string, ms: number): void {
     this.server = observeSpeed(this.server, ms, serverTimeMs({ plan, size }, k, tier));
+  }
+
+  /** A reply has not come, this long after it was expected: all that is known of it. */
+  observeOverdue(ms: number, nowMs: number): void {
+    this.overdue = { ms: Math.max(ms, this.overdueMs(nowMs)), sinceMs: nowMs };
+  }
+
+  /** A reply came: the gateway answers. */
+  forgetOverdue(): void {
+    this.overdue = { ms: 0, sinceMs: 0 };
+  }
+
+  /** What a request may have to wait beyond the gateway's own word. Believed less as time passes, so that it is tried again. */
+  overdueMs(nowMs: number): number {
+    return this.overdue.ms * 2 ** (-(nowMs - this.overdue.sinceMs) / OVERDUE_HALF_LIFE_MS);
   }
 
   observeEncode(k: number, tier: string, ms: number): void {

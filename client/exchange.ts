@@ -9,7 +9,8 @@ import type { Pending, Reply } from './link.ts';
 
 export type Answer<T> =
   | { readonly by: 'gateway'; readonly reply: Reply }
-  | { readonly by: 'device'; readonly value: T };
+  /** `waitedMs`: since it was sent, without a reply. */
+  | { readonly by: 'device'; readonly value: T; readonly waitedMs: number };
 
 export interface Exchange<T> {
   readonly clock: Clock;
@@ -17,14 +18,18 @@ export interface Exchange<T> {
   readonly pending: Pending;
   /** How long to wait before the device goes on by itself, in milliseconds. */
   readonly lateAfterMs: number;
-  /** Goes on, on the device; stops early, without settling, once the signal is aborted. Null where it cannot now. */
+  /**
+   * Goes on, on the device; stops early, without settling, once the signal is aborted. Null where it cannot now; throws
+   * where it never will.
+   */
   finish(signal: AbortSignal): Promise<T> | null;
-  /** Resolves when `finish` may give another answer than before. */
-  changed(): Promise<void>;
+  /** Resolves when `finish` may give another answer than before, or when the signal is aborted. */
+  changed(signal: AbortSignal): Promise<void>;
 }
 
 /**
- * Rejects with the reply's TandemError where it fails and the device is not at it, or fails as well.
+ * Rejects with the reply's TandemError where it fails and the device is not at it, or fails as well; with what `finish`
+ * throws.
  * @param settle ends the waiting from outside: a deadline, the caller's signal
  */
 export async function exchange<T>(
@@ -33,17 +38,22 @@ export async function exchange<T>(
 ): Promise<Answer<T>> {
   const over = new AbortController();
   let finishing: Promise<Answer<T>> | null = null;
-  const onDevice = new Promise<Answer<T>>((resolve) => {
+  const sentAtMs = clock.now();
+  const onDevice = new Promise<Answer<T>>((resolve, reject) => {
     const goOn = () => {
       if (over.signal.aborted) return;
-      const work = finish(over.signal);
-      if (!work) {
-        void changed().then(goOn);
-        return;
+      try {
+        const work = finish(over.signal);
+        if (!work) {
+          void changed(over.signal).then(goOn);
+          return;
+        }
+        finishing = work.then((value) => ({ by: 'device', value, waitedMs: clock.now() - sentAtMs }));
+        // Where the device fails as well, the reply may still come.
+        finishing.then(resolve, () => {});
+      } catch (error) {
+        reject(error);
       }
-      finishing = work.then((value) => ({ by: 'device', value }));
-      // Where the device fails as well, the reply may still come.
-      finishing.then(resolve, () => {});
     };
     const stop = clock.after(lateAfterMs, goOn);
     over.signal.addEventListener('abort', stop, { once: true });

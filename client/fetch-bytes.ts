@@ -1,6 +1,6 @@
 /** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
 import type { Clock } from '../shared/clock.ts';
-import { asTandemError, TandemError } from '../shared/errors.ts';
+import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
 import type { Host } from './host.ts';
 
 export interface FetchOptions {
@@ -18,26 +18,34 @@ const STALL_MS = 30_000;
 /** Rejects with UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD, or the signal's reason. */
 export async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
   const { signal } = options;
+  signal?.throwIfAborted();
   const giveUp = new AbortController();
+  // Not AbortSignal.any: older Safaris lack it.
+  const onAbort = () => giveUp.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
   const watch = stallWatch(host.clock, () =>
     giveUp.abort(new TandemError('UNAVAILABLE', `nothing of ${url} came for ${STALL_MS / 1000} s`)),
   );
-  const either = signal ? AbortSignal.any([signal, giveUp.signal]) : giveUp.signal;
   try {
     watch.start();
-    const response = await host.fetch(url, { signal: either });
+    const response = await host.fetch(url, { signal: giveUp.signal });
     if (!response.ok) {
-      const code = response.status === 404 ? 'NOT_FOUND' : 'BAD_DOWNLOAD';
-      throw new TandemError(code, `${url} answered with status ${response.status}`);
+      await response.body?.cancel();
+      throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
     }
     return await readBody(response, url, options, watch);
   } catch (error) {
-    signal?.throwIfAborted();
     giveUp.signal.throwIfAborted();
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}`);
   } finally {
     watch.stop();
+    signal?.removeEventListener('abort', onAbort);
   }
+}
+
+function codeOf(status: number): ErrorCode {
+  if (status === 404) return 'NOT_FOUND';
+  return status >= 500 || status === 429 ? 'UNAVAILABLE' : 'BAD_DOWNLOAD';
 }
 
 interface StallWatch {

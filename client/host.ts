@@ -20,8 +20,9 @@ export interface Host {
   /**
    * A device for a plan: its segments are loaded one by one.
    * @param onLost called before anything rejects, when the device has died for good: a worker out of memory
+   * @param signal ends it, made or half made
    */
-  createDevice(plan: Plan, onLost: (reason: string) => void): Promise<Device>;
+  createDevice(plan: Plan, onLost: (reason: string) => void, signal: AbortSignal): Promise<Device>;
   /** Where an error goes that is the fault of the app's own listener. */
   report(error: unknown): void;
   /** Calls back whenever the host has reason to think that a connection works again. Gives what stops it. */

@@ -6,14 +6,14 @@ import type { Picture } from '../shared/preprocess/resize.ts';
 import { DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
 import { TRACEPARENT } from '../shared/protocol/messages.ts';
 import { sizeOf } from '../shared/size.ts';
-import { elementCount, type Tensor, type Tensors } from '../shared/tensor.ts';
+import { elementCount, type Tensor, type Tensors, tensorFromBytes } from '../shared/tensor.ts';
 import type { InferOptions, Input } from './types.ts';
 
 const DEADLINE_MS_DEFAULT = 30_000;
 
 /** The deadline in milliseconds. Throws BAD_INPUT. */
 export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: InferOptions): number {
-  if (!(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
+  if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
     throw new TandemError('BAD_INPUT', `expected a deadline from 0 to ${DEADLINE_MS_MAX} ms, got ${deadlineMs}`);
   }
   if (traceparent !== undefined && !TRACEPARENT.test(traceparent)) {
@@ -50,7 +50,7 @@ export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
   let size = plan.size.typical;
   for (const spec of boundaryAt(plan, 0).tensors) {
     const tensor = Object.hasOwn(tensors, spec.name) ? tensors[spec.name] : undefined;
-    if (!isTensor(tensor) || tensor.dtype !== spec.dtype) {
+    if (!isTensor(tensor) || tensor.dtype !== spec.dtype || !holds(tensor)) {
       const got = tensor ? `dtype ${tensor.dtype}` : `only ${Object.keys(tensors).join(', ') || 'nothing'}`;
       throw new TandemError(
         'BAD_INPUT',
@@ -64,6 +64,11 @@ export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
     }
   }
   return { k: 0, size, tensors, picture: null };
+}
+
+/** Whether a tensor's array is of the kind that its dtype has. */
+function holds({ dtype, data }: Tensor): boolean {
+  return data instanceof Object.getPrototypeOf(tensorFromBytes(dtype, [0], new Uint8Array()).data).constructor;
 }
 
 function isTensor(tensor: Tensor | undefined): tensor is Tensor {

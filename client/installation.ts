@@ -3,7 +3,7 @@
  * installation when the gateway serves another plan or when the device dies; requests end on the one they began with
  * where they can.
  */
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Device } from './device.ts';
 import { downloadBytes, downloadSegments } from './download.ts';
@@ -62,9 +62,16 @@ export class Installation {
 
   /** Makes the device and begins to download. Rejects with DEVICE_FAILED. */
   async start(): Promise<void> {
-    this.made = await this.options.host.createDevice(this.plan, (reason) => this.lose(reason));
-    this.missingTiers = await this.made.prepare();
-    if (this.options.download) void this.download(this.made);
+    const { host, download } = this.options;
+    try {
+      const device = await host.createDevice(this.plan, (reason) => this.lose(reason), this.abort.signal);
+      this.made = device;
+      if (this.abort.signal.aborted) await device.close();
+      this.missingTiers = await device.prepare();
+      if (download) void this.download(device);
+    } catch (error) {
+      throw asTandemError(error, 'DEVICE_FAILED', 'the device could not be made');
+    }
   }
 
   async close(): Promise<void> {
@@ -119,12 +126,21 @@ export class Installation {
 /** An installation that has its device. Rejects with DEVICE_FAILED, or with the signal's reason. */
 export async function install(plan: Plan, options: InstallationOptions, signal?: AbortSignal): Promise<Installation> {
   const installation = new Installation(plan, options.host.target, options);
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal?.reason);
+  });
+  aborted.catch(() => {});
+  signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    await installation.start();
+    signal?.throwIfAborted();
+    await Promise.race([installation.start(), aborted]);
     signal?.throwIfAborted();
     return installation;
   } catch (error) {
     await installation.close();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
   }
 }

@@ -8,6 +8,7 @@ export interface Interrupt {
   race<T>(work: Promise<T>): Promise<T>;
   /** Throws what `race` rejects with, once the request is to end. */
   throwIfOver(): void;
+  readonly signal: AbortSignal;
   /** On the host's clock. */
   readonly deadlineAtMs: number;
 }
@@ -33,6 +34,7 @@ export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortS
   signal?.addEventListener('abort', onAbort, { once: true });
   return {
     throwIfOver: () => over.signal.throwIfAborted(),
+    signal: over.signal,
     deadlineAtMs: clock.now() + deadlineMs,
     race: (work) => Promise.race([work, ended]),
     end,

@@ -75,6 +75,8 @@ export class Link {
   private channel: Channel | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private ping: { id: number; sentAtMs: number; bytes: number; usage: UsageReport } | null = null;
+  /** The gateway said goodbye: this connection ends with its last reply. */
+  private isLeaving = false;
   private nextId = 1;
   private attempts = 0;
   private stopTimer: () => void = () => {};
@@ -137,9 +139,9 @@ export class Link {
       cancel: (reason) => {
         const entry = this.waiting.get(id);
         if (!entry) return;
-        this.waiting.delete(id);
         entry.reject(reason);
         this.send({ type: 'cancel', id });
+        this.take(id);
       },
     };
   }
@@ -212,8 +214,10 @@ export class Link {
         this.pong(message);
         break;
       case 'goaway':
-        // Requests under way are still answered; new ones find another connection.
+        // Requests under way are still answered here; new ones wait for the next connection.
+        this.isLeaving = true;
         this.setStatus('connecting', message.reason);
+        this.leaveIfDone();
         break;
       default:
         message satisfies never;
@@ -248,14 +252,22 @@ export class Link {
   private take(id: number): Waiting | undefined {
     const entry = this.waiting.get(id);
     this.waiting.delete(id);
+    // The entry is settled first.
+    if (this.isLeaving) queueMicrotask(() => this.leaveIfDone());
     return entry;
+  }
+
+  private leaveIfDone(): void {
+    if (this.isLeaving && this.waiting.size === 0) this.lost(1001, this.message ?? 'the gateway is going away');
   }
 
   private sendPing(): void {
     const usage = this.events.takeUsage();
     const id = this.newId();
     const frame = encodeFrame({ type: 'ping', id, usage });
-    this.ping = { id, sentAtMs: this.host.clock.now(), bytes: frame.byteLength, usage };
+    // What is before it in the socket takes its time as well.
+    const bytes = frame.byteLength + (this.channel?.bufferedBytes ?? 0);
+    this.ping = { id, sentAtMs: this.host.clock.now(), bytes, usage };
     this.channel?.send(frame);
     this.timer(PONG_TIMEOUT_MS, () => {
       this.channel?.close(4000, 'no pong');
@@ -290,6 +302,7 @@ export class Link {
     const { channel, ping } = this;
     this.channel = null;
     this.welcome = null;
+    this.isLeaving = false;
     this.ping = null;
     if (ping) this.events.returnUsage(ping.usage);
     for (const entry of this.waiting.values()) entry.reject(error);

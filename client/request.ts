@@ -34,8 +34,8 @@ export interface RequestContext {
   readonly accuracyDropMax: number;
   /** Whether the client has not replaced the installation. */
   isCurrent(): boolean;
-  /** Resolves at the next change of link, segments or installation. */
-  changed(): Promise<void>;
+  /** Resolves at the next change of link, segments or installation, or when the signal is aborted. */
+  changed(signal: AbortSignal): Promise<void>;
   /** While `work` is under way, downloads yield the link. */
   busy<T>(work: Promise<T>): Promise<T>;
 }
@@ -152,7 +152,7 @@ class Request {
     while (installation.lost) {
       if (!isCurrent()) throw new Superseded();
       if (installation.isAbandoned) throw installation.lost;
-      await this.interrupt.race(changed());
+      await this.interrupt.race(changed(this.interrupt.signal));
     }
   }
 
@@ -189,7 +189,7 @@ class Request {
       device: estimates.device,
       server: estimates.server,
       link: estimates.link,
-      queueMs: estimates.queueMs,
+      queueMs: estimates.queueMs + estimates.overdueMs(this.context.host.clock.now()),
       encodeMs: estimates.encodeMs,
       blocked: this.blocked,
     };
@@ -207,23 +207,24 @@ class Request {
     if (waitsFor('segments') && installation.isDownloading && !this.deviceError) return;
     if (waitsFor('connection') && this.remote.mayRecover) return;
     if (this.deviceError) throw this.deviceError;
-    const reasons = [...new Set(removed.map(({ reason }) => reason))].join('; ');
-    const code = this.floor().k < this.depth ? 'UNAVAILABLE' : 'POLICY_DENIED';
-    throw new TandemError(code, `nothing can run this request: ${this.remote.refusal ?? reasons}`);
+    const { downloadError } = installation;
+    const reasons = new Set([...removed.map(({ reason }) => reason), ...(downloadError ? [downloadError] : [])]);
+    // Segments that should have come are no matter of policy.
+    const mayGo = this.floor().k < this.depth || downloadError !== null;
+    const code = mayGo ? 'UNAVAILABLE' : 'POLICY_DENIED';
+    throw new TandemError(code, `nothing can run this request: ${this.remote.refusal ?? [...reasons].join('; ')}`);
   }
 
-  private nextChance(): Promise<void> {
-    const { clock } = this.context.host;
-    const changed = this.context.changed();
+  private async nextChance(): Promise<void> {
+    const { host, changed } = this.context;
+    const enough = new AbortController();
+    const end = () => enough.abort();
+    this.interrupt.signal.addEventListener('abort', end, { once: true });
     const { retryInMs } = this.remote;
-    if (retryInMs <= 0) return changed;
-    return new Promise((resolve) => {
-      const stop = clock.after(retryInMs, resolve);
-      void changed.then(() => {
-        stop();
-        resolve();
-      });
-    });
+    const stop = retryInMs > 0 ? host.clock.after(retryInMs, end) : () => {};
+    await changed(enough.signal);
+    stop();
+    this.interrupt.signal.removeEventListener('abort', end);
   }
 
   /** Undefined after noting why the device could not, for the next decision to take into account. */
@@ -269,9 +270,13 @@ class Request {
       const answer = await this.send(crossing, chosen, tier, payload);
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
+      const { host, estimates } = this.context;
+      const { uplinkMs, roundTripMs, queueMs, serverMs } = chosen.predicted;
+      estimates.observeOverdue(answer.waitedMs - uplinkMs - roundTripMs - queueMs - serverMs, host.clock.now());
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
       this.interrupt.throwIfOver();
+      if (error instanceof Superseded) throw error;
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.dropForce(`${failure.code}: ${failure.message}`);
       // Too large for this gateway: another tier may not be.
@@ -292,7 +297,7 @@ class Request {
   }
 
   private send(crossing: Crossing, chosen: Candidate, tier: string, payload: Payload): Promise<Answer<Tensors>> {
-    const { link, host, installation, busy, changed } = this.context;
+    const { link, host, installation, busy, changed, isCurrent } = this.context;
     const { clock } = host;
     const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
     const shapes = payload.shapes.map((shape) => [...shape]);
@@ -302,8 +307,11 @@ class Request {
     );
     this.trail.sent.push({ k: crossing.k, tier, bytes: pending.bytesUp });
     const lateAfterMs = this.lateAfterMs(crossing, chosen);
-    const finish = (signal: AbortSignal) =>
-      installation.isComplete && !this.deviceError ? this.finishOnDevice(crossing, signal) : null;
+    const finish = (signal: AbortSignal) => {
+      // The device died meanwhile: what it had is gone, and its successor begins from the input.
+      if (installation.lost && !isCurrent()) throw new Superseded();
+      return installation.isComplete && !this.deviceError ? this.finishOnDevice(crossing, signal) : null;
+    };
     return busy(exchange({ clock, pending, lateAfterMs, finish, changed }, this.interrupt.race));
   }
 
@@ -332,6 +340,7 @@ class Request {
     const networkMs = Math.max(0, reply.elapsedMs - timing.totalMs);
     estimates.observeTransfer(reply.bytesUp + reply.bytesAhead, networkMs);
     estimates.observeServer(this.plan, crossing.size, crossing.k, tier, timing.decodeMs + timing.computeMs);
+    estimates.forgetOverdue();
     this.trail.timing.networkMs = networkMs;
     return this.result(crossing.k, tier, outputsOf(this.plan, reply), reply);
   }

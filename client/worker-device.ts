@@ -14,10 +14,15 @@ export interface WorkerDeviceOptions {
   /** Of ort-wasm-simd-threaded.wasm. */
   readonly wasmUrl: string;
   readonly onLost: (reason: string) => void;
+  /** Ends the worker, made or half made. */
+  readonly signal: AbortSignal;
 }
 
 /** Takes over the worker: closing the device terminates it. */
-export async function workerDevice(worker: Worker, { plan, wasmUrl, onLost }: WorkerDeviceOptions): Promise<Device> {
+export async function workerDevice(
+  worker: Worker,
+  { plan, wasmUrl, onLost, signal }: WorkerDeviceOptions,
+): Promise<Device> {
   const calls = new Map<number, Call>();
   let nextId = 1;
   let death: TandemError | null = null;
@@ -57,7 +62,14 @@ export async function workerDevice(worker: Worker, { plan, wasmUrl, onLost }: Wo
     });
   };
 
-  await call('create', { plan, wasmUrl });
+  signal.addEventListener('abort', () => die('the device was closed'), { once: true });
+  try {
+    signal.throwIfAborted();
+    await call('create', { plan, wasmUrl });
+  } catch (error) {
+    die('it could not be set up');
+    throw error;
+  }
   return {
     target: 'wasm',
     prepare: () => call('prepare', null),

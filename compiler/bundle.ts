@@ -1,10 +1,13 @@
 /** Writing a bundle to disk: plan.json and the files it names. Written aside and renamed, so that half a bundle never stands. */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { type Plan, type PlanFile, planContract } from '../shared/plan.ts';
+
+/** Name of the file, beside the plan, that a model's folder may commit as its measurements. */
+export const RECORD_FILE = 'measured.json';
 
 export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -26,21 +29,31 @@ export async function assertReplaceable(dir: string): Promise<void> {
     if (error.code === 'ENOENT') return [];
     throw new TandemError('USAGE', `cannot write a bundle to ${dir}: ${error.message}`, { cause: error });
   });
-  if (names.length === 0 || (await isBundle(dir))) return;
+  const own = await bundleFiles(dir);
+  const other = names.find((name) => !own.has(name));
+  if (other === undefined) return;
   throw new TandemError(
     'USAGE',
-    `expected a new folder, an empty one or a bundle to replace, got ${dir}, which holds other files: ${names[0]}`,
+    `expected a new folder, an empty one or a bundle to replace, got ${dir}, which holds other files: ${other}`,
   );
 }
 
-/** Of whatever version: a plan that cannot be read any more may be replaced. */
-async function isBundle(dir: string): Promise<boolean> {
+/** Names of a bundle's files, as its plan has them, of whatever version; none where it is no bundle. */
+async function bundleFiles(dir: string): Promise<ReadonlySet<string>> {
   try {
     const plan: unknown = JSON.parse(await readFile(join(dir, PLAN_FILE), 'utf8'));
-    return typeof plan === 'object' && plan !== null && 'segments' in plan;
+    if (typeof plan !== 'object' || plan === null || !('segments' in plan)) return new Set();
+    return new Set([PLAN_FILE, RECORD_FILE, ...namedFiles(plan)]);
   } catch {
-    return false;
+    return new Set();
   }
+}
+
+function namedFiles(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    key === 'file' && typeof inner === 'string' ? [inner] : namedFiles(inner),
+  );
 }
 
 /**
@@ -50,7 +63,8 @@ async function isBundle(dir: string): Promise<boolean> {
 export async function writeBundle(dir: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<void> {
   await assertReplaceable(dir);
   try {
-    await replaceFolder(resolve(dir), files);
+    // A link is followed: what it leads to is replaced, not the link.
+    await replaceFolder(await realpath(dir).catch(() => resolve(dir)), files);
   } catch (error) {
     throw asTandemError(error, 'USAGE', `cannot write a bundle to ${dir}`);
   }

@@ -14,7 +14,7 @@ import { randomInt, seededRandom } from '../shared/random.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { float32 } from '../shared/tensor.ts';
-import { assertReplaceable, planFile, sha256, withPlanId, writeBundle } from './bundle.ts';
+import { assertReplaceable, planFile, RECORD_FILE, sha256, withPlanId, writeBundle } from './bundle.ts';
 import { calibrateTiers } from './compress/calibrate.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
 import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
@@ -52,9 +52,6 @@ export interface CompileResult {
   /** Bytes of all device segments over bytes of the same in float, by target. */
   readonly sizeRatio: Readonly<Record<string, number>>;
 }
-
-/** Name of the file, beside the plan, that a model's folder may commit as its measurements. */
-export const RECORD_FILE = 'measured.json';
 
 export async function compileModel(request: CompileRequest): Promise<CompileResult> {
   const { recipe, progress } = request;

@@ -14,7 +14,7 @@ export interface Admitted extends TaskResult {
 
 export interface Ticket {
   readonly result: Promise<Admitted>;
-  /** Takes a waiting request out of the queue. One that runs is left to end; its result goes nowhere. */
+  /** Takes a waiting request out of the queue. One that runs is left to end. */
   cancel(): void;
 }
 
@@ -64,9 +64,12 @@ export class Admission {
     }
     let remove = (_reason: TandemError) => {};
     const result = new Promise<Admitted>((resolve, reject) => {
-      const stopTimer = this.clock.after(deadlineMs, () =>
-        remove(new TandemError('DEADLINE_EXCEEDED', `the deadline passed after ${deadlineMs} ms in the queue`)),
-      );
+      const stopTimer = this.clock.after(deadlineMs, () => {
+        const late = new TandemError('DEADLINE_EXCEEDED', `there was no result within ${deadlineMs} ms`);
+        remove(late);
+        // One that runs is left to end, and its result goes nowhere.
+        reject(late);
+      });
       const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, resolve, reject };
       remove = (reason) => this.remove(entry, reason);
       this.waiting.push(entry);
@@ -105,7 +108,6 @@ export class Admission {
   }
 
   private async start({ task, sinceMs, stopTimer, resolve, reject }: Waiting): Promise<void> {
-    stopTimer();
     const startMs = this.clock.now();
     const queueMs = startMs - sinceMs;
     this.running++;
@@ -116,6 +118,7 @@ export class Admission {
     } catch (error) {
       reject(error);
     } finally {
+      stopTimer();
       this.running--;
       this.dispatch();
     }

@@ -10,7 +10,13 @@ import { boundaryAt, depthOf, type Plan, type Tier, tierAt } from '../shared/pla
 import { assertMaySend, type Policy } from '../shared/policy.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
-import { CLOSE_REASON_BYTES_MAX, HELLO_TIMEOUT_MS, UNSENT_BYTES_MAX } from '../shared/protocol/limits.ts';
+import {
+  CLOSE_REASON_BYTES_MAX,
+  FRAME_BYTES_MAX,
+  HEADER_BYTES_MAX,
+  HELLO_TIMEOUT_MS,
+  UNSENT_BYTES_MAX,
+} from '../shared/protocol/limits.ts';
 import {
   type ClientMessage,
   type MessageOf,
@@ -58,6 +64,9 @@ export interface Connection {
 }
 
 type InferMessage = MessageOf<'infer'>;
+
+/** Bytes of outputs that fit a frame beside its header. */
+const RESULT_BYTES_MAX = FRAME_BYTES_MAX - HEADER_BYTES_MAX;
 
 /** A request on its way through the gateway. */
 interface Request {
@@ -194,10 +203,9 @@ export class GatewayConnection implements Connection {
       const payload = { parts: frame.parts, shapes: message.shapes };
       const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs);
       this.tickets.set(message.id, ticket);
-      ticket.result.then(
-        (result) => this.succeed(request, checked, result),
-        (error: unknown) => this.fail(request, error),
-      );
+      ticket.result
+        .then((result) => this.succeed(request, checked, result))
+        .catch((error: unknown) => this.fail(request, error));
     } catch (error) {
       this.fail(request, error);
     }
@@ -233,6 +241,10 @@ export class GatewayConnection implements Connection {
     const { queueMs, decodeMs, computeMs } = result;
     const totalMs = this.options.clock.now() - startMs;
     const parts = outputs.map(tensorBytes);
+    const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (size > RESULT_BYTES_MAX) {
+      throw new TandemError('PAYLOAD_TOO_LARGE', `the outputs have ${size} bytes, one frame takes ${RESULT_BYTES_MAX}`);
+    }
     this.tickets.delete(message.id);
     const bytes = this.send(
       {

@@ -70,7 +70,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     limits: { frameBytesMax, inFlightMax, idleTimeoutMs },
   });
   const server = createServer(httpApp({ store, metrics, isReady, origins: config.origins, site }));
-  attachWebSockets(server, gateway, {
+  const cutSockets = attachWebSockets(server, gateway, {
     path: WS_PATH,
     frameBytesMax,
     connectionsMax: config.connectionsMax,
@@ -93,7 +93,10 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
       await gateway.drain(config.drainMs);
       server.closeIdleConnections();
       await executor.close();
-      setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS).unref();
+      setTimeout(() => {
+        server.closeAllConnections();
+        cutSockets();
+      }, CLOSE_GRACE_MS).unref();
       await closed;
     },
   };

@@ -3,7 +3,7 @@ import type { Tensor, Tensors } from '../../shared/tensor.ts';
 
 type ErrorMeasure = (actual: Tensor, expected: Tensor) => number;
 
-/** Infinite where a tensor is missing or of another shape. */
+/** Infinite where a tensor is missing or of another size. */
 export function worstError(names: readonly string[], actual: Tensors, expected: Tensors, error: ErrorMeasure): number {
   return Math.max(
     0,
@@ -21,7 +21,7 @@ export function largestError(actual: Tensor, expected: Tensor): number {
   let largest = 0;
   for (let i = 0; i < expected.data.length; i++) {
     const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
-    if (Number.isNaN(a) !== Number.isNaN(b)) return Number.POSITIVE_INFINITY;
+    if (Number.isNaN(a) || Number.isNaN(b)) return Number.POSITIVE_INFINITY;
     difference = Math.max(difference, Math.abs(a - b));
     largest = Math.max(largest, Math.abs(b));
   }

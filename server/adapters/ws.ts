@@ -18,7 +18,8 @@ export interface WsOptions {
   readonly heartbeatMs: number;
 }
 
-export function attachWebSockets(server: Server, gateway: Gateway, options: WsOptions): void {
+/** @returns cuts every socket that is still there */
+export function attachWebSockets(server: Server, gateway: Gateway, options: WsOptions): () => void {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: options.frameBytesMax,
@@ -32,6 +33,9 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
     if (refusal) return rejectUpgrade(socket, refusal);
     sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, gateway, options.heartbeatMs));
   });
+  return () => {
+    for (const socket of sockets.clients) socket.terminate();
+  };
 }
 
 function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number): void {
@@ -86,5 +90,7 @@ function isSameHost(origin: string, host: string | undefined): boolean {
 }
 
 function rejectUpgrade(socket: Duplex, status: string): void {
+  // Not left to the peer, who may keep its half open.
+  socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

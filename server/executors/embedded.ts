@@ -3,6 +3,7 @@
  * it was on and is replaced. onnxruntime cannot be interrupted: a task once begun is left to end, and a worker that is
  * at it for too long is ended with it.
  */
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { TandemError } from '../../shared/errors.ts';
 import type { Executor, Task, TaskResult } from '../executor.ts';
@@ -17,6 +18,9 @@ export interface EmbeddedOptions extends WorkerData {
   /** Called for every worker that died and was replaced. */
   readonly onRestart: (reason: string) => void;
 }
+
+/** Time that ending a worker may take when the pool is closed; native code cannot be stopped, the process can. */
+const TERMINATE_MS = 2000;
 
 /** Pause before a dead worker is replaced, in milliseconds: a model that kills every worker must not burn the CPU. */
 const RESTART_DELAY_MS = 500;
@@ -76,7 +80,10 @@ class WorkerPool implements Executor {
   async close(): Promise<void> {
     this.isClosed = true;
     for (const job of this.waiting.splice(0)) job.reject(new TandemError('DRAINING', 'the server is closing'));
-    await Promise.all(this.members.map(({ worker }) => worker.terminate()));
+    const ended = Promise.all(this.members.map(({ worker }) => worker.terminate()));
+    const patience = new AbortController();
+    await Promise.race([ended, setTimeoutAsync(TERMINATE_MS, undefined, { signal: patience.signal }).catch(() => {})]);
+    patience.abort();
   }
 
   /** Starts one worker. Resolves once it is ready, rejects where it dies before. */
@@ -133,17 +140,16 @@ class WorkerPool implements Executor {
     else job?.reject(new TandemError(reply.code, reply.message));
   }
 
-  /** Its exit brings another worker. */
+  /** Its successor does not wait for it to end: a worker in native code ends when that returns. */
   private giveUp(member: Member): void {
-    const { taskTimeoutMs } = this.options;
-    member.job?.reject(new TandemError('INTERNAL', `the task ran for more than ${taskTimeoutMs} ms`));
-    member.job = null;
-    member.isReady = false;
     void member.worker.terminate();
+    this.bury(member, `its task ran for more than ${this.options.taskTimeoutMs} ms`);
   }
 
   private bury(member: Member, reason: string): void {
-    this.members.splice(this.members.indexOf(member), 1);
+    const at = this.members.indexOf(member);
+    if (at < 0) return;
+    this.members.splice(at, 1);
     member.isReady = false;
     clearTimeout(member.timeout);
     member.job?.reject(new TandemError('INTERNAL', `the worker died: ${reason}`));

@@ -260,6 +260,25 @@ describe('no answer is lost', () => {
     expect(client.state.link).toBe('open');
   });
 
+  test('when the gateway is slow: it is not chosen again and again, and is tried again in time', async () => {
+    const client = await harness.ready();
+    for (let i = 0; i < 6; i++) {
+      const result = client.infer(PICTURE, { label: 'public' });
+      await harness.pass(3000);
+      expect(answer((await result).outputs)).toEqual(DEVICE_ANSWER);
+      harness.gateway.executor.finish(CLOUD_ANSWER);
+      await harness.pass(1);
+    }
+    const sent = harness.messagesOf('infer').length;
+    expect(sent).toBeLessThan(3);
+    await harness.pass(600_000);
+    const result = client.infer(PICTURE, { label: 'public' });
+    await serveAll();
+    await harness.pass(3000);
+    await result;
+    expect(harness.messagesOf('infer')).toHaveLength(sent + 1);
+  });
+
   test('when the gateway is overloaded: the device finishes', async () => {
     const client = await harness.ready();
     const { result } = await underWay(client);
@@ -393,6 +412,12 @@ describe('bad input is told', () => {
       {},
     ],
     ['a tensor without a shape', { x: { dtype: 'float32', data: new Float32Array(192) } } as never, {}],
+    [
+      'a tensor of the wrong array',
+      { x: { dtype: 'float32', shape: [1, 3, 4, 16], data: new Array(192) } } as never,
+      {},
+    ],
+    ['a deadline that is text', PICTURE, { deadlineMs: '100' as never }],
     ['nothing', null as never, {}],
     ['a number', 5 as never, {}],
     ['a picture without pixels', { width: 5, height: 4 } as never, {}],
@@ -499,6 +524,38 @@ describe('the link', () => {
     expect(harness.reported).toContain(mistake);
   });
 
+  test('is left when the gateway goes away, at once or after its last answer, and made anew', async () => {
+    harness.allowSegments(0);
+    const busy = await harness.ready();
+    const result = busy.infer(PICTURE, { label: 'public' });
+    await harness.ready();
+    void harness.gateway.gateway.drain(60_000);
+    await harness.pass(1000);
+    // The idle one has gone, the other waits for its answer.
+    expect(harness.channels.length).toBeGreaterThan(2);
+    expect(busy.state.link).toBe('connecting');
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(1000);
+    expect(answer((await result).outputs)).toEqual(CLOUD_ANSWER);
+  });
+
+  test('does not take an upload before a ping for a slow network', async () => {
+    const client = await harness.ready();
+    const near = harness.channels.at(-1);
+    if (near) near.bufferedBytes = 500_000;
+    await harness.pass(14_000);
+    if (near) {
+      const { send } = near;
+      near.send = (frame) => void harness.clock.after(2000, () => send.call(near, frame));
+    }
+    await harness.pass(5000);
+    const remote = client.infer(PICTURE, { label: 'public' });
+    await serveAll();
+    await harness.pass(10_000);
+    const cost = (await remote).route.decisions[0]?.candidates.find(({ k }) => k === 0)?.predicted;
+    expect(cost?.roundTripMs).toBeLessThan(200);
+  });
+
   test('is looked at when the host wakes up', async () => {
     const client = await harness.ready();
     harness.isReachable = false;
@@ -542,6 +599,23 @@ describe('the download', () => {
     const result = client.infer(PICTURE, { label: 'public' });
     await serveAll();
     expect((await result).route.k).toBe(0);
+  });
+
+  test('goes on after a segment was missing for a while, as when a gateway is being replaced', async () => {
+    harness.missingFiles = 1;
+    const client = await harness.ready();
+    await harness.pass(5000);
+    expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
+  });
+
+  test('that has ended is named where a request needed it', async () => {
+    harness.missingFiles = 100;
+    const client = await harness.ready();
+    await harness.pass(100_000);
+    await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('404'),
+    });
   });
 
   test('yields to a request that waits for the gateway, but not for ever', async () => {

@@ -55,13 +55,54 @@ describe('a device that dies', () => {
     expect((await result).route.k).toBe(2);
   });
 
-  test('is given up when it dies again and again, and says so; the gateway still serves', async () => {
+  test('again and again gets no more segments, and says so; the gateway still serves', async () => {
     const client = await harness.ready();
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < 3; i++) {
       await harness.loseDevice();
       await harness.pass(30_000);
     }
-    expect(harness.devices).toBe(5);
+    expect(client.state).toMatchObject({ segmentsReady: 0, bytesTotal: 0 });
+    expect(client.state.downloadError).toBe('the device died 3 times: out of memory');
+    await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('died 3 times'),
+    });
+    const result = client.infer(PICTURE, { label: 'public' });
+    await serveAll();
+    expect((await result).route).toMatchObject({ k: 0, fallback: null });
+  });
+
+  test('that cannot be made again is given up in the end', async () => {
+    const client = await harness.ready();
+    harness.onDevice = (device) => ({ ...device, prepare: () => Promise.reject(new Error('no worker')) });
+    await harness.loseDevice();
+    await harness.pass(600_000);
+    expect(harness.devices).toBeLessThan(8);
+    await expect(client.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+  });
+
+  test('while its request waits for a gateway that never answers: it begins anew on the next device', async () => {
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1 } });
+    await harness.pass(1);
+    await harness.loseDevice();
+    harness.isReachable = false;
+    await harness.pass(3000);
+    harness.isReachable = true;
+    await harness.pass(5000);
+    await harness.cut();
+    await harness.pass(5000);
+    const { route } = await result;
+    expect(route.k).toBe(2);
+  });
+
+  test('is given up when it dies again and again', async () => {
+    const client = await harness.ready();
+    for (let i = 0; i < 8; i++) {
+      await harness.loseDevice();
+      await harness.pass(60_000);
+    }
+    expect(harness.devices).toBe(6);
     await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
       code: 'DEVICE_FAILED',
       message: 'out of memory',
@@ -127,6 +168,17 @@ describe('a gateway with another plan', () => {
     expect(client.plan.id).not.toBe(oldId);
   });
 
+  test('of which the files are still another’s is asked again in time, not at once', async () => {
+    await harness.ready();
+    // The socket leads to a new instance, plan.json to an old one.
+    harness.gateway.plan.id = 'd'.repeat(64);
+    const before = harness.fetches.length;
+    await harness.cut();
+    await harness.pass(10_000);
+    expect(harness.fetches.length - before).toBeLessThan(8);
+    expect(harness.devices).toBe(1);
+  });
+
   test('that no longer serves the model at all leaves the device to itself', async () => {
     harness.allowSegments(1);
     const client = await harness.ready({ download: false });
@@ -136,6 +188,16 @@ describe('a gateway with another plan', () => {
     await harness.pass(1000);
     await expect(client.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
+});
+
+test('connecting can be aborted while the device is being made', async () => {
+  const controller = new AbortController();
+  harness.onDevice = (device) => ({ ...device, prepare: () => new Promise<never>(() => {}) });
+  const connecting = harness.connect({ signal: controller.signal });
+  connecting.catch(() => {});
+  await harness.pass(1);
+  controller.abort(new Error('never mind'));
+  await expect(connecting).rejects.toThrow('never mind');
 });
 
 test('connecting that is aborted after the plan came leaves no device behind', async () => {

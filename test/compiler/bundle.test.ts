@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { planFile, sha256, withPlanId, writeBundle } from '../../compiler/bundle
 import { smallPlan } from '../helpers/small-plan.ts';
 
 /** Enough of a plan to be taken for a bundle's. */
-const PLAN = '{"segments":[]}';
+const PLAN = '{"segments":[{"server":{"file":"old.onnx"}}]}';
 
 let folder: string;
 let bundle: string;
@@ -60,6 +60,22 @@ describe('writing a bundle', () => {
   test('that fails for the first time leaves nothing', async () => {
     await expect(writeBundle(bundle, new Map([['no-such-folder/1.onnx', 'new']]))).rejects.toThrow('ENOENT');
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  test('through a link replaces what it leads to, not the link', async () => {
+    const link = join(folder, 'link');
+    await writeBundle(bundle, new Map([['plan.json', PLAN]]));
+    await symlink(bundle, link);
+    await writeBundle(link, new Map([['plan.json', 'new']]));
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readFile(join(bundle, 'plan.json'), 'utf8')).toBe('new');
+  });
+
+  test('over a bundle that somebody put a file of their own into is refused (USAGE)', async () => {
+    await writeBundle(bundle, new Map([['plan.json', PLAN]]));
+    await writeFile(join(bundle, 'notes.txt'), 'mine');
+    await expect(writeBundle(bundle, new Map([['plan.json', PLAN]]))).rejects.toMatchObject({ code: 'USAGE' });
+    expect(await readFile(join(bundle, 'notes.txt'), 'utf8')).toBe('mine');
   });
 
   test.each([

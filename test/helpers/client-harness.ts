@@ -38,6 +38,8 @@ export class ClientHarness {
   corrupt = false;
   isReachable = true;
   planFails = false;
+  /** So many requests for segments are answered with 404. */
+  missingFiles = 0;
   webpWorks = true;
   /** Changes a device as it is made. */
   onDevice: (device: Device) => Device = (device) => device;
@@ -152,6 +154,7 @@ export class ClientHarness {
     if (url.endsWith('plan.json')) return new Response(JSON.stringify(this.plan));
     const index = this.plan.segments.findIndex(({ targets }) => url.includes(targets['wasm']?.sha256 ?? '-'));
     if (index < 0) return new Response('', { status: 404 });
+    if (this.missingFiles-- > 0) return new Response('', { status: 404 });
     while (index >= this.segmentsAllowed) await new Promise<void>((resolve) => this.allow.push(resolve));
     return new Response(this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array));
   }

@@ -21,7 +21,7 @@ export class FakeExecutor implements Executor {
   }
 
   /** Ends the task that has run longest, with an output y of these values. */
-  finish(values: readonly number[] = [1]): void {
+  finish(values: ArrayLike<number> = [1]): void {
     const y = float32([1, values.length], Float32Array.from(values));
     this.open.shift()?.resolve({ outputs: { y }, decodeMs: 1, computeMs: 2 });
   }

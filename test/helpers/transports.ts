@@ -43,13 +43,17 @@ export async function memoryTransport(
   };
 }
 
+export interface WsTransport extends Transport {
+  readonly port: number;
+}
+
 /** More than any test of the conformance suite opens. */
 export const CONNECTIONS_MAX = 8;
 
-export async function wsTransport(gateway: Gateway, frameBytesMax: number): Promise<Transport & { port: number }> {
+export async function wsTransport(gateway: Gateway, frameBytesMax: number): Promise<WsTransport> {
   const server = createServer();
   const options = { path: WS_PATH, frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs: 30_000 };
-  attachWebSockets(server, gateway, options);
+  const cutSockets = attachWebSockets(server, gateway, options);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
@@ -57,6 +61,7 @@ export async function wsTransport(gateway: Gateway, frameBytesMax: number): Prom
     connect: () => connectSocket(`ws://127.0.0.1:${port}${WS_PATH}`),
     async stop() {
       server.closeAllConnections();
+      cutSockets();
       await new Promise((resolve) => server.close(resolve));
     },
   };

@@ -59,6 +59,16 @@ describe('admission', () => {
     expect(executor.seen).toHaveLength(2);
   });
 
+  test('tells what is handed over and has no result by its deadline, and keeps the slot until there is one', async () => {
+    const stuck = submit(50);
+    await clock.advance(50);
+    await expect(stuck.result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(admission.inFlight).toBe(1);
+    executor.finish();
+    await settle();
+    expect(admission.inFlight).toBe(0);
+  });
+
   test('serves without a queue as long as there is a free slot', async () => {
     admission = new Admission(executor, clock, 0);
     submit();

@@ -186,7 +186,7 @@ function describeGateway(name: string, transport: TransportFactory): void {
 
       test('falls silent (IDLE_TIMEOUT), but not while it waits for an answer', async () => {
         const peer = await harness.welcomed();
-        sendInfer(peer);
+        sendInfer(peer, { deadlineMs: 120_000 });
         await quiet(peer);
         await harness.clock.advance(60_000);
         harness.executor.finish();
@@ -250,6 +250,15 @@ function describeGateway(name: string, transport: TransportFactory): void {
         const { message } = await expectType(peer, 'error');
         expect(message.code).toBe('INTERNAL');
         expect(message.message).not.toContain('secret');
+        await quiet(peer);
+      });
+
+      test('its outputs do not fit a frame (PAYLOAD_TOO_LARGE)', async () => {
+        const peer = await harness.welcomed();
+        sendInfer(peer);
+        await quiet(peer);
+        harness.executor.finish(new Float32Array(5 * 1024 * 1024));
+        expect((await expectType(peer, 'error')).message).toMatchObject({ id: 1, code: 'PAYLOAD_TOO_LARGE' });
         await quiet(peer);
       });
 

@@ -15,7 +15,6 @@ describe('the WebSocket adapter', () => {
   });
   afterEach(async () => {
     await harness.stop();
-    await stop();
   });
 
   /** The first line of the answer to an upgrade request for `path`. */
@@ -26,11 +25,23 @@ describe('the WebSocket adapter', () => {
         socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n\r\n`);
       });
       socket.once('data', (data) => {
-        socket.destroy();
+        if (!silent.includes(path)) socket.destroy();
         resolve(data.toString().split('\r\n', 1)[0] ?? '');
       });
       socket.once('error', reject);
     });
+  /** Paths whose sockets are kept open and never answer a close: what a suspended phone does. */
+  const silent: string[] = [];
+  afterEach(() => silent.splice(0));
+
+  test('waits for no peer that has gone silent, let in or turned away', async () => {
+    silent.push('/ws', '/nope');
+    expect(await upgrade('/ws')).toContain('101');
+    expect(await upgrade('/nope')).toContain('404');
+    const started = performance.now();
+    await stop();
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
 
   test.each(['//', '/', '/wss', '*', 'http://', '/ws/..'])('turns away an upgrade of %s and lives', async (path) => {
     expect(await upgrade(path)).toMatch(/^HTTP\/1.1 40[04] /);

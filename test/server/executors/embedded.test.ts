@@ -60,7 +60,7 @@ describe('the embedded executor', () => {
     for (const one of stuck)
       await expect(one).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('100 ms') });
     await expect(next).resolves.toMatchObject({ decodeMs: 1 });
-    expect(restarts).toHaveLength(2);
+    expect(restarts).toEqual(new Array(2).fill('its task ran for more than 100 ms'));
   });
 
   test('says so where its workers do not start', async () => {

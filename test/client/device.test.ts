@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import { localDevice } from '../../client/device.ts';
+import type { PictureCodec } from '../../shared/codec/picture.ts';
+import type { Runtime, Session } from '../../shared/runtime.ts';
+import { float32 } from '../../shared/tensor.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import { smallPlan } from '../helpers/small-plan.ts';
+
+const clock = new FakeClock();
+const pictures = { encode: async () => null, decode: () => Promise.reject(new Error()) } satisfies PictureCodec;
+
+function deviceOn(load: Runtime['load']) {
+  return localDevice({ plan: smallPlan(), target: 'wasm', runtime: { name: 'fake', load }, pictures, clock });
+}
+
+function session(changes: Partial<Session> = {}): Session {
+  return {
+    inputNames: ['x'],
+    outputNames: ['h'],
+    run: async () => ({ h: float32([1, 2, 1, 1], new Float32Array(2)) }),
+    release: async () => {},
+    ...changes,
+  };
+}
+
+describe('a device in this thread', () => {
+  test('does one thing at a time, and tells the time of each alone', async () => {
+    let underWay = 0;
+    const device = deviceOn(async () =>
+      session({
+        run: async () => {
+          underWay++;
+          expect(underWay).toBe(1);
+          await new Promise<void>((resolve) => clock.after(10, resolve));
+          underWay--;
+          return { h: float32([1, 2, 1, 1], new Float32Array(2)) };
+        },
+      }),
+    );
+    const loading = device.load(0, new Uint8Array());
+    await clock.advance(100);
+    await loading;
+    const crossing = { k: 0, size: 4, tensors: { x: float32([1, 3, 4, 4], new Float32Array(48)) }, picture: null };
+    const both = Promise.all([device.advance(crossing), device.advance(crossing)]);
+    await clock.advance(100);
+    expect((await both).map(({ ms }) => ms)).toEqual([10, 10]);
+  });
+
+  test('goes on after something failed', async () => {
+    let runs = 0;
+    const device = deviceOn(async () =>
+      session({
+        run: async () =>
+          runs++ === 3 ? Promise.reject(new Error('once')) : { h: float32([1, 2, 1, 1], new Float32Array(2)) },
+      }),
+    );
+    await device.load(0, new Uint8Array());
+    const crossing = { k: 0, size: 4, tensors: { x: float32([1, 3, 4, 4], new Float32Array(48)) }, picture: null };
+    await expect(device.advance(crossing)).rejects.toThrow('once');
+    await expect(device.advance(crossing)).resolves.toMatchObject({ value: { k: 1 } });
+  });
+
+  test('lets go of a model that came after it was closed', async () => {
+    let released = 0;
+    let arrive = (_: Session) => {};
+    const device = deviceOn(
+      () =>
+        new Promise<Session>((resolve) => {
+          arrive = resolve;
+        }),
+    );
+    const loading = device.load(0, new Uint8Array());
+    await device.close();
+    arrive(session({ release: async () => void released++ }));
+    await expect(loading).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+    expect(released).toBe(1);
+  });
+});

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import { workerDevice } from '../../client/worker-device.ts';
+import type { WorkerResponse } from '../../client/worker-protocol.ts';
+import { smallPlan } from '../helpers/small-plan.ts';
+
+/** A worker that answers as it is told to. */
+class FakeWorker {
+  onmessage: ((event: { data: WorkerResponse }) => void) | null = null;
+  onerror: ((event: { message: string; preventDefault(): void }) => void) | null = null;
+  onmessageerror: (() => void) | null = null;
+  isTerminated = false;
+  readonly asked: string[] = [];
+  private readonly answer: (id: number, method: string) => WorkerResponse | null;
+
+  constructor(answer: FakeWorker['answer']) {
+    this.answer = answer;
+  }
+
+  postMessage({ id, method }: { id: number; method: string }): void {
+    this.asked.push(method);
+    const data = this.answer(id, method);
+    if (data) queueMicrotask(() => this.onmessage?.({ data }));
+  }
+
+  terminate(): void {
+    this.isTerminated = true;
+  }
+}
+
+const done = (id: number): WorkerResponse => ({ type: 'done', id, result: null });
+
+async function deviceOn(worker: FakeWorker, lost: string[] = [], controller = new AbortController()) {
+  const options = {
+    plan: smallPlan(),
+    wasmUrl: 'x.wasm',
+    onLost: (reason: string) => lost.push(reason),
+    signal: controller.signal,
+  };
+  return workerDevice(worker as unknown as Worker, options);
+}
+
+describe('a device in a worker', () => {
+  test('leaves no worker behind when it cannot be set up', async () => {
+    const worker = new FakeWorker((id) => ({ type: 'failed', id, code: 'BAD_PLAN', message: 'no' }));
+    await expect(deviceOn(worker)).rejects.toMatchObject({ code: 'BAD_PLAN' });
+    expect(worker.isTerminated).toBe(true);
+  });
+
+  test('nor when it is ended while it is being set up', async () => {
+    const controller = new AbortController();
+    const worker = new FakeWorker(() => null);
+    const making = deviceOn(worker, [], controller);
+    controller.abort();
+    await expect(making).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+    expect(worker.isTerminated).toBe(true);
+  });
+
+  test('tells of its death once, before whatever waits is rejected', async () => {
+    const order: string[] = [];
+    const worker = new FakeWorker((id, method) => (method === 'create' ? done(id) : null));
+    const device = await deviceOn(worker, order);
+    const preparing = device.prepare().catch(() => order.push('rejected'));
+    worker.onerror?.({ message: 'out of memory', preventDefault() {} });
+    worker.onerror?.({ message: 'again', preventDefault() {} });
+    await preparing;
+    expect(order).toEqual(['the worker died: out of memory', 'rejected']);
+    await expect(device.prepare()).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+  });
+
+  test('that is closed is no death', async () => {
+    const lost: string[] = [];
+    const worker = new FakeWorker(done);
+    const device = await deviceOn(worker, lost);
+    await device.close();
+    expect(worker.isTerminated).toBe(true);
+    expect(lost).toEqual([]);
+  });
+});
