@@ -7,6 +7,8 @@ describe('the WebSocket adapter', () => {
   let harness: GatewayHarness;
   let port: number;
   let stop: () => Promise<void>;
+  /** Paths whose sockets are kept open and never answer a close: what a suspended phone does. */
+  const silent: string[] = [];
   beforeEach(async () => {
     harness = new GatewayHarness();
     const transport = await wsTransport(harness.gateway, harness.limits.frameBytesMax);
@@ -14,6 +16,7 @@ describe('the WebSocket adapter', () => {
     await harness.start(async () => transport);
   });
   afterEach(async () => {
+    silent.splice(0);
     await harness.stop();
   });
 
@@ -30,9 +33,6 @@ describe('the WebSocket adapter', () => {
       });
       socket.once('error', reject);
     });
-  /** Paths whose sockets are kept open and never answer a close: what a suspended phone does. */
-  const silent: string[] = [];
-  afterEach(() => silent.splice(0));
 
   test('waits for no peer that has gone silent, let in or turned away', async () => {
     silent.push('/ws', '/nope');
