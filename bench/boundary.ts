@@ -10,6 +10,7 @@ import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
 import { webRuntime } from '../runtimes/onnxruntime-web.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { boundaryCodec } from '../shared/codec/boundary.ts';
+import type { Picture } from '../shared/preprocess/resize.ts';
 import { bundleFile, demoBundle } from './bundle.ts';
 
 const SAMPLES = Number(process.argv[2] ?? 150);
@@ -48,7 +49,7 @@ const { accuracy } = await measureAccuracy({
 });
 let photoBytes = 0;
 for await (const { input } of recipe.samples('test', SAMPLES, SEED)) {
-  photoBytes += (await pictures.encode(input, 'jpeg', 85))?.byteLength ?? 0;
+  photoBytes += (await pictures.encode(input as Picture, 'jpeg', 85))?.byteLength ?? 0;
 }
 process.stdout.write(
   `${JSON.stringify({ samples: SAMPLES, seed: SEED, photoBytes: photoBytes / SAMPLES, accuracy })}\n`,

@@ -11,10 +11,12 @@ import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { WebSocket } from 'ws';
 import { buildChain } from '../compiler/cut/segments.ts';
+import { readSource } from '../compiler/prepare.ts';
+import { inputCrossing } from '../compiler/samples/crossing.ts';
 import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { runSegments } from '../shared/chain.ts';
-import { boundaryCodec, type Crossing, pictureCrossing } from '../shared/codec/boundary.ts';
+import { boundaryCodec, type Crossing } from '../shared/codec/boundary.ts';
 import { depthOf } from '../shared/plan.ts';
 import { decodeFrame, encodeFrame } from '../shared/protocol/frames.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
@@ -53,7 +55,7 @@ async function measure(k: number, tier: string) {
   const payload = await codec.encode(crossing, tier);
   if (!payload) throw new Error(`tier ${tier} cannot be made here`);
   const cut = plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [];
-  const whole = buildChain(source, { ...recipe, cuts: k === 0 ? [] : [cut] }).segments.at(-1);
+  const whole = buildChain(readSource(source, recipe), k === 0 ? [] : [cut]).segments.at(-1);
   const oneGraph = await runtime.load(whole?.float ?? new Uint8Array());
   const ways: Record<string, () => Promise<unknown>> = {
     oneGraph: () => oneGraph.run(tensors),
@@ -77,7 +79,7 @@ async function measure(k: number, tier: string) {
 async function typicalInput(): Promise<Crossing> {
   let best: Crossing | undefined;
   for await (const { input } of recipe.samples('test', 40, 1)) {
-    const crossing = pictureCrossing(plan, input);
+    const crossing = inputCrossing(plan, input);
     const distance = (other: Crossing) => Math.abs(other.size - plan.size.typical);
     if (!best || distance(crossing) < distance(best)) best = crossing;
   }

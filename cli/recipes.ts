@@ -1,28 +1,37 @@
 /** From what a user names, a folder of models/ or an .onnx file, to a recipe. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { checkModel, type ModelRecipe } from '../compiler/index.ts';
+import { resolve } from 'node:path';
+import { type AnyModelOptions, anyModelRecipe, checkModelFile, type ModelRecipe } from '../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../models/index.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
+import type { Plan } from '../shared/plan.ts';
 
 /**
- * @throws NOT_FOUND, BAD_MODEL for a file that is no model, UNKNOWN_MODEL where no recipe fits: without one there are
- *   no cuts, no samples and no metric to compile with
+ * The recipe of models/ where the name or the file is one of theirs, else one for any model.
+ * @throws NOT_FOUND, UNKNOWN_MODEL, or BAD_MODEL for a file that is no model
  */
-export async function findRecipe(name: string): Promise<ModelRecipe> {
+export async function findRecipe(name: string, options: AnyModelOptions): Promise<ModelRecipe> {
   if (!/[/\\.]/.test(name)) return loadRecipe(name);
   const bytes = await readFile(name).catch((error: unknown) => {
     throw new TandemError('NOT_FOUND', `cannot read ${name}: ${messageOf(error)}`, { cause: error });
   });
-  checkModel(bytes, name);
+  checkModelFile(name);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   for (const candidate of MODEL_NAMES) {
     const recipe = await loadRecipe(candidate);
     const source = await readFile(recipe.file).catch(() => undefined);
     if (source && createHash('sha256').update(source).digest('hex') === sha256) return { ...recipe, file: name };
   }
-  throw new TandemError(
-    'UNKNOWN_MODEL',
-    `${name} is a model, but no folder of models/ (${MODEL_NAMES.join(', ')}) says how to cut and measure it`,
-  );
+  return anyModelRecipe(resolve(name), options);
+}
+
+/** The recipe that a bundle was compiled with, as far as its plan can tell. Throws NOT_FOUND. */
+export async function recipeOf({ name, model, boundaries }: Plan, samples?: string): Promise<ModelRecipe> {
+  if (MODEL_NAMES.includes(name)) return loadRecipe(name);
+  const cuts = boundaries.slice(1, -1).map(({ tensors }) => tensors.map((tensor) => tensor.name));
+  // Shapes were fixed when it was compiled: noise has to be of the same.
+  const inputs = boundaries[0]?.tensors ?? [];
+  const shapes = Object.fromEntries(inputs.map((input) => [input.name, input.shape.map((dim) => Number(dim) || 1)]));
+  return anyModelRecipe(model.source, { cuts, dims: { sizes: {}, shapes }, fixed: model.fixed, samples });
 }

@@ -1,12 +1,9 @@
 /** What callers hand to `infer`, checked at the door: everything behind it works on data of the right form. */
-import type { Crossing } from '../shared/codec/boundary.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import { DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
 import { TRACEPARENT } from '../shared/protocol/messages.ts';
-import { sizeOf } from '../shared/size.ts';
-import { elementCount, type Tensor, type Tensors, tensorFromBytes } from '../shared/tensor.ts';
 import type { InferOptions, Input } from './types.ts';
 
 const DEADLINE_MS_DEFAULT = 30_000;
@@ -43,34 +40,4 @@ export function isPicture(input: Input): input is Picture {
 
 function isClamped(data: unknown): boolean {
   return data instanceof Uint8ClampedArray;
-}
-
-/** Boundary 0 of tensors that the caller made. Throws BAD_INPUT naming what is missing or of the wrong shape. */
-export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
-  let size = plan.size.typical;
-  for (const spec of boundaryAt(plan, 0).tensors) {
-    const tensor = Object.hasOwn(tensors, spec.name) ? tensors[spec.name] : undefined;
-    if (!isTensor(tensor) || tensor.dtype !== spec.dtype || !holds(tensor)) {
-      const got = tensor ? `dtype ${tensor.dtype}` : `only ${Object.keys(tensors).join(', ') || 'nothing'}`;
-      throw new TandemError(
-        'BAD_INPUT',
-        `expected { ${spec.name}: { dtype: '${spec.dtype}', shape, data } } with as much data as the shape says, got ${got}`,
-      );
-    }
-    try {
-      size = sizeOf(spec, tensor.shape, plan.size) ?? size;
-    } catch (error) {
-      throw new TandemError('BAD_INPUT', messageOf(error), { cause: error });
-    }
-  }
-  return { k: 0, size, tensors, picture: null };
-}
-
-/** Whether a tensor's array is of the kind that its dtype has. */
-function holds({ dtype, data }: Tensor): boolean {
-  return data instanceof Object.getPrototypeOf(tensorFromBytes(dtype, [0], new Uint8Array()).data).constructor;
-}
-
-function isTensor(tensor: Tensor | undefined): tensor is Tensor {
-  return Array.isArray(tensor?.shape) && tensor.data?.length === elementCount(tensor.shape);
 }

@@ -3,7 +3,7 @@
  * when what it chose fails: a dead link or a late reply is finished by the device, a failed device by the gateway.
  */
 import { boundaryTensors } from '../shared/chain.ts';
-import type { Crossing, Payload } from '../shared/codec/boundary.ts';
+import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan } from '../shared/plan.ts';
 import type { Floor, Policy } from '../shared/policy.ts';
@@ -15,7 +15,7 @@ import type { Estimates } from './estimates.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { effectiveFloor } from './floor.ts';
 import type { Host } from './host.ts';
-import { checkForce, isPicture, tensorCrossing } from './input.ts';
+import { checkForce, isPicture } from './input.ts';
 import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { Link, Reply } from './link.ts';
@@ -342,7 +342,8 @@ class Request {
     estimates.observeServer(this.plan, crossing.size, crossing.k, tier, timing.decodeMs + timing.computeMs);
     estimates.forgetOverdue();
     this.trail.timing.networkMs = networkMs;
-    return this.result(crossing.k, tier, outputsOf(this.plan, reply), reply);
+    const made = outputsOf(this.plan, crossing.k, reply);
+    return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply);
   }
 
   private result(k: number, tier: string | null, live: Tensors, reply: Reply | null): InferResult {

@@ -6,14 +6,12 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { boundaryTensors } from '../shared/chain.ts';
-import { type BoundaryCodec, boundaryCodec, pictureCrossing } from '../shared/codec/boundary.ts';
+import { type BoundaryCodec, boundaryCodec } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import { asTandemError } from '../shared/errors.ts';
 import { PLAN_VERSION, type Plan, type PlanMeasured, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
-import { randomInt, seededRandom } from '../shared/random.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
-import { float32 } from '../shared/tensor.ts';
 import { assertReplaceable, planFile, RECORD_FILE, sha256, withPlanId, writeBundle } from './bundle.ts';
 import { calibrateTiers } from './compress/calibrate.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
@@ -22,8 +20,10 @@ import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
 import { isMeasurementOf, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { measureTime } from './measure/time.ts';
+import { prepareModel } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
+import { inputCrossing } from './samples/crossing.ts';
 
 export interface CompileRequest {
   readonly recipe: ModelRecipe;
@@ -61,7 +61,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const source = await readFile(recipe.file).catch((error: unknown) => {
     throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);
   });
-  const chain = buildChain(source, recipe);
+  const chain = buildChain(await prepareModel(source, recipe, request.server), recipe.cuts);
   const record = request.measure || request.float ? undefined : matchingRecord(recipe, sha256(source));
   const server = await loadAll(
     request.server,
@@ -70,7 +70,13 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   stage('reading and cutting the model', 1);
 
   const draft = draftPlan(request, source, chain);
-  const specs = await boundarySpecs(draft, server, (size) => randomInput(draft, size));
+  const specs = await boundarySpecs(draft, server, recipe.noise).catch((error: unknown) => {
+    throw asTandemError(
+      error,
+      'BAD_INPUT',
+      `${recipe.source} does not run on its samples (sizes: --dim, --shape; or --samples)`,
+    );
+  });
   const tiers = record?.tiers ?? (await calibratedTiers(request, { ...draft, boundaries: bare(specs) }, server, specs));
   const boundaries = specs.map((tensors, k) => ({ tensors, tiers: [...(tiers[k] ?? [])] }));
   const cut = withPlanId({ ...draft, boundaries });
@@ -92,17 +98,19 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
 
 /** A plan with everything but shapes, tiers, files and figures: enough to run the chain by. */
 function draftPlan({ recipe }: CompileRequest, source: Uint8Array, chain: Chain): Plan {
-  const names = [chain.inputNames, ...recipe.cuts, chain.outputNames];
-  const tensors = names.map((boundary) =>
+  const tensors = chain.boundaries.map((boundary) =>
     boundary.map((name) => ({ name, dtype: 'float32' as const, shape: [] as number[] })),
   );
   return {
     version: PLAN_VERSION,
     id: '',
     name: recipe.name,
-    model: { source: recipe.source, sha256: sha256(source), bytes: source.byteLength },
+    model: {
+      ...{ source: recipe.source, sha256: sha256(source), bytes: source.byteLength },
+      fixed: { ...recipe.fixed },
+    },
     size: recipe.size,
-    preprocess: { ...recipe.preprocess, mean: [...recipe.preprocess.mean], std: [...recipe.preprocess.std] },
+    preprocess: recipe.preprocess,
     boundaries: bare(tensors),
     segments: chain.segments.map(({ inputs, outputs, float }, i) => ({
       inputs: [...inputs],
@@ -132,20 +140,21 @@ async function calibratedTiers(
     format,
     quality,
   }));
-  const tiers: Tier[][] = [pictures];
-  for (let k = 1; k < specs.length - 1; k++) {
+  const raw: Tier[] = recipe.raw ? [{ type: 'raw', name: 'raw' }] : [];
+  const tiers: Tier[][] = recipe.preprocess ? [[...pictures, ...raw]] : [];
+  for (let k = tiers.length; k < specs.length - 1; k++) {
     let passes = 0;
     const boundary = async function* () {
       let done = 0;
       for await (const sample of recipe.samples('calibration', total, seed)) {
         progress({ stage: `calibrating boundary ${k}`, done: passes * total + done++, total: 3 * total });
-        const { tensors } = pictureCrossing(plan, sample.input);
+        const { tensors } = inputCrossing(plan, sample.input);
         const all = await allBoundaries(plan, server.slice(0, k), tensors);
         yield boundaryTensors(plan, k, all[k] as Tensors);
       }
       passes++;
     };
-    tiers.push(await calibrateTiers(specs[k] as TensorSpec[], recipe.bits, boundary));
+    tiers.push([...(await calibrateTiers(specs[k] as TensorSpec[], recipe.bits, boundary)), ...raw]);
   }
   return [...tiers, []];
 }
@@ -190,7 +199,7 @@ async function timedRecipes(
     ['int8', await load('int8')],
   ]);
   const sizes = [recipe.size.typical];
-  const input = (size: number) => randomInput(plan, size);
+  const input = recipe.noise;
   const times = await measureTime({ plan, places, sizes, input, now, progress });
   await Promise.all([...places.values()].flat().map((session) => session.release()));
   return segments.map((_, i) => {
@@ -251,9 +260,10 @@ async function measureAll(
     devices.set(target, await loadAll(runtime, models));
   }
   const places = new Map<string, readonly Session[]>([['server', server], ...devices]);
-  const { typical, step } = recipe.size;
-  const sizes = [typical / 2, typical, typical * 2].map((size) => Math.round(size / step) * step);
-  const input = (size: number) => randomInput(plan, size);
+  const { typical, step, min, max } = recipe.size;
+  const near = [typical / 2, typical, typical * 2].map((size) => Math.round(size / step) * step);
+  const sizes = [...new Set(near.map((size) => Math.min(max, Math.max(min, size))))];
+  const input = recipe.noise;
   const timeMs = await measureTime({ plan, places, sizes, input, now, progress });
   const samples = testSamples;
   const accuracy = await measureAccuracy({ plan, recipe, codec, server, devices, samples, seed, now, progress });
@@ -263,14 +273,6 @@ async function measureAll(
 
 function loadAll(runtime: Runtime, models: readonly Uint8Array[]): Promise<Session[]> {
   return Promise.all(models.map((model) => runtime.load(model)));
-}
-
-/** Noise of the right shape: time does not depend on what is in a picture. */
-function randomInput(plan: Plan, size: number): Tensors {
-  const random = seededRandom(1);
-  const height = plan.preprocess?.height ?? 1;
-  const data = Float32Array.from({ length: 3 * height * size }, () => randomInt(random, -100, 100) / 100);
-  return { [plan.boundaries[0]?.tensors[0]?.name ?? '']: float32([1, 3, height, size], data) };
 }
 
 function sizeRatios(plan: Plan): Record<string, number> {

@@ -15,18 +15,20 @@ import type { Runtime } from '../shared/runtime.ts';
 import { sha256 } from './bundle.ts';
 import { type CompileResult, compileModel } from './compile.ts';
 import { verifyGraph } from './graph/verify.ts';
-import { type Inspection, inspectModel } from './inspect.ts';
+import { type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
-import { readModel } from './onnx/read.ts';
+import { readModelFile } from './onnx/files.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
-import type { Dims } from './samples/random.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
 export type { CompileResult } from './compile.ts';
+export { spreadCuts } from './cut/spread.ts';
 export type { InspectedBoundary, InspectedTensor, Inspection } from './inspect.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
+export { type AnyModelOptions, anyModelRecipe } from './samples/any-model.ts';
+export type { Dims } from './samples/random.ts';
 export {
   ANSWERS_CHANGED_MAX,
   COMPRESSED_ERROR_GROWTH_MAX,
@@ -50,9 +52,9 @@ export interface CompileOptions {
   readonly progress?: Progress | undefined;
 }
 
-/** Throws BAD_MODEL or UNSUPPORTED for bytes that the compiler cannot read as a legal model. */
-export function checkModel(bytes: Uint8Array, what: string): void {
-  verifyGraph(readModel(bytes, what).graph, what);
+/** Throws BAD_MODEL or UNSUPPORTED for a file that the compiler cannot read as a legal model. */
+export function checkModelFile(path: string): void {
+  verifyGraph(readModelFile(path).graph, path);
 }
 
 /** Whether `dir` holds the whole bundle that compiling this recipe with its committed measurements would make. */
@@ -102,7 +104,7 @@ export async function compile(
 }
 
 /** What a model is made of and where it can be cut. Throws NOT_FOUND or BAD_MODEL. */
-export function inspect(path: string, options: { tensorsMax: number; dims: Dims }): Promise<Inspection> {
+export function inspect(path: string, options: Omit<InspectOptions, 'runtime'>): Promise<Inspection> {
   return inspectModel(path, { ...options, runtime: literalRuntime() });
 }
 

@@ -1,17 +1,18 @@
 /** What a model is made of and where it can be cut, before anything is decided. */
+import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { messageOf } from '../shared/errors.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { legalBoundaries } from './cut/boundaries.ts';
 import { flowOf } from './cut/flow.ts';
 import { bytesOf, costOf, type Types } from './graph/cost.ts';
 import type { Dim, Model, ValueInfo } from './graph/graph.ts';
-import { inferTypes } from './graph/infer.ts';
 import { observeTypes } from './graph/observe.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { readModelFile } from './onnx/files.ts';
-import { liftConstants } from './passes/lift-constants.ts';
+import type { FixedInputs } from './passes/fix-inputs.ts';
+import { prepareModel, readSource } from './prepare.ts';
 import { concreteShape, type Dims, randomSample } from './samples/random.ts';
 
 export interface InspectedTensor {
@@ -54,21 +55,30 @@ export interface Inspection {
 export interface InspectOptions {
   /** Tensors of one boundary at most, 1 to 4. */
   readonly tensorsMax: number;
-  /** Sizes of symbolic dimensions by name. */
   readonly dims: Dims;
+  readonly fixed?: FixedInputs | undefined;
   /** Loads graphs as they are. */
   readonly runtime: Runtime;
 }
 
 /** Throws NOT_FOUND or BAD_MODEL. */
-export async function inspectModel(path: string, { tensorsMax, dims, runtime }: InspectOptions): Promise<Inspection> {
-  const model = readModelFile(path);
-  const { graph } = model;
-  verifyGraph(graph, basename(path));
-  const nodes = graph.nodes.length;
-  const operators = countOperators(model);
-  liftConstants(graph);
+export async function inspectModel(
+  path: string,
+  { tensorsMax, dims, fixed, runtime }: InspectOptions,
+): Promise<Inspection> {
+  const asFiled = readModelFile(path);
+  verifyGraph(asFiled.graph, basename(path));
+  const nodes = asFiled.graph.nodes.length;
+  const operators = countOperators(asFiled);
   const remarks: string[] = [];
+  const recipe = { source: path, file: path, outputs: [], fixed };
+  const source = readFileSync(path);
+  const model = await prepareModel(source, recipe, runtime).catch((error: unknown) => {
+    if (error instanceof TandemError && error.code === 'USAGE') throw error;
+    remarks.push(`the runtime cannot load it: ${messageOf(error)}`);
+    return readSource(source, recipe);
+  });
+  const { graph } = model;
   const types = await knownTypes(model, runtime, dims, remarks);
   const flow = flowOf(graph);
   const cost = costOf(graph, types);
@@ -125,12 +135,11 @@ function countOperators({ graph }: Model): Record<string, number> {
 async function knownTypes(model: Model, runtime: Runtime, dims: Dims, remarks: string[]): Promise<Types> {
   const { graph } = model;
   try {
-    await inferTypes(model, runtime);
     const feeds: Tensors = randomSample(graph, dims, 1);
     const open = graph.inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
     for (const input of open) {
       remarks.push(
-        `${input.name} [${input.shape}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N`,
+        `${input.name} [${input.shape}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
       );
     }
     return await observeTypes(model, runtime, feeds);

@@ -6,13 +6,17 @@
 import type { PictureSteps, PlanSize } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Tensors } from '../shared/tensor.ts';
+import type { FixedInputs } from './passes/fix-inputs.ts';
 import type { OutputReduction } from './passes/reduce-outputs.ts';
 
 export interface Sample {
-  readonly input: Picture;
+  /** Boundary 0's tensors, or the picture that they are made of. */
+  readonly input: Picture | Tensors;
   /** What the model should have answered, in the model's own terms. */
   readonly truth: string;
 }
+
+export type Grade = Readonly<Record<string, string | number>>;
 
 export interface Metric {
   readonly name: string;
@@ -25,24 +29,47 @@ export interface ModelRecipe {
   readonly source: string;
   /** Absolute path of the .onnx file here. */
   readonly file: string;
+  /** Inputs that always have the same value, and are no inputs any more. */
+  readonly fixed?: FixedInputs | undefined;
   readonly outputs: readonly OutputReduction[];
   /** Tensor names of boundaries 1..K-1. */
   readonly cuts: readonly (readonly string[])[];
   readonly size: PlanSize;
-  readonly preprocess: PictureSteps;
-  /** Ways to send boundary 0. */
+  /** null where samples are tensors already. */
+  readonly preprocess: PictureSteps | null;
+  /** Ways to send boundary 0 as a picture. */
   readonly pictures: readonly { readonly format: 'webp' | 'jpeg'; readonly quality: number }[];
-  /** Bits of the quantized tiers, at every inner boundary. */
+  /** Bits of the quantized tiers, at every inner boundary, and at boundary 0 where that is no picture. */
   readonly bits: readonly (4 | 8)[];
+  /** Whether every boundary can also be sent as it is. */
+  readonly raw: boolean;
   /** Absolute paths of files that go into the bundle as they are, by the name that clients ask for. */
   readonly assets: Readonly<Record<string, string>>;
   /** What was calibrated and measured before, as committed in the model's folder; undefined where nothing was. */
   readonly committed: unknown;
 
+  /** Boundary 0 of the right shapes, for times and shapes: what is in it does not matter. */
+  noise(size: number): Tensors;
   samples(split: 'calibration' | 'test', count: number, seed: number): AsyncIterable<Sample>;
   /** The model's answer out of its output tensors, comparable with `truth`. */
   answer(outputs: Tensors): string;
   /** The first metric is the one that budgets are in. */
   readonly metrics: readonly Metric[];
-  score(pairs: readonly { readonly truth: string; readonly predicted: string }[]): Record<string, number>;
+  /**
+   * What is to be said of one sample's outputs, for `score` to sum up.
+   * @param expected outputs of the whole model in full precision
+   */
+  judge(outputs: Tensors, truth: string, expected: Tensors): Grade;
+  /** Value of each metric, by name. */
+  score(grades: readonly Grade[]): Record<string, number>;
+}
+
+/** A model that takes pictures. */
+export interface PictureRecipe extends ModelRecipe {
+  readonly preprocess: PictureSteps;
+  samples(
+    split: 'calibration' | 'test',
+    count: number,
+    seed: number,
+  ): AsyncIterable<Sample & { readonly input: Picture }>;
 }

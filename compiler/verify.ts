@@ -6,17 +6,18 @@
 import { readFile } from 'node:fs/promises';
 import { type BundleSource, readPlan, readPlanFile } from '../shared/bundle.ts';
 import { checkSession, runSegments } from '../shared/chain.ts';
-import { pictureCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { sha256 } from './bundle.ts';
 import { allBoundaries } from './cut/boundary-specs.ts';
-import { wholeModel } from './cut/segments.ts';
 import { largestError, relativeError, worstError } from './measure/error.ts';
+import { writeModel } from './onnx/write.ts';
+import { prepareModel, readSource, withTaps } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
+import { inputCrossing } from './samples/crossing.ts';
 
 /**
  * Relative error that counts as equal in full precision: the norm of the difference over the norm of the whole model's
@@ -77,12 +78,12 @@ export async function verifyBundle(request: VerifyRequest): Promise<VerifyReport
   const { bundle, recipe, samples, seed, progress } = request;
   const plan = await readPlan(bundle);
   const chains = await loadChains(request, plan);
-  const whole = await request.server.load(wholeModel(await readSource(recipe, plan), recipe, innerTensors(plan)));
+  const whole = await loadWhole(request, plan);
   const state = Array.from({ length: depthOf(plan) + 1 }, () => new ErrorsAtK());
   let done = 0;
   for await (const { input } of recipe.samples('test', samples, seed)) {
     progress({ stage: 'comparing chain and whole model', done: done++, total: samples });
-    await compareSample(plan, recipe, { whole, ...chains }, pictureCrossing(plan, input).tensors, state);
+    await compareSample(plan, recipe, { whole, ...chains }, inputCrossing(plan, input).tensors, state);
   }
   const rows = state.map((errors, k) => errors.row(plan, k, samples));
   return { plan, samples, rows, holds: rows.every((row) => row.holds) };
@@ -123,7 +124,26 @@ async function loadChains({ bundle, server, deviceRuntime }: VerifyRequest, plan
   };
 }
 
-async function readSource(recipe: ModelRecipe, plan: Plan): Promise<Uint8Array> {
+/**
+ * The whole model with all inner boundaries, as it is in its file; where that has them in bodies that were inlined, its
+ * outputs come from the file as it is and the boundaries from the inlined model.
+ */
+async function loadWhole({ recipe, server }: VerifyRequest, plan: Plan): Promise<Pick<Session, 'run'>> {
+  const source = await sourceBytes(recipe, plan);
+  const taps = innerTensors(plan);
+  const untouched = readSource(source, recipe);
+  const made = new Set(untouched.graph.nodes.flatMap(({ outputs }) => outputs));
+  if (taps.every((name) => made.has(name) || untouched.graph.inputs.some((input) => input.name === name))) {
+    return server.load(withTaps(untouched, taps));
+  }
+  const [whole, inlined] = [
+    await server.load(writeModel(untouched)),
+    await server.load(withTaps(await prepareModel(source, recipe, server), taps)),
+  ];
+  return { run: async (feeds) => ({ ...(await inlined.run(feeds)), ...(await whole.run(feeds)) }) };
+}
+
+async function sourceBytes(recipe: ModelRecipe, plan: Plan): Promise<Uint8Array> {
   const source = await readFile(recipe.file).catch((error: unknown) => {
     throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);
   });
@@ -140,7 +160,7 @@ function innerTensors(plan: Plan): string[] {
 async function compareSample(
   plan: Plan,
   recipe: ModelRecipe,
-  { whole, server, devices }: Chains & { whole: Session },
+  { whole, server, devices }: Chains & { whole: Pick<Session, 'run'> },
   input: Tensors,
   state: readonly ErrorsAtK[],
 ): Promise<void> {

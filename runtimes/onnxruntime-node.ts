@@ -12,6 +12,8 @@ export function nodeRuntime(ort: OrtModule, { threads }: NodeRuntimeOptions): Ru
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
+    // Only what is fatal is printed: errors are thrown as well.
+    logSeverityLevel: 4,
     // Spinning threads take the core from their neighbours, which here are the other workers and the event loop.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });

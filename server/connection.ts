@@ -2,11 +2,10 @@
  * One client's connection, from opening to close: the protocol's states, every check of a request before it is queued,
  * and its answer. Frames in, frames out; no socket library.
  */
-import { boundaryTensors } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
 import { checkShapes, partBytesMax } from '../shared/codec/boundary.ts';
 import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, type Plan, type Tier, tierAt } from '../shared/plan.ts';
+import { boundaryAt, depthOf, outputsBehind, type Plan, type Tier, tierAt } from '../shared/plan.ts';
 import { assertMaySend, type Policy } from '../shared/policy.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
@@ -23,7 +22,7 @@ import {
   parseClientMessage,
   type ServerMessage,
 } from '../shared/protocol/messages.ts';
-import { tensorBytes } from '../shared/tensor.ts';
+import { type Tensor, tensorBytes } from '../shared/tensor.ts';
 import type { Admission, Admitted, Ticket } from './admission.ts';
 import { type Credentials, type Identity, identify } from './credentials.ts';
 import type { GatewayMetrics, RequestLabels } from './metrics.ts';
@@ -237,7 +236,8 @@ export class GatewayConnection implements Connection {
 
   private succeed(request: Request, plan: Plan, result: Admitted): void {
     const { message, labels, startMs } = request;
-    const outputs = boundaryTensors(plan, depthOf(plan), result.outputs);
+    // Those that are made before boundary k stayed where they were made.
+    const outputs = outputsBehind(plan, message.k).map((name) => result.outputs[name] as Tensor);
     const { queueMs, decodeMs, computeMs } = result;
     const totalMs = this.options.clock.now() - startMs;
     const parts = outputs.map(tensorBytes);

@@ -5,19 +5,20 @@ import type { Session } from './runtime.ts';
 import type { Tensor, Tensors } from './tensor.ts';
 
 /**
- * Runs segment k+1: boundary k's tensors in, boundary k+1's tensors out.
+ * Runs segment k+1: boundary k's tensors in, boundary k+1's tensors out, and outputs of the model that are made by then.
  * @param live at least the tensors of boundary k, by name
  */
 export async function runSegment(plan: Plan, session: Session, k: number, live: Tensors): Promise<Tensors> {
   const segment = plan.segments[k];
   if (!segment) throw new TandemError('BAD_BOUNDARY', `there is no segment behind boundary ${k}`);
   const made = await session.run(Object.fromEntries(segment.inputs.map((name) => [name, pick(live, name)])));
+  const all: Tensors = { ...live, ...made };
   // What only passes by is carried on; what nobody needs any more is let go.
-  const next = boundaryAt(plan, k + 1).tensors.map(({ name }) => [
-    name,
-    pick(Object.hasOwn(made, name) ? made : live, name),
-  ]);
-  return Object.fromEntries(next);
+  const next = k + 1 < plan.segments.length ? boundaryAt(plan, k + 1).tensors.map(({ name }) => name) : [];
+  const outputs = boundaryAt(plan, plan.segments.length)
+    .tensors.map(({ name }) => name)
+    .filter((name) => Object.hasOwn(all, name));
+  return Object.fromEntries([...next, ...outputs].map((name) => [name, pick(all, name)]));
 }
 
 /** Throws BAD_BUNDLE where a loaded model is not segment k+1 of the plan: it reads or makes other tensors. */

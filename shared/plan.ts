@@ -66,9 +66,11 @@ const Tier = v.variant('type', [
     type: v.literal('quantized'),
     name: tierName,
     bits: v.picklist([4, 8]),
-    /** One entry a boundary tensor, in its order. */
-    tensors: v.array(QuantizedTensor),
+    /** One entry a boundary tensor, in its order; null for one that is no float32 and travels as it is. */
+    tensors: v.array(v.nullable(QuantizedTensor)),
   }),
+  /** All tensors as they are, little-endian: nothing is lost. */
+  v.object({ type: v.literal('raw'), name: tierName }),
 ]);
 
 const Boundary = v.object({ tensors: v.array(TensorSpec), tiers: v.array(Tier) });
@@ -119,7 +121,13 @@ const PlanSchema = v.object({
   /** SHA-256 of `planContract`. */
   id: sha256,
   name: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,63}$/)),
-  model: v.object({ source: text(1024), sha256, bytes: integer(1) }),
+  model: v.object({
+    source: text(1024),
+    sha256,
+    bytes: integer(1),
+    /** Inputs of the source that were fixed at a value. */
+    fixed: v.optional(v.record(text(), finite), {}),
+  }),
   size: Size,
   /** How the first input is made from a picture, or null where callers give tensors. */
   preprocess: v.nullable(PictureSteps),
@@ -191,10 +199,11 @@ function* boundaryProblems({ size, preprocess }: Plan, k: number, { tensors, tie
       if (k !== 0 || preprocess === null) yield `${what} sends a picture, which boundary ${k} is not`;
       continue;
     }
+    if (tier.type === 'raw') continue;
     if (tier.tensors.length !== tensors.length)
       yield `${what} codes ${tier.tensors.length} of ${tensors.length} tensors`;
-    const other = tensors.find(({ dtype }) => dtype !== 'float32');
-    if (other) yield `${what} quantizes ${other.name}, which is ${other.dtype}`;
+    const wrong = tensors.find(({ dtype }, i) => (dtype === 'float32') !== (tier.tensors[i] !== null));
+    if (wrong) yield `${what} quantizes float32 and nothing else, and ${wrong.name} is ${wrong.dtype}`;
   }
 }
 
@@ -203,7 +212,9 @@ function* segmentProblems(plan: Plan, k: number, before: PlanBoundary, after: Pl
   const given = new Set(before.tensors.map(({ name }) => name));
   const absent = inputs.find((name) => !given.has(name));
   if (absent !== undefined) yield `segment ${k + 1} reads ${absent}, which boundary ${k} does not carry`;
-  const unmade = after.tensors.find(({ name }) => !given.has(name) && !outputs.includes(name));
+  // An output is given by the segment that makes it, and need not cross what comes behind.
+  const made = k + 1 === plan.segments.length ? plan.segments.flatMap((segment) => segment.outputs) : outputs;
+  const unmade = after.tensors.find(({ name }) => !given.has(name) && !made.includes(name));
   if (unmade) yield `boundary ${k + 1} carries ${unmade.name}, which segment ${k + 1} does not make`;
 }
 
@@ -222,6 +233,14 @@ export function boundaryAt(plan: Plan, k: number): PlanBoundary {
   const boundary = plan.boundaries[k];
   if (!boundary) throw new TandemError('BAD_BOUNDARY', `expected k from 0 to ${depthOf(plan)}, got ${k}`);
   return boundary;
+}
+
+/** Names of the model's outputs that segments k+1..K make, in the plan's order: what whoever runs those can give. */
+export function outputsBehind(plan: Plan, k: number): string[] {
+  const made = new Set(plan.segments.slice(k).flatMap(({ outputs }) => outputs));
+  return boundaryAt(plan, depthOf(plan))
+    .tensors.map(({ name }) => name)
+    .filter((name) => made.has(name));
 }
 
 /** The tier by name. Throws UNKNOWN_TIER naming those that boundary k has. */

@@ -1,13 +1,13 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
-import { compile } from '../../compiler/index.ts';
+import { compile, type Dims, inspect, spreadCuts } from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
+import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage =
-  'tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]';
+export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
@@ -15,6 +15,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     {
       out: { type: 'string' },
       cut: { type: 'string', multiple: true },
+      samples: { type: 'string' },
+      ...DIM_OPTIONS,
       target: { type: 'string', multiple: true },
       float: { type: 'boolean' },
       measure: { type: 'boolean' },
@@ -25,8 +27,21 @@ export async function run(argv: readonly string[]): Promise<number> {
     ['NAME|MODEL.onnx'],
   );
   if (!values.out) throw new TandemError('USAGE', 'expected --out DIR: where the bundle goes');
-  const found = await findRecipe(positionals[0] as string);
-  const recipe = values.cut ? { ...found, cuts: values.cut.map((cut) => cut.split(',')) } : found;
+  const cuts = values.cut?.map((cut) => cut.split(','));
+  const name = positionals[0] as string;
+  const { samples } = values;
+  const dims = readDims(values);
+  const fixed = readFixed(values);
+  const found = await findRecipe(name, { cuts: [], dims, fixed, samples });
+  const recipe = {
+    ...found,
+    cuts: cuts ?? (found.cuts.length > 0 ? found.cuts : await suggestCuts(name, dims, fixed)),
+  };
+  if (!recipe.preprocess && samples === undefined) {
+    process.stderr.write(
+      'note: no samples were given (--samples F.npz|DIR): ranges and errors are those of noise, and say little about real data\n',
+    );
+  }
   const startMs = performance.now();
   const { plan, isMeasuredNow, sizeRatio } = await compile(recipe, values.out, {
     targets: values.target,
@@ -61,4 +76,16 @@ export async function run(argv: readonly string[]): Promise<number> {
     `${formatTable(['head on', 'k', 'tier', 'bytes', ...metrics.map((name) => `${name} %`)], rows)}\n`,
   );
   return 0;
+}
+
+/** Where nobody says where to cut: boundaries that carry little, spread over the depth. */
+async function suggestCuts(path: string, dims: Dims, fixed: Record<string, number>): Promise<string[][]> {
+  const cuts = spreadCuts((await inspect(path, { tensorsMax: 2, dims, fixed })).boundaries);
+  if (cuts.length === 0)
+    throw new TandemError(
+      'BAD_CUT',
+      `${path} cannot be cut at one or two tensors: see tandem inspect --tensors 4, and name a cut with --cut`,
+    );
+  process.stderr.write(`cut at ${cuts.map((cut) => cut.join(' + ')).join(', ')} (--cut says otherwise)\n`);
+  return cuts;
 }

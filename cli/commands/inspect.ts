@@ -3,9 +3,10 @@ import { type InspectedBoundary, type InspectedTensor, type Inspection, inspect 
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
+import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = 'tandem inspect MODEL.onnx|NAME [--tensors 1..4] [--dim NAME=N]... [--all] [--json]';
+export const usage = `tandem inspect MODEL.onnx|NAME [--tensors 1..4] ${DIM_USAGE} [--all] [--json]`;
 
 const TENSORS_DEFAULT = 2;
 const TENSORS_MAX = 4;
@@ -18,7 +19,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     argv,
     {
       tensors: { type: 'string' },
-      dim: { type: 'string', multiple: true },
+      ...DIM_OPTIONS,
       all: { type: 'boolean' },
       json: { type: 'boolean' },
     },
@@ -30,20 +31,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (tensorsMax < 1 || tensorsMax > TENSORS_MAX) {
     throw new TandemError('USAGE', `expected --tensors from 1 to ${TENSORS_MAX}, got ${tensorsMax}`);
   }
-  const inspection = await inspect(path, { tensorsMax, dims: readDims(values.dim ?? []) });
+  const inspection = await inspect(path, { tensorsMax, dims: readDims(values), fixed: readFixed(values) });
   const text = values.json ? JSON.stringify(inspection) : describe(inspection, values.all ?? false);
   process.stdout.write(`${text}\n`);
   return 0;
-}
-
-function readDims(options: readonly string[]): Record<string, number> {
-  return Object.fromEntries(
-    options.map((option) => {
-      const match = /^(.+)=([1-9]\d{0,8})$/.exec(option);
-      if (!match?.[1]) throw new TandemError('USAGE', `expected --dim NAME=N, got ${option}`);
-      return [match[1], Number(match[2])];
-    }),
-  );
 }
 
 function describe(inspection: Inspection, all: boolean): string {

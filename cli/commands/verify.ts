@@ -7,24 +7,24 @@ import {
   type VerifyReport,
   verify,
 } from '../../compiler/index.ts';
-import { loadRecipe } from '../../models/index.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { readPlan } from '../../shared/bundle.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { stderrProgress } from '../progress.ts';
+import { recipeOf } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = 'tandem verify DIR [--count N] [--seed N] [--json]';
+export const usage = 'tandem verify DIR [--samples F.npz|DIR] [--count N] [--seed N] [--json]';
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
     argv,
-    { count: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
+    { samples: { type: 'string' }, count: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
     ['DIR'],
   );
   const dir = positionals[0] as string;
-  const { name } = await readPlan(folderSource(dir));
-  const report = await verify(await loadRecipe(name), dir, {
+  const recipe = await recipeOf(await readPlan(folderSource(dir)), values.samples);
+  const report = await verify(recipe, dir, {
     samples: wholeNumber(values.count, 'count'),
     seed: wholeNumber(values.seed, 'seed'),
     progress: stderrProgress(),

@@ -26,8 +26,10 @@ export async function calibrateTiers(
   samples: BoundarySamples,
 ): Promise<QuantizedTier[]> {
   const values: number[][] = specs.map(() => []);
+  const isFloat = specs.map(({ dtype }) => dtype === 'float32');
+  const floats = (tensors: readonly Tensor[]) => [...tensors.entries()].filter(([i]) => isFloat[i]);
   for await (const tensors of samples()) {
-    for (const [i, tensor] of tensors.entries()) {
+    for (const [i, tensor] of floats(tensors)) {
       const data = asFloat32(tensor);
       const stride = Math.max(1, Math.floor(data.length / VALUES_PER_SAMPLE));
       for (let j = 0; j < data.length; j += stride) (values[i] as number[]).push(data[j] as number);
@@ -35,21 +37,24 @@ export async function calibrateTiers(
   }
   const tiers = bits.map((width) => ({
     bits: width,
-    tensors: specs.map((spec, i) => new TensorCalibration(spec, width, clipRange(values[i] as number[], width))),
+    // What is no float32 travels as it is.
+    tensors: specs.map((spec, i) =>
+      isFloat[i] ? new TensorCalibration(spec, width, clipRange(values[i] as number[], width)) : null,
+    ),
   }));
   for await (const tensors of samples()) {
-    for (const tier of tiers) for (const [i, tensor] of tensors.entries()) tier.tensors[i]?.count(tensor);
+    for (const tier of tiers) for (const [i, tensor] of floats(tensors)) tier.tensors[i]?.count(tensor);
   }
   // Classes need whole-channel counts first, contexts need classes: a third pass over the samples.
-  for (const tier of tiers) for (const tensor of tier.tensors) tensor.fixClasses();
+  for (const tier of tiers) for (const tensor of tier.tensors) tensor?.fixClasses();
   for await (const tensors of samples()) {
-    for (const tier of tiers) for (const [i, tensor] of tensors.entries()) tier.tensors[i]?.countContexts(tensor);
+    for (const tier of tiers) for (const [i, tensor] of floats(tensors)) tier.tensors[i]?.countContexts(tensor);
   }
   return tiers.map((tier) => ({
     type: 'quantized',
     name: `q${tier.bits}`,
     bits: tier.bits,
-    tensors: tier.tensors.map((tensor) => tensor.result()),
+    tensors: tier.tensors.map((tensor) => tensor?.result() ?? null),
   }));
 }
 
@@ -154,7 +159,7 @@ class TensorCalibration {
     });
   }
 
-  result(): QuantizedTier['tensors'][number] {
+  result(): NonNullable<QuantizedTier['tensors'][number]> {
     const classCount = Math.max(...this.classes) + 1;
     return {
       ...this.range,

@@ -4,13 +4,14 @@
  */
 
 import { runSegments } from '../../shared/chain.ts';
-import { type BoundaryCodec, type Crossing, pictureCrossing } from '../../shared/codec/boundary.ts';
+import type { BoundaryCodec, Crossing } from '../../shared/codec/boundary.ts';
 import { depthOf, type Plan, type PlanAccuracy, type PlanMeasured } from '../../shared/plan.ts';
 import type { Session } from '../../shared/runtime.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { allBoundaries } from '../cut/boundary-specs.ts';
 import type { Progress } from '../progress.ts';
-import type { ModelRecipe } from '../recipe.ts';
+import type { Grade, ModelRecipe } from '../recipe.ts';
+import { inputCrossing } from '../samples/crossing.ts';
 import { relativeError, worstError } from './error.ts';
 import { fitLinear, meanOf, percentile, round } from './fit.ts';
 
@@ -34,7 +35,7 @@ interface Row {
   readonly target: string;
   readonly k: number;
   readonly tier: string | null;
-  readonly pairs: { truth: string; predicted: string }[];
+  readonly grades: Grade[];
   readonly sizes: number[];
   readonly bytes: number[];
   readonly decodeMs: number[];
@@ -51,7 +52,7 @@ export async function measureAccuracy(request: AccuracyRequest): Promise<Accurac
   const seen: Seen = { rows: new Map(), errors: new Map() };
   let done = 0;
   for await (const sample of recipe.samples('test', samples, seed)) {
-    const crossing = pictureCrossing(request.plan, sample.input);
+    const crossing = inputCrossing(request.plan, sample.input);
     await measureSample(request, seen, crossing, sample.truth);
     done++;
     progress({ stage: 'accuracy and bytes on test samples', done, total: samples });
@@ -71,19 +72,21 @@ async function measureSample(
 ): Promise<void> {
   const depth = depthOf(plan);
   const finish = (k: number, tensors: Tensors) => runSegments(plan, server, { from: k, to: depth, tensors });
+  const expected = await allBoundaries(plan, server, input.tensors);
   const record = (key: Pick<Row, 'target' | 'k' | 'tier'>, outputs: Tensors, bytes: number, ms: number) => {
     const row = rowOf(rows, key);
-    row.pairs.push({ truth, predicted: recipe.answer(outputs) });
+    row.grades.push(recipe.judge(outputs, truth, expected[depth] as Tensors));
     row.sizes.push(input.size);
     row.bytes.push(bytes);
     row.decodeMs.push(ms);
   };
-  const expected = await allBoundaries(plan, server, input.tensors);
   record({ target: 'server', k: 0, tier: null }, expected[depth] as Tensors, 0, 0);
   for (const [target, sessions] of devices) {
     const boundaries = await allBoundaries(plan, sessions, input.tensors);
     errors.set(target, worseOf(errors.get(target) ?? [], boundaryErrors(plan, boundaries, expected)));
     for (const [k, tensors] of boundaries.entries()) {
+      // Outputs that the device has made by then are its own, as they are when it serves.
+      const own = outputsIn(plan, tensors);
       if (k === depth) record({ target, k, tier: null }, tensors, 0, 0);
       for (const { name } of plan.boundaries[k]?.tiers ?? []) {
         const crossing = { ...input, k, tensors, picture: k === 0 ? input.picture : null };
@@ -93,23 +96,28 @@ async function measureSample(
         const startMs = now();
         const decoded = await codec.decode(k, name, payload);
         const ms = now() - startMs;
-        record({ target, k, tier: name }, await finish(k, decoded.tensors), bytes, ms);
+        record({ target, k, tier: name }, { ...own, ...(await finish(k, decoded.tensors)) }, bytes, ms);
       }
     }
   }
+}
+
+function outputsIn(plan: Plan, tensors: Tensors): Tensors {
+  const names = plan.boundaries.at(-1)?.tensors.map(({ name }) => name) ?? [];
+  return Object.fromEntries(Object.entries(tensors).filter(([name]) => names.includes(name)));
 }
 
 function rowOf(rows: Map<string, Row>, key: Pick<Row, 'target' | 'k' | 'tier'>): Row {
   const name = `${key.target}/${key.k}/${key.tier}`;
   const known = rows.get(name);
   if (known) return known;
-  const row = { ...key, pairs: [], sizes: [], bytes: [], decodeMs: [] };
+  const row = { ...key, grades: [], sizes: [], bytes: [], decodeMs: [] };
   rows.set(name, row);
   return row;
 }
 
-function summarise({ target, k, tier, pairs, bytes }: Row, recipe: ModelRecipe): PlanAccuracy {
-  const metrics = Object.entries(recipe.score(pairs)).map(([name, value]) => [name, round(value)]);
+function summarise({ target, k, tier, grades, bytes }: Row, recipe: ModelRecipe): PlanAccuracy {
+  const metrics = Object.entries(recipe.score(grades)).map(([name, value]) => [name, round(value)]);
   const bytesMean = round(meanOf(bytes));
   return { target, k, tier, metrics: Object.fromEntries(metrics), bytesMean, bytesP95: percentile(bytes, 0.95) };
 }

@@ -26,9 +26,10 @@ function readFile(path: string): Uint8Array {
   }
 }
 
-function externalReader(path: string): ReadExternal {
-  const folder = dirname(realpathSync(path));
+/** Reads the weights that lie beside the model at `path`. */
+export function externalReader(path: string): ReadExternal {
   return (reference) => {
+    const folder = dirname(realpathSync(path));
     const file = resolveInside(folder, reference.location, path);
     const handle = openSync(file, 'r');
     try {

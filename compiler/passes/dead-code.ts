@@ -12,6 +12,7 @@ export function removeDeadCode(graph: Graph): boolean {
   const before = graph.nodes.length + graph.initializers.size;
   graph.nodes = kept.reverse();
   for (const name of graph.initializers.keys()) if (!live.has(name)) graph.initializers.delete(name);
+  for (const name of graph.sparse.keys()) if (!live.has(name)) graph.sparse.delete(name);
   for (const name of graph.values.keys()) if (!live.has(name)) graph.values.delete(name);
   return graph.nodes.length + graph.initializers.size !== before;
 }

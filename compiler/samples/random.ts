@@ -7,15 +7,19 @@ import { gaussian, randomInt, seededRandom } from '../../shared/random.ts';
 import { elementCount, isDType, type Tensor, type Tensors, tensorFromBytes } from '../../shared/tensor.ts';
 import { byteLengthOf, type Graph, type ValueInfo } from '../graph/graph.ts';
 
-/** By input name or by the name of a symbolic dimension. */
-export type Dims = Readonly<Record<string, number>>;
+/** Sizes that the file leaves open. */
+export interface Dims {
+  /** By the name of a symbolic dimension. */
+  readonly sizes: Readonly<Record<string, number>>;
+  /** Whole shapes by the name of an input: they win. */
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+}
 
 /** The first dimension is a batch more often than not; what else is open is given a size that most networks take. */
 const BATCH = 1;
 const OPEN_DIM = 64;
 
 /**
- * @param dims sizes of symbolic dimensions by their name
  * @throws UNSUPPORTED for inputs that are no tensors of numbers
  */
 export function randomSample(graph: Graph, dims: Dims, seed: number): Tensors {
@@ -37,10 +41,12 @@ export function randomSample(graph: Graph, dims: Dims, seed: number): Tensors {
 }
 
 /** Sizes for all dimensions: as the file says, as the caller says, or a guess. */
-export function concreteShape({ shape }: ValueInfo, dims: Dims): number[] {
+export function concreteShape({ name, shape }: ValueInfo, dims: Dims): number[] {
+  const given = dims.shapes[name];
+  if (given) return [...given];
   return (shape ?? []).map((dim, axis) => {
     if (typeof dim === 'number' && dim > 0) return dim;
-    const named = typeof dim === 'string' ? dims[dim] : undefined;
+    const named = typeof dim === 'string' ? dims.sizes[dim] : undefined;
     return named ?? (axis === 0 ? BATCH : OPEN_DIM);
   });
 }

@@ -6,7 +6,9 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { ModelRecipe } from '../../compiler/recipe.ts';
+import type { PictureRecipe } from '../../compiler/recipe.ts';
+import { randomInt, seededRandom } from '../../shared/random.ts';
+import { float32, type Tensors } from '../../shared/tensor.ts';
 import { decodeCtc, parseCharset } from './ctc.ts';
 import { textLines } from './lines.ts';
 import { scoreText } from './metric.ts';
@@ -16,7 +18,7 @@ const MODEL = 'ch_PP-OCRv4_rec_infer.onnx';
 const CHARSET = 'ppocr_keys_v1.txt';
 
 /** Finds the model's files in node_modules. `measured` is the parsed measured.json, if there is one. */
-export function ocrLineRecipe(measured: unknown): ModelRecipe {
+export function ocrLineRecipe(measured: unknown): PictureRecipe {
   const assets = join(dirname(createRequire(import.meta.url).resolve(`${PACKAGE}/node`)), 'assets');
   const charset = parseCharset(readFileSync(join(assets, CHARSET), 'utf8'));
   return {
@@ -37,6 +39,7 @@ export function ocrLineRecipe(measured: unknown): ModelRecipe {
       { format: 'jpeg', quality: 85 },
     ],
     bits: [8, 4],
+    raw: false,
     assets: { charset: join(assets, CHARSET) },
     committed: measured,
     async *samples(split, count, seed) {
@@ -49,8 +52,19 @@ export function ocrLineRecipe(measured: unknown): ModelRecipe {
       { name: 'exactMatch', isHigherBetter: true },
       { name: 'cer', isHigherBetter: false },
     ],
-    score: (pairs) => ({ ...scoreText(pairs) }),
+    noise,
+    judge(outputs, truth) {
+      return { truth, predicted: this.answer(outputs) };
+    },
+    score: (grades) => ({ ...scoreText(grades as readonly { truth: string; predicted: string }[]) }),
   };
+}
+
+/** Values of about a picture's range. */
+function noise(width: number): Tensors {
+  const random = seededRandom(1);
+  const data = Float32Array.from({ length: 3 * 48 * width }, () => randomInt(random, -100, 100) / 100);
+  return { x: float32([1, 3, 48, width], data) };
 }
 
 function numbersOf(tensor: { readonly data: ArrayLike<number | bigint> } | undefined): number[] {

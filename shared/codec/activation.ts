@@ -3,9 +3,9 @@
  * tensor is one byte that names the mode, then the symbols: range-coded, or, where that would be no smaller, packed
  * plainly. So it never takes more than 1 + ceil(elements * bits / 8) bytes, whatever was put in.
  */
-import { TandemError } from '../errors.ts';
+import { asTandemError, TandemError } from '../errors.ts';
 import type { QuantizedTier, TensorSpec } from '../plan.ts';
-import { asFloat32, elementCount, float32, type Tensor } from '../tensor.ts';
+import { asFloat32, type DType, elementCount, float32, type Tensor, tensorBytes, tensorFromBytes } from '../tensor.ts';
 import { type ContextModel, contextModel, decodeSymbols, encodeSymbols, type Geometry } from './context-model.ts';
 import { dequantize, quantize } from './quantize.ts';
 import { RangeDecoder, RangeEncoder } from './range-coder.ts';
@@ -24,14 +24,22 @@ export interface ActivationCodec {
   decode(parts: readonly Uint8Array[], shapes: readonly (readonly number[])[]): Tensor[];
 }
 
-type TensorCoding = QuantizedTier['tensors'][number];
+type TensorCoding = NonNullable<QuantizedTier['tensors'][number]>;
+
+interface TensorCoder {
+  encode(value: Tensor): Uint8Array;
+  decode(part: Uint8Array, shape: readonly number[]): Tensor;
+}
 
 /**
  * @param specs the boundary's tensors, whose channel counts the tables must fit
  * @throws BAD_PLAN where they do not
  */
 export function activationCodec(tier: QuantizedTier, specs: readonly TensorSpec[]): ActivationCodec {
-  const coders = tier.tensors.map((coding, i) => tensorCoder(coding, tier, specs[i] as TensorSpec));
+  const coders = tier.tensors.map((coding, i) => {
+    const spec = specs[i] as TensorSpec;
+    return coding === null ? rawCoder(spec) : tensorCoder(coding, tier, spec);
+  });
   const coderAt = (i: number) => {
     const coder = coders[i];
     if (!coder) throw new TandemError('BAD_PAYLOAD', `tier ${tier.name} codes ${coders.length} tensors, got more`);
@@ -43,7 +51,21 @@ export function activationCodec(tier: QuantizedTier, specs: readonly TensorSpec[
   };
 }
 
-function tensorCoder(coding: TensorCoding, { name, bits }: QuantizedTier, spec: TensorSpec) {
+/** A tensor out of its own bytes. Throws BAD_PAYLOAD where they are too few or too many. */
+export function rawTensor(dtype: DType, shape: readonly number[], part: Uint8Array): Tensor {
+  try {
+    return tensorFromBytes(dtype, shape, part);
+  } catch (error) {
+    throw asTandemError(error, 'BAD_PAYLOAD', `a tensor of ${dtype} [${shape}]`);
+  }
+}
+
+/** What is no float32 (shapes, indices) is small and loses nothing. */
+function rawCoder({ dtype }: TensorSpec): TensorCoder {
+  return { encode: tensorBytes, decode: (part, shape) => rawTensor(dtype, shape, part) };
+}
+
+function tensorCoder(coding: TensorCoding, { name, bits }: QuantizedTier, spec: TensorSpec): TensorCoder {
   if (coding.classes.length !== coding.channels || (coding.channels !== 1 && spec.shape[1] !== coding.channels)) {
     throw new TandemError(
       'BAD_PLAN',

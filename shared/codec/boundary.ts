@@ -1,12 +1,12 @@
 /** A boundary <-> the payload of a frame, at any tier: one door for the device, the server and the compiler. */
 import { boundaryTensors } from '../chain.ts';
-import { TandemError } from '../errors.ts';
+import { messageOf, TandemError } from '../errors.ts';
 import { boundaryAt, type PictureTier, type Plan, type Tier, tierAt } from '../plan.ts';
 import { fitPicture, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
 import { sizeOf } from '../size.ts';
-import { elementCount, type Tensors } from '../tensor.ts';
-import { type ActivationCodec, activationCodec } from './activation.ts';
+import { elementCount, type Tensor, type Tensors, tensorBytes, tensorFromBytes } from '../tensor.ts';
+import { type ActivationCodec, activationCodec, rawTensor } from './activation.ts';
 import type { PictureCodec } from './picture.ts';
 
 /** Where a request is: boundary k, with everything that would have to cross it. */
@@ -49,6 +49,7 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
       const tensors = boundaryTensors(plan, k, crossing.tensors);
       const shapes = tensors.map(({ shape }) => shape);
       if (tier.type === 'quantized') return { parts: activationsAt(k, name).encode(tensors), shapes };
+      if (tier.type === 'raw') return { parts: tensors.map(tensorBytes), shapes };
       if (!crossing.picture) throw new TandemError('BAD_INPUT', `tier ${name} needs a picture, the input was a tensor`);
       const bytes = await pictures.encode(crossing.picture, tier.format, tier.quality);
       return bytes && { parts: [bytes], shapes };
@@ -64,11 +65,44 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
         const crossing = await decodePicture(plan, pictures, tier, parts[0] as Uint8Array, size);
         return { ...crossing, size };
       }
-      const tensors = activationsAt(k, name).decode(parts, shapes);
+      const tensors =
+        tier.type === 'raw'
+          ? specs.map(({ dtype }, i) => rawTensor(dtype, shapes[i] as number[], parts[i] as Uint8Array))
+          : activationsAt(k, name).decode(parts, shapes);
       const named = specs.map(({ name: tensorName }, i) => [tensorName, tensors[i]]);
       return { k, size, tensors: Object.fromEntries(named), picture: null };
     },
   };
+}
+
+/** Boundary 0 of tensors that the caller made. Throws BAD_INPUT naming what is missing or of the wrong shape. */
+export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
+  let size = plan.size.typical;
+  for (const spec of boundaryAt(plan, 0).tensors) {
+    const tensor = Object.hasOwn(tensors, spec.name) ? tensors[spec.name] : undefined;
+    if (!isTensor(tensor) || tensor.dtype !== spec.dtype || !holds(tensor)) {
+      const got = tensor ? `dtype ${tensor.dtype}` : `only ${Object.keys(tensors).join(', ') || 'nothing'}`;
+      throw new TandemError(
+        'BAD_INPUT',
+        `expected { ${spec.name}: { dtype: '${spec.dtype}', shape, data } } with as much data as the shape says, got ${got}`,
+      );
+    }
+    try {
+      size = sizeOf(spec, tensor.shape, plan.size) ?? size;
+    } catch (error) {
+      throw new TandemError('BAD_INPUT', messageOf(error), { cause: error });
+    }
+  }
+  return { k: 0, size, tensors, picture: null };
+}
+
+/** Whether a tensor's array is of the kind that its dtype has. */
+function holds({ dtype, data }: Tensor): boolean {
+  return data instanceof Object.getPrototypeOf(tensorFromBytes(dtype, [0], new Uint8Array()).data).constructor;
+}
+
+function isTensor(tensor: Tensor | undefined): tensor is Tensor {
+  return Array.isArray(tensor?.shape) && tensor.data?.length === elementCount(tensor.shape);
 }
 
 /** Boundary 0 of a picture: fitted to the model's resolution, and the tensor made of it. */
@@ -115,10 +149,17 @@ async function decodePicture(
  */
 export function partBytesMax(tier: Tier, shapes: readonly (readonly number[])[]): number {
   const elements = Math.max(0, ...shapes.map(elementCount));
-  if (tier.type === 'quantized') return 1 + Math.ceil((elements * tier.bits) / 8);
+  if (tier.type === 'raw') return elements * RAW_ELEMENT_BYTES_MAX;
+  if (tier.type === 'quantized') {
+    const raw = tier.tensors.some((tensor) => tensor === null) ? elements * RAW_ELEMENT_BYTES_MAX : 0;
+    return Math.max(raw, 1 + Math.ceil((elements * tier.bits) / 8));
+  }
   // An element is one byte of a raw picture; formats add a header, and expand noise a little.
   return 4096 + 2 * elements;
 }
+
+/** float64 and int64. */
+const RAW_ELEMENT_BYTES_MAX = 8;
 
 /** The one size that all shapes agree on. Throws BAD_TENSOR. */
 export function checkShapes(plan: Plan, k: number, shapes: readonly (readonly number[])[]): number {

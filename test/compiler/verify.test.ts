@@ -5,6 +5,7 @@ import { planFile, withPlanId } from '../../compiler/bundle.ts';
 import { buildChain, type ChainSegment } from '../../compiler/cut/segments.ts';
 import { verify } from '../../compiler/index.ts';
 import { largestError, relativeError } from '../../compiler/measure/error.ts';
+import { readSource } from '../../compiler/prepare.ts';
 import { FLOAT_ERROR_MAX } from '../../compiler/verify.ts';
 import { PLAN_FILE } from '../../shared/bundle.ts';
 import type { Plan } from '../../shared/plan.ts';
@@ -38,7 +39,7 @@ async function copied(): Promise<string> {
 
 /** Segment 3 of the same layers with other weights. */
 function foreignSegment(): ChainSegment {
-  return buildChain(tinyModelBytes(2), tiny.recipe).segments[2] as ChainSegment;
+  return buildChain(readSource(tinyModelBytes(2), tiny.recipe), tiny.recipe.cuts).segments[2] as ChainSegment;
 }
 
 /** Puts other bytes in a segment's place, with a plan that fits them: what no hash can tell. */
@@ -149,7 +150,12 @@ describe('verifying a bundle', () => {
 
   test('rejects a segment that takes another boundary than the plan says', async () => {
     const dir = await copied();
-    await replaceSegment(dir, 1, 'server', buildChain(tiny.bytes, tiny.recipe).segments[2]?.float as Uint8Array);
+    await replaceSegment(
+      dir,
+      1,
+      'server',
+      buildChain(readSource(tiny.bytes, tiny.recipe), tiny.recipe.cuts).segments[2]?.float as Uint8Array,
+    );
     await expect(verified(dir)).rejects.toThrow(coded('BAD_BUNDLE'));
   });
 });

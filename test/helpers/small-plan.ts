@@ -25,7 +25,7 @@ export function smallPlan(): Plan {
     version: PLAN_VERSION,
     id: 'a'.repeat(64),
     name: 'small',
-    model: { source: 'made up', sha256: 'e'.repeat(64), bytes: 100 },
+    model: { source: 'made up', sha256: 'e'.repeat(64), bytes: 100, fixed: {} },
     size: { name: 'width', unit: 'px', step: 4, min: 4, max: 64, typical: 16 },
     preprocess: { type: 'picture', height: 4, channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] },
     boundaries: [

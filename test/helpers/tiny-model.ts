@@ -21,14 +21,14 @@ import {
   type ValueInfo,
 } from '../../compiler/graph/graph.ts';
 import { writeModel } from '../../compiler/onnx/write.ts';
-import type { ModelRecipe } from '../../compiler/recipe.ts';
+import type { PictureRecipe } from '../../compiler/recipe.ts';
 import { scoreText } from '../../models/ocr-line/metric.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import type { PictureSteps } from '../../shared/plan.ts';
 import { fitPicture, pictureTensor } from '../../shared/preprocess/picture.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
 import { gaussian, pick, type Random, randomInt, seededRandom } from '../../shared/random.ts';
-import { elementCount, type Tensors } from '../../shared/tensor.ts';
+import { elementCount, float32, type Tensors } from '../../shared/tensor.ts';
 
 /** Boundaries 1..3; the last carries a tensor past its next segment's first layers. */
 export const TINY_CUTS = [['stem'], ['pooled'], ['pooled', 'deep']] as const;
@@ -46,7 +46,7 @@ export function tinyModelBytes(seed = 1): Uint8Array {
 }
 
 export interface TinyModel {
-  readonly recipe: ModelRecipe;
+  readonly recipe: PictureRecipe;
   /** The source model, as it lies in `recipe.file`. */
   readonly bytes: Uint8Array;
   /** A temporary folder, for bundles too. */
@@ -64,7 +64,7 @@ export async function tinyModel(seed = 1): Promise<TinyModel> {
   return { recipe: tinyRecipe(file, bytes), bytes, dir, remove: () => rm(dir, { recursive: true, force: true }) };
 }
 
-function tinyRecipe(file: string, bytes: Uint8Array): ModelRecipe {
+function tinyRecipe(file: string, bytes: Uint8Array): PictureRecipe {
   return {
     ...{ name: 'tiny', source: 'test/helpers/tiny-model.ts', file },
     outputs: [
@@ -78,7 +78,13 @@ function tinyRecipe(file: string, bytes: Uint8Array): ModelRecipe {
       { format: 'webp', quality: 80 },
       { format: 'jpeg', quality: 85 },
     ],
-    ...{ bits: [8, 4], assets: {}, committed: undefined },
+    ...{ bits: [8, 4], raw: false, assets: {}, committed: undefined },
+    noise: (width) => ({
+      x: float32(
+        [1, 3, 8, width],
+        Float32Array.from({ length: 24 * width }, (_, i) => Math.sin(i)),
+      ),
+    }),
     async *samples(split, count, seed) {
       const session = await nodeRuntime(ort, { threads: 1 }).load(bytes);
       const random = seededRandom(seed * 2 + (split === 'test' ? 1 : 0));
@@ -97,7 +103,10 @@ function tinyRecipe(file: string, bytes: Uint8Array): ModelRecipe {
       { name: 'exactMatch', isHigherBetter: true },
       { name: 'cer', isHigherBetter: false },
     ],
-    score: (pairs) => ({ ...scoreText(pairs) }),
+    judge(outputs, truth) {
+      return { truth, predicted: this.answer(outputs) };
+    },
+    score: (grades) => ({ ...scoreText(grades as readonly { truth: string; predicted: string }[]) }),
   };
 }
 

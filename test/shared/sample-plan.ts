@@ -13,7 +13,7 @@ export function samplePlan(): Plan {
     version: PLAN_VERSION,
     id: 'a'.repeat(64),
     name: 'sample',
-    model: { source: 'made up for tests', sha256: 'b'.repeat(64), bytes: 1000 },
+    model: { source: 'made up for tests', sha256: 'b'.repeat(64), bytes: 1000, fixed: {} },
     size: { name: 'width', unit: 'px', step: 4, min: 8, max: 64, typical: 16 },
     preprocess: { type: 'picture', height: 4, channels: 'rgb', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
     boundaries: [

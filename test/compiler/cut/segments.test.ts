@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { buildChain, type Chain, wholeModel } from '../../../compiler/cut/segments.ts';
+import { buildChain, type Chain } from '../../../compiler/cut/segments.ts';
 import { readModel } from '../../../compiler/onnx/read.ts';
+import { readSource, withTaps } from '../../../compiler/prepare.ts';
 import type { ModelRecipe } from '../../../compiler/recipe.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
@@ -30,16 +31,15 @@ async function runChain({ segments }: Chain, form: 'float' | 'int8'): Promise<Te
 
 describe("the chain's files", () => {
   test('in full precision give the boundaries and outputs of the whole model', async () => {
-    const chain = buildChain(tinyModelBytes(), RECIPE);
-    expect(chain.inputNames).toEqual(['x']);
-    expect(chain.outputNames).toEqual(['indices', 'probabilities']);
-    const whole = await runModel(wholeModel(tinyModelBytes(), RECIPE, ['stem', 'pooled', 'deep']), input);
+    const chain = buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts);
+    expect(chain.boundaries).toEqual([['x'], ...RECIPE.cuts, ['indices', 'probabilities']]);
+    const whole = await runModel(withTaps(readSource(tinyModelBytes(), RECIPE), ['stem', 'pooled', 'deep']), input);
     expect(Object.keys(whole).sort()).toEqual([...BOUNDARIES].sort());
     expectClose(await runChain(chain, 'float'), whole, 1e-5);
   });
 
   test('are simplified', () => {
-    const ops = buildChain(tinyModelBytes(), RECIPE).segments.map(({ float }) =>
+    const ops = buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts).segments.map(({ float }) =>
       readModel(float, 'segment').graph.nodes.map(({ op }) => op),
     );
     expect(ops[0]).toEqual(['Conv', 'HardSigmoid', 'Mul', 'Mul', 'Add']);
@@ -47,7 +47,7 @@ describe("the chain's files", () => {
   });
 
   test('in 8 bits are smaller and give nearly the same', async () => {
-    const chain = buildChain(tinyModelBytes(), RECIPE);
+    const chain = buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts);
     const bytes = (form: 'float' | 'int8') => chain.segments.reduce((sum, segment) => sum + segment[form].length, 0);
     expect(bytes('int8')).toBeLessThan(bytes('float') * 0.6);
     const { indices: _classes, ...boundaries } = await runChain(chain, 'float');
@@ -58,19 +58,21 @@ describe("the chain's files", () => {
 
   test('keep what a boundary means, even between a Conv and the layer that would fold into it', async () => {
     const recipe = { ...RECIPE, cuts: [['conv0'], ['swish0.shifted', 'norm0']] };
-    const made = await runChain(buildChain(tinyModelBytes(), recipe), 'float');
-    expectClose(made, await runModel(wholeModel(tinyModelBytes(), recipe, recipe.cuts.flat()), input), 1e-5);
+    const made = await runChain(buildChain(readSource(tinyModelBytes(), recipe), recipe.cuts), 'float');
+    expectClose(made, await runModel(withTaps(readSource(tinyModelBytes(), recipe), recipe.cuts.flat()), input), 1e-5);
   });
 
   test('are the same for the same source', () => {
-    expect(buildChain(tinyModelBytes(), RECIPE)).toEqual(buildChain(tinyModelBytes(), RECIPE));
+    expect(buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts)).toEqual(
+      buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts),
+    );
   });
 
   test('are not made of a source that is no model, of a cut that is none, or of an output that is not there', () => {
-    expect(() => buildChain(new Uint8Array(9), RECIPE)).toThrow(coded('BAD_MODEL', 'tiny.onnx'));
-    expect(() => buildChain(tinyModelBytes(), { ...RECIPE, cuts: [['deep']] })).toThrow(coded('BAD_CUT', 'pooled'));
+    expect(() => readSource(new Uint8Array(9), RECIPE)).toThrow(coded('BAD_MODEL', 'tiny.onnx'));
+    expect(() => buildChain(readSource(tinyModelBytes(), RECIPE), [['deep']])).toThrow(coded('BAD_CUT', 'pooled'));
     const outputs = [{ name: 'best', of: 'nothing', op: 'max', axis: 1 }] as const;
-    expect(() => buildChain(tinyModelBytes(), { ...RECIPE, outputs })).toThrow(coded('BAD_MODEL', 'no output nothing'));
-    expect(() => wholeModel(tinyModelBytes(), RECIPE, ['nothing'])).toThrow(coded('BAD_MODEL', 'nothing'));
+    expect(() => readSource(tinyModelBytes(), { ...RECIPE, outputs })).toThrow(coded('BAD_MODEL', 'no output nothing'));
+    expect(() => withTaps(readSource(tinyModelBytes(), RECIPE), ['nothing'])).toThrow(coded('BAD_MODEL', 'nothing'));
   });
 });

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildChain } from '../../../compiler/cut/segments.ts';
 import { compile } from '../../../compiler/index.ts';
 import { type AccuracyRequest, measureAccuracy } from '../../../compiler/measure/accuracy.ts';
+import { readSource } from '../../../compiler/prepare.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../../runtimes/pictures-sharp.ts';
 import { boundaryCodec } from '../../../shared/codec/boundary.ts';
@@ -22,7 +23,11 @@ beforeAll(async () => {
   const { plan } = await compile(tiny.recipe, join(tiny.dir, 'bundle'), { targets: ['node'], samples: 1 });
   const runtime = nodeRuntime(ort, { threads: 1 });
   const load = async (bytes: Uint8Array, form: 'float' | 'int8') =>
-    Promise.all(buildChain(bytes, tiny.recipe).segments.map((segment) => runtime.load(segment[form])));
+    Promise.all(
+      buildChain(readSource(bytes, tiny.recipe), tiny.recipe.cuts).segments.map((segment) =>
+        runtime.load(segment[form]),
+      ),
+    );
   const server = await load(await readFile(tiny.recipe.file), 'float');
   request = {
     plan,

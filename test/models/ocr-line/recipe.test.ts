@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test, vi } from 'vitest';
-import { wholeModel } from '../../../compiler/cut/segments.ts';
-import { loadRecipe } from '../../../models/index.ts';
+import { readSource, withTaps } from '../../../compiler/prepare.ts';
 import { ocrLineRecipe } from '../../../models/ocr-line/recipe.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { fitPicture, pictureTensor } from '../../../shared/preprocess/picture.ts';
@@ -12,8 +11,8 @@ vi.setConfig({ testTimeout: 30_000 });
 
 describe('the recipe of ocr-line', () => {
   test('reads test lines as they were written, with fewer than one wrong letter in twenty', async () => {
-    const recipe = await loadRecipe('ocr-line');
-    const model = wholeModel(await readFile(recipe.file), recipe, []);
+    const recipe = ocrLineRecipe(undefined);
+    const model = withTaps(readSource(await readFile(recipe.file), recipe), []);
     const session = await nodeRuntime(ort, { threads: 1 }).load(model);
     const pairs = [];
     for await (const { input, truth } of recipe.samples('test', 12, 1)) {

@@ -9,7 +9,7 @@ import { asFloat32, elementCount, float32, type Tensor, tensor } from '../../../
 import { flatTier } from '../sample-plan.ts';
 import { orRefusal, tandemError } from '../tandem-error.ts';
 
-type Coding = QuantizedTier['tensors'][number];
+type Coding = NonNullable<QuantizedTier['tensors'][number]>;
 
 /** One tensor with tables of its own: what a tier codes. */
 interface Case {

@@ -1,0 +1,62 @@
+/** A source model as the compiler works on it: constants lifted, inputs fixed, what is constant then computed and inlined. */
+import type { Runtime } from '../shared/runtime.ts';
+import type { Model, ValueInfo } from './graph/graph.ts';
+import { inferTypes } from './graph/infer.ts';
+import { verifyGraph } from './graph/verify.ts';
+import { externalReader } from './onnx/files.ts';
+import { readModel } from './onnx/read.ts';
+import { writeModel } from './onnx/write.ts';
+import { removeDeadCode } from './passes/dead-code.ts';
+import { fixInputs } from './passes/fix-inputs.ts';
+import { foldConstants } from './passes/fold-constants.ts';
+import { hasIf, inlineIf } from './passes/inline-if.ts';
+import { liftConstants } from './passes/lift-constants.ts';
+import { reduceOutputs } from './passes/reduce-outputs.ts';
+import type { ModelRecipe } from './recipe.ts';
+
+/** What is needed of a recipe to read its model: weights may lie beside the file. */
+export type SourceRecipe = Pick<ModelRecipe, 'source' | 'outputs'> & Partial<Pick<ModelRecipe, 'file' | 'fixed'>>;
+
+/**
+ * @param runtime computes constants and infers types
+ * @throws BAD_MODEL; USAGE for inputs that cannot be fixed
+ */
+export async function prepareModel(source: Uint8Array, recipe: SourceRecipe, runtime: Runtime): Promise<Model> {
+  const model = readSource(source, recipe);
+  const { graph } = model;
+  // Bodies within bodies: each round may open the next.
+  while (hasIf(graph)) {
+    liftConstants(graph);
+    await foldConstants(model, runtime);
+    if (!inlineIf(graph)) break;
+    verifyGraph(graph, 'after inlining an If');
+  }
+  removeDeadCode(graph);
+  await inferTypes(model, runtime);
+  return model;
+}
+
+/** The model as its file has it, but for fixed inputs, lifted constants and reduced outputs: what others are compared with. */
+export function readSource(source: Uint8Array, recipe: SourceRecipe): Model {
+  const model = readModel(source, recipe.source, recipe.file === undefined ? undefined : externalReader(recipe.file));
+  const { graph } = model;
+  verifyGraph(graph, recipe.source);
+  // What has a default is fixed at it: no client will give it.
+  graph.overridable = [];
+  liftConstants(graph);
+  fixInputs(graph, recipe.fixed ?? {});
+  reduceOutputs(graph, recipe.outputs, model.opsets.get('') ?? 0);
+  return model;
+}
+
+/** A model's bytes with inner values as further outputs. */
+export function withTaps(model: Model, taps: readonly string[]): Uint8Array {
+  const { graph } = model;
+  const known = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));
+  const tapped = taps
+    .filter((name) => !known.has(name))
+    .map((name): ValueInfo => ({ name, elementType: 'undefined', shape: null }));
+  const whole = { ...graph, outputs: [...graph.outputs, ...tapped] };
+  verifyGraph(whole, 'after tapping boundaries');
+  return writeModel({ ...model, graph: whole });
+}

@@ -1,0 +1,60 @@
+/**
+ * A recipe for a model that nobody wrote one for: tensors in, tensors out, one size, and one metric that any model has,
+ * how far its outputs are from those in full precision.
+ */
+import { basename } from 'node:path';
+import type { Tensors } from '../../shared/tensor.ts';
+import { relativeError, worstError } from '../measure/error.ts';
+import { readModelFile } from '../onnx/files.ts';
+import { type FixedInputs, fixInputs } from '../passes/fix-inputs.ts';
+import type { ModelRecipe } from '../recipe.ts';
+import { readSamples } from './files.ts';
+import { type Dims, randomSample } from './random.ts';
+
+export interface AnyModelOptions {
+  /** A .npz file or a folder of samples; without one, noise. */
+  readonly samples?: string | undefined;
+  readonly dims: Dims;
+  readonly cuts: readonly (readonly string[])[];
+  readonly fixed?: FixedInputs | undefined;
+}
+
+/** One size only: shapes are fixed when a model is compiled without a recipe. */
+const ONE_SIZE = { name: 'n', unit: 'sample', step: 1, min: 1, max: 1, typical: 1 };
+
+/** @throws NOT_FOUND, BAD_MODEL, BAD_INPUT; UNSUPPORTED for inputs that noise cannot stand for */
+export async function anyModelRecipe(path: string, options: AnyModelOptions): Promise<ModelRecipe> {
+  const { graph } = readModelFile(path);
+  fixInputs(graph, options.fixed ?? {});
+  const own = options.samples === undefined ? undefined : await readSamples(options.samples, graph.inputs);
+  const sampleAt = (seed: number): Tensors => own?.[seed % own.length] ?? randomSample(graph, options.dims, seed);
+  return {
+    name: modelName(path),
+    ...{ source: path, file: path, outputs: [], cuts: options.cuts, fixed: options.fixed },
+    ...{ size: ONE_SIZE, preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: undefined },
+    noise: () => sampleAt(0),
+    async *samples(split, count, seed) {
+      // Calibration and test share nothing but where there is a single sample.
+      const offset = split === 'test' ? 0 : 1;
+      for (let i = 0; i < count; i++) yield { input: sampleAt(2 * (seed * 1000 + i) + offset), truth: '' };
+    },
+    answer: () => '',
+    metrics: [{ name: 'outputError', isHigherBetter: false }],
+    judge: (outputs, _truth, expected) => ({
+      outputError: worstError(Object.keys(expected), outputs, expected, relativeError),
+    }),
+    score(grades) {
+      const errors = grades.map(({ outputError }) => Number(outputError));
+      return { outputError: errors.reduce((sum, error) => sum + error, 0) / Math.max(1, errors.length) };
+    },
+  };
+}
+
+/** A plan's name out of a file's: lower-case letters, digits and dashes. */
+function modelName(path: string): string {
+  const plain = basename(path, '.onnx')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return plain.slice(0, 64) || 'model';
+}
