@@ -32,6 +32,6 @@ export function readArguments<const S extends OptionSpecs>(
 /** A whole number given as an option. Throws USAGE. */
 export function wholeNumber(value: string | undefined, option: string): number | undefined {
   if (value === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(value)) throw new TandemError('USAGE', `expected a whole number for --${option}, got ${value}`);
+  if (!/^\d{1,9}$/.test(value)) throw new TandemError('USAGE', `expected a whole number for ${option}, got ${value}`);
   return Number(value);
 }

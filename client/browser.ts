@@ -45,6 +45,10 @@ export async function connect(options: BrowserOptions): Promise<BrowserClient> {
     createDevice: (plan, onLost, signal) => workerDevice(makeWorker(), { plan, wasmUrl, onLost, signal }),
     report: (error) => globalThis.reportError(error),
     onWake: listenForWake,
+    onLeave(listener) {
+      globalThis.addEventListener('pagehide', listener);
+      return () => globalThis.removeEventListener('pagehide', listener);
+    },
   };
   const client = await connectWith(host, options);
   const inferInput = client.infer.bind(client);

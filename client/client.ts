@@ -46,6 +46,7 @@ class ClientCore implements Client {
   private link: Link | null = null;
   private readonly closing = new AbortController();
   private isReplacing = false;
+  private stopLeaving: () => void = () => {};
   private deviceDeaths = 0;
   private deviceBornMs = 0;
   private readonly courtesy: Courtesy;
@@ -71,6 +72,7 @@ class ClientCore implements Client {
     const { signal } = this.options;
     this.installation = await install(await this.fetchPlan(signal), this.installationOptions(), signal);
     this.deviceBornMs = this.host.clock.now();
+    this.stopLeaving = this.host.onLeave?.(() => this.link?.report()) ?? (() => {});
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
       onChange: () => this.changed(),
       onWelcome: () => this.followGateway(),
@@ -140,6 +142,8 @@ class ClientCore implements Client {
     const reason = new TandemError('CLOSED', 'the client was closed');
     this.closing.abort(reason);
     for (const interrupt of this.interrupts) interrupt.end(reason);
+    this.stopLeaving();
+    if (!this.usage.isEmpty) this.link?.report();
     this.link?.close();
     await this.installation?.close();
   }

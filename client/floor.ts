@@ -15,6 +15,7 @@ export function effectiveFloor(
   const own = floorOf(policy, label, plan);
   if (!welcome) return own;
   const granted = welcome.labels.find((entry) => entry.label === label);
+  if (label === '') return { k: nothing, reason: 'a request without a label stays on the device' };
   if (!granted) return { k: nothing, reason: `the gateway does not grant this client the label ${label}` };
   const theirs = floorOf({ aliases: {}, labels: { [label]: granted.floor } }, label, plan);
   return theirs.k > own.k ? { ...theirs, reason: `the gateway's policy: ${theirs.reason}` } : own;

@@ -25,6 +25,8 @@ export interface Host {
   createDevice(plan: Plan, onLost: (reason: string) => void, signal: AbortSignal): Promise<Device>;
   /** Where an error goes that is the fault of the app's own listener. */
   report(error: unknown): void;
+  /** Calls back when the host may be about to end: the last moment to say something. Gives what stops it. */
+  onLeave?(listener: () => void): () => void;
   /** Calls back whenever the host has reason to think that a connection works again. Gives what stops it. */
   onWake?(listener: () => void): () => void;
 }

@@ -11,7 +11,10 @@ const DEADLINE_MS_DEFAULT = 30_000;
 /** The deadline in milliseconds. Throws BAD_INPUT. */
 export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: InferOptions): number {
   if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
-    throw new TandemError('BAD_INPUT', `expected a deadline from 0 to ${DEADLINE_MS_MAX} ms, got ${deadlineMs}`);
+    throw new TandemError(
+      'BAD_INPUT',
+      `expected a deadline above 0 and up to ${DEADLINE_MS_MAX} ms, got ${deadlineMs}`,
+    );
   }
   if (traceparent !== undefined && !TRACEPARENT.test(traceparent)) {
     throw new TandemError('BAD_INPUT', `expected a traceparent 00-<32 hex>-<16 hex>-<2 hex>, got ${traceparent}`);

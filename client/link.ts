@@ -146,6 +146,11 @@ export class Link {
     };
   }
 
+  /** Reports what is not reported yet, now: the client may not live until the next ping. */
+  report(): void {
+    if (this.isOpen) this.sendPing();
+  }
+
   close(): void {
     if (this.status === 'closed') return;
     this.stopWake();

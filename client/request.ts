@@ -186,6 +186,7 @@ class Request {
       at: crossing.k,
       loaded: this.deviceError ? crossing.k : installation.segmentsReady,
       isConnected: this.remote.isReachable,
+      disconnection: this.remote.refusal ?? this.context.link.message,
       device: estimates.device,
       server: estimates.server,
       link: estimates.link,
@@ -212,7 +213,7 @@ class Request {
     // Segments that should have come are no matter of policy.
     const mayGo = this.floor().k < this.depth || downloadError !== null;
     const code = mayGo ? 'UNAVAILABLE' : 'POLICY_DENIED';
-    throw new TandemError(code, `nothing can run this request: ${this.remote.refusal ?? [...reasons].join('; ')}`);
+    throw new TandemError(code, `nothing can run this request: ${[...reasons].join('; ')}`);
   }
 
   private async nextChance(): Promise<void> {

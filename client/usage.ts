@@ -11,6 +11,10 @@ export class Usage {
   /** By plan and depth. */
   private readonly counts = new Map<string, UsageReport[number]>();
 
+  get isEmpty(): boolean {
+    return this.counts.size === 0;
+  }
+
   /** @param k segments that the device ran */
   add(plan: string, k: number, count: number): void {
     const key = `${plan}/${k}`;

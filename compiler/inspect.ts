@@ -8,6 +8,7 @@ import { legalBoundaries } from './cut/boundaries.ts';
 import { flowOf } from './cut/flow.ts';
 import { bytesOf, costOf, type Types } from './graph/cost.ts';
 import type { Dim, Model, ValueInfo } from './graph/graph.ts';
+import { inferTypes } from './graph/infer.ts';
 import { observeTypes } from './graph/observe.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { readModelFile } from './onnx/files.ts';
@@ -135,6 +136,7 @@ function countOperators({ graph }: Model): Record<string, number> {
 async function knownTypes(model: Model, runtime: Runtime, dims: Dims, remarks: string[]): Promise<Types> {
   const { graph } = model;
   try {
+    await inferTypes(model, runtime, true);
     const feeds: Tensors = randomSample(graph, dims, 1);
     const open = graph.inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
     for (const input of open) {

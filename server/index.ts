@@ -8,6 +8,7 @@ import { WS_PATH } from '../shared/protocol/paths.ts';
 import { httpApp } from './adapters/http.ts';
 import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
+import { checkAgainstPlans } from './check-config.ts';
 import type { ServerConfig } from './config.ts';
 import type { RequestRecord } from './connection.ts';
 import { embeddedExecutor } from './executors/embedded.ts';
@@ -33,13 +34,18 @@ export interface ServeOptions {
 
 /**
  * Resolves once the server takes requests.
- * @throws BAD_BUNDLE, BAD_PLAN, ADDRESS_IN_USE
+ * @throws BAD_BUNDLE, BAD_PLAN, BAD_CONFIG, ADDRESS_IN_USE
  */
 export async function serve(config: ServerConfig, options: ServeOptions = {}): Promise<RunningServer> {
   const { siteDir, log = () => {} } = options;
   const store = await loadStore(config.bundles.map(folderSource));
   const site = siteDir === undefined ? new Map() : await loadSite(siteDir);
   const bundles = [...store.values()].map(({ plan, segments }) => ({ plan, segments }));
+  for (const warning of checkAgainstPlans(
+    config,
+    bundles.map(({ plan }) => plan),
+  ))
+    log(`warning: ${warning}`);
   let metrics: GatewayMetrics | undefined;
   const executor = await embeddedExecutor({
     bundles,
@@ -89,8 +95,9 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     url: `http://${host}:${port}`,
     async close() {
       log(`draining: ${admission.inFlight} requests under way`);
-      const closed = new Promise((resolve) => server.close(resolve));
+      // The port stays open meanwhile: /readyz says 503 and /metrics can be read until the end.
       await gateway.drain(config.drainMs);
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
       await executor.close();
       setTimeout(() => {

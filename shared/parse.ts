@@ -19,7 +19,12 @@ export function parseAs<const S extends v.GenericSchema>(
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
-  const expected = issue.expected ? `expected ${issue.expected}, got ${issue.received}` : issue.message;
+  const expected =
+    issue.expected === 'never'
+      ? 'is no key that is known here'
+      : issue.expected
+        ? `expected ${issue.expected}, got ${issue.received}`
+        : issue.message;
   throw new TandemError(code, `${what}${path ? `: ${path}` : ''}: ${expected.slice(0, REASON_LENGTH_MAX)}`);
 }
 

@@ -36,6 +36,7 @@ async function start(): Promise<void> {
   button.onclick = async () => {
     button.disabled = true;
     byId('error').hidden = true;
+    byId('answer').hidden = true;
     await read(client, charset).catch(showError);
     button.disabled = false;
   };
@@ -53,7 +54,7 @@ async function read(client: BrowserClient, charset: readonly string[]): Promise<
     charset,
   );
   const output = byId<HTMLOutputElement>('text-out');
-  output.textContent = line || '(no text found)';
+  output.textContent = line || '(no text found: is the line in the box, and upright?)';
   output.title = `confidence ${(confidence * 100).toFixed(0)} %`;
   showRoute(route, client.plan);
   byId('answer').hidden = false;
@@ -82,6 +83,7 @@ function showInput(): void {
   byId<HTMLInputElement>('file').onchange = ({ target }) => {
     const [file] = (target as HTMLInputElement).files ?? [];
     if (!file) return;
+    byId('error').hidden = true;
     URL.revokeObjectURL(photo.src);
     photo.src = URL.createObjectURL(file);
   };
@@ -90,7 +92,10 @@ function showInput(): void {
     Object.assign(box, initialBox(photo));
     makeDraggable(byId('crop'), byId('box'), byId('handle'), box);
   };
-  photo.onerror = () => showError(new TandemError('BAD_INPUT', 'this file is no picture that the browser can read'));
+  photo.onerror = () => {
+    byId('crop').hidden = true;
+    showError(new TandemError('BAD_INPUT', 'this file is no picture that the browser can read'));
+  };
 }
 
 function showLabels(): void {
@@ -104,8 +109,7 @@ function showLabels(): void {
 
 function showCuts(depth: number): void {
   const options = Array.from({ length: depth + 1 }, (_, k) => {
-    const what = k === depth ? 'nothing is sent' : `send ${CUT_NAMES[k] ?? `boundary ${k}`}`;
-    return new Option(`k = ${k}: ${what}`, String(k));
+    return new Option(`k = ${k}: ${CUT_NAMES[k] ?? `boundary ${k}`}`, String(k));
   });
   byId<HTMLSelectElement>('cut').append(...options);
 }
@@ -126,7 +130,7 @@ function showState({
     refused: 'cloud refused',
     closed: 'closed',
   };
-  const device = downloadError ? `download failed: ${downloadError}` : `${segmentsReady} of ${segments} segments here`;
+  const device = downloadError ? `download failed: ${downloadError}` : `${segmentsReady}/${segments} segments`;
   byId('status-text').textContent = `${cloud[link]} · ${device}`;
   byId('status').title = message ?? '';
   byId<HTMLProgressElement>('loaded').value = bytesTotal === 0 ? 0 : bytesLoaded / bytesTotal;
@@ -138,6 +142,8 @@ function chosen(name: string): string {
 
 function showError(error: unknown): void {
   const place = byId('error');
-  place.textContent = error instanceof TandemError ? `${error.code}: ${error.message}` : String(error);
+  place.textContent = error instanceof Error ? error.message : String(error);
+  place.title = error instanceof TandemError ? error.code : '';
   place.hidden = false;
+  place.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
 }

@@ -3,13 +3,16 @@
 /** Larger parts of a photo are shrunk: the model looks at 48 rows. */
 const SIDE_MAX_PX = 2048;
 
+/** An empty line is a strip of paper still. */
+const MIN_WIDTH_PX = 400;
+
 /** Draws a line of text as on a slightly tinted sheet of paper. */
 export function drawText(canvas: HTMLCanvasElement, text: string): void {
   const sizePx = 40;
   const font = `${sizePx}px Georgia, 'Times New Roman', serif`;
   const context = context2d(canvas);
   context.font = font;
-  canvas.width = Math.ceil(context.measureText(text).width) + sizePx;
+  canvas.width = Math.max(MIN_WIDTH_PX, Math.ceil(context.measureText(text).width) + sizePx);
   canvas.height = Math.round(sizePx * 1.5);
   context.fillStyle = '#f4f1e8';
   context.fillRect(0, 0, canvas.width, canvas.height);
@@ -64,8 +67,8 @@ export function makeDraggable(frame: HTMLElement, element: HTMLElement, handle: 
       const dx = (move.clientX - start.x) / frame.clientWidth;
       const dy = (move.clientY - start.y) / frame.clientHeight;
       if (isResize) {
-        box.width = clamp(start.width + dx, 0.05, 1 - box.left);
-        box.height = clamp(start.height + dy, 0.02, 1 - box.top);
+        box.width = clamp(start.width + dx, 0.2, 1 - box.left);
+        box.height = clamp(start.height + dy, 0.08, 1 - box.top);
       } else {
         box.left = clamp(start.left + dx, 0, 1 - box.width);
         box.top = clamp(start.top + dy, 0, 1 - box.height);

@@ -4,12 +4,12 @@ import { byId } from './dom.ts';
 
 /** What the boundaries of the demo's model are, in words; by k. */
 export const CUT_NAMES = [
-  'the picture',
-  'after the stem',
-  'mid backbone',
-  'backbone features',
-  'after attention',
-  'nothing',
+  'send the picture',
+  'send early features',
+  'send mid-backbone features',
+  'send backbone features',
+  'send what attention made',
+  'send nothing',
 ];
 
 export function showRoute(route: Route, plan: Client['plan']): void {

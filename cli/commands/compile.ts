@@ -47,8 +47,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     targets: values.target,
     float: values.float,
     measure: values.measure,
-    samples: wholeNumber(values.count, 'count'),
-    seed: wholeNumber(values.seed, 'seed'),
+    samples: wholeNumber(values.count, '--count'),
+    seed: wholeNumber(values.seed, '--seed'),
     progress: stderrProgress(),
   });
   const seconds = (performance.now() - startMs) / 1000;

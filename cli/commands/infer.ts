@@ -1,13 +1,14 @@
 /** `tandem infer`: one picture through the Node client, with the decision explained. */
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
-import { connect, type InferResult, readPicture } from '../../client/node.ts';
+import { connect, type InferResult, type Plan, readPicture } from '../../client/node.ts';
 import { loadRecipe } from '../../models/index.ts';
 import { messageOf, TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = 'tandem infer --url URL --model NAME --input F [--k N] [--label L] [--floor BOUNDARY] [--json]';
+export const usage =
+  'tandem infer --url URL --model NAME --input F [--k N] [--label L] [--floor BOUNDARY] [--token T] [--json]';
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(
@@ -19,6 +20,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       k: { type: 'string' },
       label: { type: 'string', default: 'public' },
       floor: { type: 'string' },
+      token: { type: 'string' },
       json: { type: 'boolean' },
     },
     [],
@@ -27,12 +29,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!url || !model || !input) throw new TandemError('USAGE', `expected --url, --model and --input: ${usage}`);
   const picture = await readPicture(await readFile(input).catch(unreadable(input)));
   const recipe = await loadRecipe(model);
-  const k = wholeNumber(values.k, 'k');
+  const k = wholeNumber(values.k, '--k');
   // Whoever types the command decides what may leave, and without a word of theirs only what is public does.
   const floor = values.floor ?? (label === 'public' ? 'input' : 'local');
   const policy = { labels: { [label]: floor } };
-  const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, ort });
+  const token = values.token ?? process.env['TANDEM_TOKEN'];
+  const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, token, ort });
   try {
+    assertFloor(floor, client.plan);
     const result = await client.infer(picture, { label, ...(k !== undefined && { force: { k } }) });
     const answer = recipe.answer(result.outputs);
     process.stdout.write(
@@ -44,6 +48,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
+function assertFloor(floor: string, { boundaries }: Plan): void {
+  const names = boundaries.flatMap(({ tensors }) => tensors.map(({ name }) => name));
+  if (['input', 'local', ...names].includes(floor)) return;
+  throw new TandemError(
+    'USAGE',
+    `expected --floor input, local or one of ${names.slice(1, -1).join(', ')}, got ${floor}`,
+  );
+}
+
 function unreadable(path: string) {
   return (error: unknown): never => {
     throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
@@ -52,8 +65,9 @@ function unreadable(path: string) {
 
 function describe(answer: string, { route }: InferResult): string {
   const { k, tier, timing, bytesUp, bytesDown, decisions, fallback } = route;
-  const last = decisions.at(-1);
-  const rows = (last?.candidates ?? []).map((candidate) => [
+  // The first decision is the one that had every choice.
+  const [first] = decisions;
+  const rows = (first?.candidates ?? []).map((candidate) => [
     String(candidate.k),
     candidate.tier ?? '-',
     candidate.predicted.totalMs.toFixed(1),
@@ -65,7 +79,7 @@ function describe(answer: string, { route }: InferResult): string {
     `k = ${k}${tier ? `, tier ${tier}` : ', all on the device'}: ${timing.totalMs.toFixed(1)} ms, ` +
       `${bytesUp} bytes up, ${bytesDown} down${fallback ? `; ${fallback.message}` : ''}`,
     formatTable(['k', 'tier', 'predicted ms', 'bytes'], rows),
-    ...(last?.removed ?? []).map(
+    ...(first?.removed ?? []).map(
       (removed) => `not k = ${removed.k}${removed.tier ? `, ${removed.tier}` : ''}: ${removed.reason}`,
     ),
     '',

@@ -27,7 +27,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   );
   const [name = ''] = positionals;
   const path = MODEL_NAMES.includes(name) ? (await loadRecipe(name)).file : name;
-  const tensorsMax = wholeNumber(values.tensors, 'tensors') ?? TENSORS_DEFAULT;
+  const tensorsMax = wholeNumber(values.tensors, '--tensors') ?? TENSORS_DEFAULT;
   if (tensorsMax < 1 || tensorsMax > TENSORS_MAX) {
     throw new TandemError('USAGE', `expected --tensors from 1 to ${TENSORS_MAX}, got ${tensorsMax}`);
   }

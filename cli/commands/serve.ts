@@ -17,13 +17,13 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 /** TANDEM_HOST and TANDEM_PORT over the file, an option over both. */
 export function withOverrides(config: ServerConfig, port: number | undefined): ServerConfig {
-  const envPort = portNumber(process.env['TANDEM_PORT'] ?? process.env['PORT']);
+  const envPort = portNumber(process.env['TANDEM_PORT'] ?? process.env['PORT'], 'TANDEM_PORT');
   return { ...config, host: process.env['TANDEM_HOST'] ?? config.host, port: port ?? envPort ?? config.port };
 }
 
 /** A TCP port given as an option or in the environment. Throws USAGE. */
-export function portNumber(value: string | undefined): number | undefined {
-  const port = wholeNumber(value, 'port');
+export function portNumber(value: string | undefined, source = '--port'): number | undefined {
+  const port = wholeNumber(value, source);
   if (port !== undefined && port > PORT_MAX)
     throw new TandemError('USAGE', `expected a port up to ${PORT_MAX}, got ${port}`);
   return port;

@@ -25,8 +25,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const dir = positionals[0] as string;
   const recipe = await recipeOf(await readPlan(folderSource(dir)), values.samples);
   const report = await verify(recipe, dir, {
-    samples: wholeNumber(values.count, 'count'),
-    seed: wholeNumber(values.seed, 'seed'),
+    samples: wholeNumber(values.count, '--count'),
+    seed: wholeNumber(values.seed, '--seed'),
     progress: stderrProgress(),
   });
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);

@@ -7,19 +7,21 @@ import { writeModel } from '../onnx/write.ts';
 import { ELEMENT_TYPES, type ElementType, type Graph, type Model, type ValueInfo } from './graph.ts';
 
 /**
- * Adds to `graph.values` what can be inferred.
+ * Adds to `graph.values` what can be inferred of values whose type is not known.
+ * @param withShapes also shapes. They say more than is safe to write down again: a symbol that two dimensions share may
+ *   bind what a cut has parted
  * @param runtime loads the model as it is, without rewriting it
  * @throws BAD_MODEL where the runtime cannot load the model at all
  */
-export async function inferTypes(model: Model, runtime: Runtime): Promise<void> {
+export async function inferTypes(model: Model, runtime: Runtime, withShapes = false): Promise<void> {
   const { graph } = model;
   const session = await runtime.load(writeModel({ ...model, graph: tapped(graph) }));
   for (const { name, elementType, shape } of session.outputTypes ?? []) {
     const known = graph.values.get(name);
-    if (known?.opaque) continue;
+    if (known?.opaque || (known && known.elementType !== 'undefined' && !withShapes)) continue;
     const isTensor = isElementType(elementType);
     // A scalar and a value of unknown rank look the same here. What is no tensor is put down as such: it cannot be cut at.
-    const isKnown = isTensor && shape.length > 0;
+    const isKnown = withShapes && isTensor && shape.length > 0;
     graph.values.set(name, {
       ...{ name, elementType: isTensor ? elementType : 'undefined', shape: isKnown ? shape : null },
       extra: known?.extra,

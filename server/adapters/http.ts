@@ -2,7 +2,7 @@
 import express, { type Express, type Request, type Response } from 'express';
 import { PLAN_FILE } from '../../shared/bundle.ts';
 import { codeInfo, TandemError } from '../../shared/errors.ts';
-import { filePath, modelPath } from '../../shared/protocol/paths.ts';
+import { filePath, modelPath, WS_PATH } from '../../shared/protocol/paths.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Store, StoredFile } from '../store.ts';
 
@@ -41,6 +41,10 @@ export function httpApp({ store, metrics, isReady, origins, site }: HttpOptions)
   });
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+
+  app.get(WS_PATH, (_request, response) => {
+    response.status(426).set('Upgrade', 'websocket').type('text').send('this path speaks WebSocket\n');
   });
 
   app.get('/models', (_request, response) => {

@@ -46,8 +46,11 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
     if (objection === null) candidates.push({ ...choice, predicted: predict(snapshot, choice) });
     else removed.push({ ...choice, ...objection });
   }
+  // Where k is forced and no tier, one that loses too much comes last: elsewhere there are none of those here.
+  const loses = (choice: Choice) =>
+    Number(!constraints.force?.tier && accuracyReason(choice, snapshot, constraints.accuracyDropMax) !== null);
   // A stable sort: of two equals the shallower k, whose request is done sooner with the device, stays first.
-  candidates.sort((a, b) => a.predicted.totalMs - b.predicted.totalMs);
+  candidates.sort((a, b) => loses(a) - loses(b) || a.predicted.totalMs - b.predicted.totalMs);
   return { at: snapshot.at, candidates, removed, chosen: candidates[0] ?? null };
 }
 
@@ -66,10 +69,13 @@ function objectionTo(choice: Choice, snapshot: Snapshot, constraints: Constraint
   const reason = lastingReason(choice, snapshot, constraints);
   if (reason !== null) return { reason, waitsFor: null };
   if (choice.k > snapshot.loaded && choice.k > snapshot.at) {
-    return { reason: `the device has segments 1 to ${snapshot.loaded} so far`, waitsFor: 'segments' };
+    const here =
+      snapshot.loaded === 0 ? 'no segment is here yet' : `only segments 1 to ${snapshot.loaded} are here yet`;
+    return { reason: here, waitsFor: 'segments' };
   }
   if (choice.tier !== null && !snapshot.isConnected) {
-    return { reason: 'there is no connection', waitsFor: 'connection' };
+    const { disconnection } = snapshot;
+    return { reason: `there is no connection${disconnection ? `: ${disconnection}` : ''}`, waitsFor: 'connection' };
   }
   return null;
 }

@@ -15,6 +15,8 @@ export interface Snapshot {
   readonly loaded: number;
   /** Whether a request can be sent now. */
   readonly isConnected: boolean;
+  /** Why not, in the link's words, where it says. */
+  readonly disconnection?: string | null | undefined;
   readonly device: SpeedEstimate;
   readonly server: SpeedEstimate;
   readonly link: LinkEstimate;

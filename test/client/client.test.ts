@@ -36,7 +36,7 @@ describe('a request goes', () => {
     expect(route.decisions[0]?.removed).toContainEqual({
       k: 2,
       tier: null,
-      reason: 'the device has segments 1 to 0 so far',
+      reason: 'no segment is here yet',
       waitsFor: 'segments',
     });
   });
@@ -462,6 +462,10 @@ describe('the link', () => {
   test('is left for good where the gateway refuses the client', async () => {
     const client = await harness.ready({ token: 'guess' });
     expect(client.state).toMatchObject({ link: 'refused', message: 'UNAUTHORIZED: the token is not known' });
+    const first = await client.infer(PICTURE, { label: 'public' });
+    expect(first.route.decisions[0]?.removed[0]?.reason).toBe(
+      'there is no connection: UNAUTHORIZED: the token is not known',
+    );
     await harness.pass(100_000);
     expect(harness.channels).toHaveLength(1);
     const { route } = await client.infer(PICTURE, { label: 'public' });
@@ -568,6 +572,15 @@ describe('the link', () => {
     await settle();
     expect(harness.channels).toHaveLength(before + 1);
     expect(client.state.link).toBe('open');
+  });
+
+  test('reports how deep finished requests went before it is closed', async () => {
+    const client = await harness.ready();
+    await client.infer(PICTURE, { label: 'secret' });
+    await client.close();
+    await harness.pass(1);
+    expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([{ plan: client.plan.id, k: 2, count: 1 }]);
+    expect(await harness.gateway.metric('tandem_client_requests_total', { model: 'small', k: '2' })).toBe(1);
   });
 
   test('reports how deep finished requests went', async () => {

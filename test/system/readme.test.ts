@@ -4,6 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseServerConfig } from '../../server/config.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
 import { type ServerProcess, startServer } from '../helpers/processes.ts';
 
@@ -34,8 +35,15 @@ test('the README’s example for Node runs as it stands and says where the line 
   });
   const [code] = await once(child, 'close');
   expect(code).toBe(0);
-  expect(stdout).toContain('Int32Array');
+  expect(stdout.split('\n', 1)[0]).toBe(cleanLines(1)[0]?.text);
   expect(stdout).toMatch(/^k = \d, \d+ bytes up, \d+ ms$/m);
+});
+
+test('the README’s configuration is one', async () => {
+  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+  const [, example = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
+  const config = JSON.parse(example.replace(/<printf[^>]*>/, '0'.repeat(64)));
+  expect(parseServerConfig(config, 'README.md')).toMatchObject({ queueDepthMax: 64, logRequests: true });
 });
 
 test('the README’s example for web pages type-checks', async () => {

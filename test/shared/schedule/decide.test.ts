@@ -90,7 +90,15 @@ describe('what a decision leaves out', () => {
   test('is what needs segments that the device does not have yet', () => {
     const decision = decide(sampleSnapshot({ loaded: 1 }), constraints());
     expect(names(decision.candidates).sort()).toEqual(['0/webp-80', '1/q4', '1/q8']);
-    expect(reasonFor(decision, 2, 'q8')).toBe('the device has segments 1 to 1 so far');
+    expect(reasonFor(decision, 2, 'q8')).toBe('only segments 1 to 1 are here yet');
+  });
+
+  test('at a forced k takes a tier that loses too much only where it is forced as well', () => {
+    const at = (tier?: string) =>
+      decide(sampleSnapshot(), constraints({ accuracyDropMax: 0.1, force: { k: 1, tier } })).chosen?.tier;
+    expect(predict(sampleSnapshot(), { k: 1, tier: 'q4' }).bytes).toBeGreaterThan(0);
+    expect(at()).toBe('q8');
+    expect(at('q4')).toBe('q4');
   });
 
   test('is not the boundary that was reached, even if its segments are gone', () => {
