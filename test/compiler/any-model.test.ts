@@ -1,0 +1,88 @@
+/** Models that nobody wrote a recipe for, from file to answer: cut, compiled, verified, served and cut anew for a request. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { realModels } from '../../bench/real-models.ts';
+import { anyModelRecipe, compile, inspect, spreadCuts, verify } from '../../compiler/index.ts';
+import { folderSource } from '../../runtimes/bundle-folder.ts';
+import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
+import { readPlanFile } from '../../shared/bundle.ts';
+import { boundaryTensors, runSegments } from '../../shared/chain.ts';
+import { outputsBehind, type Plan } from '../../shared/plan.ts';
+import { coded } from './coded.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const pathOf = (name: string) => realModels().find((model) => model.name === name)?.path as string;
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tandem-any-'));
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+async function compiled(
+  name: string,
+  options: Parameters<typeof anyModelRecipe>[1],
+): Promise<{ plan: Plan; out: string }> {
+  const out = join(dir, name);
+  const recipe = await anyModelRecipe(pathOf(name), options);
+  const { plan } = await compile(recipe, out, { samples: 3, targets: ['node'] });
+  expect((await verify(recipe, out, { samples: 3 })).holds).toBe(true);
+  return { plan, out };
+}
+
+describe('a model without a recipe', () => {
+  test('is cut where little crosses, and its chain is the whole', async () => {
+    const path = pathOf('embedding_model.onnx');
+    const dims = { sizes: {}, shapes: {} };
+    const cuts = spreadCuts((await inspect(path, { tensorsMax: 2, dims })).boundaries);
+    expect(cuts).toHaveLength(3);
+    const { plan } = await compiled('embedding_model.onnx', { cuts, dims });
+    expect(plan.boundaries.map(({ tiers }) => tiers.map(({ name }) => name).join())).toEqual([
+      ...new Array(4).fill('q8,q4,raw'),
+      '',
+    ]);
+    // Sent as it is, a boundary costs no accuracy but that of the head.
+    const error = (k: number, tier: string) =>
+      plan.measured?.accuracy.find((row) => row.k === k && row.tier === tier)?.metrics['outputError'] ?? Number.NaN;
+    expect(error(0, 'raw')).toBe(0);
+    expect(error(1, 'q4')).toBeGreaterThan(error(1, 'q8'));
+  });
+
+  test('with an If is opened by fixing what it depends on; state passes by, and outputs stay where they are made', async () => {
+    const shapes = { input: [1, 512], state: [2, 1, 128] };
+    const options = { dims: { sizes: {}, shapes }, fixed: { sr: 16_000 } };
+    const path = pathOf('silero_vad_v5.onnx');
+    expect((await inspect(path, { tensorsMax: 2, dims: options.dims })).boundaries.length).toBeLessThan(5);
+    const { boundaries } = await inspect(path, { ...options, tensorsMax: 2 });
+    expect(boundaries.length).toBeGreaterThan(20);
+    const early = boundaries.find(({ tensors, macsBefore = 0 }) => tensors[0]?.name === 'state' && macsBefore > 0.5);
+    const cut = early?.tensors.map(({ name }) => name) ?? [];
+    const { plan, out } = await compiled('silero_vad_v5.onnx', { ...options, cuts: [cut, ['If_0_outputs_0']] });
+    expect(plan.boundaries[0]?.tensors.map(({ name }) => name)).toEqual(['input', 'state']);
+    expect(plan.boundaries[1]?.tensors[0]).toMatchObject({ name: 'state', shape: [2, 1, 128] });
+    expect(outputsBehind(plan, 0)).toEqual(['output', 'stateN']);
+    // The new state is made before the second boundary, so whoever runs from there gives the score alone.
+    expect(outputsBehind(plan, 2)).toEqual(['output']);
+    const runtime = nodeRuntime(ort, { threads: 1 });
+    const source = folderSource(out);
+    const sessions = await Promise.all(
+      plan.segments.map(async ({ server }) => runtime.load(await readPlanFile(source, server))),
+    );
+    const recipe = await anyModelRecipe(path, { ...options, cuts: [] });
+    const live = await runSegments(plan, sessions, { from: 0, to: 3, tensors: recipe.noise(1) });
+    expect(boundaryTensors(plan, 3, live).map(({ shape }) => shape)).toEqual([
+      [1, 1],
+      [2, 1, 128],
+    ]);
+  });
+
+  test('that cannot run at the sizes guessed is told what to say (BAD_INPUT)', async () => {
+    const recipe = await anyModelRecipe(pathOf('melspectrogram.onnx'), { cuts: [], dims: { sizes: {}, shapes: {} } });
+    await expect(compile(recipe, join(dir, 'x'), { samples: 1, targets: ['node'] })).rejects.toThrow(
+      coded('BAD_INPUT', '--shape'),
+    );
+  });
+});

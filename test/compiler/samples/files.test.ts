@@ -1,0 +1,64 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { TensorProtoSchema } from 'onnx-buf';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ValueInfo } from '../../../compiler/graph/graph.ts';
+import { readSamples } from '../../../compiler/samples/files.ts';
+import { coded } from '../coded.ts';
+
+const INPUTS: ValueInfo[] = [
+  { name: 'x', elementType: 'float32', shape: ['batch', 2] },
+  { name: 'n', elementType: 'int64', shape: [] },
+];
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tandem-samples-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function tensorFile(dataType: number, dims: bigint[], rawData: Uint8Array): Uint8Array {
+  return toBinary(TensorProtoSchema, create(TensorProtoSchema, { dataType, dims, rawData: new Uint8Array(rawData) }));
+}
+
+function writeSet(name: string, value: number): void {
+  mkdirSync(join(folder, name));
+  writeFileSync(
+    join(folder, name, 'input_0.pb'),
+    tensorFile(1, [1n, 2n], new Uint8Array(Float32Array.of(value, 0).buffer)),
+  );
+  writeFileSync(join(folder, name, 'input_1.pb'), tensorFile(7, [], new Uint8Array(BigInt64Array.of(5n).buffer)));
+}
+
+describe('samples in a folder', () => {
+  test('are one a test_data_set, or the one set that the folder is', async () => {
+    writeSet('test_data_set_0', 1);
+    writeSet('test_data_set_1', 2);
+    const all = await readSamples(folder, INPUTS);
+    expect(all.map(({ x }) => x?.data[0])).toEqual([1, 2]);
+    expect(all[0]?.['n']).toEqual({ dtype: 'int64', shape: [], data: BigInt64Array.of(5n) });
+    expect(await readSamples(join(folder, 'test_data_set_1'), INPUTS)).toHaveLength(1);
+  });
+
+  test.each([
+    ['nothing', () => {}, 'expected input x in'],
+    ['a file that is no tensor', () => writeFileSync(join(folder, 'input_0.pb'), 'no'), 'holds no tensor'],
+    [
+      'a tensor of another shape',
+      () => {
+        writeFileSync(join(folder, 'input_0.pb'), tensorFile(1, [1n, 3n], new Uint8Array(12)));
+        writeFileSync(join(folder, 'input_1.pb'), tensorFile(7, [], new Uint8Array(8)));
+      },
+      'expected x, float32 [batch,2], got float32 [1,3]',
+    ],
+  ])('of %s are refused (BAD_INPUT)', async (_, prepare, message) => {
+    prepare();
+    await expect(readSamples(folder, INPUTS)).rejects.toThrow(coded('BAD_INPUT', message));
+  });
+
+  test('that is not there is said (NOT_FOUND)', async () => {
+    await expect(readSamples(join(folder, 'none'), INPUTS)).rejects.toThrow(coded('NOT_FOUND', 'cannot read'));
+  });
+});
