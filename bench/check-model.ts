@@ -8,12 +8,13 @@ import * as ort from 'onnxruntime-node';
 import { legalBoundaries } from '../compiler/cut/boundaries.ts';
 import { extractChain } from '../compiler/cut/extract.ts';
 import { flowOf } from '../compiler/cut/flow.ts';
-import type { Constant, Model } from '../compiler/graph/graph.ts';
+import { type Constant, cloneGraph, type Model } from '../compiler/graph/graph.ts';
 import { inferTypes } from '../compiler/graph/infer.ts';
 import { verifyGraph } from '../compiler/graph/verify.ts';
 import { readModelFile } from '../compiler/onnx/files.ts';
 import { readModel, readTensorFile } from '../compiler/onnx/read.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
+import { simplify } from '../compiler/passes/index.ts';
 import { liftConstants } from '../compiler/passes/lift-constants.ts';
 import { ortRuntime } from '../runtimes/onnxruntime.ts';
 import { messageOf } from '../shared/errors.ts';
@@ -63,9 +64,14 @@ export async function checkModelFile(path: string, name: string, options: CheckO
     return skipped(messageOf(error));
   }
   const failures: string[] = [];
-  const attempt = async (what: string, work: () => Promise<Feeds>): Promise<void> => {
+  const attempt = async (
+    what: string,
+    work: () => Promise<Feeds>,
+    measure = largestError,
+    errorMax = options.errorMax,
+  ) => {
     try {
-      const difference = differenceOf(await work(), expected, options.errorMax);
+      const difference = differenceOf(await work(), expected, measure, errorMax);
       if (difference) failures.push(`${what}: ${difference}`);
     } catch (error) {
       failures.push(`${what}: ${messageOf(error)}`);
@@ -85,11 +91,21 @@ export async function checkModelFile(path: string, name: string, options: CheckO
   liftConstants(model.graph);
   await inferTypes(model, runtime).catch((error: unknown) => failures.push(`inferring types: ${messageOf(error)}`));
   const { legal, partsCutShort } = legalBoundaries(flowOf(model.graph), options.tensorsMax);
+  const simplified = { ...model, graph: cloneGraph(model.graph) };
+  await attempt('simplified', () => run(simplifiedBytes(simplified), feeds), normError, SIMPLIFIED_ERROR_MAX);
   const picked = legal.filter((_, i) => i % options.step === 0);
   for (const { tensors } of picked) {
     await attempt(`cut at ${tensors.join(' + ')}`, () => runCut(model, tensors, feeds));
   }
   return { name, unrunnable: null, boundaries: picked.length, partsCutShort, failures };
+}
+
+/** Passes round differently, and no further off than this, by the norm. */
+const SIMPLIFIED_ERROR_MAX = 1e-5;
+
+function simplifiedBytes(model: Model): Uint8Array {
+  simplify(model.graph);
+  return writeModel(model);
 }
 
 async function runCut(model: Model, tensors: readonly string[], feeds: Feeds): Promise<Feeds> {
@@ -116,14 +132,19 @@ async function run(model: Uint8Array, feeds: Feeds): Promise<Feeds> {
 }
 
 /** Why two sets of outputs differ, or undefined. Only what is expected is looked at. */
-function differenceOf(actual: Feeds, expected: Feeds, errorMax: number): string | undefined {
+function differenceOf(
+  actual: Feeds,
+  expected: Feeds,
+  measure: typeof largestError,
+  errorMax: number,
+): string | undefined {
   for (const [name, want] of Object.entries(expected)) {
     const got = actual[name];
     if (!got) return `${name} is missing`;
     if (got.type !== want.type || got.dims.join() !== want.dims.join()) {
       return `${name} is ${got.type} [${got.dims}] instead of ${want.type} [${want.dims}]`;
     }
-    const error = largestError(got.data as ArrayLike<unknown>, want.data as ArrayLike<unknown>);
+    const error = measure(got.data as ArrayLike<unknown>, want.data as ArrayLike<unknown>);
     if (error > errorMax) return `${name} is off by ${error.toExponential(1)}`;
   }
   return undefined;
@@ -144,6 +165,22 @@ function largestError(actual: ArrayLike<unknown>, expected: ArrayLike<unknown>):
     largest = Math.max(largest, Math.abs(Number(expected[i])));
   }
   return difference === 0 ? 0 : difference / Math.max(largest, Number.MIN_VALUE);
+}
+
+/** Norm of the difference over the norm of what is expected. */
+function normError(actual: ArrayLike<unknown>, expected: ArrayLike<unknown>): number {
+  let [difference, power] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    if (Object.is(actual[i], expected[i])) {
+      if (typeof expected[i] !== 'string' && Number.isFinite(Number(expected[i]))) power += Number(expected[i]) ** 2;
+      continue;
+    }
+    const delta = Number(actual[i]) - Number(expected[i]);
+    if (!Number.isFinite(delta)) return Number.POSITIVE_INFINITY;
+    difference += delta ** 2;
+    power += Number(expected[i]) ** 2;
+  }
+  return difference === 0 ? 0 : Math.sqrt(difference / Math.max(power, Number.MIN_VALUE));
 }
 
 /** The inputs of ONNX's test layout: test_data_set_0/input_N.pb, in the order of the model's inputs. */

@@ -19,7 +19,7 @@ if (!existsSync(ROOT)) {
 interface Case {
   readonly name: string;
   readonly path: string;
-  readonly feeds?: CheckOptions['feeds'];
+  readonly feeds?: () => Promise<NonNullable<CheckOptions['feeds']>>;
 }
 
 function casesIn(folder: string): Case[] {
@@ -37,7 +37,9 @@ for (const [suite, cases] of suites) {
   const list: ModelCheck[] = [];
   for (const { name, path, feeds } of cases) {
     if (process.stderr.isTTY) process.stderr.write(`\r${suite}: ${list.length} of ${cases.length} `);
-    list.push(await checkModelFile(path, name, { tensorsMax: 2, errorMax: 0, step: 1, ...(feeds && { feeds }) }));
+    list.push(
+      await checkModelFile(path, name, { tensorsMax: 2, errorMax: 0, step: 1, ...(feeds && { feeds: await feeds() }) }),
+    );
   }
   checks.set(suite, list);
 }

@@ -3,19 +3,21 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
+import { textLines } from '../models/ocr-line/lines.ts';
+import { resizePicture } from '../shared/preprocess/resize.ts';
 import { gaussian, seededRandom } from '../shared/random.ts';
 
 export interface RealModel {
   readonly name: string;
   readonly path: string;
-  /** Noise of the right shapes, the same each time. */
-  readonly feeds: Readonly<Record<string, ort.Tensor>>;
+  /** Inputs of the right shapes, the same each time. */
+  feeds(): Promise<Readonly<Record<string, ort.Tensor>>>;
 }
 
 /** By a part of the file's name: the shape of each input. A number alone is a scalar int64. */
 const SHAPES: readonly (readonly [RegExp, Readonly<Record<string, readonly number[] | number>>])[] = [
   [/rec_infer/, { x: [1, 3, 48, 160] }],
-  [/det_infer/, { x: [1, 3, 96, 128] }],
+  [/det_infer/, { x: [1, 3, 96, 320] }],
   [/cls_infer/, { x: [1, 3, 48, 192] }],
   [/melspectrogram/, { input: [1, 16_000] }],
   [/embedding_model/, { input_1: [1, 76, 32, 1] }],
@@ -35,7 +37,7 @@ export function realModels(): RealModel[] {
   return folders.flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.onnx'))
-      .map((file) => ({ name: file.split('/').at(-1) ?? file, path: join(folder, file), feeds: feedsOf(file) })),
+      .map((file) => ({ name: file.split('/').at(-1) ?? file, path: join(folder, file), feeds: () => feedsOf(file) })),
   );
 }
 
@@ -44,15 +46,37 @@ function packageFolder(folder: string): string {
   return readdirSync(folder).includes('package.json') ? folder : packageFolder(dirname(folder));
 }
 
-function feedsOf(file: string): Record<string, ort.Tensor> {
+/** A drawn line of text on paper: noise is no text, and a detector's answer to it is next to 0 everywhere. */
+async function drawnText(shape: readonly number[]): Promise<Float32Array> {
+  const [, , height = 1, width = 1] = shape;
+  const data = new Float32Array(3 * height * width).fill(2);
+  for await (const { picture } of textLines('test', 1, 1)) {
+    const line = resizePicture(picture, width - 32, 40);
+    for (let channel = 0; channel < 3; channel++) {
+      for (let y = 0; y < line.height; y++) {
+        for (let x = 0; x < line.width; x++) {
+          const value = line.data[(y * line.width + x) * 4 + channel] as number;
+          const at = channel * height * width + (y + Math.floor((height - line.height) / 2)) * width + x + 16;
+          data[at] = (value / 255 - 0.45) / 0.225;
+        }
+      }
+    }
+  }
+  return data;
+}
+
+async function feedsOf(file: string): Promise<Record<string, ort.Tensor>> {
   const shapes = SHAPES.find(([pattern]) => pattern.test(file))?.[1];
   if (!shapes) throw new Error(`bench/real-models.ts has no input shapes for ${file}`);
   const random = seededRandom(1);
-  return Object.fromEntries(
-    Object.entries(shapes).map(([name, shape]) => {
-      if (typeof shape === 'number') return [name, new ort.Tensor('int64', BigInt64Array.of(BigInt(shape)), [])];
-      const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => gaussian(random));
-      return [name, new ort.Tensor('float32', data, shape)];
-    }),
-  );
+  const feeds: Record<string, ort.Tensor> = {};
+  for (const [name, shape] of Object.entries(shapes)) {
+    if (typeof shape === 'number') {
+      feeds[name] = new ort.Tensor('int64', BigInt64Array.of(BigInt(shape)), []);
+      continue;
+    }
+    const noise = () => Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => gaussian(random));
+    feeds[name] = new ort.Tensor('float32', /det_infer/.test(file) ? await drawnText(shape) : noise(), shape);
+  }
+  return feeds;
 }

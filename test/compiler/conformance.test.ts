@@ -49,7 +49,7 @@ describe('real networks', () => {
     '$name gives the same bits written anew, and cut anywhere',
     async ({ name, path, feeds }) => {
       const step = /rec_infer|det_infer|cls_infer/.test(name) ? 40 : 4;
-      const check = await checkModelFile(path, name, { tensorsMax: 2, errorMax: 0, step, feeds });
+      const check = await checkModelFile(path, name, { tensorsMax: 2, errorMax: 0, step, feeds: await feeds() });
       expect(check).toMatchObject({ unrunnable: null, failures: [], partsCutShort: 0 });
     },
     60_000,
