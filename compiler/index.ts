@@ -14,16 +14,19 @@ import { TandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { sha256 } from './bundle.ts';
 import { type CompileResult, compileModel } from './compile.ts';
+import { type Candidate, type Choice, chooseCuts, type Profile } from './cut/choose.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
+import { measureCandidates } from './measure/candidates.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
+import { prepareModel } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
 export type { CompileResult } from './compile.ts';
-export { spreadCuts } from './cut/spread.ts';
+export { type Candidate, type Choice, DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
 export type { InspectedBoundary, InspectedTensor, Inspection } from './inspect.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
@@ -101,6 +104,42 @@ export async function compile(
     now: () => performance.now(),
     progress: options.progress ?? (() => {}),
   });
+}
+
+export interface ChooseOptions {
+  /** Boundaries to choose, K-1. */
+  readonly count: number;
+  /** Tensors of one boundary at most. */
+  readonly tensorsMax: number;
+  /** The device target that heads are timed on. */
+  readonly target: string;
+  readonly profiles?: readonly Profile[] | undefined;
+  readonly progress?: Progress | undefined;
+}
+
+export interface ChosenCuts extends Choice {
+  readonly candidates: readonly Candidate[];
+}
+
+/** The boundaries that serve the profiles best, by measuring. Throws BAD_MODEL, BAD_INPUT; BAD_CUT where there are none. */
+export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promise<ChosenCuts> {
+  const { count, tensorsMax, target, profiles, progress = () => {} } = options;
+  const server = nodeRuntime(ortNode, { threads: 1 });
+  const source = await readFile(recipe.file);
+  const { candidates, ...ends } = await measureCandidates({
+    ...{ recipe, server, tensorsMax, progress },
+    model: await prepareModel(source, recipe, server),
+    device: deviceRuntime(target),
+    pictures: sharpPictures(sharp),
+    now: () => performance.now(),
+  });
+  if (candidates.length === 0) {
+    throw new TandemError(
+      'BAD_CUT',
+      `${recipe.source} has no boundary of up to ${tensorsMax} tensors: see tandem inspect --tensors 4`,
+    );
+  }
+  return { candidates, ...chooseCuts(candidates, ends, count, profiles) };
 }
 
 /** What a model is made of and where it can be cut. Throws NOT_FOUND or BAD_MODEL. */

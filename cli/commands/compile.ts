@@ -1,5 +1,5 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
-import { compile, type Dims, inspect, spreadCuts } from '../../compiler/index.ts';
+import { choose, compile, type ModelRecipe } from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
@@ -7,7 +7,12 @@ import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
+export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
+
+/** Boundaries that are chosen where nobody says how many, and tensors of one at most. */
+const CUTS_DEFAULT = 3;
+const TENSORS_MAX = 2;
+const NAME_WIDTH = 44;
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
@@ -15,6 +20,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     {
       out: { type: 'string' },
       cut: { type: 'string', multiple: true },
+      cuts: { type: 'string' },
       samples: { type: 'string' },
       ...DIM_OPTIONS,
       target: { type: 'string', multiple: true },
@@ -33,10 +39,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const dims = readDims(values);
   const fixed = readFixed(values);
   const found = await findRecipe(name, { cuts: [], dims, fixed, samples });
-  const recipe = {
-    ...found,
-    cuts: cuts ?? (found.cuts.length > 0 ? found.cuts : await suggestCuts(name, dims, fixed)),
-  };
+  const count = wholeNumber(values.cuts, '--cuts');
+  const isOpen = cuts === undefined && (count !== undefined || found.cuts.length === 0);
+  const chosen = isOpen ? await chosenCuts(found, count ?? CUTS_DEFAULT, values.target?.[0] ?? 'wasm') : undefined;
+  const recipe = { ...found, cuts: chosen ?? cuts ?? found.cuts };
   if (!recipe.preprocess && samples === undefined) {
     process.stderr.write(
       'note: no samples were given (--samples F.npz|DIR): ranges and errors are those of noise, and say little about real data\n',
@@ -78,14 +84,24 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Where nobody says where to cut: boundaries that carry little, spread over the depth. */
-async function suggestCuts(path: string, dims: Dims, fixed: Record<string, number>): Promise<string[][]> {
-  const cuts = spreadCuts((await inspect(path, { tensorsMax: 2, dims, fixed })).boundaries);
-  if (cuts.length === 0)
-    throw new TandemError(
-      'BAD_CUT',
-      `${path} cannot be cut at one or two tensors: see tandem inspect --tensors 4, and name a cut with --cut`,
-    );
-  process.stderr.write(`cut at ${cuts.map((cut) => cut.join(' + ')).join(', ')} (--cut says otherwise)\n`);
-  return cuts;
+/** Where nobody names the boundaries: those that serve the profiles best, by measuring, with what they are worth. */
+async function chosenCuts(recipe: ModelRecipe, count: number, target: string): Promise<string[][]> {
+  const choice = await choose(recipe, { count, target, tensorsMax: TENSORS_MAX, progress: stderrProgress() });
+  const { candidates, chosen, expectedMs, withoutMs, withAllMs } = choice;
+  const rows = candidates.map((candidate) => [
+    shorten(candidate.tensors.join(' + ')),
+    candidate.headMs.toFixed(1),
+    candidate.tailMs.toFixed(1),
+    String(Math.round(candidate.bytes)),
+    chosen.includes(candidate) ? 'chosen' : '',
+  ]);
+  const gain = `expected ${expectedMs.toFixed(1)} ms a request, ${withoutMs.toFixed(1)} ms uncut`;
+  process.stderr.write(
+    `${formatTable(['boundary', 'head ms', 'tail ms', 'bytes', ''], rows)}\n${gain}, ${withAllMs.toFixed(1)} ms with all ${candidates.length} (--cut says otherwise)\n`,
+  );
+  return chosen.map(({ tensors }) => [...tensors]);
+}
+
+function shorten(name: string): string {
+  return name.length <= NAME_WIDTH ? name : `…${name.slice(1 - NAME_WIDTH)}`;
 }

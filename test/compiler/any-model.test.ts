@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { realModels } from '../../bench/real-models.ts';
-import { anyModelRecipe, compile, inspect, spreadCuts, verify } from '../../compiler/index.ts';
+import { anyModelRecipe, choose, compile, inspect, verify } from '../../compiler/index.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { readPlanFile } from '../../shared/bundle.ts';
@@ -34,11 +34,16 @@ async function compiled(
 }
 
 describe('a model without a recipe', () => {
-  test('is cut where little crosses, and its chain is the whole', async () => {
+  test('is cut where that serves somebody, and its chain is the whole', async () => {
     const path = pathOf('embedding_model.onnx');
     const dims = { sizes: {}, shapes: {} };
-    const cuts = spreadCuts((await inspect(path, { tensorsMax: 2, dims })).boundaries);
-    expect(cuts).toHaveLength(3);
+    const recipe = await anyModelRecipe(path, { cuts: [], dims });
+    const choice = await choose(recipe, { count: 3, tensorsMax: 2, target: 'node' });
+    expect(choice.candidates.length).toBeGreaterThan(8);
+    expect(choice.expectedMs).toBeLessThanOrEqual(choice.withoutMs);
+    const times = choice.candidates.map(({ headMs }) => headMs);
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+    const cuts = [1, 2, 3].map((i) => [...(choice.candidates[4 * i - 1]?.tensors ?? [])]);
     const { plan } = await compiled('embedding_model.onnx', { cuts, dims });
     expect(plan.boundaries.map(({ tiers }) => tiers.map(({ name }) => name).join())).toEqual([
       ...new Array(4).fill('q8,q4,raw'),
