@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { type Plan, type PlanFile, planContract } from '../shared/plan.ts';
+import { REPORT_FILE } from './report/page.ts';
 
 /** Name of the file, beside the plan, that a model's folder may commit as its measurements. */
 export const RECORD_FILE = 'measured.json';
@@ -43,7 +44,7 @@ async function bundleFiles(dir: string): Promise<ReadonlySet<string>> {
   try {
     const plan: unknown = JSON.parse(await readFile(join(dir, PLAN_FILE), 'utf8'));
     if (typeof plan !== 'object' || plan === null || !('segments' in plan)) return new Set();
-    return new Set([PLAN_FILE, RECORD_FILE, ...namedFiles(plan)]);
+    return new Set([PLAN_FILE, RECORD_FILE, REPORT_FILE, ...namedFiles(plan)]);
   } catch {
     return new Set();
   }

@@ -17,12 +17,16 @@ import { calibrateTiers } from './compress/calibrate.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
 import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
 import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
+import type { Model } from './graph/graph.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
 import { isMeasurementOf, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { measureTime } from './measure/time.ts';
+import { readModel } from './onnx/read.ts';
 import { prepareModel } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
+import { operatorsOf, type ReportFusion, reportBoundaries } from './report/data.ts';
+import { REPORT_FILE, reportPage } from './report/page.ts';
 import { inputCrossing } from './samples/crossing.ts';
 
 export interface CompileRequest {
@@ -42,6 +46,8 @@ export interface CompileRequest {
   /** One line about this machine, for the plan. */
   readonly machine: string;
   readonly now: () => number;
+  /** What the server's runtime makes of a model before it runs it. */
+  readonly optimized: (model: Uint8Array) => Promise<Model>;
   readonly progress: Progress;
 }
 
@@ -61,7 +67,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const source = await readFile(recipe.file).catch((error: unknown) => {
     throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);
   });
-  const chain = buildChain(await prepareModel(source, recipe, request.server), recipe.cuts);
+  const model = await prepareModel(source, recipe, request.server);
+  const chain = buildChain(model, recipe.cuts);
   const record = request.measure || request.float ? undefined : matchingRecord(recipe, sha256(source));
   const server = await loadAll(
     request.server,
@@ -89,11 +96,21 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan({ ...planned, measured }, `the plan of ${recipe.name}`);
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
+  files.set(REPORT_FILE, reportPage({ plan, ...(await reportParts(request, model, chain)) }));
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow) files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
   await writeBundle(request.outDir, files);
   await Promise.all(server.map((session) => session.release()));
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
+}
+
+async function reportParts({ recipe, server, optimized }: CompileRequest, model: Model, chain: Chain) {
+  const fusions: ReportFusion[] = [];
+  for (const [i, { float }] of chain.segments.entries()) {
+    const written = operatorsOf(readModel(float, `segment ${i + 1}`));
+    fusions.push({ segment: i + 1, written, run: operatorsOf(await optimized(float)) });
+  }
+  return { boundaries: await reportBoundaries(model, recipe, server), fusions };
 }
 
 /** A plan with everything but shapes, tiers, files and figures: enough to run the chain by. */

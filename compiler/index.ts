@@ -1,6 +1,7 @@
 /** The compiler's entry: `compile` and `verify` with onnxruntime plugged in. */
-import { readFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
 import sharp from 'sharp';
@@ -15,6 +16,7 @@ import type { Runtime } from '../shared/runtime.ts';
 import { sha256 } from './bundle.ts';
 import { type CompileResult, compileModel } from './compile.ts';
 import { type Candidate, type Choice, chooseCuts, type Profile } from './cut/choose.ts';
+import type { Model } from './graph/graph.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { measureCandidates } from './measure/candidates.ts';
@@ -23,6 +25,7 @@ import { readModelFile } from './onnx/files.ts';
 import { prepareModel } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
+import { REPORT_FILE } from './report/page.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
 export type { CompileResult } from './compile.ts';
@@ -69,6 +72,7 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
     if (record === undefined || !isMeasurementOf(record, plan)) return false;
     const files = plan.segments.flatMap(({ server, targets }) => [server, ...Object.values(targets)]);
     for (const file of [...files, ...Object.values(plan.assets)]) await readPlanFile(bundle, file);
+    await access(join(dir, REPORT_FILE));
     return true;
   } catch {
     // No bundle, or a broken one: compiling replaces it.
@@ -102,8 +106,22 @@ export async function compile(
     testSamples: options.samples ?? 500,
     machine: describeMachine(),
     now: () => performance.now(),
+    optimized: optimizedModel,
     progress: options.progress ?? (() => {}),
   });
+}
+
+/** What onnxruntime-node makes of a model: it writes that down where it is asked to. */
+async function optimizedModel(model: Uint8Array): Promise<Model> {
+  const folder = await mkdtemp(join(tmpdir(), 'tandem-optimized-'));
+  try {
+    const path = join(folder, 'optimized.onnx');
+    const options = { optimizedModelFilePath: path, logSeverityLevel: 4 as const };
+    await (await ortNode.InferenceSession.create(model, options)).release();
+    return readModelFile(path);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 export interface ChooseOptions {

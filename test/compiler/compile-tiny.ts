@@ -1,8 +1,10 @@
 /** Compiling the tiny model by a clock that a test sets, so that what is chosen by time is always the same. */
+
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { type CompileRequest, type CompileResult, compileModel } from '../../compiler/compile.ts';
+import { readModel } from '../../compiler/onnx/read.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../runtimes/pictures-sharp.ts';
 import type { Runtime } from '../../shared/runtime.ts';
@@ -40,6 +42,7 @@ export function compileTiny(
     ...{ recipe, outDir: join(dir, folder), server, devices: new Map([['node', device]]) },
     ...{ pictures: sharpPictures(sharp), measure: false, float: false, machine: 'none', now: () => nowMs },
     ...{ seed: 1, calibrationSamples: 16, testSamples: 4, progress: () => {} },
+    optimized: async (model) => readModel(model, 'optimized'),
     ...changes,
   });
 }

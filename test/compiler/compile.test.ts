@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type CompileOptions, type CompileResult, compile, isCurrent, type ModelRecipe } from '../../compiler/index.ts';
+import { REPORT_FILE } from '../../compiler/report/page.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { PLAN_FILE, readPlan, readPlanFile } from '../../shared/bundle.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
@@ -45,7 +46,7 @@ describe('a compiled bundle', () => {
     const plan = await readPlan(folderSource(dir));
     expect(plan).toEqual(result.plan);
     const names = filesOf(plan).map(({ file }) => file);
-    expect((await readdir(dir)).sort()).toEqual([...names, PLAN_FILE, 'measured.json'].sort());
+    expect((await readdir(dir)).sort()).toEqual([...names, PLAN_FILE, 'measured.json', REPORT_FILE].sort());
     for (const file of filesOf(plan)) {
       expect(await readPlanFile(folderSource(dir), file)).toHaveLength(file.bytes);
     }

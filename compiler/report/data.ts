@@ -1,0 +1,62 @@
+/** What the report shows: the plan, every place where the model could be cut, and what the runtime made of each segment. */
+import type { Plan } from '../../shared/plan.ts';
+import type { Runtime } from '../../shared/runtime.ts';
+import { legalBoundaries } from '../cut/boundaries.ts';
+import { flowOf } from '../cut/flow.ts';
+import { bytesOf, costOf } from '../graph/cost.ts';
+import type { Model } from '../graph/graph.ts';
+import { observeTypes } from '../graph/observe.ts';
+import type { ModelRecipe } from '../recipe.ts';
+
+export interface ReportBoundary {
+  readonly tensors: readonly string[];
+  /** Share of the multiply-accumulates that come before it, or of the nodes where there are none. */
+  readonly depth: number;
+  /** As float32 or what it is, before it is encoded. */
+  readonly rawBytes: number;
+}
+
+/** Operators of one segment's file, and what the runtime runs instead. */
+export interface ReportFusion {
+  readonly segment: number;
+  readonly written: Readonly<Record<string, number>>;
+  readonly run: Readonly<Record<string, number>>;
+}
+
+export interface ReportData {
+  readonly plan: Plan;
+  readonly boundaries: readonly ReportBoundary[];
+  readonly fusions: readonly ReportFusion[];
+}
+
+/** Tensors of the boundaries that are shown. */
+const TENSORS_MAX = 2;
+
+export async function reportBoundaries(model: Model, recipe: ModelRecipe, runtime: Runtime): Promise<ReportBoundary[]> {
+  const types = await observeTypes(model, runtime, recipe.noise(recipe.size.typical));
+  const cost = costOf(model.graph, types);
+  const { legal } = legalBoundaries(flowOf(model.graph), TENSORS_MAX);
+  return legal.map(({ tensors, behind }) => {
+    const later = behind();
+    let [before, nodes] = [0, 0];
+    for (const [node, { macs }] of cost.byNode) {
+      if (later.has(node)) continue;
+      before += macs;
+      nodes++;
+    }
+    return {
+      tensors,
+      depth: cost.macs > 0 ? before / cost.macs : nodes / model.graph.nodes.length,
+      rawBytes: tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0),
+    };
+  });
+}
+
+export function operatorsOf({ graph }: Model): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { op, domain } of graph.nodes) {
+    const name = domain === '' ? op : `${domain}.${op}`;
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}

@@ -1,0 +1,55 @@
+/** The report as one file that needs no other: its data as JSON, its style and its script inside. */
+import type { ReportData } from './data.ts';
+import { SCRIPT } from './script.ts';
+
+export const REPORT_FILE = 'report.html';
+
+export function reportPage(data: ReportData): string {
+  // "<" would end the script element; JSON may write it as an escape.
+  const json = JSON.stringify(data).replaceAll('<', '\\u003c');
+  const title = `${data.plan.name}: how it was cut`;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+<style>${STYLE}</style>
+<h1>${title}</h1>
+<p id="about"></p>
+<h2>The chain</h2>
+<p>Each segment's time on the device and on the server, its size on the device and how it is stored.</p>
+<div id="chain"></div>
+<h2>Where it could be cut</h2>
+<p>Every legal boundary of one tensor (filled) or two (open), by depth; deployed ones are named. Lower is less to send, before encoding.</p>
+<svg id="boundaries" viewBox="0 0 800 300" role="img" aria-label="activation bytes along the depth"></svg>
+<h2>What a request takes</h2>
+<p id="controls">
+  <label>uplink <input id="mbps" type="range" min="-1.3" max="2" step="0.05" value="0.8"> <output id="mbps-out"></output></label>
+  <label>round trip <input id="rtt" type="range" min="0" max="300" step="5" value="40"> <output id="rtt-out"></output></label>
+  <label>device <input id="device" type="range" min="0" max="3.5" step="0.1" value="1"> <output id="device-out"></output></label>
+</p>
+<svg id="times" viewBox="0 0 800 260" role="img" aria-label="time of a request by cut"></svg>
+<p id="best"></p>
+<h2>Accuracy and bytes</h2>
+<table id="accuracy"></table>
+<h2>What the runtime made of it</h2>
+<p>Operators of each segment as written, and as onnxruntime-node runs them: what fused is gone or has another name.</p>
+<table id="fusions"></table>
+<script type="application/json" id="data">${json}</script>
+<script>${SCRIPT}</script>
+</html>
+`;
+}
+
+const STYLE = `
+:root { font: 16px/1.45 system-ui, sans-serif; --device: #0f7b6c; --cloud: #3b5998; --net: #c2690f; --line: #8884; }
+body { max-width: 860px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 11px; }
+#chain { display: flex; gap: 4px; }
+#chain div { background: var(--device); color: #fff; border-radius: 4px; padding: .4rem; min-width: 5.2rem; font-size: .75rem; overflow: hidden; }
+#chain span { display: block; white-space: nowrap; } #chain span:first-child { font-weight: 700; font-size: 1rem; }
+table { border-collapse: collapse; font-size: .85rem; width: 100%; } td, th { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
+td:first-child, th:first-child { text-align: left; } label { display: inline-block; margin-right: 1.2rem; } output { display: inline-block; min-width: 5rem; }
+`;

@@ -1,0 +1,113 @@
+/** The report's own script, as text: it runs in the reader's browser, knows nothing but the page and its data. */
+export const SCRIPT = `
+'use strict';
+const { plan, boundaries, fusions } = JSON.parse(document.getElementById('data').textContent);
+const measured = plan.measured;
+const K = plan.segments.length;
+const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
+const target = Object.keys(measured.timeMs).find((place) => place !== 'server');
+const kB = (bytes) => bytes >= 1e6 ? (bytes / 1e6).toFixed(2) + ' MB' : (bytes / 1e3).toFixed(1) + ' kB';
+const svg = (name, attributes, text) => {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+const titled = (element, text) => { element.append(svg('title', {}, text)); return element; };
+
+document.getElementById('about').textContent =
+  plan.model.source + ' · plan ' + plan.id.slice(0, 12) + ' · ' + measured.samples + ' samples · ' + measured.machine;
+
+const chain = document.getElementById('chain');
+for (const [i, segment] of plan.segments.entries()) {
+  const box = document.createElement('div');
+  const file = segment.targets[target];
+  const ms = at(measured.timeMs[target][i]);
+  box.style.flex = ms + ' 1 0';
+  const server = at(measured.timeMs.server[i]).toFixed(1);
+  for (const line of [i + 1, ms.toFixed(1) + ' / ' + server + ' ms', kB(file.bytes), file.recipe]) {
+    box.append(document.createElement('span'));
+    box.lastChild.textContent = line;
+  }
+  box.title = ms.toFixed(1) + ' ms on ' + target + ', ' + server + ' ms on the server; ' + kB(segment.server.bytes) + ' in full precision';
+  chain.append(box);
+}
+
+const plot = document.getElementById('boundaries');
+const sized = boundaries.filter(({ rawBytes }) => rawBytes > 0);
+const logs = sized.map(({ rawBytes }) => Math.log10(rawBytes));
+const [low, high] = [Math.floor(Math.min(...logs)), Math.ceil(Math.max(...logs) + 1e-9)];
+const x = (depth) => 50 + depth * 730;
+const y = (bytes) => 260 - ((Math.log10(bytes) - low) / Math.max(1, high - low)) * 240;
+for (let power = low; power <= high; power++) {
+  plot.append(svg('line', { x1: 50, x2: 780, y1: y(10 ** power), y2: y(10 ** power), stroke: '#8884' }));
+  plot.append(svg('text', { x: 4, y: y(10 ** power) + 4 }, kB(10 ** power)));
+}
+const deployed = new Map(plan.boundaries.map(({ tensors }, k) => [tensors.map(({ name }) => name).join(' + '), k]));
+for (const { tensors, depth, rawBytes } of sized) {
+  const name = tensors.join(' + ');
+  const k = deployed.get(name);
+  const colour = k === undefined ? '#8888' : 'var(--net)';
+  const dot = svg('circle', { cx: x(depth), cy: y(rawBytes), r: k === undefined ? 3 : 6, class: 'boundary',
+    fill: tensors.length === 1 ? colour : 'none', stroke: colour });
+  plot.append(titled(dot, name + ': ' + kB(rawBytes)));
+  if (k !== undefined) plot.append(svg('text', { x: x(depth) + 8, y: y(rawBytes) - 8 }, 'k = ' + k));
+}
+plot.append(svg('text', { x: 50, y: 292 }, 'input'), svg('text', { x: 745, y: 292 }, 'output'));
+
+const sum = (costs) => costs.reduce((total, cost) => total + at(cost), 0);
+function choices(mbps, rttMs, factor) {
+  const all = [];
+  for (const { k, tier, bytes, decodeMs } of measured.tiers) {
+    const head = sum(measured.timeMs[target].slice(0, k)) * factor;
+    const net = rttMs + (at(bytes) * 8) / (mbps * 1000);
+    const cloud = at(decodeMs) + sum(measured.timeMs.server.slice(k));
+    all.push({ k, tier, head, net, cloud, total: head + net + cloud });
+  }
+  const local = sum(measured.timeMs[target]) * factor;
+  all.push({ k: K, tier: 'nothing sent', head: local, net: 0, cloud: 0, total: local });
+  return all;
+}
+function drawTimes() {
+  const mbps = 10 ** Number(document.getElementById('mbps').value);
+  const rttMs = Number(document.getElementById('rtt').value);
+  const factor = 2 ** Number(document.getElementById('device').value);
+  document.getElementById('mbps-out').textContent = mbps.toFixed(2) + ' Mbit/s';
+  document.getElementById('rtt-out').textContent = rttMs + ' ms';
+  document.getElementById('device-out').textContent = factor.toFixed(1) + ' x slower';
+  const all = choices(mbps, rttMs, factor);
+  const best = all.reduce((a, b) => (b.total < a.total ? b : a));
+  const worst = Math.max(...all.map(({ total }) => total));
+  const times = document.getElementById('times');
+  times.replaceChildren();
+  const height = 250 / all.length;
+  for (const [i, choice] of all.entries()) {
+    let left = 150;
+    times.append(svg('text', { x: 4, y: i * height + height * 0.7, 'font-weight': choice === best ? 700 : 400 }, 'k = ' + choice.k + ', ' + choice.tier));
+    for (const [part, colour] of [['head', 'var(--device)'], ['net', 'var(--net)'], ['cloud', 'var(--cloud)']]) {
+      const width = (choice[part] / worst) * 560;
+      times.append(titled(svg('rect', { x: left, y: i * height + 2, width, height: height - 4, fill: colour, opacity: choice === best ? 1 : 0.55 }), part + ' ' + choice[part].toFixed(1) + ' ms'));
+      left += width;
+    }
+    times.append(svg('text', { x: left + 6, y: i * height + height * 0.7 }, choice.total.toFixed(0) + ' ms'));
+  }
+  document.getElementById('best').textContent = 'Best here: k = ' + best.k + ', ' + best.tier + ', ' + best.total.toFixed(1) + ' ms.';
+}
+for (const id of ['mbps', 'rtt', 'device']) document.getElementById(id).addEventListener('input', drawTimes);
+drawTimes();
+
+function table(id, head, rows) {
+  const element = document.getElementById(id);
+  const line = (cells, tag) => {
+    const row = document.createElement('tr');
+    for (const cell of cells) { const box = document.createElement(tag); box.textContent = cell; row.append(box); }
+    return row;
+  };
+  element.append(line(head, 'th'), ...rows.map((cells) => line(cells, 'td')));
+}
+const names = measured.metrics.map(({ name }) => name);
+table('accuracy', ['head on', 'k', 'tier', 'bytes, mean', 'p95', ...names],
+  measured.accuracy.map((row) => [row.target, row.k, row.tier ?? '-', Math.round(row.bytesMean), row.bytesP95, ...names.map((name) => (row.metrics[name] * 100).toFixed(2) + ' %')]));
+const counts = (operators) => Object.entries(operators).sort((a, b) => b[1] - a[1]).map(([op, n]) => op + ' ' + n).join(', ');
+table('fusions', ['segment', 'written', 'run'], fusions.map(({ segment, written, run }) => [segment, counts(written), counts(run)]));
+`;

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { parsePlan } from '../../shared/plan.ts';
+import { launchChromium } from '../helpers/chromium.ts';
+import { BUNDLE_DIR } from '../helpers/processes.ts';
+
+const chromium = inject('chromium');
+
+describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => {
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+  const requests: string[] = [];
+  beforeAll(async () => {
+    browser = await launchChromium(chromium.path ?? '');
+    page = await browser.newPage();
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('request', (request) => requests.push(request.url()));
+    await page.goto(`file://${join(BUNDLE_DIR, 'report.html')}`);
+  });
+  afterAll(() => browser.close());
+
+  test('shows the chain, every legal boundary, and names those that are deployed; and asks for nothing', async () => {
+    expect(await page.locator('#chain div').count()).toBe(5);
+    expect(await page.locator('circle.boundary').count()).toBeGreaterThan(300);
+    const labels = await page.locator('#boundaries text').allTextContents();
+    for (const k of [1, 2, 3, 4]) expect(labels).toContain(`k = ${k}`);
+    expect(requests).toHaveLength(1);
+    expect(errors).toEqual([]);
+  });
+
+  test('says the best cut for the link and the device that the reader sets', async () => {
+    const best = () => page.locator('#best').textContent();
+    const set = (id: string, value: string) => page.locator(`#${id}`).fill(value);
+    await set('device', '3.5');
+    await set('mbps', '2');
+    await set('rtt', '0');
+    expect(await best()).toContain('k = 0');
+    await set('device', '0');
+    await set('mbps', '-1.3');
+    await set('rtt', '300');
+    expect(await best()).toContain('k = 5, nothing sent');
+  });
+
+  test('has the plan’s own figures', async () => {
+    const path = join(BUNDLE_DIR, 'plan.json');
+    const plan = parsePlan(JSON.parse(await readFile(path, 'utf8')), path);
+    expect(await page.locator('#accuracy tr').count()).toBe(1 + (plan.measured?.accuracy.length ?? 0));
+    expect(await page.locator('#fusions').textContent()).toContain('LayerNormalization');
+  });
+});
