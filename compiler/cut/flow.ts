@@ -71,7 +71,8 @@ function kindOf(node: Node, used: readonly string[], isDerived: (name: string) =
   return isShapeOf(node) || used.every(isDerived) ? 'derived' : 'dynamic';
 }
 
-function isRandom(node: Node): boolean {
+/** Whether a node, or one in its bodies, gives other values each time. */
+export function isRandom(node: Node): boolean {
   if (node.domain === '' && RANDOM_OPS.has(node.op)) return true;
   return subgraphs(node).some((body) => body.nodes.some(isRandom));
 }

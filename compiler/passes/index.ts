@@ -7,6 +7,7 @@ import { liftConstants } from './lift-constants.ts';
 import { lowerBatchNorm } from './lower-batch-norm.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
 import { removeIdentity } from './remove-identity.ts';
+import { shareCommon } from './share-common.ts';
 
 /** A rewrite in place. Gives whether anything changed; leaves the graph legal and its outputs numerically the same. */
 export type Pass = (graph: Graph) => boolean;
@@ -14,6 +15,7 @@ export type Pass = (graph: Graph) => boolean;
 const PASSES: readonly Pass[] = [
   liftConstants,
   removeIdentity,
+  shareCommon,
   recogniseHardSwish,
   lowerBatchNorm,
   foldAffine,
