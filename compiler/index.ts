@@ -29,6 +29,7 @@ import { REPORT_FILE } from './report/page.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
 export type { CompileResult } from './compile.ts';
+export { type CompileConfig, parseCompileConfig } from './config.ts';
 export { type Candidate, type Choice, DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
 export type { InspectedBoundary, InspectedTensor, Inspection } from './inspect.ts';
 export type { Progress, ProgressEvent } from './progress.ts';

@@ -1,17 +1,18 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
-import { choose, compile, type ModelRecipe } from '../../compiler/index.ts';
+import { dirname, resolve } from 'node:path';
+import { type CompileConfig, choose, compile, type ModelRecipe, parseCompileConfig } from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
+import { readConfigFile } from '../config.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
+export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
 
-/** Boundaries that are chosen where nobody says how many, and tensors of one at most. */
+/** Boundaries that are chosen where nobody says how many. */
 const CUTS_DEFAULT = 3;
-const TENSORS_MAX = 2;
 const NAME_WIDTH = 44;
 
 export async function run(argv: readonly string[]): Promise<number> {
@@ -19,6 +20,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     argv,
     {
       out: { type: 'string' },
+      config: { type: 'string' },
       cut: { type: 'string', multiple: true },
       cuts: { type: 'string' },
       samples: { type: 'string' },
@@ -33,16 +35,17 @@ export async function run(argv: readonly string[]): Promise<number> {
     ['NAME|MODEL.onnx'],
   );
   if (!values.out) throw new TandemError('USAGE', 'expected --out DIR: where the bundle goes');
-  const cuts = values.cut?.map((cut) => cut.split(','));
-  const name = positionals[0] as string;
-  const { samples } = values;
-  const dims = readDims(values);
-  const fixed = readFixed(values);
-  const found = await findRecipe(name, { cuts: [], dims, fixed, samples });
-  const count = wholeNumber(values.cuts, '--cuts');
-  const isOpen = cuts === undefined && (count !== undefined || found.cuts.length === 0);
-  const chosen = isOpen ? await chosenCuts(found, count ?? CUTS_DEFAULT, values.target?.[0] ?? 'wasm') : undefined;
-  const recipe = { ...found, cuts: chosen ?? cuts ?? found.cuts };
+  const config = await readCompileConfig(values.config);
+  const wanted = wishesOf(values, config);
+  const { samples, cuts, targets } = wanted;
+  const found = await findRecipe(positionals[0] as string, { ...wanted, cuts: [] });
+  const count = typeof cuts === 'number' ? cuts : found.cuts.length === 0 ? CUTS_DEFAULT : undefined;
+  const chosen = Array.isArray(cuts)
+    ? cuts
+    : count === undefined
+      ? found.cuts
+      : await chosenCuts(found, { ...config, count, target: targets?.[0] ?? 'wasm' });
+  const recipe = { ...found, cuts: chosen };
   if (!recipe.preprocess && samples === undefined) {
     process.stderr.write(
       'note: no samples were given (--samples F.npz|DIR): ranges and errors are those of noise, and say little about real data\n',
@@ -50,11 +53,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const startMs = performance.now();
   const { plan, isMeasuredNow, sizeRatio } = await compile(recipe, values.out, {
-    targets: values.target,
-    float: values.float,
+    targets,
+    float: values.float ?? config.float,
     measure: values.measure,
-    samples: wholeNumber(values.count, '--count'),
-    seed: wholeNumber(values.seed, '--seed'),
+    samples: wholeNumber(values.count, '--count') ?? config.count,
+    seed: wholeNumber(values.seed, '--seed') ?? config.seed,
     progress: stderrProgress(),
   });
   const seconds = (performance.now() - startMs) / 1000;
@@ -84,9 +87,45 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
+interface CompileValues {
+  readonly cut?: string[] | undefined;
+  readonly cuts?: string | undefined;
+  readonly samples?: string | undefined;
+  readonly target?: string[] | undefined;
+  readonly dim?: string[] | undefined;
+  readonly shape?: string[] | undefined;
+  readonly fix?: string[] | undefined;
+}
+
+/** What is asked for: an option wins over the configuration. */
+function wishesOf(values: CompileValues, config: CompileConfig) {
+  const { sizes, shapes } = readDims(values);
+  return {
+    cuts: values.cut?.map((cut) => cut.split(',')) ?? wholeNumber(values.cuts, '--cuts') ?? config.cuts,
+    samples: values.samples ?? config.samples,
+    targets: values.target ?? config.targets,
+    dims: { sizes: { ...config.dims, ...sizes }, shapes: { ...config.shapes, ...shapes } },
+    fixed: { ...config.fix, ...readFixed(values) },
+  };
+}
+
+async function readCompileConfig(path: string | undefined): Promise<CompileConfig> {
+  if (path === undefined) return parseCompileConfig({}, 'no configuration');
+  const config = parseCompileConfig(await readConfigFile(path), path);
+  return { ...config, ...(config.samples && { samples: resolve(dirname(path), config.samples) }) };
+}
+
 /** Where nobody names the boundaries: those that serve the profiles best, by measuring, with what they are worth. */
-async function chosenCuts(recipe: ModelRecipe, count: number, target: string): Promise<string[][]> {
-  const choice = await choose(recipe, { count, target, tensorsMax: TENSORS_MAX, progress: stderrProgress() });
+async function chosenCuts(
+  recipe: ModelRecipe,
+  {
+    count,
+    target,
+    tensorsMax,
+    profiles,
+  }: Pick<CompileConfig, 'tensorsMax' | 'profiles'> & { count: number; target: string },
+): Promise<string[][]> {
+  const choice = await choose(recipe, { count, target, tensorsMax, profiles, progress: stderrProgress() });
   const { candidates, chosen, expectedMs, withoutMs, withAllMs } = choice;
   const rows = candidates.map((candidate) => [
     shorten(candidate.tensors.join(' + ')),

