@@ -19,7 +19,7 @@ import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
 import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
 import type { Model } from './graph/graph.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
-import { isMeasurementOf, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
+import { isMeasurementOf, keptRecord, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { measureTime } from './measure/time.ts';
 import { readModel } from './onnx/read.ts';
 import { prepareModel } from './prepare.ts';
@@ -36,7 +36,7 @@ export interface CompileRequest {
   readonly server: Runtime;
   readonly devices: ReadonlyMap<string, Runtime>;
   readonly pictures: PictureCodec;
-  /** Measure even where committed measurements fit. */
+  /** Measure even where committed measurements, or those of an earlier run into the same folder, fit. */
   readonly measure: boolean;
   /** Store device segments in full precision. */
   readonly float: boolean;
@@ -53,7 +53,7 @@ export interface CompileRequest {
 
 export interface CompileResult {
   readonly plan: Plan;
-  /** Whether the figures in the plan were measured now, or are the committed ones. */
+  /** Whether the figures in the plan were measured now, or are the committed or earlier ones. */
   readonly isMeasuredNow: boolean;
   /** Bytes of all device segments over bytes of the same in float, by target. */
   readonly sizeRatio: Readonly<Record<string, number>>;
@@ -69,7 +69,10 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   });
   const model = await prepareModel(source, recipe, request.server);
   const chain = buildChain(model, recipe.cuts);
-  const record = request.measure || request.float ? undefined : matchingRecord(recipe, sha256(source));
+  const asked = { samples: request.testSamples, seed: request.seed };
+  const committed = matchingRecord(recipe, sha256(source));
+  const kept = committed ?? (await keptRecord(request.outDir, recipe, sha256(source), asked));
+  const record = request.measure || request.float ? undefined : kept;
   const server = await loadAll(
     request.server,
     chain.segments.map(({ float }) => float),
@@ -98,7 +101,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
   files.set(REPORT_FILE, reportPage({ plan, ...(await reportParts(request, model, chain)) }));
   const isMeasuredNow = measured !== record?.measured;
-  if (isMeasuredNow) files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
+  if (isMeasuredNow || !committed)
+    files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
   await writeBundle(request.outDir, files);
   await Promise.all(server.map((session) => session.release()));
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };

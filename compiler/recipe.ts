@@ -45,6 +45,8 @@ export interface ModelRecipe {
   readonly raw: boolean;
   /** Absolute paths of files that go into the bundle as they are, by the name that clients ask for. */
   readonly assets: Readonly<Record<string, string>>;
+  /** What its samples are, where two runs may have others. */
+  readonly samplesKey?: string | undefined;
   /** What was calibrated and measured before, as committed in the model's folder; undefined where nothing was. */
   readonly committed: unknown;
 

@@ -65,7 +65,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${JSON.stringify({ dir: values.out, plan, isMeasuredNow, sizeRatio, seconds })}\n`);
     return 0;
   }
-  const measured = isMeasuredNow ? 'measured now' : 'as committed with the model (--measure measures again)';
+  const measured = isMeasuredNow ? 'measured now' : 'as measured before (--measure measures again)';
   process.stdout.write(
     `${values.out}: plan ${plan.id.slice(0, 12)}, ${plan.segments.length} segments, ${seconds.toFixed(1)} s\n`,
   );

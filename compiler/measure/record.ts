@@ -2,10 +2,12 @@
  * What was calibrated and measured for a model, apart from its weights: committed beside a model's recipe so that
  * nobody has to repeat it. It holds for exactly one source file, one recipe and one set of segments.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseAs } from '../../shared/parse.ts';
 import type { Plan, PlanMeasured, Tier } from '../../shared/plan.ts';
-import { sha256 } from '../bundle.ts';
+import { RECORD_FILE, sha256 } from '../bundle.ts';
 import { DEVICE_RECIPES, type DeviceRecipe } from '../compress/device-recipe.ts';
 import type { ModelRecipe } from '../recipe.ts';
 
@@ -41,6 +43,25 @@ export function matchingRecord(recipe: ModelRecipe, sourceSha256: string): Measu
   return fits ? (record as unknown as MeasuredRecord) : undefined;
 }
 
+/**
+ * What an earlier run left in the folder that is compiled to, if it was for this source, recipe and samples. A file that
+ * cannot be read is none.
+ */
+export async function keptRecord(
+  outDir: string,
+  recipe: ModelRecipe,
+  sourceSha256: string,
+  { samples, seed }: { readonly samples: number; readonly seed: number },
+): Promise<MeasuredRecord | undefined> {
+  try {
+    const committed: unknown = JSON.parse(await readFile(join(outDir, RECORD_FILE), 'utf8'));
+    const record = matchingRecord({ ...recipe, committed }, sourceSha256);
+    return record?.measured.samples === samples && record.measured.seed === seed ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a plan made with the record's tiers came out as the one that was measured. */
 export function isMeasurementOf(record: MeasuredRecord, plan: Plan): boolean {
   if (record.planId !== plan.id) return false;
@@ -69,6 +90,17 @@ function targetsOf(plan: Plan): string[] {
 }
 
 /** Everything in a recipe that what is measured depends on. */
-function recipeSha256({ outputs, cuts, size, preprocess, pictures, bits }: ModelRecipe): string {
-  return sha256(JSON.stringify({ outputs, cuts, size, preprocess, pictures, bits }));
+function recipeSha256({
+  outputs,
+  cuts,
+  size,
+  preprocess,
+  pictures,
+  bits,
+  raw,
+  fixed,
+  samplesKey,
+}: ModelRecipe): string {
+  const always = { outputs, cuts, size, preprocess, pictures, bits };
+  return sha256(JSON.stringify({ ...always, ...(raw && { raw }), ...(fixed && { fixed, samplesKey }) }));
 }

@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path';
 import type { Tensors } from '../../shared/tensor.ts';
+import { sha256 } from '../bundle.ts';
 import { relativeError, worstError } from '../measure/error.ts';
 import { readModelFile } from '../onnx/files.ts';
 import { type FixedInputs, fixInputs } from '../passes/fix-inputs.ts';
@@ -30,8 +31,10 @@ export async function anyModelRecipe(path: string, options: AnyModelOptions): Pr
   const sampleAt = (seed: number): Tensors => own?.[seed % own.length] ?? randomSample(graph, options.dims, seed);
   return {
     name: modelName(path),
-    ...{ source: path, file: path, outputs: [], cuts: options.cuts, fixed: options.fixed },
+    ...{ source: path, file: path, outputs: [], cuts: options.cuts },
     ...{ size: ONE_SIZE, preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: undefined },
+    fixed: options.fixed ?? {},
+    samplesKey: own ? sha256(JSON.stringify(own, byBytes)) : JSON.stringify(options.dims),
     noise: () => sampleAt(0),
     async *samples(split, count, seed) {
       // Calibration and test share nothing but where there is a single sample.
@@ -48,6 +51,11 @@ export async function anyModelRecipe(path: string, options: AnyModelOptions): Pr
       return { outputError: errors.reduce((sum, error) => sum + error, 0) / Math.max(1, errors.length) };
     },
   };
+}
+
+/** Typed arrays as the hash of their bytes. */
+function byBytes(_key: string, value: unknown): unknown {
+  return ArrayBuffer.isView(value) ? sha256(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) : value;
 }
 
 /** A plan's name out of a file's: lower-case letters, digits and dashes. */

@@ -148,7 +148,9 @@ describe('a model without a recipe', () => {
     expect(plan.boundaries.slice(1, 3).map(({ tensors }) => tensors.map(({ name }) => name))).toEqual(cuts);
     expect((await tandem('verify', out, '--count', '2')).code).toBe(0);
     const again = await tandem('compile', model, '--config', config, '--out', out, '--json');
-    expect((JSON.parse(again.stdout) as { plan: Plan }).plan.id).toBe(plan.id);
+    expect(JSON.parse(again.stdout)).toMatchObject({ plan, isMeasuredNow: false });
+    const anew = await tandem('compile', model, '--config', config, '--out', out, '--measure', '--json');
+    expect(JSON.parse(anew.stdout)).toMatchObject({ plan: { id: plan.id }, isMeasuredNow: true });
   });
 
   test('is cut where that is worth most, where nobody says where', async () => {
