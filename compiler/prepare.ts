@@ -43,9 +43,12 @@ export function readSource(source: Uint8Array, recipe: SourceRecipe): Model {
   verifyGraph(graph, recipe.source);
   // What has a default is fixed at it: no client will give it.
   graph.overridable = [];
+  // Before IR version 4 every initializer was listed as an input.
+  model.irVersion = Math.max(model.irVersion, 4);
   liftConstants(graph);
   fixInputs(graph, recipe.fixed ?? {});
   reduceOutputs(graph, recipe.outputs, model.opsets.get('') ?? 0);
+  removeDeadCode(graph);
   return model;
 }
 

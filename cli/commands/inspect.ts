@@ -55,7 +55,7 @@ function describe(inspection: Inspection, all: boolean): string {
     ...remarks.map((remark) => `  note: ${remark}`),
     '',
     boundaries.length === 0
-      ? 'There is nowhere to cut it.'
+      ? 'There is nowhere to cut it: more tensors are alive at once than a boundary may carry (--tensors 4 looks further), or it is all\nin the body of an If, Loop or Scan (--fix INPUT=VALUE opens an If).'
       : `${boundaries.length} legal boundaries${all ? '' : `; the ${shown.length} that carry less than every one before them (--all shows the others)`}:`,
     ...(shown.length > 0 ? [boundaryTable(shown)] : []),
   ].join('\n');

@@ -117,10 +117,16 @@ function outOfOrder(cuts: readonly (readonly string[])[], i: number, node: Node)
   );
 }
 
-/** Outputs leave the chain where they are made; those that are no data are made at its end. */
-function outputsMadeAt({ graph, producer }: Flow, places: ReadonlyMap<Node, number>, index: number, last: number) {
+/** Outputs leave the chain where they are made, those that are no data at its end; an input that is one is there already. */
+function outputsMadeAt(
+  { graph, producer, inputs }: Flow,
+  places: ReadonlyMap<Node, number>,
+  index: number,
+  last: number,
+) {
   return graph.outputs
     .map(({ name }) => name)
+    .filter((name) => !inputs.has(name))
     .filter((name) => (places.get(producer.get(name) as Node) ?? last) === index);
 }
 

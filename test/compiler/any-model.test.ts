@@ -6,12 +6,15 @@ import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { realModels } from '../../bench/real-models.ts';
 import { anyModelRecipe, choose, compile, inspect, verify } from '../../compiler/index.ts';
+import { writeModelFile } from '../../compiler/onnx/files.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { readPlanFile } from '../../shared/bundle.ts';
 import { boundaryTensors, runSegments } from '../../shared/chain.ts';
 import { outputsBehind, type Plan } from '../../shared/plan.ts';
 import { coded } from './coded.ts';
+import { modelOf } from './run-graph.ts';
+import { graphOf } from './text-graph.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -82,6 +85,23 @@ describe('a model without a recipe', () => {
       [1, 1],
       [2, 1, 128],
     ]);
+  });
+
+  test('of an old IR version, with constants that nobody reads and an input that is an output, is served as it is', async () => {
+    const graph = graphOf(
+      'in x [1,4]\nconst unread [2]\nconst w [4,4]\na = MatMul(x, w)\nb = Relu(a)\ny = Neg(b)\nout y',
+    );
+    graph.overridable = [...graph.initializers].map(([name, { elementType, shape }]) => ({ name, elementType, shape }));
+    graph.outputs.push({ name: 'x', elementType: 'float32', shape: [1, 4] });
+    const path = join(dir, 'old.onnx');
+    writeModelFile({ ...modelOf(graph), irVersion: 3 }, path);
+    const recipe = await anyModelRecipe(path, { cuts: [['a']], dims: { sizes: {}, shapes: {} } });
+    const out = join(dir, 'old');
+    const { plan } = await compile(recipe, out, { samples: 2, targets: ['node'] });
+    expect(plan.boundaries.at(-1)?.tensors.map(({ name }) => name)).toEqual(['y', 'x']);
+    // The client has it already.
+    expect(outputsBehind(plan, 0)).toEqual(['y']);
+    expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
   });
 
   test('that cannot run at the sizes guessed is told what to say (BAD_INPUT)', async () => {
