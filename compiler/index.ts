@@ -35,6 +35,7 @@ export type { InspectedBoundary, InspectedTensor, Inspection } from './inspect.t
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
 export { type AnyModelOptions, anyModelRecipe } from './samples/any-model.ts';
+export { readNpz } from './samples/npy.ts';
 export type { Dims } from './samples/random.ts';
 export {
   ANSWERS_CHANGED_MAX,

@@ -2,13 +2,16 @@
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { connect, type InferResult, type Plan, readPicture } from '../../client/node.ts';
-import { loadRecipe } from '../../models/index.ts';
+import { readNpz } from '../../compiler/index.ts';
+import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { messageOf, TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { formatTable } from '../table.ts';
 
 export const usage =
   'tandem infer --url URL --model NAME --input F [--k N] [--label L] [--floor BOUNDARY] [--token T] [--json]';
+
+const VALUES_SHOWN = 8;
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(
@@ -27,8 +30,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   );
   const { url, model, input, label } = values;
   if (!url || !model || !input) throw new TandemError('USAGE', `expected --url, --model and --input: ${usage}`);
-  const picture = await readPicture(await readFile(input).catch(unreadable(input)));
-  const recipe = await loadRecipe(model);
+  const bytes = await readFile(input).catch(unreadable(input));
+  const isArrays = input.endsWith('.npz');
+  const given = isArrays ? readNpz(bytes, input) : await readPicture(bytes);
+  const recipe = MODEL_NAMES.includes(model) ? await loadRecipe(model) : undefined;
   const k = wholeNumber(values.k, '--k');
   // Whoever types the command decides what may leave, and without a word of theirs only what is public does.
   const floor = values.floor ?? (label === 'public' ? 'input' : 'local');
@@ -37,8 +42,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, token, ort });
   try {
     assertFloor(floor, client.plan);
-    const result = await client.infer(picture, { label, ...(k !== undefined && { force: { k } }) });
-    const answer = recipe.answer(result.outputs);
+    const result = await client.infer(given, { label, ...(k !== undefined && { force: { k } }) });
+    const answer = recipe?.answer(result.outputs) ?? describeOutputs(result);
     process.stdout.write(
       values.json ? `${JSON.stringify({ answer, route: result.route })}\n` : describe(answer, result),
     );
@@ -46,6 +51,17 @@ export async function run(argv: readonly string[]): Promise<number> {
   } finally {
     await client.close();
   }
+}
+
+/** Of a model that has no folder: its outputs, as far as they fit a line. */
+function describeOutputs({ outputs }: InferResult): string {
+  return Object.entries(outputs)
+    .map(([name, { dtype, shape, data }]) => {
+      const values = Array.from(data.slice(0, VALUES_SHOWN) as ArrayLike<number | bigint>, Number);
+      const shown = values.map((value) => Number(value.toPrecision(5))).join(' ');
+      return `${name} ${dtype} [${shape}]: ${shown}${data.length > VALUES_SHOWN ? ' ...' : ''}`;
+    })
+    .join('\n');
 }
 
 function assertFloor(floor: string, { boundaries }: Plan): void {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Inspection } from '../../compiler/index.ts';
 import { type Plan, parsePlan } from '../../shared/plan.ts';
+import { npz } from '../helpers/npz.ts';
 import { BUNDLE_DIR, startServer, tandem, temporaryFolder } from '../helpers/processes.ts';
 
 let folder: string;
@@ -139,7 +140,7 @@ describe('a model without a recipe', () => {
   test('is compiled as a configuration says, verified, and compiled again to the same', async () => {
     const config = join(folder, 'compile.json');
     const cuts = [['model/max_pooling2d/MaxPool:0'], ['model/max_pooling2d_2/MaxPool:0']];
-    await writeFile(config, JSON.stringify({ cuts, targets: ['node'], count: 3 }));
+    await writeFile(config, JSON.stringify({ cuts, targets: ['wasm'], count: 3 }));
     const out = join(folder, 'embedding');
     const { code, stdout, stderr } = await tandem('compile', model, '--config', config, '--out', out, '--json');
     expect(code).toBe(0);
@@ -151,6 +152,22 @@ describe('a model without a recipe', () => {
     expect(JSON.parse(again.stdout)).toMatchObject({ plan, isMeasuredNow: false });
     const anew = await tandem('compile', model, '--config', config, '--out', out, '--measure', '--json');
     expect(JSON.parse(anew.stdout)).toMatchObject({ plan: { id: plan.id }, isMeasuredNow: true });
+  });
+
+  test('is served, and answers arrays out of a file from wherever it is cut', async () => {
+    const input = join(folder, 'input.npz');
+    const data = Float32Array.from({ length: 76 * 32 }, (_, i) => Math.sin(i));
+    await writeFile(input, npz({ input_1: { shape: [1, 76, 32, 1], data } }));
+    const labels = { policy: { labels: { public: 'input' } }, credentials: { anonymous: { labels: ['public'] } } };
+    const server = await startServer({ bundles: [join(folder, 'embedding')], ...labels });
+    const url = ['--url', server.url, '--model', 'embedding-model', '--input', input];
+    const answers = await Promise.all(['0', '3'].map((k) => tandem('infer', ...url, '--k', k)));
+    for (const { code, stdout } of answers) {
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^conv2d_19 float32 \[1,1,1,96\]: -?\d/);
+    }
+    await refuses(['infer', ...url.slice(0, 4), '--input', join(folder, 'compile.json')], 'BAD_INPUT');
+    await server.kill();
   });
 
   test('is cut where that is worth most, where nobody says where', async () => {

@@ -1,22 +1,8 @@
 import { zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
 import { readNpy, readNpz } from '../../../compiler/samples/npy.ts';
+import { npy } from '../../helpers/npz.ts';
 import { coded } from '../coded.ts';
-
-/** A .npy as NumPy writes it. */
-function npy(descr: string, shape: string, data: Uint8Array, { version = 1, order = 'False' } = {}): Uint8Array {
-  const header = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }`;
-  const prefix = version === 1 ? 10 : 12;
-  const padded = `${header.padEnd(Math.ceil((prefix + header.length + 1) / 64) * 64 - prefix - 1)}\n`;
-  const bytes = new Uint8Array(prefix + padded.length + data.length);
-  bytes.set([0x93, ...new TextEncoder().encode('NUMPY'), version, 0]);
-  const view = new DataView(bytes.buffer);
-  if (version === 1) view.setUint16(8, padded.length, true);
-  else view.setUint32(8, padded.length, true);
-  bytes.set(new TextEncoder().encode(padded), prefix);
-  bytes.set(data, prefix + padded.length);
-  return bytes;
-}
 
 const bytesOf = (array: ArrayBufferView) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
