@@ -20,3 +20,8 @@ export async function demoBundle(): Promise<{ plan: Plan; recipe: ModelRecipe }>
 export function bundleFile(file: string): Promise<Buffer> {
   return readFile(join(BUNDLE_DIR, file));
 }
+
+/** For samples of a model without a state. */
+export const notNeeded = (): never => {
+  throw new Error('the samples of this model do not depend on what it gave before');
+};

@@ -20,7 +20,7 @@ import { boundaryCodec, type Crossing } from '../shared/codec/boundary.ts';
 import { depthOf } from '../shared/plan.ts';
 import { decodeFrame, encodeFrame } from '../shared/protocol/frames.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
-import { BUNDLE_DIR, bundleFile, demoBundle, ROOT } from './bundle.ts';
+import { BUNDLE_DIR, bundleFile, demoBundle, notNeeded, ROOT } from './bundle.ts';
 import { spread } from './stats.ts';
 
 const WARM_UP_ROUNDS = 20;
@@ -78,7 +78,7 @@ async function measure(k: number, tier: string) {
 /** A line whose width is the plan's typical one, as near as there is. */
 async function typicalInput(): Promise<Crossing> {
   let best: Crossing | undefined;
-  for await (const { input } of recipe.samples('test', 40, 1)) {
+  for await (const { input } of recipe.samples('test', 40, 1, notNeeded)) {
     const crossing = inputCrossing(plan, input);
     const distance = (other: Crossing) => Math.abs(other.size - plan.size.typical);
     if (!best || distance(crossing) < distance(best)) best = crossing;

@@ -27,7 +27,7 @@ import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { operatorsOf, type ReportFusion, reportBoundaries } from './report/data.ts';
 import { REPORT_FILE, reportPage } from './report/page.ts';
-import { inputCrossing } from './samples/crossing.ts';
+import { inputCrossing, wholeOf } from './samples/crossing.ts';
 
 export interface CompileRequest {
   readonly recipe: ModelRecipe;
@@ -167,7 +167,7 @@ async function calibratedTiers(
     let passes = 0;
     const boundary = async function* () {
       let done = 0;
-      for await (const sample of recipe.samples('calibration', total, seed)) {
+      for await (const sample of recipe.samples('calibration', total, seed, wholeOf(plan, server))) {
         progress({ stage: `calibrating boundary ${k}`, done: passes * total + done++, total: 3 * total });
         const { tensors } = inputCrossing(plan, sample.input);
         const all = await allBoundaries(plan, server.slice(0, k), tensors);

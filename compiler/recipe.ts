@@ -16,6 +16,9 @@ export interface Sample {
   readonly truth: string;
 }
 
+/** Inputs -> outputs, in full precision. */
+export type RunModel = (inputs: Tensors) => Promise<Tensors>;
+
 export type Grade = Readonly<Record<string, string | number>>;
 
 export interface Metric {
@@ -52,7 +55,8 @@ export interface ModelRecipe {
 
   /** Boundary 0 of the right shapes, for times and shapes: what is in it does not matter. */
   noise(size: number): Tensors;
-  samples(split: 'calibration' | 'test', count: number, seed: number): AsyncIterable<Sample>;
+  /** @param run the whole model, for samples that depend on what it gave before: a recurrent state */
+  samples(split: 'calibration' | 'test', count: number, seed: number, run: RunModel): AsyncIterable<Sample>;
   /** The model's answer out of its output tensors, comparable with `truth`. */
   answer(outputs: Tensors): string;
   /** The first metric is the one that budgets are in. */

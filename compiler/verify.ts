@@ -81,7 +81,7 @@ export async function verifyBundle(request: VerifyRequest): Promise<VerifyReport
   const whole = await loadWhole(request, plan);
   const state = Array.from({ length: depthOf(plan) + 1 }, () => new ErrorsAtK());
   let done = 0;
-  for await (const { input } of recipe.samples('test', samples, seed)) {
+  for await (const { input } of recipe.samples('test', samples, seed, whole.run)) {
     progress({ stage: 'comparing chain and whole model', done: done++, total: samples });
     await compareSample(plan, recipe, { whole, ...chains }, inputCrossing(plan, input).tensors, state);
   }

@@ -6,8 +6,12 @@ import type { ModelRecipe } from '../compiler/recipe.ts';
 import { TandemError } from '../shared/errors.ts';
 import { parseJson } from '../shared/parse.ts';
 import { ocrLineRecipe } from './ocr-line/recipe.ts';
+import { vadRecipe } from './vad/recipe.ts';
 
-const RECIPES = { 'ocr-line': ocrLineRecipe } satisfies Record<string, (measured: unknown) => ModelRecipe>;
+const RECIPES = { 'ocr-line': ocrLineRecipe, vad: vadRecipe } satisfies Record<
+  string,
+  (measured: unknown) => ModelRecipe
+>;
 
 export const MODEL_NAMES = Object.keys(RECIPES);
 

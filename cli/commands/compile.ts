@@ -46,7 +46,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       ? found.cuts
       : await chosenCuts(found, { ...config, count, target: targets?.[0] ?? 'wasm' });
   const recipe = { ...found, cuts: chosen };
-  if (!recipe.preprocess && samples === undefined) {
+  if (found.samplesKey !== undefined && samples === undefined) {
     process.stderr.write(
       'note: no samples were given (--samples F.npz|DIR): ranges and errors are those of noise, and say little about real data\n',
     );

@@ -11,7 +11,7 @@ import type { Tensors } from '../../shared/tensor.ts';
 import { allBoundaries } from '../cut/boundary-specs.ts';
 import type { Progress } from '../progress.ts';
 import type { Grade, ModelRecipe } from '../recipe.ts';
-import { inputCrossing } from '../samples/crossing.ts';
+import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { relativeError, worstError } from './error.ts';
 import { fitLinear, meanOf, percentile, round } from './fit.ts';
 
@@ -51,7 +51,7 @@ export async function measureAccuracy(request: AccuracyRequest): Promise<Accurac
   const { recipe, samples, seed, progress } = request;
   const seen: Seen = { rows: new Map(), errors: new Map() };
   let done = 0;
-  for await (const sample of recipe.samples('test', samples, seed)) {
+  for await (const sample of recipe.samples('test', samples, seed, wholeOf(request.plan, request.server))) {
     const crossing = inputCrossing(request.plan, sample.input);
     await measureSample(request, seen, crossing, sample.truth);
     done++;

@@ -20,7 +20,7 @@ import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { Progress } from '../progress.ts';
 import type { ModelRecipe } from '../recipe.ts';
-import { inputCrossing } from '../samples/crossing.ts';
+import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { meanOf } from './fit.ts';
 import { measureTime } from './time.ts';
 
@@ -139,7 +139,7 @@ async function encodedBytes(
   const samples: Tensors[][] = [];
   const pictureSizes: number[] = [];
   const [asPicture] = recipe.pictures;
-  for await (const { input } of recipe.samples('calibration', SAMPLES, 1)) {
+  for await (const { input } of recipe.samples('calibration', SAMPLES, 1, wholeOf(known, server))) {
     progress({ stage: 'bytes of each boundary', done: samples.length, total: SAMPLES });
     const { tensors, picture } = inputCrossing(known, input);
     samples.push(await allBoundaries(known, server, tensors));

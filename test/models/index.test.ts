@@ -3,9 +3,9 @@ import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { coded } from '../compiler/coded.ts';
 
 describe('models by name', () => {
-  test('there is ocr-line, and its recipe says so', async () => {
-    expect(MODEL_NAMES).toEqual(['ocr-line']);
-    expect((await loadRecipe('ocr-line')).name).toBe('ocr-line');
+  test('there are some, and their recipes say who they are', async () => {
+    expect(MODEL_NAMES).toEqual(['ocr-line', 'vad']);
+    for (const name of MODEL_NAMES) expect((await loadRecipe(name)).name).toBe(name);
   });
 
   test('the recipe carries what was measured and committed beside it', async () => {
@@ -14,6 +14,6 @@ describe('models by name', () => {
   });
 
   test.each(['ocr', '', 'OCR-LINE', '../models/ocr-line', 'toString', '__proto__'])('there is no %j', async (name) => {
-    await expect(loadRecipe(name)).rejects.toThrow(coded('UNKNOWN_MODEL', `(ocr-line), got ${name}`));
+    await expect(loadRecipe(name)).rejects.toThrow(coded('UNKNOWN_MODEL', `(ocr-line, vad), got ${name}`));
   });
 });
