@@ -25,8 +25,9 @@ export interface Boundaries {
   readonly partsCutShort: number;
 }
 
-/** Combinations that are tried in one part of a graph. */
+/** Combinations that are tried in one part of a graph, and the work that they may be: each walks through the part. */
 const COMBINATIONS_MAX = 200_000;
+const WORK_MAX = 10_000_000;
 
 /** @param tensorsMax tensors of one boundary, 1 to 4 */
 export function legalBoundaries(flow: Flow, tensorsMax: number): Boundaries {
@@ -166,6 +167,7 @@ function combine(
 ): boolean {
   // What enters the part is made before it, and what lies behind its end depends on that alone.
   const limits = { from: new Set(values.slice(0, 1)), to: new Set(end ? [end.name] : []) };
+  const triesMax = Math.min(COMBINATIONS_MAX, WORK_MAX / values.length);
   let tried = 0;
   const attempt = (tensors: readonly string[]) => {
     const behind = nodesBehind(flow, tensors, limits);
@@ -179,7 +181,7 @@ function combine(
     for (let i = start; i < values.length; i++) {
       const tensors = [...chosen, values[i] as string];
       if (tensors.length > 1) {
-        if (++tried > COMBINATIONS_MAX) return false;
+        if (++tried > triesMax) return false;
         attempt(tensors);
       }
       if (tensors.length < tensorsMax && !grow(tensors, i + 1)) return false;

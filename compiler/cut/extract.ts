@@ -212,13 +212,15 @@ function segmentGraph(graph: Graph, index: number, { inputs, wanted, needed, con
   });
 }
 
-/** Type of a value at a segment's edge. Float32 unless the file or the operator says otherwise. */
+/**
+ * Type of a value at a segment's edge. Float32 unless the file or the operator says otherwise. Of inner values no shape:
+ * a runtime takes those of a file for hints, but those of a segment's inputs for law.
+ */
 function valueInfo(graph: Graph, name: string): ValueInfo {
-  const known =
-    graph.values.get(name) ??
-    graph.inputs.find((input) => input.name === name) ??
-    graph.outputs.find((output) => output.name === name);
-  if (known && known.elementType !== 'undefined') return known;
+  const outer = [...graph.inputs, ...graph.outputs].find((value) => value.name === name);
+  const known = outer ?? graph.values.get(name);
+  if (outer && outer.elementType !== 'undefined') return outer;
+  if (known && known.elementType !== 'undefined') return { name, elementType: known.elementType, shape: null };
   const isShape = graph.nodes.some((node) => isShapeOf(node) && node.outputs[0] === name);
   return known?.opaque ? known : { name, elementType: isShape ? 'int64' : 'float32', shape: null };
 }

@@ -25,6 +25,9 @@ const RANDOM_OPS = new Set([
   ...['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Multinomial', 'Bernoulli'],
 ]);
 
+/** Domains whose operators are documented: ONNX's own, and those that come with onnxruntime. */
+const KNOWN_DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft', 'com.ms.internal.nhwc']);
+
 export function flowOf(graph: Graph): Flow {
   const kind = new Map<Node, NodeKind>();
   const producer = new Map<string, Node>();
@@ -71,9 +74,14 @@ function kindOf(node: Node, used: readonly string[], isDerived: (name: string) =
   return isShapeOf(node) || used.every(isDerived) ? 'derived' : 'dynamic';
 }
 
-/** Whether a node, or one in its bodies, gives other values each time. */
+/**
+ * Whether a node, or one in its bodies, may give other values each time. Functions of the model and operators of
+ * domains that are not known may do anything.
+ */
 export function isRandom(node: Node): boolean {
-  if (node.domain === '' && RANDOM_OPS.has(node.op)) return true;
+  if (!KNOWN_DOMAINS.has(node.domain) || RANDOM_OPS.has(node.op)) return true;
+  // Dropout drops only in training mode, its third input.
+  if (isStandard(node, 'Dropout') && node.inputs[2]) return true;
   return subgraphs(node).some((body) => body.nodes.some(isRandom));
 }
 

@@ -192,7 +192,10 @@ export function subgraphs(node: Node): Graph[] {
   return found;
 }
 
-/** A copy whose nodes, lists and maps can be changed without touching the original. Constant bytes are shared. */
+/**
+ * A copy whose nodes, lists and maps can be changed without touching the original. Constant bytes and bodies (of If, Loop,
+ * Scan) are shared: a pass that changes those puts new ones in their place, as `renameCaptures` does.
+ */
 export function cloneGraph(graph: Graph): Graph {
   return {
     ...graph,

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, sep } from 'node:path';
 import { messageOf, TandemError } from '../../shared/errors.ts';
-import type { Constant, Model } from '../graph/graph.ts';
+import { type Constant, type Graph, type Model, subgraphs } from '../graph/graph.ts';
 import { type ExternalReference, type ReadExternal, readModel } from './read.ts';
 import { writeModel } from './write.ts';
 
@@ -50,7 +50,7 @@ function resolveInside(folder: string, location: string, path: string): string {
   } catch (error) {
     throw refuse(`which cannot be read: ${messageOf(error)}`);
   }
-  if (!file.startsWith(folder + sep)) throw refuse('which is outside its folder');
+  if (!file.startsWith(folder.endsWith(sep) ? folder : folder + sep)) throw refuse('which is outside its folder');
   if (!statSync(file).isFile()) throw refuse('which is no file');
   return file;
 }
@@ -76,7 +76,7 @@ function readRange(handle: number, { location, offset, length }: ExternalReferen
  * @param modelBytesMax for tests
  */
 export function writeModelFile(model: Model, path: string, modelBytesMax: number = MODEL_BYTES_MAX): void {
-  const isLarge = weightBytes(model) > modelBytesMax;
+  const isLarge = weightBytes(model.graph) > modelBytesMax;
   const data = isLarge ? openSync(`${path}.data`, 'w') : undefined;
   let end = 0;
   const external = (constant: Constant): ExternalReference | undefined => {
@@ -99,9 +99,20 @@ export function writeModelFile(model: Model, path: string, modelBytesMax: number
   }
 }
 
-function weightBytes({ graph }: Model): number {
+/** Bytes of all constants: initializers, and tensors that are attributes, in bodies too. */
+function weightBytes(graph: Graph): number {
   let sum = 0;
-  for (const { bytes } of graph.initializers.values()) sum += bytes.byteLength;
+  const add = ({ bytes }: Constant) => {
+    sum += bytes.byteLength;
+  };
+  graph.initializers.forEach(add);
+  for (const node of graph.nodes) {
+    for (const { type, value } of node.attributes.values()) {
+      if (type === 'tensor') add(value);
+      if (type === 'tensors') value.forEach(add);
+    }
+    for (const body of subgraphs(node)) sum += weightBytes(body);
+  }
   return sum;
 }
 

@@ -1,12 +1,15 @@
 /** Specialises a model: inputs that are always given the same value become constants. */
 import { TandemError } from '../../shared/errors.ts';
 import { elementCount, isDType, tensorFromBytes } from '../../shared/tensor.ts';
-import { byteLengthOf, type Constant, type Graph, type ValueInfo } from '../graph/graph.ts';
+import { byteLengthOf, type Constant, type ElementType, type Graph, type ValueInfo } from '../graph/graph.ts';
 
 /** Value of each element, by input. */
 export type FixedInputs = Readonly<Record<string, number>>;
 
-/** @throws USAGE for a name that is no input, or an input whose shape or type does not allow it */
+/**
+ * Dimensions that the file leaves open become 1.
+ * @throws USAGE for a name that is no input, an input of no known rank, or a value that its type cannot hold
+ */
 export function fixInputs(graph: Graph, fixed: FixedInputs): boolean {
   for (const [name, value] of Object.entries(fixed)) {
     const input = graph.inputs.find((candidate) => candidate.name === name);
@@ -22,15 +25,26 @@ export function fixInputs(graph: Graph, fixed: FixedInputs): boolean {
 }
 
 function filled({ name, elementType, shape }: ValueInfo, value: number): Constant {
-  const dims = shape?.map((dim) => (typeof dim === 'number' ? dim : 1)) ?? [];
-  if (!isDType(elementType) || elementType === 'float16') {
-    throw new TandemError('USAGE', `cannot fix ${name}, which is of type ${elementType}`);
-  }
+  const refuse = (why: string) => new TandemError('USAGE', `cannot fix ${name}, ${why}`);
+  if (!isDType(elementType) || elementType === 'float16') throw refuse(`which is of type ${elementType}`);
+  if (shape === null) throw refuse('whose rank the file does not tell');
+  if (!holds(elementType, value)) throw refuse(`which is of type ${elementType}, at ${value}`);
+  const dims = shape.map((dim) => (typeof dim === 'number' && dim >= 0 ? dim : 1));
   const bytes = new Uint8Array(byteLengthOf(elementType, dims));
   const { data } = tensorFromBytes(elementType, dims, bytes);
   for (let i = 0; i < elementCount(dims); i++) {
-    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(Math.trunc(value));
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(value);
     else data[i] = value;
   }
   return { elementType, shape: dims, bytes };
+}
+
+/** Whether a value is one that elements of a type can have; floats are rounded. */
+function holds(elementType: ElementType, value: number): boolean {
+  if (elementType.startsWith('float')) return true;
+  if (!Number.isSafeInteger(value)) return false;
+  if (elementType === 'bool') return value === 0 || value === 1;
+  const bits = 8 * byteLengthOf(elementType, [1]);
+  const [from, to] = elementType.startsWith('u') ? [0, 2 ** bits] : [-(2 ** (bits - 1)), 2 ** (bits - 1)];
+  return from <= value && value < to;
 }

@@ -1,12 +1,11 @@
 /** An If whose condition is a constant is replaced by the branch that it takes, which can then be cut like any other part. */
-import { type Graph, isStandard, makeNode, type Node, subgraphs } from '../graph/graph.ts';
+import { definedOutside, type Graph, isStandard, makeNode, type Node, subgraphs } from '../graph/graph.ts';
+import { renameNode } from '../graph/rename.ts';
 
 export function inlineIf(graph: Graph): boolean {
-  const taken = new Set([
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
+  // How often a name is defined, in bodies too: names of the top would hide those of bodies, which not all runtimes allow.
+  const taken = new Map<string, number>();
+  count(taken, definedIn(graph), 1);
   let changed = false;
   graph.nodes = graph.nodes.flatMap((node) => {
     const branch = branchTaken(graph, node);
@@ -25,52 +24,38 @@ function branchTaken(graph: Graph, node: Node): Graph | undefined {
   return branch?.type === 'graph' ? branch.value : undefined;
 }
 
-function inlined(graph: Graph, node: Node, branch: Graph, taken: Set<string>): Node[] {
+function inlined(graph: Graph, node: Node, branch: Graph, taken: Map<string, number>): Node[] {
+  count(taken, subgraphs(node).flatMap(definedIn), -1);
+  const inner = branch.nodes.flatMap((one) => subgraphs(one).flatMap(definedIn));
+  count(taken, inner, 1);
   const names = new Map<string, string>();
-  const own = [
-    ...branch.initializers.keys(),
-    ...branch.sparse.keys(),
-    ...branch.nodes.flatMap(({ outputs }) => outputs).filter((name) => name !== ''),
-  ];
-  for (const name of own) {
+  for (const name of definedAtTop(branch)) {
     let fresh = name;
-    for (let i = 1; taken.has(fresh); i++) fresh = `${name}.${i}`;
-    taken.add(fresh);
+    for (let i = 1; (taken.get(fresh) ?? 0) > 0; i++) fresh = `${name}.${i}`;
+    count(taken, [fresh], 1);
     if (fresh !== name) names.set(name, fresh);
   }
   const renamed = (name: string) => names.get(name) ?? name;
   for (const [name, constant] of branch.initializers) graph.initializers.set(renamed(name), constant);
   for (const [name, bytes] of branch.sparse) graph.sparse.set(renamed(name), bytes);
   for (const [name, info] of branch.values) graph.values.set(renamed(name), { ...info, name: renamed(name) });
-  const body = branch.nodes.map((inner) => renameNode(inner, names));
+  // Names of nodes are optional, but have to differ from each other.
+  const body = branch.nodes.map((one) => ({ ...renameNode(one, names), name: '' }));
   const results = branch.outputs.map(({ name }, i) => makeNode('Identity', [renamed(name)], [node.outputs[i] ?? '']));
   return [...body, ...results.filter(({ outputs }) => outputs[0] !== '')];
 }
 
-/** Renames what a node reads and makes, and what its bodies capture. */
-function renameNode(node: Node, names: ReadonlyMap<string, string>): Node {
-  if (names.size === 0) return node;
-  const rename = (name: string) => names.get(name) ?? name;
-  const attributes = new Map(node.attributes);
-  for (const [key, attribute] of attributes) {
-    if (attribute.type === 'graph') attributes.set(key, { type: 'graph', value: renameGraph(attribute.value, names) });
-  }
-  return { ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename), attributes };
+function count(counts: Map<string, number>, names: readonly string[], change: number): void {
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + change);
 }
 
-/** Names that a body defines itself hide those around it. */
-function renameGraph(graph: Graph, names: ReadonlyMap<string, string>): Graph {
-  const own = new Set([
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
-  const outer = new Map([...names].filter(([name]) => !own.has(name)));
-  return {
-    ...graph,
-    nodes: graph.nodes.map((node) => renameNode(node, outer)),
-    outputs: graph.outputs.map((output) => ({ ...output, name: outer.get(output.name) ?? output.name })),
-  };
+/** Names that a graph defines, those of its bodies included. */
+function definedIn(graph: Graph): string[] {
+  return [...definedAtTop(graph), ...graph.nodes.flatMap((node) => subgraphs(node).flatMap(definedIn))];
+}
+
+function definedAtTop(graph: Graph): string[] {
+  return [...definedOutside(graph), ...graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== ''))];
 }
 
 /** Whether a graph has an If anywhere at its top. */

@@ -26,8 +26,9 @@ const ONE_SIZE = { name: 'n', unit: 'sample', step: 1, min: 1, max: 1, typical: 
 /** @throws NOT_FOUND, BAD_MODEL, BAD_INPUT; UNSUPPORTED for inputs that noise cannot stand for */
 export async function anyModelRecipe(path: string, options: AnyModelOptions): Promise<ModelRecipe> {
   const { graph } = readModelFile(path);
+  const order = graph.inputs.map(({ name }) => name);
   fixInputs(graph, options.fixed ?? {});
-  const own = options.samples === undefined ? undefined : await readSamples(options.samples, graph.inputs);
+  const own = options.samples === undefined ? undefined : await readSamples(options.samples, graph.inputs, order);
   const sampleAt = (seed: number): Tensors => own?.[seed % own.length] ?? randomSample(graph, options.dims, seed);
   return {
     name: modelName(path),

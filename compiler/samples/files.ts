@@ -10,13 +10,21 @@ import { constantTensor, type ValueInfo } from '../graph/graph.ts';
 import { readTensorFile } from '../onnx/read.ts';
 import { readNpz } from './npy.ts';
 
-/** @throws NOT_FOUND; BAD_INPUT where the files are not what the model takes */
-export async function readSamples(path: string, inputs: readonly ValueInfo[]): Promise<Tensors[]> {
+/**
+ * @param inputs that samples are wanted for
+ * @param order names of all inputs that the model's file has, which files of a folder are numbered by
+ * @throws NOT_FOUND; BAD_INPUT where the files are not what the model takes
+ */
+export async function readSamples(
+  path: string,
+  inputs: readonly ValueInfo[],
+  order: readonly string[] = inputs.map(({ name }) => name),
+): Promise<Tensors[]> {
   const info = await stat(path).catch((error: unknown) => {
     throw asTandemError(error, 'NOT_FOUND', `cannot read ${path}`);
   });
   const samples = info.isDirectory()
-    ? await readFolder(path, inputs)
+    ? await readFolder(path, inputs, order)
     : splitSamples(readNpz(await readFile(path), path), inputs, path);
   if (samples.length === 0) throw new TandemError('BAD_INPUT', `${path} holds no samples`);
   for (const [i, sample] of samples.entries()) checkSample(sample, inputs, `sample ${i} of ${path}`);
@@ -25,7 +33,7 @@ export async function readSamples(path: string, inputs: readonly ValueInfo[]): P
 
 function checkSample(sample: Tensors, inputs: readonly ValueInfo[], what: string): void {
   for (const { name, elementType, shape } of inputs) {
-    const tensor = sample[name];
+    const tensor = ownValue(sample, name);
     const fits = tensor && tensor.dtype === elementType && (shape === null || fitsShape(tensor.shape, shape));
     if (fits) continue;
     const got = tensor ? `${tensor.dtype} [${tensor.shape}]` : `only ${Object.keys(sample).join(', ')}`;
@@ -40,12 +48,16 @@ function fitsShape(actual: readonly number[], expected: NonNullable<ValueInfo['s
 /** Arrays of one rank more than the inputs hold one sample a slice. */
 function splitSamples(arrays: Tensors, inputs: readonly ValueInfo[], path: string): Tensors[] {
   const counts = inputs.map(({ name, shape }) => {
-    const array = arrays[name];
+    const array = ownValue(arrays, name);
     if (!array)
       throw new TandemError('BAD_INPUT', `${path} has no array ${name}, only ${Object.keys(arrays).join(', ')}`);
     return shape !== null && array.shape.length === shape.length + 1 ? (array.shape[0] as number) : null;
   });
   const count = counts.find((one) => one !== null) ?? 1;
+  if (counts.some((one) => one !== null && one !== count)) {
+    const told = inputs.map(({ name }, i) => `${name}: ${counts[i] ?? 'one for all'}`).join(', ');
+    throw new TandemError('BAD_INPUT', `${path}: expected as many samples of each input, got ${told}`);
+  }
   return Array.from({ length: count }, (_, i) =>
     Object.fromEntries(
       inputs.map(({ name }, j) => [
@@ -56,23 +68,28 @@ function splitSamples(arrays: Tensors, inputs: readonly ValueInfo[], path: strin
   );
 }
 
+/** Names come from files: one may be that of a method of all objects. */
+function ownValue<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}
+
 function slice({ dtype, shape, data }: Tensor, index: number): Tensor {
   const [, ...inner] = shape;
   const length = inner.reduce((product, dim) => product * dim, 1);
   return { dtype, shape: inner, data: data.subarray(index * length, (index + 1) * length) };
 }
 
-async function readFolder(path: string, inputs: readonly ValueInfo[]): Promise<Tensors[]> {
+async function readFolder(path: string, inputs: readonly ValueInfo[], order: readonly string[]): Promise<Tensors[]> {
   const sets = (await readdir(path)).filter((name) => /^test_data_set_\d+$/.test(name)).sort();
   // The folder of one set will do as well.
   const folders = sets.length > 0 ? sets.map((name) => join(path, name)) : [path];
-  return Promise.all(folders.map((folder) => readSet(folder, inputs)));
+  return Promise.all(folders.map((folder) => readSet(folder, inputs, order)));
 }
 
-async function readSet(folder: string, inputs: readonly ValueInfo[]): Promise<Tensors> {
+async function readSet(folder: string, inputs: readonly ValueInfo[], order: readonly string[]): Promise<Tensors> {
   const entries: [string, Tensor][] = [];
-  for (const [i, input] of inputs.entries()) {
-    const file = join(folder, `input_${i}.pb`);
+  for (const input of inputs) {
+    const file = join(folder, `input_${order.indexOf(input.name)}.pb`);
     const bytes = await readFile(file).catch((error: unknown) => {
       throw asTandemError(error, 'BAD_INPUT', `expected input ${input.name} in ${file}`);
     });

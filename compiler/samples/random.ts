@@ -42,11 +42,11 @@ export function randomSample(graph: Graph, dims: Dims, seed: number): Tensors {
 
 /** Sizes for all dimensions: as the file says, as the caller says, or a guess. */
 export function concreteShape({ name, shape }: ValueInfo, dims: Dims): number[] {
-  const given = dims.shapes[name];
+  const given = Object.hasOwn(dims.shapes, name) ? dims.shapes[name] : undefined;
   if (given) return [...given];
   return (shape ?? []).map((dim, axis) => {
     if (typeof dim === 'number' && dim > 0) return dim;
-    const named = typeof dim === 'string' ? dims.sizes[dim] : undefined;
+    const named = typeof dim === 'string' && Object.hasOwn(dims.sizes, dim) ? dims.sizes[dim] : undefined;
     return named ?? (axis === 0 ? BATCH : OPEN_DIM);
   });
 }

@@ -71,6 +71,14 @@ describe('legal boundaries', () => {
     const { legal } = legalBoundaries(flow, 1);
     expect(legal).toHaveLength(length - 1);
   });
+
+  test('are not all tried in a large part, and that is said', () => {
+    const lines = ['a', 'b'].flatMap((side) =>
+      Array.from({ length: 1500 }, (_, i) => `${side}${i + 1} = Neg(${side}${i})`),
+    );
+    const flow = flowOf(graphOf(['in a0 [2]', 'in b0 [2]', ...lines, 'y = Add(a1500, b1500)', 'out y'].join('\n')));
+    expect(legalBoundaries(flow, 2).partsCutShort).toBe(1);
+  });
 });
 
 const dags = fc

@@ -6,7 +6,7 @@ import { verifyGraph } from '../../../compiler/graph/verify.ts';
 import { readModel } from '../../../compiler/onnx/read.ts';
 import { removeDeadCode } from '../../../compiler/passes/dead-code.ts';
 import { TandemError } from '../../../shared/errors.ts';
-import type { Tensor, Tensors } from '../../../shared/tensor.ts';
+import { float32, type Tensor, type Tensors } from '../../../shared/tensor.ts';
 import { TINY_CUTS, tinyModelBytes } from '../../helpers/tiny-model.ts';
 import { coded } from '../coded.ts';
 import { expectClose, randomFeeds, runGraph } from '../run-graph.ts';
@@ -141,11 +141,28 @@ describe('cutting a graph into a chain', () => {
 
   test("takes types at a segment's edges from the file, and float32 where it is silent", () => {
     const graph = graphOf(SKIP);
-    graph.values.set('a', { name: 'a', elementType: 'float16', shape: [2] });
+    graph.values.set('a', { name: 'a', elementType: 'float16', shape: null });
     const [head, tail] = segmentsOf(graph, [['a', 'b']]);
     expect(head?.graph.inputs).toEqual(graph.inputs);
     expect(head?.graph.outputs).toEqual([graph.values.get('a'), { name: 'b', elementType: 'float32', shape: null }]);
     expect(tail?.graph.outputs).toEqual(graph.outputs);
+  });
+
+  test('takes no shapes of inner values from the file, which may be those of another batch', async () => {
+    const graph = graphOf('in x [N,4]\na = Neg(x)\nb = Relu(a)\nout b');
+    graph.values.set('a', { name: 'a', elementType: 'float32', shape: [1, 4] });
+    const feeds = { x: float32([3, 4], new Float32Array(12).fill(-1)) };
+    expectClose(await runChain(extractChain(graph, [['a']]), feeds), await runGraph(graph, feeds), 0);
+  });
+
+  test('never computes again what drops out, or what a function of the model makes', () => {
+    const drop = `in x [2]\nconst r [] = 0.5\nconst t [] = 1\ns = Shape(x)\nk = ConstantOfShape(s)\nd = Dropout(k, r, t)`;
+    const noise = 'in x [2]\ns = Shape(x)\nk = ConstantOfShape(s)\nd = Noise(k)';
+    for (const start of [drop, noise]) {
+      const graph = graphOf(`${start}\na = Add(x, d)\ny = Sub(a, d)\nout y`);
+      for (const node of graph.nodes) if (node.op === 'Noise') node.domain = 'model.own';
+      expect(() => extractChain(graph, [['a']])).toThrow(coded('BAD_CUT', 'd is needed after it as well'));
+    }
   });
 });
 

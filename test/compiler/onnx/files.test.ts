@@ -7,6 +7,7 @@ import { readModel } from '../../../compiler/onnx/read.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import { tinyModelBytes } from '../../helpers/tiny-model.ts';
 import { coded } from '../coded.ts';
+import { graphOf } from '../text-graph.ts';
 
 let folder: string;
 let path: string;
@@ -30,6 +31,15 @@ describe('a model that is too large for one message', () => {
     expect(readdirSync(join(folder, 'model')).sort()).toEqual(['m.onnx', 'm.onnx.data']);
     expect(statSync(path).size).toBeLessThan(statSync(`${path}.data`).size);
     expect(writeModel(readModelFile(path))).toEqual(writeModel(tiny()));
+  });
+
+  test('counts the weights of bodies', () => {
+    const graph = graphOf('in x [2]\nconst yes [] = 1\ny = If(yes)\nout y');
+    const body = () => ({ type: 'graph' as const, value: graphOf('const w [4096]\nr = Mul(x, w)\nout r') });
+    graph.nodes[0]?.attributes.set('then_branch', body()).set('else_branch', body());
+    writeModelFile({ ...tiny(), graph }, path, 2000);
+    expect(statSync(path).size).toBeLessThan(2000);
+    expect(statSync(`${path}.data`).size).toBe(2 * 4 * 4096);
   });
 
   test('puts every tensor where it can be mapped into memory', () => {

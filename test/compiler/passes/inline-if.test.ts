@@ -44,6 +44,28 @@ describe('an input that is fixed', () => {
     expectClose(await runGraph(graph, { x: X }, 13), expected, 0);
   });
 
+  test.each([
+    ['uint8', [], 300],
+    ['int32', [], 1.5],
+    ['int64', [], Number.NaN],
+    ['bool', [], 2],
+    ['float32', null, 1],
+  ] as const)('of type %s and shape %j is refused (USAGE) at %d, which it cannot hold', (elementType, shape, value) => {
+    const graph = graphOf('in n []\ny = Neg(n)\nout y');
+    graph.inputs = [{ name: 'n', elementType, shape }];
+    expect(() => fixInputs(graph, { n: value })).toThrow(coded('USAGE', 'cannot fix n'));
+  });
+
+  test('takes the ends of its type’s range, and dimensions of 1 where they are open', () => {
+    const graph = graphOf('in n []\ny = Neg(n)\nout y');
+    graph.inputs = [{ name: 'n', elementType: 'int8', shape: [2, 'N', -1] }];
+    fixInputs(graph, { n: -128 });
+    expect(graph.initializers.get('n')).toEqual({
+      ...{ elementType: 'int8', shape: [2, 1, 1] },
+      bytes: Uint8Array.of(128, 128),
+    });
+  });
+
   test('that is none of the model’s is refused (USAGE), naming those there are', () => {
     expect(() => fixInputs(branching(), { speed: 1 })).toThrow(coded('USAGE', 'one of the inputs x, mode'));
   });
@@ -58,6 +80,57 @@ test('names of an inlined branch give way to those that are taken', async () => 
   inlineIf(graph);
   verifyGraph(graph, 'inlined');
   expect(textOf(graph)).toContain('r.1 = Add(x, one)');
+});
+
+describe('a branch is inlined where the runtime allows no name twice', () => {
+  const body = (op: string, inner: string, out: string) =>
+    graphOf(`${inner} = ${op}(x)\n${out} = Neg(${inner})\nout ${out}`);
+
+  async function expectInlined(text: string, bodies: readonly (readonly [Graph, Graph])[]): Promise<Graph> {
+    const graph = graphOf(text);
+    graph.initializers.set('yes', { elementType: 'bool', shape: [], bytes: Uint8Array.of(1) });
+    for (const [i, node] of graph.nodes.filter(({ op }) => op === 'If').entries()) {
+      const [yes, no] = bodies[i] as readonly [Graph, Graph];
+      node.attributes.set('then_branch', { type: 'graph', value: yes });
+      node.attributes.set('else_branch', { type: 'graph', value: no });
+    }
+    const expected = await runGraph(graph, { x: X });
+    expect(inlineIf(graph)).toBe(true);
+    verifyGraph(graph, 'inlined');
+    expectClose(await runGraph(graph, { x: X }), expected, 0);
+    return graph;
+  }
+
+  test('nor that of a node', async () => {
+    await expectInlined('in x [2]\na = If(yes)\nb = If(yes)\ny = Add(a, b)\nout y', [
+      [body('Abs', 't', 'q'), body('Exp', 't', 'q')],
+      [body('Abs', 't', 'q'), body('Exp', 't', 'q')],
+    ]);
+  });
+
+  test('nor one of another body', async () => {
+    const graph = await expectInlined(
+      'in x [2]\na = If(yes)\ns = ReduceSum(x) keepdims=0\nc = Cast(s) to=9\nb = If(c)\ny = Add(a, b)\nout y',
+      [
+        [body('Abs', 't', 'q'), body('Exp', 't', 'q')],
+        [body('Abs', 't', 'q'), body('Exp', 't', 'q')],
+      ],
+    );
+    expect(textOf(graph)).toContain('t.1 = Abs(x)');
+  });
+
+  test('nor one of a body inside it, whose captures follow', async () => {
+    const outer = () => {
+      const graph = graphOf('t = Abs(x)\ns = ReduceSum(x) keepdims=0\nc = Cast(s) to=9\nq = If(c)\nout q');
+      const inner = () => ({ type: 'graph' as const, value: graphOf('t.1 = Exp(x)\nr = Sub(t, t.1)\nout r') });
+      graph.nodes.at(-1)?.attributes.set('then_branch', inner()).set('else_branch', inner());
+      return graph;
+    };
+    await expectInlined('in x [2]\na = If(yes)\nb = If(yes)\ny = Add(a, b)\nout y', [
+      [outer(), body('Neg', 'v', 'w')],
+      [outer(), body('Neg', 'v', 'w')],
+    ]);
+  });
 });
 
 describe('folding constants', () => {

@@ -2,10 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { zipSync } from 'fflate';
 import { TensorProtoSchema } from 'onnx-buf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ValueInfo } from '../../../compiler/graph/graph.ts';
+import { makeGraph, type ValueInfo } from '../../../compiler/graph/graph.ts';
 import { readSamples } from '../../../compiler/samples/files.ts';
+import { randomSample } from '../../../compiler/samples/random.ts';
+import { npy } from '../../helpers/npz.ts';
 import { coded } from '../coded.ts';
 
 const INPUTS: ValueInfo[] = [
@@ -32,6 +35,52 @@ function writeSet(name: string, value: number): void {
   writeFileSync(join(folder, name, 'input_1.pb'), tensorFile(7, [], new Uint8Array(BigInt64Array.of(5n).buffer)));
 }
 
+describe('samples in an archive', () => {
+  const pairs: ValueInfo[] = ['x', 'y'].map((name) => ({ name, elementType: 'float32', shape: [2] }));
+
+  function writeArchive(ofX: string, ofY: string): string {
+    const path = join(folder, 'a.npz');
+    const array = (shape: string) => {
+      const count = shape
+        .split(/\D+/)
+        .filter(Boolean)
+        .map(Number)
+        .reduce((product, dim) => product * dim, 1);
+      return npy('<f4', shape, new Uint8Array(4 * count));
+    };
+    writeFileSync(path, zipSync({ 'x.npy': array(ofX), 'y.npy': array(ofY) }));
+    return path;
+  }
+
+  test('are slices, and what has no axis for them is the same in each', async () => {
+    const samples = await readSamples(writeArchive('(3, 2)', '(2,)'), pairs);
+    expect(samples.map(({ x, y }) => [x?.data.length, y?.data.length])).toEqual([
+      [2, 2],
+      [2, 2],
+      [2, 2],
+    ]);
+  });
+
+  test('that are not as many of each input are refused (BAD_INPUT)', async () => {
+    const path = writeArchive('(3, 2)', '(2, 2)');
+    await expect(readSamples(path, pairs)).rejects.toThrow(coded('BAD_INPUT', 'got x: 3, y: 2'));
+  });
+
+  test('are looked for under names of arrays alone', async () => {
+    const odd: ValueInfo[] = [{ name: 'toString', elementType: 'float32', shape: [2] }];
+    const path = writeArchive('(2,)', '(2,)');
+    await expect(readSamples(path, odd)).rejects.toThrow(coded('BAD_INPUT', 'has no array toString'));
+  });
+});
+
+test('noise is made for inputs and dimensions of any name', () => {
+  const graph = makeGraph({
+    inputs: [{ name: 'toString', elementType: 'float32', shape: ['constructor', 2] }],
+    ...{ outputs: [], nodes: [] },
+  });
+  expect(randomSample(graph, { sizes: {}, shapes: {} }, 1)['toString']).toMatchObject({ shape: [1, 2] });
+});
+
 describe('samples in a folder', () => {
   test('are one a test_data_set, or the one set that the folder is', async () => {
     writeSet('test_data_set_0', 1);
@@ -40,6 +89,12 @@ describe('samples in a folder', () => {
     expect(all.map(({ x }) => x?.data[0])).toEqual([1, 2]);
     expect(all[0]?.['n']).toEqual({ dtype: 'int64', shape: [], data: BigInt64Array.of(5n) });
     expect(await readSamples(join(folder, 'test_data_set_1'), INPUTS)).toHaveLength(1);
+  });
+
+  test('are numbered by the inputs that the file has, those that are fixed included', async () => {
+    writeSet('test_data_set_0', 1);
+    const [sample] = await readSamples(folder, INPUTS.slice(1), ['x', 'n']);
+    expect(sample).toEqual({ n: { dtype: 'int64', shape: [], data: BigInt64Array.of(5n) } });
   });
 
   test.each([
