@@ -63,7 +63,10 @@ export interface Constant {
   readonly extra?: Extra | undefined;
 }
 
-export type Attribute =
+/** Its `extra` is not its meaning: a rewrite may drop it. */
+export type Attribute = AttributeValue & { readonly extra?: Extra | undefined };
+
+export type AttributeValue =
   | { readonly type: 'float'; readonly value: number }
   | { readonly type: 'int'; readonly value: bigint }
   | { readonly type: 'string'; readonly value: Uint8Array }

@@ -11,6 +11,9 @@ export const GRAPH_FIELDS = new Set([
   ...['name', 'input', 'output', 'node', 'initializer', 'sparseInitializer', 'valueInfo', 'quantizationAnnotation'],
 ]);
 export const NODE_FIELDS = new Set(['opType', 'domain', 'name', 'input', 'output', 'attribute']);
+export const ATTRIBUTE_FIELDS = new Set([
+  ...['name', 'type', 'f', 'i', 's', 't', 'g', 'floats', 'ints', 'strings', 'tensors', 'graphs'],
+]);
 export const VALUE_FIELDS = new Set(['name', 'type']);
 export const TENSOR_FIELDS = new Set([
   ...['name', 'dataType', 'dims', 'segment', 'rawData', 'externalData', 'dataLocation'],

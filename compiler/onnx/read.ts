@@ -27,6 +27,7 @@ import { messageOf, TandemError } from '../../shared/errors.ts';
 import { elementCount } from '../../shared/tensor.ts';
 import {
   type Attribute,
+  type AttributeValue,
   byteLengthOf,
   type Constant,
   type Dim,
@@ -38,7 +39,15 @@ import {
   type ValueInfo,
 } from '../graph/graph.ts';
 import { sortNodes } from '../graph/sort.ts';
-import { extraOf, GRAPH_FIELDS, MODEL_FIELDS, NODE_FIELDS, TENSOR_FIELDS, VALUE_FIELDS } from './extra.ts';
+import {
+  ATTRIBUTE_FIELDS,
+  extraOf,
+  GRAPH_FIELDS,
+  MODEL_FIELDS,
+  NODE_FIELDS,
+  TENSOR_FIELDS,
+  VALUE_FIELDS,
+} from './extra.ts';
 
 /** Where a tensor's bytes are that the model file does not hold: TensorProto.external_data. */
 export interface ExternalReference {
@@ -153,6 +162,12 @@ function readNode(proto: NodeProto, source: Source): Node {
 }
 
 function readAttribute(proto: AttributeProto, source: Source): Attribute {
+  const value = readValue(proto, source);
+  const extra = value.type === 'opaque' ? undefined : extraOf(AttributeProtoSchema, proto, ATTRIBUTE_FIELDS);
+  return extra ? { ...value, extra } : value;
+}
+
+function readValue(proto: AttributeProto, source: Source): AttributeValue {
   // A function's body refers to the attributes of whoever calls it.
   if (proto.refAttrName !== '') return { type: 'opaque', value: toBinary(AttributeProtoSchema, proto) };
   switch (attributeType(proto)) {

@@ -82,7 +82,7 @@ function nodeProto(node: Node, external: WriteExternal): NodeProto {
 }
 
 function attributeProto(name: string, attribute: Attribute, external: WriteExternal): AttributeProto {
-  const proto = create(AttributeProtoSchema, { name });
+  const proto = Object.assign(withExtra(AttributeProtoSchema, attribute.extra), { name });
   switch (attribute.type) {
     case 'float':
       return Object.assign(proto, { type: AttributeType.FLOAT, f: attribute.value });

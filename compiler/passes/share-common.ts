@@ -31,7 +31,9 @@ export function shareCommon(graph: Graph): boolean {
 }
 
 function keyOf({ op, domain, inputs, outputs, attributes }: Node): string {
-  const sorted = [...attributes].sort(([a], [b]) => (a < b ? -1 : 1));
+  const sorted = [...attributes]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { type, value }]) => [name, type, value]);
   // An optional output that is not asked for may change what an operator does.
   const asked = outputs.map((name) => name !== '');
   // Unlike JSON, this tells NaN, infinities and negative zero apart.

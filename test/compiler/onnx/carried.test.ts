@@ -97,7 +97,7 @@ const EVERYTHING: MessageInitShape<typeof ModelProtoSchema> = {
         attribute: [
           { name: 'type', type: AttributeType.TYPE_PROTO, tp: float('', [1n]).type },
           { name: 'strings', type: AttributeType.STRINGS, strings: [Uint8Array.of(0xff, 0)] },
-          { name: 'big', type: AttributeType.INT, i: 2n ** 63n - 1n },
+          { name: 'big', type: AttributeType.INT, i: 2n ** 63n - 1n, docString: 'an attribute' },
         ],
       },
     ],
