@@ -141,7 +141,7 @@ async function knownTypes(model: Model, runtime: Runtime, dims: Dims, remarks: s
     const open = graph.inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
     for (const input of open) {
       remarks.push(
-        `${input.name} [${input.shape}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
+        `${input.name} [${input.shape?.map((dim) => dim ?? '?')}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
       );
     }
     return await observeTypes(model, runtime, feeds);

@@ -1,5 +1,11 @@
 /** `tandem inspect MODEL.onnx`: what it is made of, and where it can be cut. */
-import { type InspectedBoundary, type InspectedTensor, type Inspection, inspect } from '../../compiler/index.ts';
+import {
+  type InspectedBoundary,
+  type InspectedTensor,
+  type Inspection,
+  inspect,
+  type ModelRecipe,
+} from '../../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
@@ -26,15 +32,28 @@ export async function run(argv: readonly string[]): Promise<number> {
     ['MODEL.onnx|NAME'],
   );
   const [name = ''] = positionals;
-  const path = MODEL_NAMES.includes(name) ? (await loadRecipe(name)).file : name;
+  const recipe = MODEL_NAMES.includes(name) ? await loadRecipe(name) : undefined;
   const tensorsMax = wholeNumber(values.tensors, '--tensors') ?? TENSORS_DEFAULT;
   if (tensorsMax < 1 || tensorsMax > TENSORS_MAX) {
     throw new TandemError('USAGE', `expected --tensors from 1 to ${TENSORS_MAX}, got ${tensorsMax}`);
   }
-  const inspection = await inspect(path, { tensorsMax, dims: readDims(values), fixed: readFixed(values) });
+  const dims = readDims(values);
+  const inspection = await inspect(recipe?.file ?? name, {
+    tensorsMax,
+    dims:
+      recipe && Object.keys(dims.sizes).length === 0
+        ? { ...dims, shapes: { ...typicalShapes(recipe), ...dims.shapes } }
+        : dims,
+    fixed: { ...recipe?.fixed, ...readFixed(values) },
+  });
   const text = values.json ? JSON.stringify(inspection) : describe(inspection, values.all ?? false);
   process.stdout.write(`${text}\n`);
   return 0;
+}
+
+/** Shapes of a recipe's own inputs. */
+function typicalShapes({ noise, size }: ModelRecipe): Record<string, readonly number[]> {
+  return Object.fromEntries(Object.entries(noise(size.typical)).map(([name, { shape }]) => [name, shape]));
 }
 
 function describe(inspection: Inspection, all: boolean): string {

@@ -137,6 +137,18 @@ describe('a model without a recipe', () => {
     for (const line of table.stdout.split('\n').slice(8)) expect(line.length).toBeLessThanOrEqual(100);
   });
 
+  test('that has a recipe is inspected as that says: its fixed inputs, its sizes', async () => {
+    const { code, stdout } = await tandem('inspect', 'vad', '--json');
+    expect(code).toBe(0);
+    const inspection = JSON.parse(stdout) as Inspection;
+    expect(inspection.inputs.map(({ name, shape }) => [name, shape])).toEqual([
+      ['input', [1, 512]],
+      ['state', [2, 1, 128]],
+    ]);
+    // Silero's has nothing inside to cut at before its sampling rate is fixed.
+    expect(inspection.boundaries.length).toBeGreaterThan(10);
+  });
+
   test('is compiled as a configuration says, verified, and compiled again to the same', async () => {
     const config = join(folder, 'compile.json');
     const cuts = [['model/max_pooling2d/MaxPool:0'], ['model/max_pooling2d_2/MaxPool:0']];
