@@ -1,8 +1,8 @@
 /** What a client has learnt of its device, its link and the server: the moving parts of every snapshot. */
-import type { Plan } from '../shared/plan.ts';
+import { type Plan, tierKey } from '../shared/plan.ts';
 import { segmentTimeMs, serverTimeMs } from '../shared/schedule/cost.ts';
 import { type LinkEstimate, type LinkPrior, newLink, observeTransfer } from '../shared/schedule/link.ts';
-import { tierKey } from '../shared/schedule/snapshot.ts';
+
 import { newSpeed, observeSpeed, type SpeedEstimate } from '../shared/schedule/speed.ts';
 
 /** Weight of the newest observation in the running mean of encoding times. */

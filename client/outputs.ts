@@ -1,7 +1,8 @@
 /** A reply -> the outputs that the gateway made. */
-import { asTandemError, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, outputsBehind, type Plan } from '../shared/plan.ts';
-import { type Tensor, type Tensors, tensorFromBytes } from '../shared/tensor.ts';
+import { rawTensor } from '../shared/codec/activation.ts';
+import { TandemError } from '../shared/errors.ts';
+import { outputsBehind, type Plan } from '../shared/plan.ts';
+import type { Tensor, Tensors } from '../shared/tensor.ts';
 import type { Reply } from './link.ts';
 
 /**
@@ -9,16 +10,10 @@ import type { Reply } from './link.ts';
  * @throws BAD_PAYLOAD for a reply that does not hold the others
  */
 export function outputsOf(plan: Plan, k: number, { message, parts }: Reply): Tensors {
-  const expected = outputsBehind(plan, k);
-  const specs = boundaryAt(plan, depthOf(plan)).tensors.filter(({ name }) => expected.includes(name));
-  const outputs = specs.map(({ name, dtype }, i): [string, Tensor] => {
+  const outputs = outputsBehind(plan, k).map(({ name, dtype }, i): [string, Tensor] => {
     const [part, shape] = [parts[i], message.shapes[i]];
     if (!part || !shape) throw new TandemError('BAD_PAYLOAD', `the reply lacks the output ${name}`);
-    try {
-      return [name, tensorFromBytes(dtype, shape, part)];
-    } catch (error) {
-      throw asTandemError(error, 'BAD_PAYLOAD', `the output ${name} of the reply`);
-    }
+    return [name, rawTensor(name, dtype, shape, part)];
   });
   return Object.fromEntries(outputs);
 }

@@ -5,11 +5,11 @@
 import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, type Plan } from '../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
 import type { Floor, Policy } from '../shared/policy.ts';
 import { deviceTimeMs } from '../shared/schedule/cost.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
-import { type Snapshot, tierKey } from '../shared/schedule/snapshot.ts';
+import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { Estimates } from './estimates.ts';
 import { type Answer, exchange } from './exchange.ts';

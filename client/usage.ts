@@ -1,11 +1,8 @@
 /** Finished requests that the gateway has not been told of: what an operator's offload rate is made of. */
-import { USAGE_COUNT_MAX } from '../shared/protocol/limits.ts';
+import { USAGE_COUNT_MAX, USAGE_ENTRIES_MAX } from '../shared/protocol/limits.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
 
 export type UsageReport = MessageOf<'ping'>['usage'];
-
-/** Entries of one report. */
-const ENTRIES_MAX = 64;
 
 export class Usage {
   /** By plan and depth. */
@@ -24,7 +21,7 @@ export class Usage {
 
   /** What to report now; it is not given again unless it is put back. */
   take(): UsageReport {
-    const report = [...this.counts.values()].slice(0, ENTRIES_MAX);
+    const report = [...this.counts.values()].slice(0, USAGE_ENTRIES_MAX);
     for (const { plan, k } of report) this.counts.delete(`${plan}/${k}`);
     return report;
   }

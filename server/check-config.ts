@@ -1,7 +1,7 @@
 /** What is legal in a configuration and still not meant: names that nothing bears, and doors that nobody can open. */
 import { TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
-import { FLOOR_INPUT, FLOOR_LOCAL } from '../shared/policy.ts';
+import { FLOOR_INPUT, FLOOR_LOCAL, unaliased } from '../shared/policy.ts';
 import type { ServerConfig } from './config.ts';
 
 /**
@@ -14,11 +14,10 @@ export function checkAgainstPlans({ policy, credentials, origins }: ServerConfig
     plans.flatMap(({ boundaries }) => boundaries.flatMap((boundary) => boundary.tensors.map(({ name }) => name))),
   );
   for (const [label, floor] of Object.entries(policy.labels)) {
-    const name = policy.aliases[floor] ?? floor;
-    if ([FLOOR_INPUT, FLOOR_LOCAL].includes(name) || tensors.has(name)) continue;
+    if ([FLOOR_INPUT, FLOOR_LOCAL].includes(floor) || tensors.has(unaliased(policy, floor))) continue;
     throw new TandemError(
       'BAD_CONFIG',
-      `policy.labels.${label}: expected ${FLOOR_INPUT}, ${FLOOR_LOCAL}, an alias or a boundary tensor of a plan, got ${floor}`,
+      `policy.labels.${label}: expected ${FLOOR_INPUT}, ${FLOOR_LOCAL}, a boundary tensor of a plan or its alias, got ${floor}`,
     );
   }
   const holders = [

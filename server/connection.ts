@@ -6,11 +6,12 @@ import type { Clock } from '../shared/clock.ts';
 import { checkShapes, partBytesMax } from '../shared/codec/boundary.ts';
 import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, outputsBehind, type Plan, type Tier, tierAt } from '../shared/plan.ts';
-import { assertMaySend, type Policy } from '../shared/policy.ts';
+import { assertMaySend, type Policy, unaliased } from '../shared/policy.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
 import {
   CLOSE_REASON_BYTES_MAX,
+  ERROR_MESSAGE_MAX,
   FRAME_BYTES_MAX,
   HEADER_BYTES_MAX,
   HELLO_TIMEOUT_MS,
@@ -128,7 +129,7 @@ export class GatewayConnection implements Connection {
   violation(error: TandemError): void {
     if (this.isClosed) return;
     this.send({ type: 'error', id: null, code: error.code, message: shorten(error.message), retryAfterMs: null });
-    this.close(codeInfo(error.code).close ?? 1011, `${error.code}: ${error.message}`);
+    this.close(closeCode(error.code), `${error.code}: ${error.message}`);
   }
 
   close(code: number, reason: string): void {
@@ -168,7 +169,7 @@ export class GatewayConnection implements Connection {
     // Aliases are resolved here, so that a client needs to know tensor names only.
     const labels = this.identity.labels.flatMap((label) => {
       const floor = policy.labels[label];
-      return floor === undefined ? [] : [{ label, floor: policy.aliases[floor] ?? floor }];
+      return floor === undefined ? [] : [{ label, floor: unaliased(policy, floor) }];
     });
     this.send({
       type: 'welcome',
@@ -237,7 +238,7 @@ export class GatewayConnection implements Connection {
   private succeed(request: Request, plan: Plan, result: Admitted): void {
     const { message, labels, startMs } = request;
     // Those that are made before boundary k stayed where they were made.
-    const outputs = outputsBehind(plan, message.k).map((name) => result.outputs[name] as Tensor);
+    const outputs = outputsBehind(plan, message.k).map(({ name }) => result.outputs[name] as Tensor);
     const { queueMs, decodeMs, computeMs } = result;
     const totalMs = this.options.clock.now() - startMs;
     const parts = outputs.map(tensorBytes);
@@ -331,7 +332,8 @@ function closeCode(code: ErrorCode): number {
 }
 
 function shorten(message: string): string {
-  return message.length > 1000 ? `${message.slice(0, 997)}...` : message || 'no message';
+  const isLong = message.length > ERROR_MESSAGE_MAX;
+  return isLong ? `${message.slice(0, ERROR_MESSAGE_MAX - 3)}...` : message || 'no message';
 }
 
 /** A close reason is limited in bytes; ours are ASCII but for names that users chose. */

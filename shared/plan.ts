@@ -10,6 +10,8 @@ import { DTYPES } from './tensor.ts';
 
 /** Raised whenever an older reader would misread a newer plan. */
 export const PLAN_VERSION = 1;
+/** Segments of a chain. */
+export const DEPTH_MAX = 64;
 
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hex'));
 /** A plain name: nothing that could climb out of the bundle's folder. */
@@ -132,9 +134,9 @@ const PlanSchema = v.object({
   /** How the first input is made from a picture, or null where callers give tensors. */
   preprocess: v.nullable(PictureSteps),
   /** Boundaries 0..K. */
-  boundaries: v.pipe(v.array(Boundary), v.minLength(2), v.maxLength(65)),
+  boundaries: v.pipe(v.array(Boundary), v.minLength(2), v.maxLength(DEPTH_MAX + 1)),
   /** Segments 1..K, at index 0..K-1. */
-  segments: v.pipe(v.array(Segment), v.minLength(1), v.maxLength(64)),
+  segments: v.pipe(v.array(Segment), v.minLength(1), v.maxLength(DEPTH_MAX)),
   /** Further files of the model that a client wants: a character set, a list of labels. */
   assets: v.record(text(), File),
   measured: v.nullable(Measured),
@@ -241,12 +243,15 @@ export function boundaryAt(plan: Plan, k: number): PlanBoundary {
   return boundary;
 }
 
-/** Names of the model's outputs that segments k+1..K make, in the plan's order: what whoever runs those can give. */
-export function outputsBehind(plan: Plan, k: number): string[] {
+/** The model's outputs that segments k+1..K make, in the plan's order: what whoever runs those can give. */
+export function outputsBehind(plan: Plan, k: number): TensorSpec[] {
   const made = new Set(plan.segments.slice(k).flatMap(({ outputs }) => outputs));
-  return boundaryAt(plan, depthOf(plan))
-    .tensors.map(({ name }) => name)
-    .filter((name) => made.has(name));
+  return boundaryAt(plan, depthOf(plan)).tensors.filter(({ name }) => made.has(name));
+}
+
+/** What records about tiers are keyed by. */
+export function tierKey(k: number, tier: string): string {
+  return `${k}/${tier}`;
 }
 
 /** The tier by name. Throws UNKNOWN_TIER naming those that boundary k has. */

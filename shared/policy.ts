@@ -48,19 +48,18 @@ export function floorOf(policy: Policy, label: string, plan: Plan): Floor {
   const nothing = depthOf(plan);
   const floor = Object.hasOwn(policy.labels, label) ? policy.labels[label] : undefined;
   if (floor === undefined) return { k: nothing, reason: `the policy does not know the label ${label}` };
-  return resolveFloor(floor, policy, label, plan);
-}
-
-function resolveFloor(floor: string, policy: Policy, label: string, plan: Plan): Floor {
-  const nothing = depthOf(plan);
   if (floor === FLOOR_LOCAL) return { k: nothing, reason: `${label} stays on the device` };
   if (floor === FLOOR_INPUT) return { k: 0, reason: `${label} may be sent as it is` };
-  const name = (Object.hasOwn(policy.aliases, floor) ? policy.aliases[floor] : undefined) ?? floor;
-  const k = shallowestBelow(plan, name);
+  const k = shallowestBelow(plan, unaliased(policy, floor));
   if (k === undefined) {
     return { k: nothing, reason: `${label} may be sent from ${floor} on, and no boundary of this plan is there` };
   }
   return { k, reason: `${label} may be sent from ${floor} on` };
+}
+
+/** A floor without aliases: `input`, `local`, or the name of a boundary tensor. */
+export function unaliased({ aliases }: Policy, floor: string): string {
+  return Object.hasOwn(aliases, floor) ? (aliases[floor] as string) : floor;
 }
 
 /** The sending side's and the receiving side's check. Throws POLICY_DENIED. */

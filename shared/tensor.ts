@@ -67,6 +67,11 @@ export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(ARRAY_OF, value);
 }
 
+/** Whether a tensor's array is of the kind that its dtype has. */
+export function holdsDType({ dtype, data }: Tensor): boolean {
+  return data instanceof ARRAY_OF[dtype];
+}
+
 /** Number of elements of a shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;

@@ -52,17 +52,17 @@ export function activationCodec(tier: QuantizedTier, specs: readonly TensorSpec[
 }
 
 /** A tensor out of its own bytes. Throws BAD_PAYLOAD where they are too few or too many. */
-export function rawTensor(dtype: DType, shape: readonly number[], part: Uint8Array): Tensor {
+export function rawTensor(name: string, dtype: DType, shape: readonly number[], part: Uint8Array): Tensor {
   try {
     return tensorFromBytes(dtype, shape, part);
   } catch (error) {
-    throw asTandemError(error, 'BAD_PAYLOAD', `a tensor of ${dtype} [${shape}]`);
+    throw asTandemError(error, 'BAD_PAYLOAD', `${name}, ${dtype} [${shape}]`);
   }
 }
 
 /** What is no float32 (shapes, indices) is small and loses nothing. */
-function rawCoder({ dtype }: TensorSpec): TensorCoder {
-  return { encode: tensorBytes, decode: (part, shape) => rawTensor(dtype, shape, part) };
+function rawCoder({ name, dtype }: TensorSpec): TensorCoder {
+  return { encode: tensorBytes, decode: (part, shape) => rawTensor(name, dtype, shape, part) };
 }
 
 function tensorCoder(coding: TensorCoding, { name, bits }: QuantizedTier, spec: TensorSpec): TensorCoder {

@@ -1,11 +1,11 @@
 /** A boundary <-> the payload of a frame, at any tier: one door for the device, the server and the compiler. */
 import { boundaryTensors } from '../chain.ts';
 import { messageOf, TandemError } from '../errors.ts';
-import { boundaryAt, type PictureTier, type Plan, type Tier, tierAt } from '../plan.ts';
+import { boundaryAt, type PictureTier, type Plan, type Tier, tierAt, tierKey } from '../plan.ts';
 import { fitPicture, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
 import { sizeOf } from '../size.ts';
-import { elementCount, type Tensor, type Tensors, tensorBytes, tensorFromBytes } from '../tensor.ts';
+import { elementCount, holdsDType, type Tensor, type Tensors, tensorBytes } from '../tensor.ts';
 import { type ActivationCodec, activationCodec, rawTensor } from './activation.ts';
 import type { PictureCodec } from './picture.ts';
 
@@ -38,10 +38,10 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
   const codecs = new Map<string, ActivationCodec>();
   for (const [k, { tensors, tiers }] of plan.boundaries.entries()) {
     for (const tier of tiers) {
-      if (tier.type === 'quantized') codecs.set(`${k}/${tier.name}`, activationCodec(tier, tensors));
+      if (tier.type === 'quantized') codecs.set(tierKey(k, tier.name), activationCodec(tier, tensors));
     }
   }
-  const activationsAt = (k: number, name: string) => codecs.get(`${k}/${name}`) as ActivationCodec;
+  const activationsAt = (k: number, name: string) => codecs.get(tierKey(k, name)) as ActivationCodec;
   return {
     async encode(crossing, name) {
       const { k } = crossing;
@@ -61,13 +61,10 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
       if (parts.length !== specs.length) {
         throw new TandemError('BAD_PAYLOAD', `boundary ${k} has ${specs.length} parts, got ${parts.length}`);
       }
-      if (tier.type === 'picture') {
-        const crossing = await decodePicture(plan, pictures, tier, parts[0] as Uint8Array, size);
-        return { ...crossing, size };
-      }
+      if (tier.type === 'picture') return decodePicture(plan, pictures, tier, parts[0] as Uint8Array, size);
       const tensors =
         tier.type === 'raw'
-          ? specs.map(({ dtype }, i) => rawTensor(dtype, shapes[i] as number[], parts[i] as Uint8Array))
+          ? specs.map((spec, i) => rawTensor(spec.name, spec.dtype, shapes[i] as number[], parts[i] as Uint8Array))
           : activationsAt(k, name).decode(parts, shapes);
       const named = specs.map(({ name: tensorName }, i) => [tensorName, tensors[i]]);
       return { k, size, tensors: Object.fromEntries(named), picture: null };
@@ -80,7 +77,7 @@ export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
   let size = plan.size.typical;
   for (const spec of boundaryAt(plan, 0).tensors) {
     const tensor = Object.hasOwn(tensors, spec.name) ? tensors[spec.name] : undefined;
-    if (!isTensor(tensor) || tensor.dtype !== spec.dtype || !holds(tensor)) {
+    if (!isTensor(tensor) || tensor.dtype !== spec.dtype || !holdsDType(tensor)) {
       const got = tensor ? `dtype ${tensor.dtype}` : `only ${Object.keys(tensors).join(', ') || 'nothing'}`;
       throw new TandemError(
         'BAD_INPUT',
@@ -94,11 +91,6 @@ export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
     }
   }
   return { k: 0, size, tensors, picture: null };
-}
-
-/** Whether a tensor's array is of the kind that its dtype has. */
-function holds({ dtype, data }: Tensor): boolean {
-  return data instanceof Object.getPrototypeOf(tensorFromBytes(dtype, [0], new Uint8Array()).data).constructor;
 }
 
 function isTensor(tensor: Tensor | undefined): tensor is Tensor {

@@ -22,5 +22,9 @@ export const IDLE_TIMEOUT_MS = 60_000;
 export const UNSENT_BYTES_MAX = 8 * 1024 * 1024;
 /** Requests counted in one usage report, so that a client cannot swing a dashboard with a single message. */
 export const USAGE_COUNT_MAX = 10_000;
+/** Entries of one usage report. */
+export const USAGE_ENTRIES_MAX = 64;
+/** Characters of an error's message. */
+export const ERROR_MESSAGE_MAX = 1024;
 /** Length of a WebSocket close reason, in bytes of UTF-8 (RFC 6455, 5.5). */
 export const CLOSE_REASON_BYTES_MAX = 123;

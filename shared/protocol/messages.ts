@@ -5,7 +5,15 @@
 import * as v from 'valibot';
 import { type ErrorCode, isErrorCode } from '../errors.ts';
 import { amount, integer, parseAs, text } from '../parse.ts';
-import { DEADLINE_MS_MAX, PARTS_MAX, RANK_MAX, USAGE_COUNT_MAX } from './limits.ts';
+import { DEPTH_MAX } from '../plan.ts';
+import {
+  DEADLINE_MS_MAX,
+  ERROR_MESSAGE_MAX,
+  PARTS_MAX,
+  RANK_MAX,
+  USAGE_COUNT_MAX,
+  USAGE_ENTRIES_MAX,
+} from './limits.ts';
 
 /** W3C trace context, version 00: trace id, parent id, flags (www.w3.org/TR/trace-context, 3.2). */
 export const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
@@ -35,7 +43,7 @@ const Infer = v.object({
   type: v.literal('infer'),
   id: requestId,
   plan: planId,
-  k: integer(0, 64),
+  k: integer(0, DEPTH_MAX),
   tier: text(32),
   /** Privacy class of the request. */
   label: text(64),
@@ -52,8 +60,8 @@ const Ping = v.object({
   id: requestId,
   /** Requests finished since the last report, by how deep the device went, so that the operator sees offload rates. */
   usage: v.pipe(
-    v.array(v.object({ plan: planId, k: integer(0, 64), count: integer(1, USAGE_COUNT_MAX) })),
-    v.maxLength(64),
+    v.array(v.object({ plan: planId, k: integer(0, DEPTH_MAX), count: integer(1, USAGE_COUNT_MAX) })),
+    v.maxLength(USAGE_ENTRIES_MAX),
   ),
 });
 
@@ -87,7 +95,7 @@ const Failure = v.object({
   /** The request that failed, or null where the connection did. */
   id: v.nullable(requestId),
   code: errorCode,
-  message: text(1024),
+  message: text(ERROR_MESSAGE_MAX),
   retryAfterMs: v.nullable(amount),
 });
 const Pong = v.object({ type: v.literal('pong'), id: requestId, load: Load });

@@ -1,9 +1,9 @@
 /** What a choice of (k, tier) is expected to take, part by part, from where the request is now. */
-import { depthOf, type Plan } from '../plan.ts';
+import { depthOf, type Plan, tierKey } from '../plan.ts';
 import { costAt, shapeAt } from '../size.ts';
 import { elementCount } from '../tensor.ts';
 import { linkModel } from './link.ts';
-import { ENCODE_PRIOR_MS, FRAME_OVERHEAD_BYTES, type Snapshot, tierKey } from './snapshot.ts';
+import { ENCODE_PRIOR_MS, FRAME_OVERHEAD_BYTES, type Snapshot } from './snapshot.ts';
 import { speedRatio } from './speed.ts';
 
 /** A choice: run to boundary k on the device, send it at `tier`. `tier` is null where k = K and nothing is sent. */

@@ -3,10 +3,10 @@
  * asked again at every boundary that the device reaches. What was filtered stays in the answer, with the reason.
  */
 
-import { depthOf } from '../plan.ts';
+import { depthOf, tierKey } from '../plan.ts';
 import type { Floor } from '../policy.ts';
 import { type Choice, type Prediction, predict } from './cost.ts';
-import { type Snapshot, tierKey } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** What the caller asks of a request. */
 export interface Constraints {
@@ -46,12 +46,21 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
     if (objection === null) candidates.push({ ...choice, predicted: predict(snapshot, choice) });
     else removed.push({ ...choice, ...objection });
   }
-  // Where k is forced and no tier, one that loses too much comes last: elsewhere there are none of those here.
-  const loses = (choice: Choice) =>
-    Number(!constraints.force?.tier && accuracyReason(choice, snapshot, constraints.accuracyDropMax) !== null);
   // A stable sort: of two equals the shallower k, whose request is done sooner with the device, stays first.
-  candidates.sort((a, b) => loses(a) - loses(b) || a.predicted.totalMs - b.predicted.totalMs);
-  return { at: snapshot.at, candidates, removed, chosen: candidates[0] ?? null };
+  candidates.sort((a, b) => a.predicted.totalMs - b.predicted.totalMs);
+  const ranked = isOpen(constraints.force) ? accurateFirst(candidates, snapshot, constraints) : candidates;
+  return { at: snapshot.at, candidates: ranked, removed, chosen: ranked[0] ?? null };
+}
+
+/** Whether k is forced and no tier: elsewhere what loses too much is removed, or asked for by name. */
+function isOpen(force: Constraints['force']): boolean {
+  return force !== null && force.tier === undefined;
+}
+
+/** What loses too much comes last. */
+function accurateFirst(candidates: readonly Candidate[], snapshot: Snapshot, { accuracyDropMax }: Constraints) {
+  const loses = (choice: Choice) => accuracyReason(choice, snapshot, accuracyDropMax) !== null;
+  return [...candidates.filter((choice) => !loses(choice)), ...candidates.filter(loses)];
 }
 
 function choicesFrom({ plan, at }: Snapshot): Choice[] {

@@ -31,7 +31,3 @@ export interface Snapshot {
 export const ENCODE_PRIOR_MS = 3;
 /** Bytes of a frame besides the coded boundary: prefix and header. */
 export const FRAME_OVERHEAD_BYTES = 256;
-
-export function tierKey(k: number, tier: string): string {
-  return `${k}/${tier}`;
-}

@@ -18,8 +18,13 @@ export interface Outcome {
 }
 
 /** Runs the command to its end. */
-export async function tandem(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, [TANDEM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export function tandem(...args: string[]): Promise<Outcome> {
+  return run(process.execPath, [TANDEM, ...args]);
+}
+
+/** Runs any program to its end. */
+export async function run(program: string, args: readonly string[], cwd: string = process.cwd()): Promise<Outcome> {
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr, [code]] = await Promise.all([
     textOf(child.stdout),
     textOf(child.stderr),

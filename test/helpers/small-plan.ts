@@ -1,17 +1,6 @@
 /** A plan of two segments that needs no model: x [1,3,4,width] -> h [1,2,1,width/4] -> y [1,width/4]. */
-import { PLAN_VERSION, type Plan, type QuantizedTier } from '../../shared/plan.ts';
-
-/** Flat tables: every nibble is as likely as any other. */
-function flatTier(bits: 4 | 8): QuantizedTier {
-  const first = new Array<number>(17 * 16).fill(32);
-  const second = bits === 8 ? new Array<number>(16 * 16).fill(32) : [];
-  return {
-    type: 'quantized',
-    name: `q${bits}`,
-    bits,
-    tensors: [{ low: -1, step: 2 / (2 ** bits - 1), channels: 2, classes: [0, 0], first, second }],
-  };
-}
+import { PLAN_VERSION, type Plan } from '../../shared/plan.ts';
+import { flatTier } from '../shared/sample-plan.ts';
 
 export function smallPlan(): Plan {
   const file = (name: string) => ({ file: name, sha256: 'f'.repeat(64), bytes: 100 });
@@ -35,7 +24,7 @@ export function smallPlan(): Plan {
       },
       {
         tensors: [{ name: 'h', dtype: 'float32', shape: [1, 2, 1, 'width/4'] }],
-        tiers: [flatTier(8), flatTier(4)],
+        tiers: [flatTier('q8', 8, [2]), flatTier('q4', 4, [2])],
       },
       { tensors: [{ name: 'y', dtype: 'float32', shape: [1, 'width/4'] }], tiers: [] },
     ],

@@ -1,12 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseServerConfig } from '../../server/config.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
-import { type ServerProcess, startServer } from '../helpers/processes.ts';
+import { run, type ServerProcess, startServer } from '../helpers/processes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 // Inside the package, where `tandem/client` means what it means to users.
@@ -28,13 +26,8 @@ test('the README’s example for Node runs as it stands and says where the line 
   expect(example).toContain("from 'tandem/client'");
   await writeFile(join(FOLDER, 'line.png'), cleanLines(1)[0]?.png ?? '');
   await writeFile(join(FOLDER, 'example.mjs'), example.replace('http://127.0.0.1:8080', server.url));
-  const child = spawn(process.execPath, ['example.mjs'], { cwd: FOLDER, stdio: ['ignore', 'pipe', 'inherit'] });
-  let stdout = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
-  const [code] = await once(child, 'close');
-  expect(code).toBe(0);
+  const { code, stdout, stderr } = await run(process.execPath, ['example.mjs'], FOLDER);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.split('\n', 1)[0]).toBe(cleanLines(1)[0]?.text);
   expect(stdout).toMatch(/^k = \d, \d+ bytes up, \d+ ms$/m);
 });
@@ -54,11 +47,6 @@ test('the README’s example for web pages type-checks', async () => {
   const options = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', strict: true, noEmit: true };
   const compilerOptions = { ...options, lib: ['es2023', 'dom'], types: [] };
   await writeFile(join(FOLDER, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
-  const child = spawn(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let stdout = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
-  await once(child, 'close');
-  expect(stdout).toBe('');
+  const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER]);
+  expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
 });

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Plan } from '../../../shared/plan.ts';
+import { type Plan, tierKey } from '../../../shared/plan.ts';
 import type { Choice } from '../../../shared/schedule/cost.ts';
 import { predict } from '../../../shared/schedule/cost.ts';
 import { type Constraints, type Decision, decide } from '../../../shared/schedule/decide.ts';
 import { newLink, observeTransfer } from '../../../shared/schedule/link.ts';
-import { type Snapshot, tierKey } from '../../../shared/schedule/snapshot.ts';
+import type { Snapshot } from '../../../shared/schedule/snapshot.ts';
 import { newSpeed } from '../../../shared/schedule/speed.ts';
 import { samplePlan } from '../sample-plan.ts';
 import { sampleSnapshot } from './sample-snapshot.ts';
