@@ -43,7 +43,12 @@ for (const [suite, cases] of suites) {
   }
   checks.set(suite, list);
 }
-const rows = [...checks].map(([folder, list]) => {
+const isFromOnnx = ([suite]: [string, ModelCheck[]]) => FOLDERS.includes(suite);
+const totals: [string, ModelCheck[]][] = [
+  ['all of ONNX', [...checks].filter(isFromOnnx).flatMap(([, list]) => list)],
+  ['all', [...checks.values()].flat()],
+];
+const rows = [...checks, ...totals].map(([folder, list]) => {
   const ran = list.filter(({ unrunnable }) => unrunnable === null);
   const sum = (of: (check: ModelCheck) => number) => String(ran.reduce((total, check) => total + of(check), 0));
   return [

@@ -1,4 +1,4 @@
-/** `npm run bench`: every figure of the README, each bench in a process of its own. */
+/** `npm run bench`: the README's figures of running, each bench in a process of its own. */
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';

@@ -8,17 +8,21 @@ import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 
 /**
- * The recipe of models/ where the name or the file is one of theirs, else one for any model.
- * @throws NOT_FOUND, UNKNOWN_MODEL, or BAD_MODEL for a file that is no model
+ * The recipe of models/ where the name or the file is one of theirs and nothing is to be otherwise, else one for any model.
+ * @throws NOT_FOUND, UNKNOWN_MODEL, USAGE for options that a name's own recipe decides, or BAD_MODEL for a file that is no model
  */
 export async function findRecipe(name: string, options: AnyModelOptions): Promise<ModelRecipe> {
-  if (!/[/\\.]/.test(name)) return loadRecipe(name);
+  const isChanged = changesAnything(options);
+  if (!/[/\\.]/.test(name)) {
+    if (isChanged) throw ownRecipe(name);
+    return loadRecipe(name);
+  }
   const bytes = await readFile(name).catch((error: unknown) => {
     throw new TandemError('NOT_FOUND', `cannot read ${name}: ${messageOf(error)}`, { cause: error });
   });
   checkModelFile(name);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  for (const candidate of MODEL_NAMES) {
+  for (const candidate of isChanged ? [] : MODEL_NAMES) {
     const recipe = await loadRecipe(candidate);
     const source = await readFile(recipe.file).catch(() => undefined);
     if (source && createHash('sha256').update(source).digest('hex') === sha256) return { ...recipe, file: name };
@@ -26,9 +30,23 @@ export async function findRecipe(name: string, options: AnyModelOptions): Promis
   return anyModelRecipe(resolve(name), options);
 }
 
+function changesAnything({ samples, dims, fixed }: AnyModelOptions): boolean {
+  return samples !== undefined || [dims.sizes, dims.shapes, fixed ?? {}].some((given) => Object.keys(given).length > 0);
+}
+
+function ownRecipe(name: string): TandemError {
+  return new TandemError(
+    'USAGE',
+    `${name} has samples, sizes and fixed inputs of its own, in models/${name}: name its .onnx file to give others`,
+  );
+}
+
 /** The recipe that a bundle was compiled with, as far as its plan can tell. Throws NOT_FOUND. */
 export async function recipeOf({ name, model, boundaries }: Plan, samples?: string): Promise<ModelRecipe> {
-  if (MODEL_NAMES.includes(name)) return loadRecipe(name);
+  if (MODEL_NAMES.includes(name)) {
+    if (samples !== undefined) throw ownRecipe(name);
+    return loadRecipe(name);
+  }
   const cuts = boundaries.slice(1, -1).map(({ tensors }) => tensors.map((tensor) => tensor.name));
   // Shapes were fixed when it was compiled: noise has to be of the same.
   const inputs = boundaries[0]?.tensors ?? [];

@@ -1,5 +1,10 @@
 /** Tables for terminals: columns as wide as their widest cell, numbers to the right. */
 
+/** A name that fits a column: its end tells more than its beginning. */
+export function shorten(name: string, width: number): string {
+  return name.length <= width ? name : `…${name.slice(1 - width)}`;
+}
+
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));

@@ -17,15 +17,15 @@ import { calibrateTiers } from './compress/calibrate.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
 import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
 import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
-import type { Model } from './graph/graph.ts';
+import { type Model, operatorsOf } from './graph/graph.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
 import { isMeasurementOf, keptRecord, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { measureTime } from './measure/time.ts';
 import { readModel } from './onnx/read.ts';
-import { prepareModel } from './prepare.ts';
+import { prepareModel, readSourceBytes } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
-import { operatorsOf, type ReportFusion, reportBoundaries } from './report/data.ts';
+import { type ReportFusion, reportBoundaries } from './report/data.ts';
 import { REPORT_FILE, reportPage } from './report/page.ts';
 import { inputCrossing, wholeOf } from './samples/crossing.ts';
 
@@ -64,9 +64,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const stage = (name: string, done: number) => progress({ stage: name, done, total: 1 });
   await assertReplaceable(request.outDir);
   stage('reading and cutting the model', 0);
-  const source = await readFile(recipe.file).catch((error: unknown) => {
-    throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);
-  });
+  const source = await readSourceBytes(recipe);
   const model = await prepareModel(source, recipe, request.server);
   const chain = buildChain(model, recipe.cuts);
   const asked = { samples: request.testSamples, seed: request.seed };
@@ -111,8 +109,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
 async function reportParts({ recipe, server, optimized }: CompileRequest, model: Model, chain: Chain) {
   const fusions: ReportFusion[] = [];
   for (const [i, { float }] of chain.segments.entries()) {
-    const written = operatorsOf(readModel(float, `segment ${i + 1}`));
-    fusions.push({ segment: i + 1, written, run: operatorsOf(await optimized(float)) });
+    const written = operatorsOf(readModel(float, `segment ${i + 1}`).graph);
+    fusions.push({ segment: i + 1, written, run: operatorsOf((await optimized(float)).graph) });
   }
   return { boundaries: await reportBoundaries(model, recipe, server), fusions };
 }

@@ -22,7 +22,7 @@ import { type Inspection, type InspectOptions, inspectModel } from './inspect.ts
 import { measureCandidates } from './measure/candidates.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
-import { prepareModel } from './prepare.ts';
+import { prepareModel, readSourceBytes } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
@@ -145,7 +145,7 @@ export interface ChosenCuts extends Choice {
 export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promise<ChosenCuts> {
   const { count, tensorsMax, target, profiles, progress = () => {} } = options;
   const server = nodeRuntime(ortNode, { threads: 1 });
-  const source = await readFile(recipe.file);
+  const source = await readSourceBytes(recipe);
   const { candidates, ...ends } = await measureCandidates({
     ...{ recipe, server, tensorsMax, progress },
     model: await prepareModel(source, recipe, server),

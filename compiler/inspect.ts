@@ -6,8 +6,8 @@ import type { Runtime } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { legalBoundaries } from './cut/boundaries.ts';
 import { flowOf } from './cut/flow.ts';
-import { bytesOf, costOf, type Types } from './graph/cost.ts';
-import type { Dim, Model, ValueInfo } from './graph/graph.ts';
+import { bytesOf, costBefore, costOf, type Types } from './graph/cost.ts';
+import { type Dim, type Model, operatorsOf, type ValueInfo } from './graph/graph.ts';
 import { inferTypes } from './graph/infer.ts';
 import { observeTypes } from './graph/observe.ts';
 import { verifyGraph } from './graph/verify.ts';
@@ -70,7 +70,7 @@ export async function inspectModel(
   const asFiled = readModelFile(path);
   verifyGraph(asFiled.graph, basename(path));
   const nodes = asFiled.graph.nodes.length;
-  const operators = countOperators(asFiled);
+  const operators = operatorsOf(asFiled.graph);
   const remarks: string[] = [];
   const recipe = { source: path, file: path, outputs: [], fixed };
   const source = readFileSync(path);
@@ -96,13 +96,7 @@ export async function inspectModel(
   };
   const boundaries = legal.map(({ tensors, behind }): InspectedBoundary => {
     const described = tensors.map((name) => describe(undefined, name));
-    const later = behind();
-    let [macs, parameters] = [0, 0];
-    for (const [node, { macs: its, parameters: own }] of cost.byNode) {
-      if (later.has(node)) continue;
-      macs += its;
-      parameters += own;
-    }
+    const { macs, parameters } = costBefore(cost, behind());
     return {
       tensors: described,
       bytes: described.every(({ bytes }) => bytes !== undefined)
@@ -121,15 +115,6 @@ export async function inspectModel(
     outputs: graph.outputs.map((info) => describe(info, info.name)),
     ...{ boundaries, remarks },
   };
-}
-
-function countOperators({ graph }: Model): Record<string, number> {
-  const counts = new Map<string, number>();
-  for (const { op, domain } of graph.nodes) {
-    const name = domain === '' ? op : `${domain}.${op}`;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
 }
 
 /** By inference, and by a run on noise at the sizes asked for. What cannot be had is remarked on, and nothing fails. */

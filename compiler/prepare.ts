@@ -1,4 +1,6 @@
 /** A source model as the compiler works on it: constants lifted, inputs fixed, what is constant then computed and inlined. */
+import { readFile } from 'node:fs/promises';
+import { asTandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import type { Model, ValueInfo } from './graph/graph.ts';
 import { inferTypes } from './graph/infer.ts';
@@ -16,6 +18,13 @@ import type { ModelRecipe } from './recipe.ts';
 
 /** What is needed of a recipe to read its model: weights may lie beside the file. */
 export type SourceRecipe = Pick<ModelRecipe, 'source' | 'outputs'> & Partial<Pick<ModelRecipe, 'file' | 'fixed'>>;
+
+/** The model's file. Throws NOT_FOUND. */
+export function readSourceBytes({ file, source }: Pick<ModelRecipe, 'file' | 'source'>): Promise<Uint8Array> {
+  return readFile(file).catch((error: unknown) => {
+    throw asTandemError(error, 'NOT_FOUND', `cannot read ${source}`);
+  });
+}
 
 /**
  * @param runtime computes constants and infers types

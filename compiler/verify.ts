@@ -3,10 +3,9 @@
  * full-precision chain equal the whole model (boundary by boundary, and on from each boundary), and how far is the
  * compressed head from it.
  */
-import { readFile } from 'node:fs/promises';
 import { type BundleSource, readPlan, readPlanFile } from '../shared/bundle.ts';
 import { checkSession, runSegments } from '../shared/chain.ts';
-import { asTandemError, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
@@ -14,7 +13,7 @@ import { sha256 } from './bundle.ts';
 import { allBoundaries } from './cut/boundary-specs.ts';
 import { largestError, relativeError, worstError } from './measure/error.ts';
 import { writeModel } from './onnx/write.ts';
-import { prepareModel, readSource, withTaps } from './prepare.ts';
+import { prepareModel, readSource, readSourceBytes, withTaps } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { inputCrossing } from './samples/crossing.ts';
@@ -144,9 +143,7 @@ async function loadWhole({ recipe, server }: VerifyRequest, plan: Plan): Promise
 }
 
 async function sourceBytes(recipe: ModelRecipe, plan: Plan): Promise<Uint8Array> {
-  const source = await readFile(recipe.file).catch((error: unknown) => {
-    throw asTandemError(error, 'NOT_FOUND', `cannot read ${recipe.source}`);
-  });
+  const source = await readSourceBytes(recipe);
   if (sha256(source) !== plan.model.sha256) {
     throw new TandemError('NOT_FOUND', `${recipe.source} here is not the file that this bundle was compiled from`);
   }

@@ -7,7 +7,7 @@ import { readConfigFile } from '../config.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
-import { formatTable } from '../table.ts';
+import { formatTable, shorten } from '../table.ts';
 
 export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
 
@@ -128,7 +128,7 @@ async function chosenCuts(
   const choice = await choose(recipe, { count, target, tensorsMax, profiles, progress: stderrProgress() });
   const { candidates, chosen, expectedMs, withoutMs, withAllMs } = choice;
   const rows = candidates.map((candidate) => [
-    shorten(candidate.tensors.join(' + ')),
+    shorten(candidate.tensors.join(' + '), NAME_WIDTH),
     candidate.headMs.toFixed(1),
     candidate.tailMs.toFixed(1),
     String(Math.round(candidate.bytes)),
@@ -139,8 +139,4 @@ async function chosenCuts(
     `${formatTable(['boundary', 'head ms', 'tail ms', 'bytes', ''], rows)}\n${gain}, ${withAllMs.toFixed(1)} ms with all ${candidates.length} (--cut says otherwise)\n`,
   );
   return chosen.map(({ tensors }) => [...tensors]);
-}
-
-function shorten(name: string): string {
-  return name.length <= NAME_WIDTH ? name : `…${name.slice(1 - NAME_WIDTH)}`;
 }

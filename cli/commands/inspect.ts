@@ -10,7 +10,7 @@ import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
-import { formatTable } from '../table.ts';
+import { formatTable, shorten } from '../table.ts';
 
 export const usage = `tandem inspect MODEL.onnx|NAME [--tensors 1..4] ${DIM_USAGE} [--all] [--json]`;
 
@@ -93,7 +93,7 @@ function worthCutting(boundaries: readonly InspectedBoundary[]): InspectedBounda
 function boundaryTable(boundaries: readonly InspectedBoundary[]): string {
   const rows = boundaries.flatMap(({ tensors, bytes, macsBefore, parametersBefore }) =>
     tensors.map((tensor, i) => [
-      i === 0 ? shorten(tensor.name) : `+ ${shorten(tensor.name)}`,
+      i === 0 ? shorten(tensor.name, NAME_WIDTH) : `+ ${shorten(tensor.name, NAME_WIDTH)}`,
       shapeText(tensor),
       i === 0 ? (bytes === undefined ? '?' : size(bytes)) : '',
       i === 0 ? (macsBefore === undefined ? '?' : percent(macsBefore)) : '',
@@ -101,10 +101,6 @@ function boundaryTable(boundaries: readonly InspectedBoundary[]): string {
     ]),
   );
   return formatTable(['cut at', 'shape', 'raw', 'MACs before', 'weights before'], rows);
-}
-
-function shorten(name: string): string {
-  return name.length <= NAME_WIDTH ? name : `…${name.slice(1 - NAME_WIDTH)}`;
 }
 
 function tensorText(tensor: InspectedTensor): string {

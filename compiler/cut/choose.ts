@@ -1,7 +1,7 @@
 /**
  * Which boundaries to deploy. Every profile (a device and its link) takes the cut that is best for it, so K-1 boundaries
- * are chosen for which the expectation over profiles of the best is least: a facility-location problem, solved by trying
- * all sets where they are few, else greedily with exchanges.
+ * are chosen for which the expectation over profiles of the best is least: a facility-location problem, of so few
+ * candidates that all sets are tried.
  */
 
 /** A kind of user, and how many there are of them. */
@@ -43,9 +43,6 @@ export interface Choice {
   readonly withoutMs: number;
   readonly withAllMs: number;
 }
-
-/** Sets tried one by one; beyond these greedily. */
-const SETS_MAX = 20_000;
 
 /** Phones and laptops on links as they are: weights are a guess that a configuration should replace by its own users. */
 export const DEFAULT_PROFILES: readonly Profile[] = [
@@ -90,8 +87,7 @@ export function chooseCuts(
     }, 0);
   const size = Math.min(count, candidates.length);
   const all = candidates.map((_, i) => i);
-  const best = setCount(all.length, size) <= SETS_MAX ? exhaustive(all, size, expected) : greedy(all, size, expected);
-  const useful = withoutIdle(best, expected);
+  const useful = withoutIdle(exhaustive(all, size, expected), expected);
   const chosen = [...useful].sort((a, b) => a - b).map((i) => candidates[i] as Candidate);
   return { chosen, expectedMs: expected(useful), withoutMs: expected([]), withAllMs: expected(all) };
 }
@@ -104,12 +100,6 @@ function withoutIdle(set: readonly number[], cost: Cost): number[] {
     if (less.length > 0 && cost(less) <= cost(rest)) rest = less;
   }
   return rest;
-}
-
-function setCount(n: number, size: number): number {
-  let count = 1;
-  for (let i = 0; i < size; i++) count = (count * (n - i)) / (i + 1);
-  return count;
 }
 
 type Cost = (set: readonly number[]) => number;
@@ -127,20 +117,4 @@ function exhaustive(all: readonly number[], size: number, cost: Cost): number[] 
   };
   grow([], 0);
   return best;
-}
-
-/** Adds the best one at a time, then exchanges one for another as long as that helps. */
-function greedy(all: readonly number[], size: number, cost: Cost): number[] {
-  let set: number[] = [];
-  const bestOf = (options: readonly number[][]) =>
-    options.reduce((best, option) => (cost(option) < cost(best) ? option : best), options[0] as number[]);
-  while (set.length < size) set = bestOf(all.filter((i) => !set.includes(i)).map((i) => [...set, i]));
-  for (;;) {
-    const others = all.filter((i) => !set.includes(i));
-    const exchanged = set.flatMap((out) => others.map((into) => set.map((i) => (i === out ? into : i))));
-    if (exchanged.length === 0) return set;
-    const next = bestOf(exchanged);
-    if (cost(next) >= cost(set)) return set;
-    set = next;
-  }
 }

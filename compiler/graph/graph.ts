@@ -250,6 +250,16 @@ export const int = (value: number): Attribute => ({ type: 'int', value: BigInt(v
 export const ints = (value: readonly number[]): Attribute => ({ type: 'ints', value: value.map(BigInt) });
 export const float = (value: number): Attribute => ({ type: 'float', value });
 
+/** Operators by how often they come, the most frequent first. */
+export function operatorsOf({ nodes }: Graph): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const { op, domain } of nodes) {
+    const name = domain === '' ? op : `${domain}.${op}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
+}
+
 /** The constant as a tensor. Throws UNSUPPORTED for element types that have no typed array. */
 export function constantTensor(constant: Constant): Tensor {
   if (!isDType(constant.elementType)) {

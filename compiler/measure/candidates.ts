@@ -80,13 +80,11 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
   };
 }
 
-/** Boundaries each of which runs before the next: only those can be cut at together. */
+/** Of boundaries from shallow to deep, those each of which runs before the next: only those can be cut at together. */
 function nestedOf(boundaries: readonly Boundary[]): Boundary[] {
   const chain: Boundary[] = [];
   let behind: ReadonlySet<unknown> | undefined;
-  for (const boundary of [...boundaries].sort(
-    (a, b) => a.nodesBefore - b.nodesBefore || a.tensors.length - b.tensors.length,
-  )) {
+  for (const boundary of boundaries) {
     const next = boundary.behind();
     if (behind && (next.size >= behind.size || ![...next].every((node) => behind?.has(node)))) continue;
     chain.push(boundary);

@@ -102,5 +102,5 @@ function recipeSha256({
   samplesKey,
 }: ModelRecipe): string {
   const always = { outputs, cuts, size, preprocess, pictures, bits };
-  return sha256(JSON.stringify({ ...always, ...(raw && { raw }), ...(fixed && { fixed, samplesKey }) }));
+  return sha256(JSON.stringify({ ...always, ...(raw && { raw }), fixed, samplesKey }));
 }

@@ -3,7 +3,7 @@ import type { Plan } from '../../shared/plan.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { legalBoundaries } from '../cut/boundaries.ts';
 import { flowOf } from '../cut/flow.ts';
-import { bytesOf, costOf } from '../graph/cost.ts';
+import { bytesOf, costBefore, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { ModelRecipe } from '../recipe.ts';
@@ -37,26 +37,11 @@ export async function reportBoundaries(model: Model, recipe: ModelRecipe, runtim
   const cost = costOf(model.graph, types);
   const { legal } = legalBoundaries(flowOf(model.graph), TENSORS_MAX);
   return legal.map(({ tensors, behind }) => {
-    const later = behind();
-    let [before, nodes] = [0, 0];
-    for (const [node, { macs }] of cost.byNode) {
-      if (later.has(node)) continue;
-      before += macs;
-      nodes++;
-    }
+    const { macs, nodes } = costBefore(cost, behind());
     return {
       tensors,
-      depth: cost.macs > 0 ? before / cost.macs : nodes / model.graph.nodes.length,
+      depth: cost.macs > 0 ? macs / cost.macs : nodes / model.graph.nodes.length,
       rawBytes: tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0),
     };
   });
-}
-
-export function operatorsOf({ graph }: Model): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { op, domain } of graph.nodes) {
-    const name = domain === '' ? op : `${domain}.${op}`;
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  return counts;
 }

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import type { Tensors } from '../../shared/tensor.ts';
 import { sha256 } from '../bundle.ts';
 import { relativeError, worstError } from '../measure/error.ts';
+import { meanOf } from '../measure/fit.ts';
 import { readModelFile } from '../onnx/files.ts';
 import { type FixedInputs, fixInputs } from '../passes/fix-inputs.ts';
 import type { ModelRecipe } from '../recipe.ts';
@@ -47,10 +48,7 @@ export async function anyModelRecipe(path: string, options: AnyModelOptions): Pr
     judge: (outputs, _truth, expected) => ({
       outputError: worstError(Object.keys(expected), outputs, expected, relativeError),
     }),
-    score(grades) {
-      const errors = grades.map(({ outputError }) => Number(outputError));
-      return { outputError: errors.reduce((sum, error) => sum + error, 0) / Math.max(1, errors.length) };
-    },
+    score: (grades) => ({ outputError: meanOf(grades.map(({ outputError }) => Number(outputError))) }),
   };
 }
 

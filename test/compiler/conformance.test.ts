@@ -15,9 +15,7 @@ if (!isThere) {
 
 /** Of each kind that is hard: shapes, bodies, sequences, strings, recurrence, several inputs and outputs, many nodes. */
 const SAMPLE = [
-  'node/test_gelu_default_1_expanded',
   'node/test_layer_normalization_4d_axis1_expanded',
-  'node/test_softmax_cross_entropy_sum_log_prob_expanded',
   'node/test_nllloss_NCd1d2d3d4d5_mean_weight_expanded',
   'node/test_range_float_type_positive_delta_expanded',
   'node/test_blackmanwindow_expanded',
@@ -33,11 +31,9 @@ const SAMPLE = [
   'simple/test_sequence_model1',
   'simple/test_shrink',
   'pytorch-operator/test_operator_reduced_mean',
-].filter((name) => existsSync(join(DATA, name)));
+];
 
 describe.runIf(isThere)('ONNX’s own models', () => {
-  test('are at hand', () => expect(SAMPLE.length).toBeGreaterThan(12));
-
   test.each(SAMPLE)('%s gives the same bits written anew, and cut anywhere', async (name) => {
     const check = await checkModelFile(join(DATA, name, 'model.onnx'), name, { tensorsMax: 2, errorMax: 0, step: 1 });
     expect(check).toMatchObject({ unrunnable: null, failures: [], partsCutShort: 0 });

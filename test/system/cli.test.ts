@@ -200,6 +200,7 @@ describe('a model without a recipe', () => {
   test('that cannot be done is told in one line', async () => {
     await refuses(['inspect', join(folder, 'none.onnx')], 'NOT_FOUND');
     await refuses(['inspect', model, '--tensors', '9'], 'USAGE');
+    await refuses(['compile', 'vad', '--fix', 'sr=8000', '--out', join(folder, 'x')], 'USAGE');
     await refuses(['inspect', model, '--fix', 'nothing=1'], 'USAGE');
     await writeFile(join(folder, 'wrong.json'), '{"cutz": 3}');
     await refuses(['compile', model, '--config', join(folder, 'wrong.json'), '--out', join(folder, 'x')], 'BAD_CONFIG');

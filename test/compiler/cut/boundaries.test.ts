@@ -64,7 +64,7 @@ describe('legal boundaries', () => {
     expect(() => extractChain(graph, [['b']])).toThrow('which is no tensor');
   });
 
-  test('are found in a long chain in no more than time in proportion', () => {
+  test('are found in a chain of 20,000 nodes', () => {
     const length = 20_000;
     const lines = Array.from({ length }, (_, i) => `v${i + 1} = Neg(v${i})`);
     const flow = flowOf(graphOf(['in v0 [2]', ...lines, `out v${length}`].join('\n')));
@@ -82,7 +82,7 @@ describe('legal boundaries', () => {
 });
 
 const dags = fc
-  .array(fc.record({ op: fc.constantFrom('Add', 'Neg', 'If'), a: fc.nat(100), b: fc.nat(100) }), {
+  .array(fc.record({ op: fc.constantFrom('Add', 'Neg'), a: fc.nat(100), b: fc.nat(100) }), {
     minLength: 1,
     maxLength: 8,
   })
