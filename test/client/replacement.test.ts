@@ -1,20 +1,12 @@
 /** A client whose device dies, or whose gateway serves another plan: both bring another installation. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { TandemError } from '../../shared/errors.ts';
-import { ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
-
-const CLOUD_ANSWER = [7, 7, 7, 7];
+import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
 beforeEach(() => {
   harness = new ClientHarness();
 });
-
-async function serveAll(): Promise<void> {
-  await harness.pass(1);
-  harness.gateway.executor.finish(CLOUD_ANSWER);
-  await harness.pass(1);
-}
 
 describe('a device that dies', () => {
   test('is replaced, and what it was on runs on its successor', async () => {
@@ -27,7 +19,7 @@ describe('a device that dies', () => {
     harness.deviceGate = Promise.resolve();
     await harness.pass(2000);
     const { outputs } = await result;
-    expect(Array.from(outputs['y']?.data ?? [], Number)).toEqual(DEVICE_ANSWER);
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
     expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
     expect(harness.devices).toBe(2);
   });
@@ -37,7 +29,7 @@ describe('a device that dies', () => {
     const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
     await harness.pass(1);
     await harness.loseDevice();
-    await serveAll();
+    await harness.serve();
     const { route } = await result;
     expect(route).toMatchObject({ k: 0, fallback: null });
   });
@@ -68,7 +60,7 @@ describe('a device that dies', () => {
       message: expect.stringContaining('died 3 times'),
     });
     const result = client.infer(PICTURE, { label: 'public' });
-    await serveAll();
+    await harness.serve();
     expect((await result).route).toMatchObject({ k: 0, fallback: null });
   });
 
@@ -134,7 +126,7 @@ describe('a gateway with another plan', () => {
     await harness.pass(1000);
     expect(client.plan.id).not.toBe(oldId);
     const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
-    await serveAll();
+    await harness.serve();
     await result;
     expect(harness.messagesOf('infer').at(-1)?.plan).toBe(client.plan.id);
   });
@@ -148,7 +140,7 @@ describe('a gateway with another plan', () => {
     await harness.cut();
     await harness.pass(1000);
     harness.gateway.executor.fail(new TandemError('CANCELLED', 'its client is gone'));
-    await serveAll();
+    await harness.serve();
     const { route } = await result;
     expect(route).toMatchObject({ k: 0, fallback: { reason: 'failed' } });
     expect(harness.messagesOf('infer').map(({ plan }) => plan)).toEqual([expect.any(String), client.plan.id]);

@@ -11,7 +11,7 @@ import type { Picture } from '../../shared/preprocess/resize.ts';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
 import type { Runtime } from '../../shared/runtime.ts';
-import { float32 } from '../../shared/tensor.ts';
+import { float32, type Tensors } from '../../shared/tensor.ts';
 import { type FakeClock, settle } from './fake-clock.ts';
 import { GatewayHarness } from './gateway-harness.ts';
 import { type ChannelEnd, channelPair } from './memory-channel.ts';
@@ -20,6 +20,12 @@ export const POLICY = { aliases: {}, labels: { public: 'input', personal: 'h', s
 export const PICTURE: Picture = { width: 16, height: 4, data: new Uint8Array(16 * 4 * 4).fill(255) };
 /** What the fake segments answer, on the device: [1, 4]. The fake executor of the gateway answers otherwise. */
 export const DEVICE_ANSWER = [2, 2, 2, 2];
+/** What the gateway's chain answers. */
+export const CLOUD_ANSWER = [7, 7, 7, 7];
+
+export function answerOf(outputs: Tensors): number[] {
+  return Array.from(outputs['y']?.data ?? [], Number);
+}
 
 const SEGMENT_BYTES = [Uint8Array.of(1), Uint8Array.of(2)] as const;
 
@@ -77,6 +83,18 @@ export class ClientHarness {
   allowSegments(count: number): void {
     this.segmentsAllowed = count;
     for (const go of this.allow.splice(0)) go();
+  }
+
+  /** Lets the gateway finish what it is on, and the answer arrive. */
+  async finish(): Promise<void> {
+    this.gateway.executor.finish(CLOUD_ANSWER);
+    await this.pass(1);
+  }
+
+  /** The same, once what is on its way has come. */
+  async serve(): Promise<void> {
+    await this.pass(1);
+    await this.finish();
   }
 
   /** Time passes, on both sides. */

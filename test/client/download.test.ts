@@ -1,0 +1,84 @@
+/** Segments come in the background, one after another. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ClientHarness, PICTURE } from '../helpers/client-harness.ts';
+
+let harness: ClientHarness;
+beforeEach(() => {
+  harness = new ClientHarness();
+});
+
+describe('the download', () => {
+  test('brings segments in chain order and says how far it is', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    expect(client.state).toMatchObject({ segmentsReady: 1, segments: 2, bytesLoaded: 1, bytesTotal: 2 });
+    harness.allowSegments(2);
+    await harness.pass(1);
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 2, downloadError: null });
+  });
+
+  test('tries again when a segment is not the one that the plan names, and in the end says so', async () => {
+    harness.corrupt = true;
+    const client = await harness.ready();
+    await harness.pass(100_000);
+    expect(client.state).toMatchObject({ segmentsReady: 0, downloadError: expect.stringContaining('SHA-256') });
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
+  });
+
+  test('goes on after a segment was missing for a while, as when a gateway is being replaced', async () => {
+    harness.missingFiles = 1;
+    const client = await harness.ready();
+    await harness.pass(5000);
+    expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
+  });
+
+  test('that has ended is named where a request needed it', async () => {
+    harness.missingFiles = 100;
+    const client = await harness.ready();
+    await harness.pass(100_000);
+    await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('404'),
+    });
+  });
+
+  test('yields to a request that waits for the gateway, but not for ever', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    await harness.pass(1);
+    harness.allowSegments(2);
+    await harness.pass(100);
+    expect(client.state.segmentsReady).toBe(1);
+    await harness.pass(1000);
+    expect(client.state.segmentsReady).toBe(2);
+    await harness.finish();
+    await result;
+  });
+
+  test('goes on at once when nobody waits for the gateway any more', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    await harness.pass(1);
+    harness.allowSegments(2);
+    await harness.pass(100);
+    await harness.finish();
+    await result;
+    expect(client.state.segmentsReady).toBe(2);
+  });
+
+  test('goes on after a dead zone, however long that was', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    harness.allowSegments(2);
+    await harness.pass(600_000);
+    harness.isReachable = true;
+    await harness.pass(31_000);
+    expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
+  });
+});

@@ -1,0 +1,160 @@
+/** One connection to a gateway, and the next when it is lost. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { answerOf, CLOUD_ANSWER, ClientHarness, PICTURE } from '../helpers/client-harness.ts';
+import { settle } from '../helpers/fake-clock.ts';
+
+let harness: ClientHarness;
+beforeEach(() => {
+  harness = new ClientHarness();
+});
+
+describe('the link', () => {
+  test('comes back after a break, with a pause that grows', async () => {
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    expect(client.state.link).toBe('connecting');
+    await harness.pass(20_000);
+    // Half of 250, 500, 1000 ... ms, by the fixed random number.
+    const attempts = harness.channels.length;
+    expect(attempts).toBeGreaterThan(5);
+    expect(attempts).toBeLessThan(9);
+    harness.isReachable = true;
+    await harness.pass(20_000);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('is left for good where the gateway refuses the client', async () => {
+    const client = await harness.ready({ token: 'guess' });
+    expect(client.state).toMatchObject({ link: 'refused', message: 'UNAUTHORIZED: the token is not known' });
+    const first = await client.infer(PICTURE, { label: 'public' });
+    expect(first.route.decisions[0]?.removed[0]?.reason).toBe(
+      'there is no connection: UNAUTHORIZED: the token is not known',
+    );
+    await harness.pass(100_000);
+    expect(harness.channels).toHaveLength(1);
+    const { route } = await client.infer(PICTURE, { label: 'public' });
+    expect(route.k).toBe(2);
+  });
+
+  test('asks for the token anew for every connection', async () => {
+    let asked = 0;
+    const client = await harness.ready({
+      token: () => {
+        asked++;
+        return 'sesame';
+      },
+    });
+    await harness.cut();
+    await harness.pass(1000);
+    expect(client.state.link).toBe('open');
+    expect(asked).toBe(2);
+  });
+
+  test('is given up when it is open and silent', async () => {
+    const client = await harness.ready();
+    const [near] = harness.channels;
+    if (near) near.send = () => {};
+    await harness.pass(15_000);
+    await harness.pass(5_000);
+    await harness.pass(1_000);
+    expect(harness.channels.length).toBeGreaterThan(1);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('is kept open by pings within the gateway’s own idea of silence', async () => {
+    harness.gateway.limits.idleTimeoutMs = 3_000;
+    const client = await harness.ready();
+    await harness.pass(30_000);
+    expect(harness.channels).toHaveLength(1);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('stays closed when a listener closes the client as the link breaks', async () => {
+    const client = await harness.ready();
+    client.subscribe(({ link }) => {
+      if (link === 'connecting') void client.close();
+    });
+    await harness.cut();
+    await harness.pass(60_000);
+    expect(client.state.link).toBe('closed');
+    expect(harness.channels).toHaveLength(1);
+  });
+
+  test('lives when a listener throws, and the error is reported', async () => {
+    const client = await harness.ready();
+    const mistake = new Error('of the app');
+    client.subscribe(() => {
+      throw mistake;
+    });
+    await harness.cut();
+    await harness.pass(1000);
+    expect(client.state.link).toBe('open');
+    expect(harness.reported).toContain(mistake);
+  });
+
+  test('is left when the gateway goes away, at once or after its last answer, and made anew', async () => {
+    harness.allowSegments(0);
+    const busy = await harness.ready();
+    const result = busy.infer(PICTURE, { label: 'public' });
+    await harness.ready();
+    void harness.gateway.gateway.drain(60_000);
+    await harness.pass(1000);
+    // The idle one has gone, the other waits for its answer.
+    expect(harness.channels.length).toBeGreaterThan(2);
+    expect(busy.state.link).toBe('connecting');
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(1000);
+    expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+  });
+
+  test('does not take an upload before a ping for a slow network', async () => {
+    const client = await harness.ready();
+    const near = harness.channels.at(-1);
+    if (near) near.bufferedBytes = 500_000;
+    await harness.pass(14_000);
+    if (near) {
+      const { send } = near;
+      near.send = (frame) => void harness.clock.after(2000, () => send.call(near, frame));
+    }
+    await harness.pass(5000);
+    const remote = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    await harness.pass(10_000);
+    const cost = (await remote).route.decisions[0]?.candidates.find(({ k }) => k === 0)?.predicted;
+    expect(cost?.roundTripMs).toBeLessThan(200);
+  });
+
+  test('is looked at when the host wakes up', async () => {
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    await harness.pass(60_000);
+    harness.isReachable = true;
+    const before = harness.channels.length;
+    harness.wakeUp();
+    await settle();
+    await settle();
+    expect(harness.channels).toHaveLength(before + 1);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('reports how deep finished requests went before it is closed', async () => {
+    const client = await harness.ready();
+    await client.infer(PICTURE, { label: 'secret' });
+    await client.close();
+    await harness.pass(1);
+    expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([{ plan: client.plan.id, k: 2, count: 1 }]);
+    expect(await harness.gateway.metric('tandem_client_requests_total', { model: 'small', k: '2' })).toBe(1);
+  });
+
+  test('reports how deep finished requests went', async () => {
+    const client = await harness.ready();
+    await client.infer(PICTURE, { label: 'secret' });
+    await client.infer(PICTURE, { label: 'secret' });
+    await harness.pass(15_000);
+    expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([{ plan: client.plan.id, k: 2, count: 2 }]);
+    await harness.pass(15_000);
+    expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([]);
+  });
+});
