@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type AnyModelOptions, anyModelRecipe, checkModelFile, type ModelRecipe } from '../compiler/index.ts';
+import {
+  type AnyModelOptions,
+  anyModelRecipe,
+  checkModelFile,
+  type ModelRecipe,
+  readSourceBytes,
+} from '../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../models/index.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
@@ -24,7 +30,7 @@ export async function findRecipe(name: string, options: AnyModelOptions): Promis
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   for (const candidate of isChanged ? [] : MODEL_NAMES) {
     const recipe = await loadRecipe(candidate);
-    const source = await readFile(recipe.file).catch(() => undefined);
+    const source = await readSourceBytes(recipe).catch(() => undefined);
     if (source && createHash('sha256').update(source).digest('hex') === sha256) return { ...recipe, file: name };
   }
   return anyModelRecipe(resolve(name), options);

@@ -1,5 +1,5 @@
 /** The compiler's entry: `compile` and `verify` with onnxruntime plugged in. */
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as ortNode from 'onnxruntime-node';
@@ -18,7 +18,7 @@ import { type CompileResult, compileModel } from './compile.ts';
 import { type Candidate, type Choice, chooseCuts, type Profile } from './cut/choose.ts';
 import type { Model } from './graph/graph.ts';
 import { verifyGraph } from './graph/verify.ts';
-import { type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
+import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { measureCandidates } from './measure/candidates.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
@@ -31,7 +31,8 @@ import { type VerifyReport, verifyBundle } from './verify.ts';
 export type { CompileResult } from './compile.ts';
 export { type CompileConfig, parseCompileConfig } from './config.ts';
 export { type Candidate, type Choice, DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
-export type { InspectedBoundary, InspectedTensor, Inspection } from './inspect.ts';
+export type { InspectedBoundary, InspectedModel, InspectedTensor, Inspection } from './inspect.ts';
+export { readSourceBytes } from './prepare.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
 export { type AnyModelOptions, anyModelRecipe } from './samples/any-model.ts';
@@ -70,7 +71,7 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
   try {
     const bundle = folderSource(dir);
     const plan = await readPlan(bundle);
-    const record = matchingRecord(recipe, sha256(await readFile(recipe.file)));
+    const record = matchingRecord(recipe, sha256(await readSourceBytes(recipe)));
     if (record === undefined || !isMeasurementOf(record, plan)) return false;
     const files = plan.segments.flatMap(({ server, targets }) => [server, ...Object.values(targets)]);
     for (const file of [...files, ...Object.values(plan.assets)]) await readPlanFile(bundle, file);
@@ -163,8 +164,8 @@ export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promi
 }
 
 /** What a model is made of and where it can be cut. Throws NOT_FOUND or BAD_MODEL. */
-export function inspect(path: string, options: Omit<InspectOptions, 'runtime'>): Promise<Inspection> {
-  return inspectModel(path, { ...options, runtime: literalRuntime() });
+export function inspect(model: InspectedModel, options: Omit<InspectOptions, 'runtime'>): Promise<Inspection> {
+  return inspectModel(model, { ...options, runtime: literalRuntime() });
 }
 
 /** Computes graphs as they are written, for questions about the graph itself. */

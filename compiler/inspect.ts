@@ -1,5 +1,4 @@
 /** What a model is made of and where it can be cut, before anything is decided. */
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
@@ -11,9 +10,10 @@ import { type Dim, type Model, operatorsOf, type ValueInfo } from './graph/graph
 import { inferTypes } from './graph/infer.ts';
 import { observeTypes } from './graph/observe.ts';
 import { verifyGraph } from './graph/verify.ts';
-import { readModelFile } from './onnx/files.ts';
-import type { FixedInputs } from './passes/fix-inputs.ts';
-import { prepareModel, readSource } from './prepare.ts';
+import { externalReader } from './onnx/files.ts';
+import { readModel } from './onnx/read.ts';
+import { prepareModel, readSource, readSourceBytes } from './prepare.ts';
+import type { ModelRecipe } from './recipe.ts';
 import { concreteShape, type Dims, randomSample } from './samples/random.ts';
 
 export interface InspectedTensor {
@@ -57,23 +57,25 @@ export interface InspectOptions {
   /** Tensors of one boundary at most, 1 to 4. */
   readonly tensorsMax: number;
   readonly dims: Dims;
-  readonly fixed?: FixedInputs | undefined;
   /** Loads graphs as they are. */
   readonly runtime: Runtime;
 }
 
+/** A model to look at: a file, or what a recipe makes of several. */
+export type InspectedModel = Pick<ModelRecipe, 'source' | 'file' | 'joined' | 'fixed'>;
+
 /** Throws NOT_FOUND or BAD_MODEL. */
 export async function inspectModel(
-  path: string,
-  { tensorsMax, dims, fixed, runtime }: InspectOptions,
+  { source: name, file, joined, fixed }: InspectedModel,
+  { tensorsMax, dims, runtime }: InspectOptions,
 ): Promise<Inspection> {
-  const asFiled = readModelFile(path);
-  verifyGraph(asFiled.graph, basename(path));
+  const recipe = { source: name, file, joined, outputs: [], fixed };
+  const source = await readSourceBytes(recipe);
+  const asFiled = readModel(source, name, externalReader(file));
+  verifyGraph(asFiled.graph, basename(name));
   const nodes = asFiled.graph.nodes.length;
   const operators = operatorsOf(asFiled.graph);
   const remarks: string[] = [];
-  const recipe = { source: path, file: path, outputs: [], fixed };
-  const source = readFileSync(path);
   const model = await prepareModel(source, recipe, runtime).catch((error: unknown) => {
     if (error instanceof TandemError && error.code === 'USAGE') throw error;
     remarks.push(`the runtime cannot load it: ${messageOf(error)}`);
@@ -107,7 +109,7 @@ export async function inspectModel(
     };
   });
   return {
-    model: path,
+    model: name,
     irVersion: model.irVersion,
     opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version])),
     ...{ nodes, operators, parameters: cost.parameters, macs: cost.macs, peakBytes: cost.peakBytes },

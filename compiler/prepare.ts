@@ -4,8 +4,9 @@ import { asTandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import type { Model, ValueInfo } from './graph/graph.ts';
 import { inferTypes } from './graph/infer.ts';
+import { joinModels } from './graph/join.ts';
 import { verifyGraph } from './graph/verify.ts';
-import { externalReader } from './onnx/files.ts';
+import { externalReader, readModelFile } from './onnx/files.ts';
 import { readModel } from './onnx/read.ts';
 import { writeModel } from './onnx/write.ts';
 import { removeDeadCode } from './passes/dead-code.ts';
@@ -19,11 +20,16 @@ import type { ModelRecipe } from './recipe.ts';
 /** What is needed of a recipe to read its model: weights may lie beside the file. */
 export type SourceRecipe = Pick<ModelRecipe, 'source' | 'outputs'> & Partial<Pick<ModelRecipe, 'file' | 'fixed'>>;
 
-/** The model's file. Throws NOT_FOUND. */
-export function readSourceBytes({ file, source }: Pick<ModelRecipe, 'file' | 'source'>): Promise<Uint8Array> {
-  return readFile(file).catch((error: unknown) => {
+/** The model's file, or those it is made of as one. Throws NOT_FOUND; BAD_MODEL or UNSUPPORTED for files that do not join. */
+export async function readSourceBytes(recipe: Pick<ModelRecipe, 'file' | 'joined' | 'source'>): Promise<Uint8Array> {
+  const { file, joined, source } = recipe;
+  try {
+    if (joined === undefined) return await readFile(file);
+    const parts = joined.parts.map((part) => ({ ...part, model: readModelFile(part.file) }));
+    return writeModel(joinModels(parts, joined));
+  } catch (error) {
     throw asTandemError(error, 'NOT_FOUND', `cannot read ${source}`);
-  });
+  }
 }
 
 /**

@@ -6,6 +6,7 @@
 import type { PictureSteps, PlanSize } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Tensors } from '../shared/tensor.ts';
+import type { JoinEnds, JoinPart } from './graph/join.ts';
 import type { FixedInputs } from './passes/fix-inputs.ts';
 import type { OutputReduction } from './passes/reduce-outputs.ts';
 
@@ -26,12 +27,19 @@ export interface Metric {
   readonly isHigherBetter: boolean;
 }
 
+/** Models that feed each other, to be joined into one. */
+export interface JoinedFiles extends JoinEnds {
+  readonly parts: readonly (Omit<JoinPart, 'model'> & { readonly file: string })[];
+}
+
 export interface ModelRecipe {
   readonly name: string;
   /** Where the model comes from, in words that find it again: a package and the path in it. */
   readonly source: string;
-  /** Absolute path of the .onnx file here. */
+  /** Absolute path of the .onnx file here; of the first one where it is `joined`. */
   readonly file: string;
+  /** What the model is made of, where it is several files in a row. */
+  readonly joined?: JoinedFiles | undefined;
   /** Inputs that always have the same value, and are no inputs any more. */
   readonly fixed?: FixedInputs | undefined;
   readonly outputs: readonly OutputReduction[];

@@ -7,8 +7,9 @@ import { TandemError } from '../shared/errors.ts';
 import { parseJson } from '../shared/parse.ts';
 import { ocrLineRecipe } from './ocr-line/recipe.ts';
 import { vadRecipe } from './vad/recipe.ts';
+import { wakeWordRecipe } from './wake-word/recipe.ts';
 
-const RECIPES = { 'ocr-line': ocrLineRecipe, vad: vadRecipe } satisfies Record<
+const RECIPES = { 'ocr-line': ocrLineRecipe, vad: vadRecipe, 'wake-word': wakeWordRecipe } satisfies Record<
   string,
   (measured: unknown) => ModelRecipe
 >;

@@ -1,6 +1,7 @@
 /** `tandem inspect MODEL.onnx`: what it is made of, and where it can be cut. */
 import {
   type InspectedBoundary,
+  type InspectedModel,
   type InspectedTensor,
   type Inspection,
   inspect,
@@ -38,14 +39,17 @@ export async function run(argv: readonly string[]): Promise<number> {
     throw new TandemError('USAGE', `expected --tensors from 1 to ${TENSORS_MAX}, got ${tensorsMax}`);
   }
   const dims = readDims(values);
-  const inspection = await inspect(recipe?.file ?? name, {
-    tensorsMax,
-    dims:
-      recipe && Object.keys(dims.sizes).length === 0
-        ? { ...dims, shapes: { ...typicalShapes(recipe), ...dims.shapes } }
-        : dims,
-    fixed: { ...recipe?.fixed, ...readFixed(values) },
-  });
+  const { source, file, joined, fixed }: InspectedModel = recipe ?? { source: name, file: name };
+  const inspection = await inspect(
+    { source, file, joined, fixed: { ...fixed, ...readFixed(values) } },
+    {
+      tensorsMax,
+      dims:
+        recipe && Object.keys(dims.sizes).length === 0
+          ? { ...dims, shapes: { ...typicalShapes(recipe), ...dims.shapes } }
+          : dims,
+    },
+  );
   const text = values.json ? JSON.stringify(inspection) : describe(inspection, values.all ?? false);
   process.stdout.write(`${text}\n`);
   return 0;

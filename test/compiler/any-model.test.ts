@@ -62,9 +62,10 @@ describe('a model without a recipe', () => {
   test('with an If is opened by fixing what it depends on; state passes by, and outputs stay where they are made', async () => {
     const shapes = { input: [1, 512], state: [2, 1, 128] };
     const options = { dims: { sizes: {}, shapes }, fixed: { sr: 16_000 } };
-    const path = pathOf('silero_vad_v5.onnx');
-    expect((await inspect(path, { tensorsMax: 2, dims: options.dims })).boundaries.length).toBeLessThan(5);
-    const { boundaries } = await inspect(path, { ...options, tensorsMax: 2 });
+    const file = pathOf('silero_vad_v5.onnx');
+    const asked = { tensorsMax: 2, dims: options.dims };
+    expect((await inspect({ source: file, file }, asked)).boundaries.length).toBeLessThan(5);
+    const { boundaries } = await inspect({ source: file, file, fixed: options.fixed }, asked);
     expect(boundaries.length).toBeGreaterThan(20);
     const early = boundaries.find(({ tensors, macsBefore = 0 }) => tensors[0]?.name === 'state' && macsBefore > 0.5);
     const cut = early?.tensors.map(({ name }) => name) ?? [];
@@ -79,7 +80,7 @@ describe('a model without a recipe', () => {
     const sessions = await Promise.all(
       plan.segments.map(async ({ server }) => runtime.load(await readPlanFile(source, server))),
     );
-    const recipe = await anyModelRecipe(path, { ...options, cuts: [] });
+    const recipe = await anyModelRecipe(file, { ...options, cuts: [] });
     const live = await runSegments(plan, sessions, { from: 0, to: 3, tensors: recipe.noise(1) });
     expect(boundaryTensors(plan, 3, live).map(({ shape }) => shape)).toEqual([
       [1, 1],
