@@ -19,6 +19,7 @@ import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
 import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
 import { type Model, operatorsOf } from './graph/graph.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
+import { loadPlaces, type TimingPlaces } from './measure/places.ts';
 import { isMeasurementOf, keptRecord, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { measureTime } from './measure/time.ts';
 import { readModel } from './onnx/read.ts';
@@ -43,8 +44,8 @@ export interface CompileRequest {
   readonly seed: number;
   readonly calibrationSamples: number;
   readonly testSamples: number;
-  /** One line about this machine, for the plan. */
-  readonly machine: string;
+  /** Where segments are timed; asked for only where something is. */
+  readonly timing: () => Promise<TimingPlaces>;
   readonly now: () => number;
   /** What the server's runtime makes of a model before it runs it. */
   readonly optimized: (model: Uint8Array) => Promise<Model>;
@@ -58,6 +59,9 @@ export interface CompileResult {
   /** Bytes of all device segments over bytes of the same in float, by target. */
   readonly sizeRatio: Readonly<Record<string, number>>;
 }
+
+/** Characters that a plan's parser takes. */
+const MACHINE_LENGTH_MAX = 1024;
 
 export async function compileModel(request: CompileRequest): Promise<CompileResult> {
   const { recipe, progress } = request;
@@ -102,7 +106,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   if (isMeasuredNow || !committed)
     files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
   await writeBundle(request.outDir, files);
-  await Promise.all(server.map((session) => session.release()));
+  await releaseAll([server]);
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
 }
 
@@ -186,7 +190,7 @@ async function chosenRecipes(
   record: MeasuredRecord | undefined,
 ): Promise<Map<string, readonly DeviceRecipe[]>> {
   const chosen = new Map<string, readonly DeviceRecipe[]>();
-  for (const [target, runtime] of request.devices) {
+  for (const target of request.devices.keys()) {
     const known = record?.deviceRecipes[target];
     if (request.float) {
       chosen.set(
@@ -196,18 +200,19 @@ async function chosenRecipes(
     } else if (known) {
       chosen.set(target, known);
     } else {
-      chosen.set(target, await timedRecipes(request, plan, chain, runtime));
+      chosen.set(target, await timedRecipes(request, plan, chain, target));
     }
   }
   return chosen;
 }
 
 async function timedRecipes(
-  { recipe, now, progress }: CompileRequest,
+  { recipe, devices, timing, now, progress }: CompileRequest,
   plan: Plan,
   { segments }: Chain,
-  runtime: Runtime,
+  target: string,
 ): Promise<DeviceRecipe[]> {
+  const runtime = ((await timing()).places.get(target)?.runtime ?? devices.get(target)) as Runtime;
   const load = (form: 'float' | 'int8') =>
     loadAll(
       runtime,
@@ -220,7 +225,7 @@ async function timedRecipes(
   const sizes = [recipe.size.typical];
   const input = recipe.noise;
   const times = await measureTime({ plan, places, sizes, input, now, progress });
-  await Promise.all([...places.values()].flat().map((session) => session.release()));
+  await releaseAll([...places.values()]);
   return segments.map((_, i) => {
     const [int8, float] = [times['int8']?.[i], times['float']?.[i]];
     return int8 && float ? chooseDeviceRecipe(int8, float, recipe.size) : 'float32';
@@ -269,29 +274,36 @@ async function measureAll(
   chain: Chain,
   server: readonly Session[],
 ): Promise<PlanMeasured> {
-  const { recipe, seed, testSamples, machine, now, progress } = request;
+  const { recipe, seed, testSamples, now, progress } = request;
   const codec: BoundaryCodec = boundaryCodec(plan, request.pictures);
-  const devices = new Map<string, Session[]>();
-  for (const [target, runtime] of request.devices) {
-    const models = chain.segments.map((segment, i) =>
-      deviceBytes(segment, plan.segments[i]?.targets[target]?.recipe as DeviceRecipe),
+  const modelsOf = (target: string) =>
+    chain.segments.map((segment, i) =>
+      deviceBytes(segment, plan.segments[i]?.targets[target]?.recipe as DeviceRecipe | undefined),
     );
-    devices.set(target, await loadAll(runtime, models));
-  }
-  const places = new Map<string, readonly Session[]>([['server', server], ...devices]);
+  const timing = await request.timing();
+  const { chains, remarks } = await loadPlaces(plan, timing.places, modelsOf, recipe.noise(recipe.size.typical));
+  const places = new Map([['server', server], ...chains]);
   const { typical, step, min, max } = recipe.size;
   const near = [typical / 2, typical, typical * 2].map((size) => Math.round(size / step) * step);
   const sizes = [...new Set(near.map((size) => Math.min(max, Math.max(min, size))))];
   const input = recipe.noise;
   const timeMs = await measureTime({ plan, places, sizes, input, now, progress });
+  await releaseAll([...chains.values()]);
+  const devices = new Map<string, Session[]>();
+  for (const [target, runtime] of request.devices) devices.set(target, await loadAll(runtime, modelsOf(target)));
   const samples = testSamples;
   const accuracy = await measureAccuracy({ plan, recipe, codec, server, devices, samples, seed, now, progress });
-  await Promise.all([...devices.values()].flat().map((session) => session.release()));
+  await releaseAll([...devices.values()]);
+  const machine = [timing.machine, ...remarks].join('; ').slice(0, MACHINE_LENGTH_MAX);
   return { machine, seed, samples, metrics: [...recipe.metrics], timeMs, ...accuracy };
 }
 
 function loadAll(runtime: Runtime, models: readonly Uint8Array[]): Promise<Session[]> {
   return Promise.all(models.map((model) => runtime.load(model)));
+}
+
+async function releaseAll(chains: readonly (readonly Session[])[]): Promise<void> {
+  await Promise.all(chains.flat().map((session) => session.release()));
 }
 
 function sizeRatios(plan: Plan): Record<string, number> {

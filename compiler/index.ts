@@ -1,22 +1,14 @@
 /** The compiler's entry: `compile` and `verify` with onnxruntime plugged in. */
-import { access, mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as ortNode from 'onnxruntime-node';
-import * as ortWeb from 'onnxruntime-web';
 import sharp from 'sharp';
 import { folderSource } from '../runtimes/bundle-folder.ts';
-import { ortRuntime } from '../runtimes/onnxruntime.ts';
-import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
-import { webRuntime } from '../runtimes/onnxruntime-web.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { readPlan, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
-import type { Runtime } from '../shared/runtime.ts';
 import { sha256 } from './bundle.ts';
-import { type CompileResult, compileModel } from './compile.ts';
+import { type CompileRequest, type CompileResult, compileModel } from './compile.ts';
 import { type Candidate, type Choice, chooseCuts, type Profile } from './cut/choose.ts';
-import type { Model } from './graph/graph.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { measureCandidates } from './measure/candidates.ts';
@@ -26,6 +18,7 @@ import { prepareModel, readSourceBytes } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
+import { deviceRuntime, literalRuntime, optimizedModel, serverRuntime, timingPlaces } from './runtimes.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
 export type { CompileResult } from './compile.ts';
@@ -50,6 +43,8 @@ export {
 export interface CompileOptions {
   /** Where each device runs the chain; default `['wasm']`. */
   readonly targets?: readonly string[] | undefined;
+  /** Path of a Chromium to time the target wasm in; without one, onnxruntime-web under Node stands for it. */
+  readonly browser?: string | undefined;
   /** Measure again even where committed measurements fit. */
   readonly measure?: boolean | undefined;
   /** Keep device segments in full precision. */
@@ -96,10 +91,11 @@ export async function compile(
 ): Promise<CompileResult> {
   const targets = options.targets ?? ['wasm'];
   assertSome(options.samples);
-  return compileModel({
+  const timing = timingPlaces(targets, options.browser);
+  const request: CompileRequest = {
     recipe,
     outDir,
-    server: nodeRuntime(ortNode, { threads: 1 }),
+    server: serverRuntime(),
     devices: new Map(targets.map((target) => [target, deviceRuntime(target)])),
     pictures: sharpPictures(sharp),
     measure: options.measure ?? false,
@@ -107,24 +103,12 @@ export async function compile(
     seed: options.seed ?? 1,
     calibrationSamples: CALIBRATION_SAMPLES,
     testSamples: options.samples ?? 500,
-    machine: describeMachine(),
     now: () => performance.now(),
     optimized: optimizedModel,
+    timing: timing.open,
     progress: options.progress ?? (() => {}),
-  });
-}
-
-/** What onnxruntime-node makes of a model: it writes that down where it is asked to. */
-async function optimizedModel(model: Uint8Array): Promise<Model> {
-  const folder = await mkdtemp(join(tmpdir(), 'tandem-optimized-'));
-  try {
-    const path = join(folder, 'optimized.onnx');
-    const options = { optimizedModelFilePath: path, logSeverityLevel: 4 as const };
-    await (await ortNode.InferenceSession.create(model, options)).release();
-    return readModelFile(path);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  };
+  return compileModel(request).finally(timing.close);
 }
 
 export interface ChooseOptions {
@@ -145,7 +129,7 @@ export interface ChosenCuts extends Choice {
 /** The boundaries that serve the profiles best, by measuring. Throws BAD_MODEL, BAD_INPUT; BAD_CUT where there are none. */
 export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promise<ChosenCuts> {
   const { count, tensorsMax, target, profiles, progress = () => {} } = options;
-  const server = nodeRuntime(ortNode, { threads: 1 });
+  const server = serverRuntime();
   const source = await readSourceBytes(recipe);
   const { candidates, ...ends } = await measureCandidates({
     ...{ recipe, server, tensorsMax, progress },
@@ -168,17 +152,6 @@ export function inspect(model: InspectedModel, options: Omit<InspectOptions, 'ru
   return inspectModel(model, { ...options, runtime: literalRuntime() });
 }
 
-/** Computes graphs as they are written, for questions about the graph itself. */
-function literalRuntime(): Runtime {
-  return ortRuntime(ortNode, 'onnxruntime-node', {
-    executionProviders: ['cpu'],
-    graphOptimizationLevel: 'disabled',
-    intraOpNumThreads: 1,
-    // Only what is fatal: errors are thrown as well.
-    logSeverityLevel: 4,
-  });
-}
-
 export interface VerifyOptions {
   /** Labelled samples to compare on, 1 or more; default 32. */
   readonly samples?: number | undefined;
@@ -195,7 +168,7 @@ export async function verify(recipe: ModelRecipe, dir: string, options: VerifyOp
   return verifyBundle({
     bundle: folderSource(dir),
     recipe,
-    server: nodeRuntime(ortNode, { threads: 1 }),
+    server: serverRuntime(),
     deviceRuntime,
     samples: options.samples ?? 32,
     seed: options.seed ?? 1,
@@ -207,26 +180,4 @@ function assertSome(samples: number | undefined): void {
   if (samples !== undefined && !(samples >= 1)) {
     throw new TandemError('USAGE', `expected one sample or more to measure on, got ${samples}`);
   }
-}
-
-function deviceRuntime(target: string): Runtime {
-  switch (target) {
-    case 'wasm':
-      return webRuntime(ortWeb, { threads: 1 });
-    case 'node':
-      return nodeRuntime(ortNode, { threads: 1 });
-    default:
-      throw new TandemError('USAGE', `expected a target wasm or node, got ${target}`);
-  }
-}
-
-function describeMachine(): string {
-  const [cpu] = cpus();
-  return [
-    `${cpus().length} x ${cpu?.model ?? 'unknown CPU'}`,
-    `Node ${process.versions.node}`,
-    `onnxruntime-node ${ortNode.env.versions.node}`,
-    `onnxruntime-web ${ortWeb.env.versions.web}`,
-    'wasm: under Node, 1 thread; server: 1 thread',
-  ].join(', ');
 }

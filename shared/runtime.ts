@@ -19,6 +19,8 @@ export interface Session {
   readonly outputTypes?: readonly OutputType[];
   /** Every declared input must be in `feeds`; extra entries are ignored. Gives every declared output. */
   run(feeds: Tensors): Promise<Tensors>;
+  /** The same with its milliseconds, by an engine that is elsewhere: the way there is not counted. */
+  readonly runTimed?: (feeds: Tensors) => Promise<{ readonly outputs: Tensors; readonly ms: number }>;
   release(): Promise<void>;
 }
 

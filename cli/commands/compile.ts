@@ -3,13 +3,14 @@ import { dirname, resolve } from 'node:path';
 import { type CompileConfig, choose, compile, type ModelRecipe, parseCompileConfig } from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
+import { findBrowser } from '../browser.ts';
 import { readConfigFile } from '../config.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
 import { formatTable, shorten } from '../table.ts';
 
-export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--float] [--measure] [--count N] [--seed N] [--json]`;
+export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--browser PATH|none] [--float] [--measure] [--count N] [--seed N] [--json]`;
 
 /** Boundaries that are chosen where nobody says how many. */
 const CUTS_DEFAULT = 3;
@@ -26,6 +27,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       samples: { type: 'string' },
       ...DIM_OPTIONS,
       target: { type: 'string', multiple: true },
+      browser: { type: 'string' },
       float: { type: 'boolean' },
       measure: { type: 'boolean' },
       count: { type: 'string' },
@@ -54,6 +56,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const startMs = performance.now();
   const { plan, isMeasuredNow, sizeRatio } = await compile(recipe, values.out, {
     targets,
+    browser: findBrowser(values.browser),
     float: values.float ?? config.float,
     measure: values.measure,
     samples: wholeNumber(values.count, '--count') ?? config.count,

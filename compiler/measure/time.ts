@@ -9,9 +9,14 @@ import type { Tensors } from '../../shared/tensor.ts';
 import type { Progress } from '../progress.ts';
 import { fitLinear, median } from './fit.ts';
 
-/** V8 compiles hot WebAssembly anew: the first runs are 2 to 3 times slower (measured) and are not counted. */
-const WARM_UP_ROUNDS = 8;
+/**
+ * V8 compiles hot WebAssembly anew: the first runs are 2 to 3 times slower (measured) and are not counted. A place is warm
+ * when the fastest of its last rounds took about as long as the fastest of those before; a noisy machine never gets there, so there is an end to it.
+ */
+const WARM_UP = { roundsMin: 8, roundsMax: 40, window: 4, changeMax: 0.1 } as const;
 const ROUNDS = 15;
+/** Of one place. A software renderer behind WebGPU takes seconds a run: it gets fewer rounds, one at least. */
+const BUDGET_MS = 60_000;
 
 export interface TimeRequest {
   readonly plan: Plan;
@@ -23,38 +28,53 @@ export interface TimeRequest {
   readonly progress: Progress;
 }
 
+/** One place while it is timed. */
+interface Stopwatch {
+  readonly place: string;
+  readonly sessions: readonly Session[];
+  /** [segment][size] -> observed milliseconds, one a round. */
+  readonly observed: number[][][];
+  /** Milliseconds of whole rounds, warm-up included. */
+  readonly rounds: number[];
+}
+
 /** Milliseconds of each segment, by place. */
 export async function measureTime(request: TimeRequest): Promise<Record<string, Linear[]>> {
   const { plan, places, sizes, progress } = request;
-  /** [place][segment][size] -> observed milliseconds, one a round. */
-  const observed = new Map(
-    [...places.keys()].map((place) => [
-      place,
-      Array.from({ length: depthOf(plan) }, () => sizes.map(() => newTimes())),
-    ]),
-  );
-  const order = [...places];
-  const total = WARM_UP_ROUNDS + ROUNDS;
-  for (let round = 0; round < total; round++) {
-    progress({ stage: 'time per segment', done: round, total });
-    // The order turns round each time: whoever comes second finds warmer or colder caches.
-    order.reverse();
+  const watches = [...places].map(([place, sessions]): Stopwatch => {
+    const observed = Array.from({ length: depthOf(plan) }, () => sizes.map(() => newTimes()));
+    return { place, sessions, observed, rounds: [] };
+  });
+  const round = async (running: readonly Stopwatch[], isCounted: boolean) => {
+    for (const watch of running) watch.rounds.push(0);
     for (const [s, size] of sizes.entries()) {
-      for (const [place, sessions] of order) {
+      for (const { sessions, observed, rounds } of running) {
         const times = await timeChain(request, sessions, size);
-        if (round < WARM_UP_ROUNDS) continue;
-        for (const [k, ms] of times.entries()) observed.get(place)?.[k]?.[s]?.push(ms);
+        rounds[rounds.length - 1] = (rounds.at(-1) ?? 0) + times.reduce((sum, ms) => sum + ms, 0);
+        if (isCounted) for (const [k, ms] of times.entries()) observed[k]?.[s]?.push(ms);
       }
     }
+  };
+  // The order turns round each time: whoever comes second finds warmer or colder caches.
+  const order = [...watches];
+  for (let done = 0; done < WARM_UP.roundsMax && !watches.every(isWarm); done++) {
+    progress({ stage: 'warming up', done, total: WARM_UP.roundsMax });
+    await round(
+      order.reverse().filter((watch) => !isSlow(watch)),
+      false,
+    );
   }
-  progress({ stage: 'time per segment', done: total, total });
+  for (let done = 0; done < ROUNDS; done++) {
+    progress({ stage: 'time per segment', done, total: ROUNDS });
+    await round(
+      order.reverse().filter((watch) => done === 0 || !isSpent(watch)),
+      true,
+    );
+  }
+  progress({ stage: 'time per segment', done: ROUNDS, total: ROUNDS });
+  const bySize = (times: readonly number[], s: number) => ({ size: sizes[s] as number, value: median(times) });
   return Object.fromEntries(
-    [...observed].map(([place, segments]) => [
-      place,
-      segments.map((bySize) =>
-        fitLinear(bySize.map((times, s) => ({ size: sizes[s] as number, value: median(times) }))),
-      ),
-    ]),
+    watches.map(({ place, observed }) => [place, observed.map((segment) => fitLinear(segment.map(bySize)))]),
   );
 }
 
@@ -62,14 +82,44 @@ function newTimes(): number[] {
   return [];
 }
 
+/** What cannot be run often enough to see counts as warm when half of its time is gone. */
+function isWarm(watch: Stopwatch): boolean {
+  return isSlow(watch) || isSteady(watch.rounds);
+}
+
+function isSteady(rounds: readonly number[]): boolean {
+  const { roundsMin, window, changeMax } = WARM_UP;
+  if (rounds.length < roundsMin) return false;
+  const [before, last] = [Math.min(...rounds.slice(-2 * window, -window)), Math.min(...rounds.slice(-window))];
+  return Math.abs(last - before) <= changeMax * before;
+}
+
+function isSlow(watch: Stopwatch): boolean {
+  return spentMs(watch) > BUDGET_MS / 2;
+}
+
+function isSpent(watch: Stopwatch): boolean {
+  return spentMs(watch) > BUDGET_MS;
+}
+
+function spentMs({ rounds }: Stopwatch): number {
+  return rounds.reduce((sum, ms) => sum + ms, 0);
+}
+
 /** Milliseconds of every segment in one run of the chain. */
 async function timeChain({ plan, input, now }: TimeRequest, sessions: readonly Session[], size: number) {
   const times: number[] = [];
   let live = input(size);
   for (const [k, session] of sessions.entries()) {
-    const start = now();
-    live = await runSegment(plan, session, k, live);
-    times.push(now() - start);
+    const run = async (feeds: Tensors) => {
+      const start = now();
+      const { outputs, ms } = session.runTimed
+        ? await session.runTimed(feeds)
+        : { outputs: await session.run(feeds), ms: undefined };
+      times.push(ms ?? now() - start);
+      return outputs;
+    };
+    live = await runSegment(plan, { ...session, run }, k, live);
   }
   return times;
 }

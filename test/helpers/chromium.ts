@@ -2,19 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type Browser, chromium as playwright } from 'playwright-core';
+import { findBrowser } from '../../cli/browser.ts';
 
 export type Chromium = { readonly path: string } | { readonly path: null; readonly reason: string };
 
-const PLACES = [
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-];
-
 /** Installs Chromium with apt-get where there is none and that is allowed. */
 export function findChromium(): Chromium {
-  const found = locate();
+  const found = findBrowser(undefined);
   if (found) return { path: found };
   const mayInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
   if (!mayInstall) return missing('no Chromium found, and only root can install one: apt-get install chromium');
@@ -23,7 +17,7 @@ export function findChromium(): Chromium {
     const { status } = spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'] });
     if (status !== 0) return missing(`apt-get ${args[0]} failed: install Chromium by hand`);
   }
-  const path = locate();
+  const path = findBrowser(undefined);
   return path ? { path } : missing('apt-get installed Chromium where it is not looked for');
 }
 
@@ -42,10 +36,6 @@ export function launchChromium(path: string, extraArgs: readonly string[] = []):
       ...extraArgs,
     ],
   });
-}
-
-function locate(): string | undefined {
-  return [process.env['CHROMIUM_PATH'] ?? '', ...PLACES].find((path) => path !== '' && existsSync(path));
 }
 
 /** Without a browser its tests are skipped in plain sight; in CI that is a failure. */

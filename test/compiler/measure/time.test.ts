@@ -42,6 +42,9 @@ function request(
   return { plan: smallPlan(), places, sizes: [8, 16, 32], input, now: host.now, progress };
 }
 
+/** 0/total, 1/total ... */
+const shares = (count: number, total: number) => Array.from({ length: count }, (_, i) => i / total);
+
 describe('timing segments', () => {
   test('gives each segment of each place as a function of the size', async () => {
     const host = fakeHost();
@@ -82,13 +85,55 @@ describe('timing segments', () => {
     expect(heads).toHaveLength(2 * 3 * 23);
   });
 
+  test('goes on warming up while an engine still becomes faster', async () => {
+    const host = fakeHost();
+    // Twice as fast after 6 rounds, and again after 9.
+    const costMs = (round: number) => (round < 6 ? 400 : round < 9 ? 200 : 100);
+    const places = new Map([['a', host.chain('a', (width, ran) => costMs(Math.floor(ran / 3)) + width)]]);
+    const { a } = await measureTime(request(host, places));
+    // The fastest of four rounds is as fast as the fastest of the four before when both have the ninth's speed.
+    expect(host.runs.filter((run) => run === 'a 8')).toHaveLength(14 + 15);
+    expect(a?.[0]).toEqual({ fixed: 100, perSize: 1 });
+  });
+
+  test('ends warming up where a place never becomes steady', async () => {
+    const host = fakeHost();
+    await measureTime(request(host, new Map([['a', host.chain('a', (_width, ran) => 1.15 ** Math.floor(ran / 3))]])));
+    expect(host.runs.filter((run) => run === 'a 8')).toHaveLength(40 + 15);
+  });
+
+  test('runs a very slow place a few times, and the others as often as ever', async () => {
+    const host = fakeHost();
+    const places = new Map([
+      ['slow', host.chain('slow', (width) => 1000 * width)],
+      ['fast', host.chain('fast', (width) => width)],
+    ]);
+    const { slow, fast } = await measureTime(request(host, places));
+    // 56 s a round: one to warm up, one to count.
+    expect(host.runs.filter((run) => run === 'slow 8')).toHaveLength(2);
+    expect(host.runs.filter((run) => run === 'fast 8')).toHaveLength(23);
+    expect([slow?.[0]?.perSize, fast?.[0]?.perSize]).toEqual([1000, 1]);
+  });
+
+  test("takes the time of an engine that is elsewhere by that engine's clock", async () => {
+    const host = fakeHost();
+    const chain = host
+      .chain('a', () => 500)
+      .map((session) => ({
+        ...session,
+        runTimed: async (feeds: Tensors) => ({ outputs: await session.run(feeds), ms: 7 }),
+      }));
+    expect((await measureTime(request(host, new Map([['a', chain]]))))['a']).toEqual([
+      { fixed: 7, perSize: 0 },
+      { fixed: 7, perSize: 0 },
+    ]);
+  });
+
   test('tells how far it is, to the end', async () => {
     const host = fakeHost();
     const seen: number[] = [];
     const progress: Progress = ({ done, total }) => seen.push(done / total);
     await measureTime(request(host, new Map([['a', host.chain('a', () => 1)]]), progress));
-    expect(seen[0]).toBe(0);
-    expect(seen.at(-1)).toBe(1);
-    expect([...seen].sort((a, b) => a - b)).toEqual(seen);
+    expect(seen).toEqual([...shares(8, 40), ...shares(16, 15)]);
   });
 });
