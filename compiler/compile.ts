@@ -28,6 +28,7 @@ import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { type ReportFusion, reportBoundaries } from './report/data.ts';
 import { REPORT_FILE, reportPage } from './report/page.ts';
+import { unfusedIn } from './report/unfused.ts';
 import { inputCrossing, wholeOf } from './samples/crossing.ts';
 
 export interface CompileRequest {
@@ -47,8 +48,8 @@ export interface CompileRequest {
   /** Where segments are timed; asked for only where something is. */
   readonly timing: () => Promise<TimingPlaces>;
   readonly now: () => number;
-  /** What the server's runtime makes of a model before it runs it. */
-  readonly optimized: (model: Uint8Array) => Promise<Model>;
+  /** What a runtime makes of a model before it runs it. */
+  readonly optimized: (model: Uint8Array, place: 'server' | 'device') => Promise<Model>;
   readonly progress: Progress;
 }
 
@@ -101,7 +102,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan({ ...planned, measured }, `the plan of ${recipe.name}`);
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
-  files.set(REPORT_FILE, reportPage({ plan, ...(await reportParts(request, model, chain)) }));
+  files.set(REPORT_FILE, reportPage({ plan, ...(await reportParts(request, model, chain, plan)) }));
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow || !committed)
     files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
@@ -110,11 +111,19 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
 }
 
-async function reportParts({ recipe, server, optimized }: CompileRequest, model: Model, chain: Chain) {
+async function reportParts({ recipe, server, optimized }: CompileRequest, model: Model, chain: Chain, plan: Plan) {
   const fusions: ReportFusion[] = [];
-  for (const [i, { float }] of chain.segments.entries()) {
-    const written = operatorsOf(readModel(float, `segment ${i + 1}`).graph);
-    fusions.push({ segment: i + 1, written, run: operatorsOf((await optimized(float)).graph) });
+  const [target] = Object.keys(plan.segments[0]?.targets ?? {});
+  for (const [i, segment] of chain.segments.entries()) {
+    const recipeOf = plan.segments[i]?.targets[target ?? '']?.recipe;
+    const onDevice = (await optimized(deviceBytes(segment, recipeOf as DeviceRecipe), 'device')).graph;
+    fusions.push({
+      segment: i + 1,
+      written: operatorsOf(readModel(segment.float, `segment ${i + 1}`).graph),
+      server: operatorsOf((await optimized(segment.float, 'server')).graph),
+      device: operatorsOf(onDevice),
+      unfused: unfusedIn(onDevice),
+    });
   }
   return { boundaries: await reportBoundaries(model, recipe, server), fusions };
 }

@@ -41,12 +41,16 @@ export function literalRuntime(): Runtime {
   });
 }
 
-/** What onnxruntime-node makes of a model: it writes that down where it is asked to. */
-export async function optimizedModel(model: Uint8Array): Promise<Model> {
+/**
+ * What onnxruntime-node makes of a model: it writes that down where it is asked to.
+ * @param place the server's engine also arranges tensors in blocks of channels, which WebAssembly's does not
+ */
+export async function optimizedModel(model: Uint8Array, place: 'server' | 'device'): Promise<Model> {
   const folder = await mkdtemp(join(tmpdir(), 'tandem-optimized-'));
   try {
     const path = join(folder, 'optimized.onnx');
-    const options = { optimizedModelFilePath: path, logSeverityLevel: 4 as const };
+    const graphOptimizationLevel = place === 'server' ? 'all' : 'extended';
+    const options = { optimizedModelFilePath: path, graphOptimizationLevel, logSeverityLevel: 4 } as const;
     await (await ortNode.InferenceSession.create(model, options)).release();
     return readModelFile(path);
   } finally {

@@ -7,6 +7,7 @@ import { bytesOf, costBefore, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { ModelRecipe } from '../recipe.ts';
+import type { Unfused } from './unfused.ts';
 
 export interface ReportBoundary {
   readonly tensors: readonly string[];
@@ -16,11 +17,14 @@ export interface ReportBoundary {
   readonly rawBytes: number;
 }
 
-/** Operators of one segment's file, and what the runtime runs instead. */
+/** Operators of one segment's file, and what runtimes run instead. */
 export interface ReportFusion {
   readonly segment: number;
   readonly written: Readonly<Record<string, number>>;
-  readonly run: Readonly<Record<string, number>>;
+  readonly server: Readonly<Record<string, number>>;
+  readonly device: Readonly<Record<string, number>>;
+  /** On the device. */
+  readonly unfused: readonly Unfused[];
 }
 
 export interface ReportData {

@@ -34,8 +34,14 @@ export function reportPage(data: ReportData): string {
 <h2>Accuracy and bytes</h2>
 <table id="accuracy"></table>
 <h2>What the runtime made of it</h2>
-<p>Operators of each segment as written, and as onnxruntime-node runs them: what fused is gone or has another name.</p>
+<p>Operators of each segment as written, and as onnxruntime runs them: what fused is gone or has another name. On the device:
+without the blocked layout, which WebAssembly's kernels do not have.</p>
 <table id="fusions"></table>
+<h2>What did not fuse on the device, and why</h2>
+<table id="unfused"></table>
+<h2>Where it was timed</h2>
+<p>Milliseconds of each segment and of all, at the typical size.</p>
+<table id="places"></table>
 <script type="application/json" id="data">${json}</script>
 <script>${SCRIPT}</script>
 </html>

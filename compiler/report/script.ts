@@ -5,7 +5,7 @@ const { plan, boundaries, fusions } = JSON.parse(document.getElementById('data')
 const measured = plan.measured;
 const K = plan.segments.length;
 const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
-const target = Object.keys(measured.timeMs).find((place) => place !== 'server');
+const [target] = Object.keys(plan.segments[0].targets);
 const kB = (bytes) => bytes >= 1e6 ? (bytes / 1e6).toFixed(2) + ' MB' : (bytes / 1e3).toFixed(1) + ' kB';
 const svg = (name, attributes, text) => {
   const element = document.createElementNS('http://www.w3.org/2000/svg', name);
@@ -109,5 +109,10 @@ const names = measured.metrics.map(({ name }) => name);
 table('accuracy', ['head on', 'k', 'tier', 'bytes, mean', 'p95', ...names],
   measured.accuracy.map((row) => [row.target, row.k, row.tier ?? '-', Math.round(row.bytesMean), row.bytesP95, ...names.map((name) => (row.metrics[name] * 100).toFixed(2) + ' %')]));
 const counts = (operators) => Object.entries(operators).sort((a, b) => b[1] - a[1]).map(([op, n]) => op + ' ' + n).join(', ');
-table('fusions', ['segment', 'written', 'run'], fusions.map(({ segment, written, run }) => [segment, counts(written), counts(run)]));
+table('fusions', ['segment', 'written', 'on the server', 'on the device'],
+  fusions.map(({ segment, written, server, device }) => [segment, counts(written), counts(server), counts(device)]));
+table('unfused', ['segment', 'operator', 'times', 'why', 'one of them'],
+  fusions.flatMap(({ segment, unfused }) => unfused.map(({ op, count, reason, example }) => [segment, op, count, reason, example])));
+table('places', ['place', ...plan.segments.map((_, i) => i + 1), 'all'],
+  Object.entries(measured.timeMs).map(([place, costs]) => [place, ...costs.map((cost) => at(cost).toFixed(2)), sum(costs).toFixed(2)]));
 `;

@@ -49,5 +49,10 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     const plan = parsePlan(JSON.parse(await readFile(path, 'utf8')), path);
     expect(await page.locator('#accuracy tr').count()).toBe(1 + (plan.measured?.accuracy.length ?? 0));
     expect(await page.locator('#fusions').textContent()).toContain('LayerNormalization');
+    expect(await page.locator('#places tr').count()).toBe(1 + Object.keys(plan.measured?.timeMs ?? {}).length);
+    // The gates of hard-swish read a convolution that the product reads as well.
+    expect(await page.locator('#unfused').textContent()).toMatch(
+      /HardSigmoid\d+what the Conv makes is read by 2 nodes/,
+    );
   });
 });
