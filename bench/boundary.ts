@@ -24,6 +24,7 @@ const wasm = webRuntime(ortWeb, { threads: 1 });
 const load = async (runtime: typeof server, files: readonly string[]) =>
   Promise.all(files.map(async (file) => runtime.load(await bundleFile(file))));
 const { accuracy } = await measureAccuracy({
+  split: 'test',
   plan,
   recipe,
   codec: boundaryCodec(plan, pictures),

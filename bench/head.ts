@@ -35,7 +35,7 @@ async function timeInChromium(form: Form, browserPath: string): Promise<number[]
   const files = plan.segments.map(({ server, targets }) => (form === 'float' ? server : targets['wasm'])?.file ?? '');
   const sessions = await Promise.all(files.map(async (file) => runtime.load(await bundleFile(file))));
   const times = await measureTime({
-    ...{ plan, places: new Map([[form, sessions]]), sizes: [typical], input: recipe.noise },
+    ...{ places: new Map([[form, { plan, sessions }]]), sizes: [typical], input: recipe.noise },
     ...{ now: () => performance.now(), progress: () => {} },
   });
   await browser.close();

@@ -1,6 +1,7 @@
 /** Configuration files: JSON, with the paths in them taken relative to the file. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { type CompileConfig, parseCompileConfig } from '../compiler/index.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { parseJson } from '../shared/parse.ts';
 
@@ -17,4 +18,11 @@ export async function readConfigFile(path: string): Promise<unknown> {
   }
   const bundles = config.bundles.map((dir: unknown) => (typeof dir === 'string' ? resolve(dirname(path), dir) : dir));
   return { ...config, bundles };
+}
+
+/** The compiler's configuration, empty without a path. Samples are relative to the file. Throws NOT_FOUND or BAD_CONFIG. */
+export async function readCompileConfig(path: string | undefined): Promise<CompileConfig> {
+  if (path === undefined) return parseCompileConfig({}, 'no configuration');
+  const config = parseCompileConfig(await readConfigFile(path), path);
+  return { ...config, ...(config.samples && { samples: resolve(dirname(path), config.samples) }) };
 }

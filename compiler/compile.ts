@@ -9,14 +9,15 @@ import { boundaryTensors } from '../shared/chain.ts';
 import { type BoundaryCodec, boundaryCodec } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import { asTandemError } from '../shared/errors.ts';
-import { PLAN_VERSION, type Plan, type PlanMeasured, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
+import { type Plan, type PlanMeasured, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { assertReplaceable, planFile, RECORD_FILE, sha256, withPlanId, writeBundle } from './bundle.ts';
-import { calibrateTiers } from './compress/calibrate.ts';
+import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
 import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
 import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
+import { draftPlan, withoutTiers } from './draft-plan.ts';
 import { type Model, operatorsOf } from './graph/graph.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
 import { loadPlaces, type TimingPlaces } from './measure/places.ts';
@@ -82,7 +83,12 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   );
   stage('reading and cutting the model', 1);
 
-  const draft = draftPlan(request, source, chain);
+  const draft = draftPlan(
+    recipe,
+    chain,
+    { sha256: sha256(source), bytes: source.byteLength },
+    chain.segments.map(({ float }, i) => planFile(`${i + 1}.server.onnx`, float)),
+  );
   const specs = await boundarySpecs(draft, server, recipe.noise).catch((error: unknown) => {
     throw asTandemError(
       error,
@@ -90,7 +96,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
       `${recipe.source} does not run on its samples (sizes: --dim, --shape; or --samples)`,
     );
   });
-  const tiers = record?.tiers ?? (await calibratedTiers(request, { ...draft, boundaries: bare(specs) }, server, specs));
+  const tiers =
+    record?.tiers ?? (await calibratedTiers(request, { ...draft, boundaries: withoutTiers(specs) }, server, specs));
   const boundaries = specs.map((tensors, k) => ({ tensors, tiers: [...(tiers[k] ?? [])] }));
   const cut = withPlanId({ ...draft, boundaries });
 
@@ -100,7 +107,10 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const measured =
     record && isMeasurementOf(record, planned) ? record.measured : await measureAll(request, planned, chain, server);
   // What is written must be readable: the parser has the last word.
-  const plan = parsePlan({ ...planned, measured }, `the plan of ${recipe.name}`);
+  const plan = parsePlan(
+    { ...planned, measured: { ...measured, metrics: [...recipe.metrics] } },
+    `the plan of ${recipe.name}`,
+  );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
   files.set(REPORT_FILE, reportPage({ plan, ...(await reportParts(request, model, chain, plan)) }));
   const isMeasuredNow = measured !== record?.measured;
@@ -128,55 +138,16 @@ async function reportParts({ recipe, server, optimized }: CompileRequest, model:
   return { boundaries: await reportBoundaries(model, recipe, server), fusions };
 }
 
-/** A plan with everything but shapes, tiers, files and figures: enough to run the chain by. */
-function draftPlan({ recipe }: CompileRequest, source: Uint8Array, chain: Chain): Plan {
-  const tensors = chain.boundaries.map((boundary) =>
-    boundary.map((name) => ({ name, dtype: 'float32' as const, shape: [] as number[] })),
-  );
-  return {
-    version: PLAN_VERSION,
-    id: '',
-    name: recipe.name,
-    model: {
-      ...{ source: recipe.source, sha256: sha256(source), bytes: source.byteLength },
-      fixed: { ...recipe.fixed },
-    },
-    size: recipe.size,
-    preprocess: recipe.preprocess,
-    boundaries: bare(tensors),
-    segments: chain.segments.map(({ inputs, outputs, float }, i) => ({
-      inputs: [...inputs],
-      outputs: [...outputs],
-      server: planFile(`${i + 1}.server.onnx`, float),
-      targets: {},
-    })),
-    assets: {},
-    measured: null,
-  };
-}
-
-function bare(specs: readonly TensorSpec[][]): Plan['boundaries'] {
-  return specs.map((tensors) => ({ tensors, tiers: [] }));
-}
-
-async function calibratedTiers(
-  request: CompileRequest,
+/** Samples are run through the chain anew for each boundary and pass: memory does not grow with their number. */
+function calibratedTiers(
+  { recipe, calibrationSamples: total, seed, progress }: CompileRequest,
   plan: Plan,
   server: readonly Session[],
   specs: readonly TensorSpec[][],
 ): Promise<Tier[][]> {
-  const { recipe, calibrationSamples: total, seed, progress } = request;
-  const pictures: Tier[] = recipe.pictures.map(({ format, quality }) => ({
-    type: 'picture',
-    name: `${format}-${quality}`,
-    format,
-    quality,
-  }));
-  const raw: Tier[] = recipe.raw ? [{ type: 'raw', name: 'raw' }] : [];
-  const tiers: Tier[][] = recipe.preprocess ? [[...pictures, ...raw]] : [];
-  for (let k = tiers.length; k < specs.length - 1; k++) {
+  return boundaryTiers(recipe, specs, (k) => {
     let passes = 0;
-    const boundary = async function* () {
+    return async function* () {
       let done = 0;
       for await (const sample of recipe.samples('calibration', total, seed, wholeOf(plan, server))) {
         progress({ stage: `calibrating boundary ${k}`, done: passes * total + done++, total: 3 * total });
@@ -186,9 +157,7 @@ async function calibratedTiers(
       }
       passes++;
     };
-    tiers.push([...(await calibrateTiers(specs[k] as TensorSpec[], recipe.bits, boundary)), ...raw]);
-  }
-  return [...tiers, []];
+  });
 }
 
 /** How each target stores each segment: as committed, or by timing both forms on the target. */
@@ -227,17 +196,16 @@ async function timedRecipes(
       runtime,
       segments.map((segment) => segment[form]),
     );
+  const [float, int8] = [await load('float'), await load('int8')];
   const places = new Map([
-    ['float', await load('float')],
-    ['int8', await load('int8')],
+    ['float', { plan, sessions: float }],
+    ['int8', { plan, sessions: int8 }],
   ]);
-  const sizes = [recipe.size.typical];
-  const input = recipe.noise;
-  const times = await measureTime({ plan, places, sizes, input, now, progress });
-  await releaseAll([...places.values()]);
+  const times = await measureTime({ places, sizes: [recipe.size.typical], input: recipe.noise, now, progress });
+  await releaseAll([float, int8]);
   return segments.map((_, i) => {
-    const [int8, float] = [times['int8']?.[i], times['float']?.[i]];
-    return int8 && float ? chooseDeviceRecipe(int8, float, recipe.size) : 'float32';
+    const [int8Ms, floatMs] = [times['int8']?.[i], times['float']?.[i]];
+    return int8Ms && floatMs ? chooseDeviceRecipe(int8Ms, floatMs, recipe.size) : 'float32';
   });
 }
 
@@ -291,17 +259,21 @@ async function measureAll(
     );
   const timing = await request.timing();
   const { chains, remarks } = await loadPlaces(plan, timing.places, modelsOf, recipe.noise(recipe.size.typical));
-  const places = new Map([['server', server], ...chains]);
+  const places = new Map(
+    [...([['server', server], ...chains] as const)].map(([name, sessions]) => [name, { plan, sessions }]),
+  );
   const { typical, step, min, max } = recipe.size;
   const near = [typical / 2, typical, typical * 2].map((size) => Math.round(size / step) * step);
   const sizes = [...new Set(near.map((size) => Math.min(max, Math.max(min, size))))];
   const input = recipe.noise;
-  const timeMs = await measureTime({ plan, places, sizes, input, now, progress });
+  const timeMs = await measureTime({ places, sizes, input, now, progress });
   await releaseAll([...chains.values()]);
   const devices = new Map<string, Session[]>();
   for (const [target, runtime] of request.devices) devices.set(target, await loadAll(runtime, modelsOf(target)));
   const samples = testSamples;
-  const accuracy = await measureAccuracy({ plan, recipe, codec, server, devices, samples, seed, now, progress });
+  const accuracy = await measureAccuracy({
+    ...{ plan, recipe, codec, server, devices, split: 'test', samples, seed, now, progress },
+  });
   await releaseAll([...devices.values()]);
   const machine = [timing.machine, ...remarks].join('; ').slice(0, MACHINE_LENGTH_MAX);
   return { machine, seed, samples, metrics: [...recipe.metrics], timeMs, ...accuracy };

@@ -1,7 +1,10 @@
 /** How a model is to be compiled, as one JSON document: what the command's options say, and profiles of users besides. */
 import * as v from 'valibot';
+import { TandemError } from '../shared/errors.ts';
 import { integer, parseAs, text } from '../shared/parse.ts';
 import type { Profile } from './cut/choose.ts';
+import type { ModelRecipe } from './recipe.ts';
+import type { GivenTolerances } from './tolerances.ts';
 
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
@@ -14,10 +17,24 @@ const ProfileSchema = v.strictObject({
   deviceFactor: described(positive, 'Time of a segment on this device over its time where it was measured'),
   roundTripMs: described(v.pipe(v.number(), v.finite(), v.minValue(0)), 'Milliseconds'),
   uplinkMbps: described(positive, 'Megabits a second'),
+  memoryMaxMb: described(v.optional(positive), 'What the device can spare for weights and activations, in megabytes'),
   headShareMin: described(
     v.optional(share, 0),
     "Share of the device's work that has to come before whatever leaves it: privacy that wants features, not inputs",
   ),
+});
+
+const error = v.pipe(v.number(), v.finite(), v.minValue(0));
+const TolerancesSchema = v.strictObject({
+  accuracyDropMax: described(
+    v.optional(error),
+    "How much worse the model's first metric may become by what a boundary is sent with, when cuts are chosen",
+  ),
+  floatErrorMax: described(v.optional(error), 'Of the chain in full precision: norm of the difference over norm'),
+  floatLargestErrorMax: described(v.optional(error), 'The same for a single value, over the largest of its tensor'),
+  compressedErrorGrowthMax: described(v.optional(error), 'Of compressed boundaries, over what the plan says'),
+  compressedErrorMax: described(v.optional(error), 'Of compressed boundaries where the plan was never measured'),
+  answersChangedMax: described(v.optional(share), 'Share of answers that may change with the compressed head'),
 });
 
 /** Also the source of docs/compile.schema.json, for editors. */
@@ -32,6 +49,12 @@ export const CompileConfigSchema = v.strictObject({
   tensorsMax: described(v.optional(integer(1, 4), 2), 'Tensors of a chosen boundary at most'),
   profiles: described(v.optional(v.pipe(v.array(ProfileSchema), v.minLength(1))), 'Whom cuts are chosen for'),
   targets: described(v.optional(v.array(v.picklist(['wasm', 'node']))), 'Where the device runs its segments'),
+  tiers: described(
+    v.optional(v.pipe(v.array(v.picklist(['q8', 'q4', 'raw'])), v.minLength(1))),
+    'How boundaries can be sent: in 8 bits, in 4, or as they are; pictures besides where the model takes them',
+  ),
+  metric: described(v.optional(text()), "Which of the model's metrics budgets are in"),
+  tolerances: described(v.optional(TolerancesSchema), 'How far things may be from what they should be'),
   samples: described(v.optional(text(1024)), 'A .npz file or a folder of samples, relative to this file'),
   dims: described(v.optional(v.record(text(), integer(1))), 'Sizes of symbolic dimensions'),
   shapes: described(v.optional(v.record(text(), v.array(integer(1)))), 'Whole shapes of inputs'),
@@ -41,11 +64,26 @@ export const CompileConfigSchema = v.strictObject({
   seed: described(v.optional(integer(0, 2 ** 32 - 1)), 'Of calibration and test samples'),
 });
 
-export type CompileConfig = Omit<v.InferOutput<typeof CompileConfigSchema>, 'profiles'> & {
+export type CompileConfig = Omit<v.InferOutput<typeof CompileConfigSchema>, 'profiles' | 'tolerances'> & {
   readonly profiles?: readonly Profile[] | undefined;
+  readonly tolerances?: GivenTolerances | undefined;
 };
 
 /** Throws BAD_CONFIG saying which field, what was expected and what came. */
 export function parseCompileConfig(value: unknown, what: string): CompileConfig {
   return parseAs(CompileConfigSchema, value, 'BAD_CONFIG', what);
+}
+
+/** The recipe with the tiers that are asked for and the metric that is, first. Throws BAD_CONFIG for one that it has not. */
+export function configuredRecipe(recipe: ModelRecipe, { tiers, metric }: CompileConfig): ModelRecipe {
+  const first = recipe.metrics.filter(({ name }) => name === metric);
+  if (metric !== undefined && first.length === 0) {
+    const known = recipe.metrics.map(({ name }) => name).join(', ');
+    throw new TandemError('BAD_CONFIG', `metric: expected one that ${recipe.name} has (${known}), got ${metric}`);
+  }
+  return {
+    ...recipe,
+    metrics: [...first, ...recipe.metrics.filter(({ name }) => name !== metric)],
+    ...(tiers && { raw: tiers.includes('raw'), bits: ([8, 4] as const).filter((bits) => tiers.includes(`q${bits}`)) }),
+  };
 }

@@ -7,11 +7,11 @@ import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { readPlan, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
 import { sha256 } from './bundle.ts';
+import { type ChosenCuts, chooseCuts } from './choose-cuts.ts';
 import { type CompileRequest, type CompileResult, compileModel } from './compile.ts';
-import { type Candidate, type Choice, chooseCuts, type Profile } from './cut/choose.ts';
+import type { Profile } from './cut/choose.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
-import { measureCandidates } from './measure/candidates.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
 import { prepareModel, readSourceBytes } from './prepare.ts';
@@ -19,11 +19,13 @@ import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
 import { deviceRuntime, literalRuntime, optimizedModel, serverRuntime, timingPlaces } from './runtimes.ts';
+import { type GivenTolerances, tolerancesOf } from './tolerances.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
+export type { ChosenCuts } from './choose-cuts.ts';
 export type { CompileResult } from './compile.ts';
-export { type CompileConfig, parseCompileConfig } from './config.ts';
-export { type Candidate, type Choice, DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
+export { type CompileConfig, configuredRecipe, parseCompileConfig } from './config.ts';
+export { type Candidate, DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
 export type { InspectedBoundary, InspectedModel, InspectedTensor, Inspection } from './inspect.ts';
 export { readSourceBytes } from './prepare.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
@@ -31,14 +33,8 @@ export type { ModelRecipe, Sample } from './recipe.ts';
 export { type AnyModelOptions, anyModelRecipe } from './samples/any-model.ts';
 export { readNpz } from './samples/npy.ts';
 export type { Dims } from './samples/random.ts';
-export {
-  ANSWERS_CHANGED_MAX,
-  COMPRESSED_ERROR_GROWTH_MAX,
-  FLOAT_ERROR_MAX,
-  FLOAT_LARGEST_ERROR_MAX,
-  type VerifyReport,
-  type VerifyRow,
-} from './verify.ts';
+export type { Tolerances } from './tolerances.ts';
+export type { VerifyReport, VerifyRow } from './verify.ts';
 
 export interface CompileOptions {
   /** Where each device runs the chain; default `['wasm']`. */
@@ -119,32 +115,30 @@ export interface ChooseOptions {
   /** The device target that heads are timed on. */
   readonly target: string;
   readonly profiles?: readonly Profile[] | undefined;
+  readonly tolerances?: GivenTolerances | undefined;
+  /** As in CompileOptions. */
+  readonly browser?: string | undefined;
   readonly progress?: Progress | undefined;
-}
-
-export interface ChosenCuts extends Choice {
-  readonly candidates: readonly Candidate[];
 }
 
 /** The boundaries that serve the profiles best, by measuring. Throws BAD_MODEL, BAD_INPUT; BAD_CUT where there are none. */
 export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promise<ChosenCuts> {
-  const { count, tensorsMax, target, profiles, progress = () => {} } = options;
+  const { target, browser, tolerances, progress = () => {}, ...rest } = options;
+  const { accuracyDropMax } = tolerancesOf(tolerances);
   const server = serverRuntime();
-  const source = await readSourceBytes(recipe);
-  const { candidates, ...ends } = await measureCandidates({
-    ...{ recipe, server, tensorsMax, progress },
-    model: await prepareModel(source, recipe, server),
-    device: deviceRuntime(target),
-    pictures: sharpPictures(sharp),
-    now: () => performance.now(),
-  });
-  if (candidates.length === 0) {
-    throw new TandemError(
-      'BAD_CUT',
-      `${recipe.source} has no boundary of up to ${tensorsMax} tensors: see tandem inspect --tensors 4`,
-    );
+  const timing = timingPlaces([target], browser);
+  try {
+    const { places } = await timing.open();
+    return await chooseCuts({
+      ...{ ...rest, recipe, server, accuracyDropMax, progress },
+      model: await prepareModel(await readSourceBytes(recipe), recipe, server),
+      device: places.get(target)?.runtime ?? deviceRuntime(target),
+      pictures: sharpPictures(sharp),
+      now: () => performance.now(),
+    });
+  } finally {
+    await timing.close();
   }
-  return { candidates, ...chooseCuts(candidates, ends, count, profiles) };
 }
 
 /** What a model is made of and where it can be cut. Throws NOT_FOUND or BAD_MODEL. */
@@ -153,6 +147,7 @@ export function inspect(model: InspectedModel, options: Omit<InspectOptions, 'ru
 }
 
 export interface VerifyOptions {
+  readonly tolerances?: GivenTolerances | undefined;
   /** Labelled samples to compare on, 1 or more; default 32. */
   readonly samples?: number | undefined;
   readonly seed?: number | undefined;
@@ -172,6 +167,7 @@ export async function verify(recipe: ModelRecipe, dir: string, options: VerifyOp
     deviceRuntime,
     samples: options.samples ?? 32,
     seed: options.seed ?? 1,
+    tolerances: tolerancesOf(options.tolerances),
     progress: options.progress ?? (() => {}),
   });
 }

@@ -17,26 +17,7 @@ import { prepareModel, readSource, readSourceBytes, withTaps } from './prepare.t
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { inputCrossing } from './samples/crossing.ts';
-
-/**
- * Relative error that counts as equal in full precision: the norm of the difference over the norm of the whole model's
- * tensor, worst sample. Simplifying rounds differently, and a softmax turns a last bit in its input into up to 1e-4 in
- * a single undecided score; the norm is what such a score does not sway. The worst single value is reported too.
- */
-export const FLOAT_ERROR_MAX = 1e-4;
-/**
- * A single value may be off by this much of its tensor's largest one: it guards what a norm could hide.
- */
-export const FLOAT_LARGEST_ERROR_MAX = 1e-3;
-/**
- * How far compressed boundaries may be from the whole model's, as a multiple of what the plan says was measured: other
- * samples and another machine's rounding move the worst sample this much, a wrong file or recipe moves it further.
- */
-export const COMPRESSED_ERROR_GROWTH_MAX = 1.5;
-/** Where the plan was never measured. A wrong file is off by 1 or more. */
-export const COMPRESSED_ERROR_MAX = 0.5;
-/** Share of samples whose answer may change with the compressed head. */
-export const ANSWERS_CHANGED_MAX = 0.25;
+import type { Tolerances } from './tolerances.ts';
 
 export interface VerifyRow {
   /** Segments 1..k on the device, the rest on the server. */
@@ -57,6 +38,7 @@ export interface VerifyRow {
 export interface VerifyReport {
   readonly plan: Plan;
   readonly samples: number;
+  readonly tolerances: Tolerances;
   readonly rows: readonly VerifyRow[];
   readonly holds: boolean;
 }
@@ -69,12 +51,13 @@ export interface VerifyRequest {
   readonly deviceRuntime: (target: string) => Runtime;
   readonly samples: number;
   readonly seed: number;
+  readonly tolerances: Tolerances;
   readonly progress: Progress;
 }
 
 /** @throws BAD_BUNDLE, BAD_PLAN; NOT_FOUND where the source model is not at hand, or is another */
 export async function verifyBundle(request: VerifyRequest): Promise<VerifyReport> {
-  const { bundle, recipe, samples, seed, progress } = request;
+  const { bundle, recipe, samples, seed, tolerances, progress } = request;
   const plan = await readPlan(bundle);
   const chains = await loadChains(request, plan);
   const whole = await loadWhole(request, plan);
@@ -84,8 +67,8 @@ export async function verifyBundle(request: VerifyRequest): Promise<VerifyReport
     progress({ stage: 'comparing chain and whole model', done: done++, total: samples });
     await compareSample(plan, recipe, { whole, ...chains }, inputCrossing(plan, input).tensors, state);
   }
-  const rows = state.map((errors, k) => errors.row(plan, k, samples));
-  return { plan, samples, rows, holds: rows.every((row) => row.holds) };
+  const rows = state.map((errors, k) => errors.row(plan, k, samples, tolerances));
+  return { plan, samples, tolerances, rows, holds: rows.every((row) => row.holds) };
 }
 
 interface Chains {
@@ -214,7 +197,8 @@ class ErrorsAtK {
     this.targets.set(target, { boundaryError, changed: seen.changed + (changed ? 1 : 0) });
   }
 
-  row(plan: Plan, k: number, samples: number): VerifyRow {
+  row(plan: Plan, k: number, samples: number, tolerances: Tolerances): VerifyRow {
+    const { floatErrorMax, floatLargestErrorMax, answersChangedMax } = tolerances;
     const compressed = Object.fromEntries(
       [...this.targets].map(([target, { boundaryError, changed }]) => [
         target,
@@ -222,13 +206,13 @@ class ErrorsAtK {
       ]),
     );
     const holds =
-      this.boundary <= FLOAT_ERROR_MAX &&
-      this.output <= FLOAT_ERROR_MAX &&
-      this.largest <= FLOAT_LARGEST_ERROR_MAX &&
+      this.boundary <= floatErrorMax &&
+      this.output <= floatErrorMax &&
+      this.largest <= floatLargestErrorMax &&
       this.answersChanged === 0 &&
       Object.entries(compressed).every(
         ([target, { boundaryError, answersChanged }]) =>
-          boundaryError <= compressedErrorMax(plan, target, k) && answersChanged <= ANSWERS_CHANGED_MAX,
+          boundaryError <= compressedLimit(plan, target, k, tolerances) && answersChanged <= answersChangedMax,
       );
     return {
       k,
@@ -243,8 +227,9 @@ class ErrorsAtK {
   }
 }
 
-function compressedErrorMax({ measured }: Plan, target: string, k: number): number {
+function compressedLimit({ measured }: Plan, target: string, k: number, tolerances: Tolerances): number {
+  const { floatErrorMax, compressedErrorGrowthMax, compressedErrorMax } = tolerances;
   const seen = measured?.boundaryErrors[target]?.[k];
   // Rounding alone may move what was stored in full precision.
-  return seen === undefined ? COMPRESSED_ERROR_MAX : Math.max(FLOAT_ERROR_MAX, COMPRESSED_ERROR_GROWTH_MAX * seen);
+  return seen === undefined ? compressedErrorMax : Math.max(floatErrorMax, compressedErrorGrowthMax * seen);
 }

@@ -1,10 +1,17 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
-import { dirname, resolve } from 'node:path';
-import { type CompileConfig, choose, compile, type ModelRecipe, parseCompileConfig } from '../../compiler/index.ts';
+import {
+  type Candidate,
+  type ChooseOptions,
+  type CompileConfig,
+  choose,
+  compile,
+  configuredRecipe,
+  type ModelRecipe,
+} from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { findBrowser } from '../browser.ts';
-import { readConfigFile } from '../config.ts';
+import { readCompileConfig } from '../config.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
@@ -40,13 +47,18 @@ export async function run(argv: readonly string[]): Promise<number> {
   const config = await readCompileConfig(values.config);
   const wanted = wishesOf(values, config);
   const { samples, cuts, targets } = wanted;
-  const found = await findRecipe(positionals[0] as string, { ...wanted, cuts: [] });
+  const browser = findBrowser(values.browser);
+  const found = configuredRecipe(await findRecipe(positionals[0] as string, { ...wanted, cuts: [] }), config);
   const count = typeof cuts === 'number' ? cuts : found.cuts.length === 0 ? CUTS_DEFAULT : undefined;
   const chosen = Array.isArray(cuts)
     ? cuts
     : count === undefined
       ? found.cuts
-      : await chosenCuts(found, { ...config, count, target: targets?.[0] ?? 'wasm' });
+      : await chosenCuts(found, {
+          ...{ count, target: targets?.[0] ?? 'wasm', browser },
+          ...{ tensorsMax: config.tensorsMax, profiles: config.profiles },
+          tolerances: config.tolerances,
+        });
   const recipe = { ...found, cuts: chosen };
   if (found.samplesKey !== undefined && samples === undefined) {
     process.stderr.write(
@@ -56,7 +68,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const startMs = performance.now();
   const { plan, isMeasuredNow, sizeRatio } = await compile(recipe, values.out, {
     targets,
-    browser: findBrowser(values.browser),
+    browser,
     float: values.float ?? config.float,
     measure: values.measure,
     samples: wholeNumber(values.count, '--count') ?? config.count,
@@ -112,34 +124,38 @@ function wishesOf(values: CompileValues, config: CompileConfig) {
   };
 }
 
-async function readCompileConfig(path: string | undefined): Promise<CompileConfig> {
-  if (path === undefined) return parseCompileConfig({}, 'no configuration');
-  const config = parseCompileConfig(await readConfigFile(path), path);
-  return { ...config, ...(config.samples && { samples: resolve(dirname(path), config.samples) }) };
-}
-
 /** Where nobody names the boundaries: those that serve the profiles best, by measuring, with what they are worth. */
-async function chosenCuts(
-  recipe: ModelRecipe,
-  {
-    count,
-    target,
-    tensorsMax,
-    profiles,
-  }: Pick<CompileConfig, 'tensorsMax' | 'profiles'> & { count: number; target: string },
-): Promise<string[][]> {
-  const choice = await choose(recipe, { count, target, tensorsMax, profiles, progress: stderrProgress() });
-  const { candidates, chosen, expectedMs, withoutMs, withAllMs } = choice;
+async function chosenCuts(recipe: ModelRecipe, options: Omit<ChooseOptions, 'progress'>): Promise<string[][]> {
+  const { candidates, chosen, tried, withoutMs, withAllMs } = await choose(recipe, {
+    ...options,
+    progress: stderrProgress(),
+  });
+  const nameOf = ({ tensors }: Candidate) => tensors.join(' + ');
+  const names = chosen.map(nameOf);
   const rows = candidates.map((candidate) => [
-    shorten(candidate.tensors.join(' + '), NAME_WIDTH),
+    shorten(nameOf(candidate), NAME_WIDTH),
     candidate.headMs.toFixed(1),
     candidate.tailMs.toFixed(1),
+    candidate.tier,
     String(Math.round(candidate.bytes)),
-    chosen.includes(candidate) ? 'chosen' : '',
+    (candidate.memoryBytes / 1e6).toFixed(1),
+    names.includes(nameOf(candidate)) ? 'chosen' : '',
   ]);
-  const gain = `expected ${expectedMs.toFixed(1)} ms a request, ${withoutMs.toFixed(1)} ms uncut`;
+  const [best] = tried;
+  const sets = tried.map(({ chosen: cuts, expectedMs, timedMs }) => [
+    cuts.map((cut) => candidates.findIndex((one) => nameOf(one) === nameOf(cut)) + 1).join(', '),
+    expectedMs.toFixed(1),
+    timedMs.toFixed(1),
+    `${((timedMs / (best?.timedMs ?? timedMs) - 1) * 100).toFixed(1)} %`,
+  ]);
   process.stderr.write(
-    `${formatTable(['boundary', 'head ms', 'tail ms', 'bytes', ''], rows)}\n${gain}, ${withAllMs.toFixed(1)} ms with all ${candidates.length} (--cut says otherwise)\n`,
+    [
+      formatTable(['boundary', 'head ms', 'tail ms', 'tier', 'bytes', 'MB', ''], rows),
+      '',
+      formatTable(['set (rows above)', 'promised ms', 'timed as a chain ms', 'over the best'], sets),
+      `expected of a request, over the profiles: ${withoutMs.toFixed(1)} ms uncut, ${withAllMs.toFixed(1)} ms if all ${candidates.length} cost nothing to deploy (--cut says otherwise)`,
+      '',
+    ].join('\n'),
   );
   return chosen.map(({ tensors }) => [...tensors]);
 }

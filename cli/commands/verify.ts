@@ -1,32 +1,34 @@
 /** `tandem verify DIR`: exit 1 where the chain is not what it claims to be. */
-import {
-  ANSWERS_CHANGED_MAX,
-  COMPRESSED_ERROR_GROWTH_MAX,
-  FLOAT_ERROR_MAX,
-  FLOAT_LARGEST_ERROR_MAX,
-  type VerifyReport,
-  verify,
-} from '../../compiler/index.ts';
+import { type VerifyReport, verify } from '../../compiler/index.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { readPlan } from '../../shared/bundle.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
+import { readCompileConfig } from '../config.ts';
 import { stderrProgress } from '../progress.ts';
 import { recipeOf } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = 'tandem verify DIR [--samples F.npz|DIR] [--count N] [--seed N] [--json]';
+export const usage = 'tandem verify DIR [--config F] [--samples F.npz|DIR] [--count N] [--seed N] [--json]';
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
     argv,
-    { samples: { type: 'string' }, count: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
+    {
+      config: { type: 'string' },
+      samples: { type: 'string' },
+      count: { type: 'string' },
+      seed: { type: 'string' },
+      json: { type: 'boolean' },
+    },
     ['DIR'],
   );
   const dir = positionals[0] as string;
-  const recipe = await recipeOf(await readPlan(folderSource(dir)), values.samples);
+  const config = await readCompileConfig(values.config);
+  const recipe = await recipeOf(await readPlan(folderSource(dir)), values.samples ?? config.samples);
   const report = await verify(recipe, dir, {
     samples: wholeNumber(values.count, '--count'),
     seed: wholeNumber(values.seed, '--seed'),
+    tolerances: config.tolerances,
     progress: stderrProgress(),
   });
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
@@ -34,7 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   return report.holds ? 0 : 1;
 }
 
-function describe(dir: string, { plan, samples, rows, holds }: VerifyReport): string {
+function describe(dir: string, { plan, samples, tolerances, rows, holds }: VerifyReport): string {
   const targets = Object.keys(rows[0]?.compressed ?? {});
   const head = ['k', 'boundary', 'float', 'float, from k on', 'largest', 'answers changed'];
   const perTarget = targets.flatMap((target) => [`${target}`, `${target}: answers changed`]);
@@ -60,8 +62,8 @@ function describe(dir: string, { plan, samples, rows, holds }: VerifyReport): st
     table,
     'float: relative error (norm) of boundary k of the full-precision chain; from k on: of the outputs that its tail makes',
     "of the whole model's boundary k; largest: worst single value of either. Targets: the same with the compressed head.",
-    `Holds: ${FLOAT_ERROR_MAX} for float, ${FLOAT_LARGEST_ERROR_MAX} for a single value, no answer changed; a target no`,
-    `further than ${COMPRESSED_ERROR_GROWTH_MAX} times what the plan says was measured, at most ${ANSWERS_CHANGED_MAX * 100} % of answers changed.`,
+    `Holds: ${tolerances.floatErrorMax} for float, ${tolerances.floatLargestErrorMax} for a single value, no answer changed; a target no`,
+    `further than ${tolerances.compressedErrorGrowthMax} times what the plan says was measured, at most ${tolerances.answersChangedMax * 100} % of answers changed.`,
     verdict,
   ].join('\n');
 }

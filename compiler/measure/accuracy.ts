@@ -22,6 +22,8 @@ export interface AccuracyRequest {
   readonly server: readonly Session[];
   /** Loaded segments by device target. */
   readonly devices: ReadonlyMap<string, readonly Session[]>;
+  /** Which samples, how many. */
+  readonly split: 'calibration' | 'test';
   readonly samples: number;
   readonly seed: number;
   readonly now: () => number;
@@ -48,14 +50,14 @@ interface Seen {
 }
 
 export async function measureAccuracy(request: AccuracyRequest): Promise<AccuracyResult> {
-  const { recipe, samples, seed, progress } = request;
+  const { recipe, split, samples, seed, progress } = request;
   const seen: Seen = { rows: new Map(), errors: new Map() };
   let done = 0;
-  for await (const sample of recipe.samples('test', samples, seed, wholeOf(request.plan, request.server))) {
+  for await (const sample of recipe.samples(split, samples, seed, wholeOf(request.plan, request.server))) {
     const crossing = inputCrossing(request.plan, sample.input);
     await measureSample(request, seen, crossing, sample.truth);
     done++;
-    progress({ stage: 'accuracy and bytes on test samples', done, total: samples });
+    progress({ stage: `accuracy and bytes on ${split} samples`, done, total: samples });
   }
   return {
     accuracy: [...seen.rows.values()].map((row) => summarise(row, recipe)),

@@ -1,83 +1,178 @@
 /**
  * What each boundary that might be deployed costs: the model cut at all of them at once, every piece timed on the device's
- * runtime and on the server's, and each boundary encoded on a few samples.
+ * runtime and on the server's, and each boundary sent at every tier on a few samples, to see what that does to the answers.
  */
 import { boundaryTensors } from '../../shared/chain.ts';
-import { activationCodec } from '../../shared/codec/activation.ts';
+import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
-import { PLAN_VERSION, type Plan } from '../../shared/plan.ts';
+import type { Plan } from '../../shared/plan.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
-import { calibrateTiers } from '../compress/calibrate.ts';
+import { boundaryTiers } from '../compress/boundary-tiers.ts';
 import { type Boundary, legalBoundaries } from '../cut/boundaries.ts';
 import { allBoundaries, boundarySpecs } from '../cut/boundary-specs.ts';
 import type { Candidate, Ends } from '../cut/choose.ts';
 import { flowOf } from '../cut/flow.ts';
 import { buildChain, type Chain } from '../cut/segments.ts';
-import { bytesOf } from '../graph/cost.ts';
+import { draftPlan, NO_MODEL, withoutTiers } from '../draft-plan.ts';
+import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
+import { inferTypes } from '../graph/infer.ts';
 import { observeTypes } from '../graph/observe.ts';
-import type { Progress } from '../progress.ts';
-import type { ModelRecipe } from '../recipe.ts';
+import { readModel } from '../onnx/read.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
-import { meanOf } from './fit.ts';
-import { measureTime } from './time.ts';
+import { type AccuracyResult, measureAccuracy } from './accuracy.ts';
+import { type ChainTimes, type ChainTimesRequest, timeChains } from './chain-times.ts';
 
-export interface CandidatesRequest {
+export interface CandidatesRequest extends ChainTimesRequest {
   readonly model: Model;
-  readonly recipe: ModelRecipe;
-  readonly server: Runtime;
-  readonly device: Runtime;
   readonly pictures: PictureCodec;
   readonly tensorsMax: number;
-  readonly now: () => number;
-  readonly progress: Progress;
+  /** How much worse the model's first metric may become by what a boundary is sent with. */
+  readonly accuracyDropMax: number;
 }
 
 export interface MeasuredCandidates extends Ends {
+  /** Those that can be sent at some tier without losing more than is allowed. */
   readonly candidates: readonly Candidate[];
 }
 
 /** Pieces finer than these are lost in the noise of timing them, and make the chain slower than it will be. */
 const CANDIDATES_MAX = 16;
-const SAMPLES = 6;
-/** What is usually sent: the fewest bits that calibration offers. */
-const BITS = 4;
+/** Held in memory, all boundaries of each. */
+const CALIBRATION_SAMPLES = 8;
+const GRADED_SAMPLES = 24;
 
 export async function measureCandidates(request: CandidatesRequest): Promise<MeasuredCandidates> {
-  const { model, recipe, server, device, now, progress } = request;
+  const { model, recipe, server } = request;
   const types = await observeTypes(model, server, recipe.noise(recipe.size.typical));
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
-  const nested = spread(nestedOf(legal), CANDIDATES_MAX, rawBytes);
-  const chain = buildChain(
-    model,
-    nested.map(({ tensors }) => tensors),
-  );
-  const plan = timingPlan(recipe, chain);
-  const load = (runtime: Runtime) => Promise.all(chain.segments.map(({ float }) => runtime.load(float)));
-  const places = new Map<string, readonly Session[]>([
-    ['server', await load(server)],
-    ['device', await load(device)],
-  ]);
-  const { typical } = recipe.size;
-  const times = await measureTime({ plan, places, sizes: [typical], input: recipe.noise, now, progress });
-  const bytes = await encodedBytes(request, plan, places.get('server') as readonly Session[]);
-  await Promise.all([...places.values()].flat().map((session) => session.release()));
-  const timesAt = (place: string) => (times[place] ?? []).map((cost) => costAt(cost, typical));
-  const [onServer, onDevice] = [timesAt('server'), timesAt('device')];
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-  const at = (k: number, tensors: readonly string[]): Candidate => ({
-    ...{ tensors, bytes: bytes[k] as number },
-    headMs: sum(onDevice.slice(0, k)),
-    tailMs: sum(onServer.slice(k)),
+  const cuts = spread(nestedOf(legal), CANDIDATES_MAX, rawBytes).map(({ tensors }) => tensors);
+  const chain = buildChain(model, cuts);
+  const [whole, pieces] = (await timeChains(request, [buildChain(model, []), chain])) as [ChainTimes, ChainTimes];
+  const sessions = await loadAll(server, chain);
+  const plan = await planWithTiers(request, chain, sessions);
+  const sent = cheapestTiers(plan, await gradeTiers(request, plan, sessions), request);
+  const memory = await memoryBytes(request, chain, sessions);
+  await releaseAll(sessions);
+  const at = (k: number, tensors: readonly string[], tier: SentTier) => ({
+    ...{ tensors, tier: tier.name, bytes: tier.bytes, memoryBytes: memory[k] ?? 0 },
+    headMs: rangeMs(pieces.device, whole.device, 0, k),
+    decodeMs: tier.decodeMs,
+    tailMs: rangeMs(pieces.server, whole.server, k, pieces.server.length),
   });
   return {
-    candidates: nested.map(({ tensors }, i) => at(i + 1, tensors)),
-    remote: at(0, chain.boundaries[0] ?? []),
-    localMs: sum(onDevice),
+    candidates: cuts.flatMap((tensors, i) => {
+      const tier = sent[i + 1];
+      return tier?.holds ? [at(i + 1, tensors, tier)] : [];
+    }),
+    remote: at(0, chain.boundaries[0] ?? [], sent[0] as SentTier),
+    local: { headMs: sum(whole.device), memoryBytes: memory.at(-1) ?? 0 },
   };
+}
+
+/**
+ * Time of a range of pieces as one. Every piece has a start of its own and loses what could have fused across its ends; what
+ * all of them lose against the whole is taken to be lost evenly.
+ */
+export function rangeMs(pieces: readonly number[], whole: readonly number[], from: number, to: number): number {
+  const lostMs = pieces.length > 1 ? (sum(pieces) - sum(whole)) / (pieces.length - 1) : 0;
+  return Math.max(0, sum(pieces.slice(from, to)) - Math.max(0, to - from - 1) * lostMs);
+}
+
+function loadAll(runtime: Runtime, { segments }: Chain): Promise<Session[]> {
+  return Promise.all(segments.map(({ float }) => runtime.load(float)));
+}
+
+async function releaseAll(sessions: readonly Session[]): Promise<void> {
+  await Promise.all(sessions.map((session) => session.release()));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+async function planWithTiers({ recipe, progress }: CandidatesRequest, chain: Chain, server: readonly Session[]) {
+  const draft = draftPlan(recipe, chain, NO_MODEL, []);
+  const specs = await boundarySpecs(draft, server, recipe.noise);
+  const known: Plan = { ...draft, boundaries: withoutTiers(specs) };
+  const samples: Tensors[][] = [];
+  for await (const { input } of recipe.samples('calibration', CALIBRATION_SAMPLES, 1, wholeOf(known, server))) {
+    progress({ stage: 'calibrating each boundary', done: samples.length, total: CALIBRATION_SAMPLES });
+    samples.push(await allBoundaries(known, server, inputCrossing(known, input).tensors));
+  }
+  const tiers = await boundaryTiers(
+    recipe,
+    specs,
+    (k) =>
+      async function* () {
+        for (const all of samples) yield boundaryTensors(known, k, all[k] as Tensors);
+      },
+  );
+  return { ...known, boundaries: specs.map((tensors, k) => ({ tensors, tiers: tiers[k] ?? [] })) };
+}
+
+/** The head in full precision: what is asked here is what sending costs. */
+function gradeTiers({ recipe, pictures, now, progress }: CandidatesRequest, plan: Plan, server: readonly Session[]) {
+  return measureAccuracy({
+    ...{ plan, recipe, server, now, progress, devices: new Map([['device', server]]) },
+    ...{ codec: boundaryCodec(plan, pictures), split: 'calibration', samples: GRADED_SAMPLES, seed: 2 },
+  });
+}
+
+interface SentTier {
+  readonly name: string;
+  readonly bytes: number;
+  readonly decodeMs: number;
+  /** Whether it loses no more than is allowed. */
+  readonly holds: boolean;
+}
+
+/** Of boundaries 0..K-1: the smallest tier that holds, else the one that loses least. */
+function cheapestTiers(
+  plan: Plan,
+  { accuracy, tiers }: AccuracyResult,
+  { recipe, accuracyDropMax }: CandidatesRequest,
+): (SentTier | undefined)[] {
+  const [metric] = recipe.metrics;
+  const metricOf = (row: (typeof accuracy)[number] | undefined) => row?.metrics[metric?.name ?? ''] ?? Number.NaN;
+  const best = metricOf(accuracy.find(({ target }) => target === 'server'));
+  const dropOf = (row: (typeof accuracy)[number]) =>
+    metric?.isHigherBetter ? best - metricOf(row) : metricOf(row) - best;
+  // One answer of so few samples is chance.
+  const dropMax = Math.max(accuracyDropMax, metric?.isHigherBetter ? 1 / GRADED_SAMPLES : 0);
+  return plan.boundaries.slice(0, -1).map((_, k) => {
+    const rows = accuracy.filter((row) => row.target === 'device' && row.k === k && row.tier !== null);
+    const holding = rows.filter((row) => dropOf(row) <= dropMax).sort((a, b) => a.bytesMean - b.bytesMean);
+    const [row] = holding.length > 0 ? holding : rows.sort((a, b) => dropOf(a) - dropOf(b));
+    if (!row?.tier) return undefined;
+    const cost = tiers.find((tier) => tier.k === k && tier.tier === row.tier);
+    const decodeMs = cost ? costAt(cost.decodeMs, plan.size.typical) : 0;
+    return { name: row.tier, bytes: row.bytesMean, decodeMs, holds: holding.length > 0 };
+  });
+}
+
+/** Of segments 1..k for k from 0 to K: their weights, and the most activations that one of them has at once. */
+async function memoryBytes(
+  { model, recipe, server }: CandidatesRequest,
+  chain: Chain,
+  sessions: readonly Session[],
+): Promise<number[]> {
+  const plan = draftPlan(recipe, chain, NO_MODEL, []);
+  const boundaries = await allBoundaries(plan, sessions, recipe.noise(recipe.size.typical));
+  const totals = [0];
+  let [weights, peak] = [0, 0];
+  for (const [k, { float }] of chain.segments.entries()) {
+    const segment: Model = { ...model, graph: readModel(float, `segment ${k + 1}`).graph };
+    await inferTypes(segment, server);
+    const types = await observeTypes(segment, server, boundaries[k] as Tensors);
+    weights += float.byteLength;
+    peak = Math.max(peak, costOf(segment.graph, types).peakBytes);
+    totals.push(weights + peak);
+  }
+  return totals;
 }
 
 /** Of boundaries from shallow to deep, those each of which runs before the next: only those can be cut at together. */
@@ -104,57 +199,4 @@ function spread(boundaries: readonly Boundary[], count: number, rawBytes: (bound
     if (!known || rawBytes(boundary) < rawBytes(known)) picked.set(bucket, boundary);
   }
   return [...picked.values()];
-}
-
-/** Enough of a plan to run the chain by. */
-function timingPlan(recipe: ModelRecipe, chain: Chain): Plan {
-  const file = { file: 'none', sha256: '0'.repeat(64), bytes: 1 };
-  return {
-    ...{ version: PLAN_VERSION, id: '', name: recipe.name, size: recipe.size, preprocess: recipe.preprocess },
-    model: { source: recipe.source, sha256: file.sha256, bytes: 1, fixed: {} },
-    boundaries: chain.boundaries.map((names) => ({
-      tensors: names.map((name) => ({ name, dtype: 'float32' as const, shape: [] })),
-      tiers: [],
-    })),
-    segments: chain.segments.map(({ inputs, outputs }) => ({
-      inputs: [...inputs],
-      outputs: [...outputs],
-      server: file,
-      targets: {},
-    })),
-    ...{ assets: {}, measured: null },
-  };
-}
-
-/** Mean bytes of boundaries 0..K-1 at few bits. */
-async function encodedBytes(
-  { recipe, pictures, progress }: CandidatesRequest,
-  plan: Plan,
-  server: readonly Session[],
-): Promise<number[]> {
-  const specs = await boundarySpecs(plan, server, recipe.noise);
-  const known: Plan = { ...plan, boundaries: specs.map((tensors) => ({ tensors, tiers: [] })) };
-  const samples: Tensors[][] = [];
-  const pictureSizes: number[] = [];
-  const [asPicture] = recipe.pictures;
-  for await (const { input } of recipe.samples('calibration', SAMPLES, 1, wholeOf(known, server))) {
-    progress({ stage: 'bytes of each boundary', done: samples.length, total: SAMPLES });
-    const { tensors, picture } = inputCrossing(known, input);
-    samples.push(await allBoundaries(known, server, tensors));
-    const coded = picture && asPicture && (await pictures.encode(picture, asPicture.format, asPicture.quality));
-    if (coded) pictureSizes.push(coded.byteLength);
-  }
-  const bytes: number[] = pictureSizes.length > 0 ? [meanOf(pictureSizes)] : [];
-  for (let k = bytes.length; k < specs.length - 1; k++) {
-    const tensorsOf = (all: Tensors[]) => boundaryTensors(known, k, all[k] as Tensors);
-    const stream = async function* () {
-      for (const all of samples) yield tensorsOf(all);
-    };
-    const [tier] = await calibrateTiers(specs[k] ?? [], [BITS], stream);
-    if (!tier) throw new Error('calibration gave no tier');
-    const codec = activationCodec(tier, specs[k] ?? []);
-    const sizes = samples.map((all) => codec.encode(tensorsOf(all)).reduce((sum, part) => sum + part.byteLength, 0));
-    bytes.push(meanOf(sizes));
-  }
-  return bytes;
 }

@@ -1,5 +1,5 @@
 /** Where segments are timed: the server's runtime, each device target's, and whatever else is there to compare them with. */
-import { asTandemError } from '../../shared/errors.ts';
+import { asTandemError, TandemError } from '../../shared/errors.ts';
 import { depthOf, type Plan } from '../../shared/plan.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import type { Tensors } from '../../shared/tensor.ts';
@@ -19,6 +19,8 @@ export interface TimingPlaces {
   readonly machine: string;
 }
 
+/** What one run of the chain may take at another place: what is slower cannot be timed, a renderer in software mostly. */
+const RUN_MS_MAX = 15_000;
 /** How far another place's boundaries may be from those of the target's own: beyond this it computes something else. */
 const ERROR_MAX = 1e-2;
 
@@ -47,7 +49,7 @@ export async function loadPlaces(
     try {
       const chain: Session[] = [];
       for (const model of models(target)) chain.push(await runtime.load(model));
-      const boundaries = await allBoundaries(plan, chain, input);
+      const boundaries = await runOnce(plan, chain, input, name === target ? Number.POSITIVE_INFINITY : RUN_MS_MAX);
       const own = expected.get(target) ?? boundaries;
       expected.set(target, own);
       const error = boundaryError(plan, boundaries, own);
@@ -59,6 +61,23 @@ export async function loadPlaces(
     }
   }
   return { chains, remarks };
+}
+
+/** Throws UNSUPPORTED where the segments take longer than `msMax` together, after the one that does. */
+async function runOnce(plan: Plan, chain: readonly Session[], input: Tensors, msMax: number): Promise<Tensors[]> {
+  let spentMs = 0;
+  const timed = chain.map((session): Session => {
+    const { runTimed } = session;
+    if (!runTimed) return session;
+    const run = async (feeds: Tensors) => {
+      const { outputs, ms } = await runTimed(feeds);
+      spentMs += ms;
+      if (spentMs > msMax) throw new TandemError('UNSUPPORTED', `its first run takes more than ${msMax / 1000} s`);
+      return outputs;
+    };
+    return { ...session, run };
+  });
+  return allBoundaries(plan, timed, input);
 }
 
 /** Of inner boundaries, which are numbers: outputs may be classes. */

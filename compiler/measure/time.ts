@@ -16,12 +16,17 @@ import { fitLinear, median } from './fit.ts';
 const WARM_UP = { roundsMin: 8, roundsMax: 40, window: 4, changeMax: 0.1 } as const;
 const ROUNDS = 15;
 /** Of one place. A software renderer behind WebGPU takes seconds a run: it gets fewer rounds, one at least. */
-const BUDGET_MS = 60_000;
+const BUDGET_MS = 30_000;
+
+/** A chain and where it is loaded. */
+export interface TimedChain {
+  readonly plan: Plan;
+  readonly sessions: readonly Session[];
+}
 
 export interface TimeRequest {
-  readonly plan: Plan;
-  /** Loaded chains to compare, by the name that the plan gives the place. */
-  readonly places: ReadonlyMap<string, readonly Session[]>;
+  /** By the name that the result has them under. */
+  readonly places: ReadonlyMap<string, TimedChain>;
   readonly sizes: readonly number[];
   readonly input: (size: number) => Tensors;
   readonly now: () => number;
@@ -31,7 +36,7 @@ export interface TimeRequest {
 /** One place while it is timed. */
 interface Stopwatch {
   readonly place: string;
-  readonly sessions: readonly Session[];
+  readonly chain: TimedChain;
   /** [segment][size] -> observed milliseconds, one a round. */
   readonly observed: number[][][];
   /** Milliseconds of whole rounds, warm-up included. */
@@ -40,16 +45,16 @@ interface Stopwatch {
 
 /** Milliseconds of each segment, by place. */
 export async function measureTime(request: TimeRequest): Promise<Record<string, Linear[]>> {
-  const { plan, places, sizes, progress } = request;
-  const watches = [...places].map(([place, sessions]): Stopwatch => {
-    const observed = Array.from({ length: depthOf(plan) }, () => sizes.map(() => newTimes()));
-    return { place, sessions, observed, rounds: [] };
+  const { places, sizes, progress } = request;
+  const watches = [...places].map(([place, chain]): Stopwatch => {
+    const observed = Array.from({ length: depthOf(chain.plan) }, () => sizes.map(() => newTimes()));
+    return { place, chain, observed, rounds: [] };
   });
   const round = async (running: readonly Stopwatch[], isCounted: boolean) => {
     for (const watch of running) watch.rounds.push(0);
     for (const [s, size] of sizes.entries()) {
-      for (const { sessions, observed, rounds } of running) {
-        const times = await timeChain(request, sessions, size);
+      for (const { chain, observed, rounds } of running) {
+        const times = await timeChain(request, chain, size);
         rounds[rounds.length - 1] = (rounds.at(-1) ?? 0) + times.reduce((sum, ms) => sum + ms, 0);
         if (isCounted) for (const [k, ms] of times.entries()) observed[k]?.[s]?.push(ms);
       }
@@ -107,7 +112,7 @@ function spentMs({ rounds }: Stopwatch): number {
 }
 
 /** Milliseconds of every segment in one run of the chain. */
-async function timeChain({ plan, input, now }: TimeRequest, sessions: readonly Session[], size: number) {
+async function timeChain({ input, now }: TimeRequest, { plan, sessions }: TimedChain, size: number) {
   const times: number[] = [];
   let live = input(size);
   for (const [k, session] of sessions.entries()) {

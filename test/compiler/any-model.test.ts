@@ -43,7 +43,22 @@ describe('a model without a recipe', () => {
     const recipe = await anyModelRecipe(path, { cuts: [], dims });
     const choice = await choose(recipe, { count: 3, tensorsMax: 2, target: 'node' });
     expect(choice.candidates.length).toBeGreaterThan(8);
-    expect(choice.expectedMs).toBeLessThanOrEqual(choice.withoutMs);
+    const [best] = choice.tried;
+    expect(best?.expectedMs).toBeLessThanOrEqual(choice.withoutMs);
+    expect(best?.expectedMs).toBeGreaterThanOrEqual(choice.withAllMs);
+    expect(choice.chosen).toEqual(best?.chosen);
+    // Timed again as chains, the best first.
+    expect(choice.tried.length).toBe(3);
+    const timed = choice.tried.map(({ timedMs }) => timedMs);
+    expect(timed).toEqual([...timed].sort((a, b) => a - b));
+    // Noise means nothing to it: it is sent in so many bits that the answer stays.
+    for (const { tier, bytes, memoryBytes } of choice.candidates) {
+      expect(['q8', 'q4', 'raw']).toContain(tier);
+      expect(bytes).toBeGreaterThan(0);
+      expect(memoryBytes).toBeGreaterThan(0);
+    }
+    const memory = choice.candidates.map(({ memoryBytes }) => memoryBytes);
+    expect(memory).toEqual([...memory].sort((a, b) => a - b));
     const times = choice.candidates.map(({ headMs }) => headMs);
     expect(times).toEqual([...times].sort((a, b) => a - b));
     const cuts = [1, 2, 3].map((i) => [...(choice.candidates[4 * i - 1]?.tensors ?? [])]);

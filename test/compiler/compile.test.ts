@@ -140,7 +140,7 @@ describe('a compiled bundle', () => {
     expect([...stages]).toEqual([
       'reading and cutting the model',
       ...['calibrating boundary 1', 'calibrating boundary 2', 'calibrating boundary 3'],
-      ...['time per segment', 'accuracy and bytes on test samples'],
+      ...['warming up', 'time per segment', 'accuracy and bytes on test samples'],
     ]);
   });
 });

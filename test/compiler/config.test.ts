@@ -1,21 +1,26 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { describe, expect, test } from 'vitest';
-import { CompileConfigSchema, parseCompileConfig } from '../../compiler/config.ts';
+import { CompileConfigSchema, configuredRecipe, parseCompileConfig } from '../../compiler/config.ts';
+import { loadRecipe } from '../../models/index.ts';
 import { coded } from './coded.ts';
 
 const SCHEMA = new URL('../../docs/compile.schema.json', import.meta.url);
 
+const PROFILE = { name: 'phone', weight: 1, deviceFactor: 2, roundTripMs: 40, uplinkMbps: 5 };
+
 describe('a compile configuration', () => {
   test('may say nothing, or all of it', () => {
     expect(parseCompileConfig({}, 'c.json')).toEqual({ tensorsMax: 2 });
-    const profile = { name: 'phone', weight: 1, deviceFactor: 2, roundTripMs: 40, uplinkMbps: 5 };
     const config = {
       cuts: [['a'], ['b', 'c']],
-      profiles: [profile],
+      profiles: [PROFILE],
       fix: { sr: 16_000 },
       targets: ['wasm'],
       count: 10,
+      tiers: ['q8', 'raw'],
+      metric: 'cer',
+      tolerances: { accuracyDropMax: 0.01, floatErrorMax: 1e-5 },
     };
     expect(parseCompileConfig(config, 'c.json')).toMatchObject({
       cuts: [['a'], ['b', 'c']],
@@ -31,8 +36,28 @@ describe('a compile configuration', () => {
     [{ targets: ['npu'] }, 'targets'],
     [{ profiles: [{ name: 'x' }] }, 'profiles.0'],
     [{ tensorsMax: 9 }, 'tensorsMax'],
+    [{ tiers: [] }, 'tiers'],
+    [{ tiers: ['q2'] }, 'tiers'],
+    [{ tolerances: { accuracyDropMax: -1 } }, 'tolerances.accuracyDropMax'],
+    [{ tolerances: { accuracyDrop: 1 } }, 'tolerances.accuracyDrop'],
+    [{ profiles: [{ ...PROFILE, memoryMaxMb: 0 }] }, 'profiles.0.memoryMaxMb'],
   ])('that is wrong is refused with the field’s name (BAD_CONFIG): %j', (config, field) => {
     expect(() => parseCompileConfig(config, 'c.json')).toThrow(coded('BAD_CONFIG', field));
+  });
+
+  test('says which tiers there are, and in which metric budgets are', async () => {
+    const recipe = await loadRecipe('wake-word');
+    const tiered = configuredRecipe(
+      recipe,
+      parseCompileConfig({ tiers: ['raw', 'q4'], metric: 'agreement' }, 'c.json'),
+    );
+    expect([tiered.bits, tiered.raw]).toEqual([[4], true]);
+    expect(tiered.metrics.map(({ name }) => name)).toEqual(['agreement', 'accuracy', 'scoreError']);
+    const { bits, raw, metrics } = configuredRecipe(recipe, parseCompileConfig({}, 'c.json'));
+    expect({ bits, raw, metrics }).toEqual({ bits: recipe.bits, raw: recipe.raw, metrics: recipe.metrics });
+    expect(() => configuredRecipe(recipe, parseCompileConfig({ metric: 'f1' }, 'c.json'))).toThrow(
+      coded('BAD_CONFIG', 'metric: expected one that wake-word has (accuracy, agreement, scoreError), got f1'),
+    );
   });
 
   test('has a JSON schema for editors that says the same', () => {

@@ -6,7 +6,7 @@ import { buildChain, type ChainSegment } from '../../compiler/cut/segments.ts';
 import { verify } from '../../compiler/index.ts';
 import { largestError, relativeError } from '../../compiler/measure/error.ts';
 import { readSource } from '../../compiler/prepare.ts';
-import { FLOAT_ERROR_MAX } from '../../compiler/verify.ts';
+import { DEFAULT_TOLERANCES } from '../../compiler/tolerances.ts';
 import { PLAN_FILE } from '../../shared/bundle.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { float32 } from '../../shared/tensor.ts';
@@ -55,6 +55,17 @@ async function replaceSegment(dir: string, index: number, side: 'server' | 'node
 }
 
 describe('verifying a bundle', () => {
+  test('goes by the tolerances that are given, and says by which', async () => {
+    const strict = await verify(tiny.recipe, bundle, { samples: 2, tolerances: { compressedErrorGrowthMax: 0 } });
+    expect(strict.holds).toBe(false);
+    expect(strict.tolerances).toEqual({ ...DEFAULT_TOLERANCES, compressedErrorGrowthMax: 0 });
+    const loose = { floatErrorMax: 2, floatLargestErrorMax: undefined };
+    expect((await verify(tiny.recipe, bundle, { samples: 2, tolerances: loose })).tolerances).toEqual({
+      ...DEFAULT_TOLERANCES,
+      floatErrorMax: 2,
+    });
+  });
+
   test('holds for what was just compiled, at every k', async () => {
     const { rows, holds, samples } = await verified(bundle);
     expect({ holds, samples }).toEqual({ holds: true, samples: 6 });
@@ -66,7 +77,9 @@ describe('verifying a bundle', () => {
       [4, 'indices', 'probabilities'],
     ]);
     for (const row of rows) {
-      expect(Math.max(row.floatBoundaryError, row.floatOutputError)).toBeLessThan(FLOAT_ERROR_MAX / 10);
+      expect(Math.max(row.floatBoundaryError, row.floatOutputError)).toBeLessThan(
+        DEFAULT_TOLERANCES.floatErrorMax / 10,
+      );
       expect(row.floatAnswersChanged).toBe(0);
     }
     // 8 bits are seen at all, where they are: in front of boundaries 2 and 3.
@@ -87,10 +100,10 @@ describe('verifying a bundle', () => {
     const { rows, holds } = await verified(dir);
     expect(holds).toBe(false);
     expect(rows.map((row) => row.holds)).toEqual([false, false, false, false, false]);
-    expect(rows[2]?.floatBoundaryError).toBeLessThan(FLOAT_ERROR_MAX);
+    expect(rows[2]?.floatBoundaryError).toBeLessThan(DEFAULT_TOLERANCES.floatErrorMax);
     expect(rows[3]?.floatBoundaryError).toBeGreaterThan(0.5);
     // From boundary 3 on nothing is wrong: it is the boundary itself that is.
-    expect(rows.map(({ floatOutputError }) => floatOutputError > FLOAT_ERROR_MAX)).toEqual([
+    expect(rows.map(({ floatOutputError }) => floatOutputError > DEFAULT_TOLERANCES.floatErrorMax)).toEqual([
       true,
       true,
       true,

@@ -30,6 +30,7 @@ beforeAll(async () => {
     );
   const server = await load(await readFile(tiny.recipe.file), 'float');
   request = {
+    split: 'test',
     plan,
     server,
     recipe: tiny.recipe,

@@ -36,10 +36,11 @@ function fakeHost() {
 
 function request(
   host: ReturnType<typeof fakeHost>,
-  places: TimeRequest['places'],
+  chains: ReadonlyMap<string, readonly Session[]>,
   progress: Progress = () => {},
 ): TimeRequest {
-  return { plan: smallPlan(), places, sizes: [8, 16, 32], input, now: host.now, progress };
+  const places = new Map([...chains].map(([name, sessions]) => [name, { plan: smallPlan(), sessions }]));
+  return { places, sizes: [8, 16, 32], input, now: host.now, progress };
 }
 
 /** 0/total, 1/total ... */
@@ -64,7 +65,7 @@ describe('timing segments', () => {
     // Three sizes a round: 8 rounds to warm up, and 7 of the 15 behind them noisy.
     const isNoisy = (round: number) => round < 8 || round % 2 === 1;
     const places = new Map([
-      ['wasm', host.chain('wasm', (width, ran) => (isNoisy(Math.floor(ran / 3)) ? 1000 : width))],
+      ['wasm', host.chain('wasm', (width, ran) => (isNoisy(Math.floor(ran / 3)) ? 300 : width))],
     ]);
     const { wasm } = await measureTime(request(host, places));
     expect(wasm?.[0]).toEqual({ fixed: 0, perSize: 1 });
@@ -98,7 +99,9 @@ describe('timing segments', () => {
 
   test('ends warming up where a place never becomes steady', async () => {
     const host = fakeHost();
-    await measureTime(request(host, new Map([['a', host.chain('a', (_width, ran) => 1.15 ** Math.floor(ran / 3))]])));
+    await measureTime(
+      request(host, new Map([['a', host.chain('a', (_width, ran) => 0.1 * 1.15 ** Math.floor(ran / 3))]])),
+    );
     expect(host.runs.filter((run) => run === 'a 8')).toHaveLength(40 + 15);
   });
 
