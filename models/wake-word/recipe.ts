@@ -47,8 +47,8 @@ export function wakeWordRecipe(measured: unknown): ModelRecipe {
       ],
     },
     outputs: [],
-    // The features, the embeddings when most of the work is done, the embeddings.
-    cuts: [['embedding/feed.1'], ['embedding/model/max_pooling2d_2/MaxPool:0'], ['embedding/model/conv2d_19/Conv2D:0']],
+    // The log of the mel spectrogram; after a quarter of the work; the embeddings.
+    cuts: [['embedding/feed.1'], ['embedding/model/max_pooling2d/MaxPool:0'], ['embedding/model/conv2d_19/Conv2D:0']],
     size: { name: 'n', unit: 'clip', step: 1, min: 1, max: 1, typical: 1 },
     ...{ preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: measured },
     noise: () => {

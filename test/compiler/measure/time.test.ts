@@ -100,7 +100,7 @@ describe('timing segments', () => {
   test('ends warming up where a place never becomes steady', async () => {
     const host = fakeHost();
     await measureTime(
-      request(host, new Map([['a', host.chain('a', (_width, ran) => 0.1 * 1.15 ** Math.floor(ran / 3))]])),
+      request(host, new Map([['a', host.chain('a', (_width, ran) => 3 * 1.08 ** Math.floor(ran / 3))]])),
     );
     expect(host.runs.filter((run) => run === 'a 8')).toHaveLength(40 + 15);
   });
