@@ -10,6 +10,9 @@ import { REPORT_FILE } from './report/page.ts';
 /** Name of the file, beside the plan, that a model's folder may commit as its measurements. */
 export const RECORD_FILE = 'measured.json';
 
+/** Name of the file that says how the cuts were chosen, where nobody named them. */
+export const CHOICE_FILE = 'choice.json';
+
 export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
@@ -44,7 +47,7 @@ async function bundleFiles(dir: string): Promise<ReadonlySet<string>> {
   try {
     const plan: unknown = JSON.parse(await readFile(join(dir, PLAN_FILE), 'utf8'));
     if (typeof plan !== 'object' || plan === null || !('segments' in plan)) return new Set();
-    return new Set([PLAN_FILE, RECORD_FILE, REPORT_FILE, ...namedFiles(plan)]);
+    return new Set([PLAN_FILE, RECORD_FILE, REPORT_FILE, CHOICE_FILE, ...namedFiles(plan)]);
   } catch {
     return new Set();
   }

@@ -3,15 +3,7 @@
  * promise, and the most promising ones timed again as the chains they would be, for pieces fuse less than chains do.
  */
 import { TandemError } from '../shared/errors.ts';
-import {
-  type Candidate,
-  type Choice,
-  DEFAULT_PROFILES,
-  type Ends,
-  expectedMs,
-  type Profile,
-  rankCuts,
-} from './cut/choose.ts';
+import { type Candidate, type Choice, type Ends, expectedMs, type Profile, rankCuts } from './cut/choose.ts';
 import { buildChain } from './cut/segments.ts';
 import { type CandidatesRequest, measureCandidates } from './measure/candidates.ts';
 import { type ChainTimes, timeChains } from './measure/chain-times.ts';
@@ -19,7 +11,7 @@ import { type ChainTimes, timeChains } from './measure/chain-times.ts';
 export interface ChooseRequest extends CandidatesRequest {
   /** Boundaries to choose at most, K-1. */
   readonly count: number;
-  readonly profiles?: readonly Profile[] | undefined;
+  readonly profiles: readonly Profile[];
 }
 
 /** Times in milliseconds: expectations over profiles of the best cut. */
@@ -29,6 +21,8 @@ export interface TriedSet extends Choice {
 }
 
 export interface ChosenCuts {
+  /** What it was asked for; the same question has the same answer. */
+  readonly key: string;
   readonly candidates: readonly Candidate[];
   /** Shallow to deep, with the times of their own chain. */
   readonly chosen: readonly Candidate[];
@@ -43,8 +37,8 @@ export interface ChosenCuts {
 const TRIED_MAX = 3;
 
 /** @throws BAD_CUT where there is nowhere to cut, or only where nothing can be sent without losing more than is allowed */
-export async function chooseCuts(request: ChooseRequest): Promise<ChosenCuts> {
-  const { recipe, model, tensorsMax, accuracyDropMax, count, profiles = DEFAULT_PROFILES } = request;
+export async function chooseCuts(request: ChooseRequest, key: string): Promise<ChosenCuts> {
+  const { recipe, model, tensorsMax, accuracyDropMax, count, profiles } = request;
   const { candidates, ...ends } = await measureCandidates(request);
   if (candidates.length === 0) {
     throw new TandemError(
@@ -67,7 +61,7 @@ export async function chooseCuts(request: ChooseRequest): Promise<ChosenCuts> {
   });
   tried.sort((a, b) => a.timedMs - b.timedMs);
   return {
-    ...{ candidates, tried, chosen: tried[0]?.chosen ?? [] },
+    ...{ key, candidates, tried, chosen: tried[0]?.chosen ?? [] },
     withoutMs: expectedMs([], ends, profiles),
     withAllMs: expectedMs(candidates, ends, profiles),
   };

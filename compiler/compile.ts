@@ -12,7 +12,8 @@ import { asTandemError } from '../shared/errors.ts';
 import { type Plan, type PlanMeasured, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
-import { assertReplaceable, planFile, RECORD_FILE, sha256, withPlanId, writeBundle } from './bundle.ts';
+import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, sha256, withPlanId, writeBundle } from './bundle.ts';
+import type { ChosenCuts } from './choose-cuts.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
 import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
@@ -39,6 +40,7 @@ export interface CompileRequest {
   readonly server: Runtime;
   readonly devices: ReadonlyMap<string, Runtime>;
   readonly pictures: PictureCodec;
+  readonly choice?: ChosenCuts | undefined;
   /** Measure even where committed measurements, or those of an earlier run into the same folder, fit. */
   readonly measure: boolean;
   /** Store device segments in full precision. */
@@ -112,7 +114,9 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
     `the plan of ${recipe.name}`,
   );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
-  files.set(REPORT_FILE, reportPage({ plan, ...(await reportParts(request, model, chain, plan)) }));
+  const { choice } = request;
+  files.set(REPORT_FILE, reportPage({ plan, choice, ...(await reportParts(request, model, chain, plan)) }));
+  if (choice) files.set(CHOICE_FILE, `${JSON.stringify(choice)}\n`);
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow || !committed)
     files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);

@@ -7,9 +7,10 @@ import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { readPlan, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
 import { sha256 } from './bundle.ts';
-import { type ChosenCuts, chooseCuts } from './choose-cuts.ts';
+import { choiceKey, keptChoice } from './choice-record.ts';
+import { type ChooseRequest, type ChosenCuts, chooseCuts } from './choose-cuts.ts';
 import { type CompileRequest, type CompileResult, compileModel } from './compile.ts';
-import type { Profile } from './cut/choose.ts';
+import { DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
@@ -43,6 +44,8 @@ export interface CompileOptions {
   readonly browser?: string | undefined;
   /** Measure again even where committed measurements fit. */
   readonly measure?: boolean | undefined;
+  /** How the recipe's cuts were chosen: kept with the bundle, and in its report. */
+  readonly choice?: ChosenCuts | undefined;
   /** Keep device segments in full precision. */
   readonly float?: boolean | undefined;
   /** Seed of calibration and test samples; default 1. */
@@ -94,6 +97,7 @@ export async function compile(
     server: serverRuntime(),
     devices: new Map(targets.map((target) => [target, deviceRuntime(target)])),
     pictures: sharpPictures(sharp),
+    choice: options.choice,
     measure: options.measure ?? false,
     float: options.float ?? false,
     seed: options.seed ?? 1,
@@ -118,24 +122,33 @@ export interface ChooseOptions {
   readonly tolerances?: GivenTolerances | undefined;
   /** As in CompileOptions. */
   readonly browser?: string | undefined;
+  /** Where the bundle will go: what an earlier run left there is taken. */
+  readonly outDir?: string | undefined;
   readonly progress?: Progress | undefined;
 }
 
-/** The boundaries that serve the profiles best, by measuring. Throws BAD_MODEL, BAD_INPUT; BAD_CUT where there are none. */
+/**
+ * The boundaries that serve the profiles best, by measuring; or as an earlier run into the same folder measured them.
+ * @throws BAD_MODEL, BAD_INPUT; BAD_CUT where there are none
+ */
 export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promise<ChosenCuts> {
-  const { target, browser, tolerances, progress = () => {}, ...rest } = options;
-  const { accuracyDropMax } = tolerancesOf(tolerances);
+  const { count, tensorsMax, target, browser, outDir, progress = () => {} } = options;
+  const { accuracyDropMax } = tolerancesOf(options.tolerances);
+  const asked = { recipe, count, tensorsMax, accuracyDropMax, profiles: options.profiles ?? DEFAULT_PROFILES };
+  const source = await readSourceBytes(recipe);
+  const key = choiceKey(sha256(source), { ...asked, target });
+  const kept = outDir === undefined ? undefined : await keptChoice(outDir, key);
+  if (kept) return kept;
   const server = serverRuntime();
   const timing = timingPlaces([target], browser);
   try {
     const { places } = await timing.open();
-    return await chooseCuts({
-      ...{ ...rest, recipe, server, accuracyDropMax, progress },
-      model: await prepareModel(await readSourceBytes(recipe), recipe, server),
-      device: places.get(target)?.runtime ?? deviceRuntime(target),
-      pictures: sharpPictures(sharp),
-      now: () => performance.now(),
-    });
+    const request: ChooseRequest = {
+      ...{ ...asked, server, progress, device: places.get(target)?.runtime ?? deviceRuntime(target) },
+      model: await prepareModel(source, recipe, server),
+      ...{ pictures: sharpPictures(sharp), now: () => performance.now() },
+    };
+    return await chooseCuts(request, key);
   } finally {
     await timing.close();
   }

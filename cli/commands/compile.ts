@@ -1,27 +1,19 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
-import {
-  type Candidate,
-  type ChooseOptions,
-  type CompileConfig,
-  choose,
-  compile,
-  configuredRecipe,
-  type ModelRecipe,
-} from '../../compiler/index.ts';
+import { type CompileConfig, choose, compile, configuredRecipe } from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { findBrowser } from '../browser.ts';
+import { choiceText } from '../choice-text.ts';
 import { readCompileConfig } from '../config.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
-import { formatTable, shorten } from '../table.ts';
+import { formatTable } from '../table.ts';
 
 export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--browser PATH|none] [--float] [--measure] [--count N] [--seed N] [--json]`;
 
 /** Boundaries that are chosen where nobody says how many. */
 const CUTS_DEFAULT = 3;
-const NAME_WIDTH = 44;
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(
@@ -49,17 +41,22 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { samples, cuts, targets } = wanted;
   const browser = findBrowser(values.browser);
   const found = configuredRecipe(await findRecipe(positionals[0] as string, { ...wanted, cuts: [] }), config);
-  const count = typeof cuts === 'number' ? cuts : found.cuts.length === 0 ? CUTS_DEFAULT : undefined;
-  const chosen = Array.isArray(cuts)
-    ? cuts
-    : count === undefined
-      ? found.cuts
-      : await chosenCuts(found, {
-          ...{ count, target: targets?.[0] ?? 'wasm', browser },
-          ...{ tensorsMax: config.tensorsMax, profiles: config.profiles },
-          tolerances: config.tolerances,
-        });
-  const recipe = { ...found, cuts: chosen };
+  const progress = stderrProgress();
+  const named = Array.isArray(cuts) ? cuts : cuts === undefined && found.cuts.length > 0 ? found.cuts : undefined;
+  const choice = named
+    ? undefined
+    : await choose(found, {
+        ...{
+          count: cuts === undefined ? CUTS_DEFAULT : Number(cuts),
+          target: targets?.[0] ?? 'wasm',
+          browser,
+          progress,
+        },
+        ...{ tensorsMax: config.tensorsMax, profiles: config.profiles, tolerances: config.tolerances },
+        outDir: values.measure ? undefined : values.out,
+      });
+  if (choice) process.stderr.write(`${choiceText(choice)}\n`);
+  const recipe = { ...found, cuts: named ?? choice?.chosen.map(({ tensors }) => tensors) ?? [] };
   if (found.samplesKey !== undefined && samples === undefined) {
     process.stderr.write(
       'note: no samples were given (--samples F.npz|DIR): ranges and errors are those of noise, and say little about real data\n',
@@ -71,9 +68,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     browser,
     float: values.float ?? config.float,
     measure: values.measure,
+    choice,
     samples: wholeNumber(values.count, '--count') ?? config.count,
     seed: wholeNumber(values.seed, '--seed') ?? config.seed,
-    progress: stderrProgress(),
+    progress,
   });
   const seconds = (performance.now() - startMs) / 1000;
   if (values.json) {
@@ -122,40 +120,4 @@ function wishesOf(values: CompileValues, config: CompileConfig) {
     dims: { sizes: { ...config.dims, ...sizes }, shapes: { ...config.shapes, ...shapes } },
     fixed: { ...config.fix, ...readFixed(values) },
   };
-}
-
-/** Where nobody names the boundaries: those that serve the profiles best, by measuring, with what they are worth. */
-async function chosenCuts(recipe: ModelRecipe, options: Omit<ChooseOptions, 'progress'>): Promise<string[][]> {
-  const { candidates, chosen, tried, withoutMs, withAllMs } = await choose(recipe, {
-    ...options,
-    progress: stderrProgress(),
-  });
-  const nameOf = ({ tensors }: Candidate) => tensors.join(' + ');
-  const names = chosen.map(nameOf);
-  const rows = candidates.map((candidate) => [
-    shorten(nameOf(candidate), NAME_WIDTH),
-    candidate.headMs.toFixed(1),
-    candidate.tailMs.toFixed(1),
-    candidate.tier,
-    String(Math.round(candidate.bytes)),
-    (candidate.memoryBytes / 1e6).toFixed(1),
-    names.includes(nameOf(candidate)) ? 'chosen' : '',
-  ]);
-  const [best] = tried;
-  const sets = tried.map(({ chosen: cuts, expectedMs, timedMs }) => [
-    cuts.map((cut) => candidates.findIndex((one) => nameOf(one) === nameOf(cut)) + 1).join(', '),
-    expectedMs.toFixed(1),
-    timedMs.toFixed(1),
-    `${((timedMs / (best?.timedMs ?? timedMs) - 1) * 100).toFixed(1)} %`,
-  ]);
-  process.stderr.write(
-    [
-      formatTable(['boundary', 'head ms', 'tail ms', 'tier', 'bytes', 'MB', ''], rows),
-      '',
-      formatTable(['set (rows above)', 'promised ms', 'timed as a chain ms', 'over the best'], sets),
-      `expected of a request, over the profiles: ${withoutMs.toFixed(1)} ms uncut, ${withAllMs.toFixed(1)} ms if all ${candidates.length} cost nothing to deploy (--cut says otherwise)`,
-      '',
-    ].join('\n'),
-  );
-  return chosen.map(({ tensors }) => [...tensors]);
 }

@@ -90,7 +90,7 @@ function targetsOf(plan: Plan): string[] {
 }
 
 /** Everything in a recipe that what is measured depends on. */
-function recipeSha256({
+export function recipeSha256({
   outputs,
   cuts,
   size,

@@ -1,6 +1,7 @@
 /** What the report shows: the plan, every place where the model could be cut, and what the runtime made of each segment. */
 import type { Plan } from '../../shared/plan.ts';
 import type { Runtime } from '../../shared/runtime.ts';
+import type { ChosenCuts } from '../choose-cuts.ts';
 import { legalBoundaries } from '../cut/boundaries.ts';
 import { flowOf } from '../cut/flow.ts';
 import { bytesOf, costBefore, costOf } from '../graph/cost.ts';
@@ -31,6 +32,8 @@ export interface ReportData {
   readonly plan: Plan;
   readonly boundaries: readonly ReportBoundary[];
   readonly fusions: readonly ReportFusion[];
+  /** How the cuts were chosen, where nobody named them. */
+  readonly choice?: ChosenCuts | undefined;
 }
 
 /** Tensors of the boundaries that are shown. */

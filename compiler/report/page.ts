@@ -23,6 +23,14 @@ export function reportPage(data: ReportData): string {
 <h2>Where it could be cut</h2>
 <p>Every legal boundary of one tensor (filled) or two (open), by depth; deployed ones are named. Lower is less to send, before encoding.</p>
 <svg id="boundaries" viewBox="0 0 800 300" role="img" aria-label="activation bytes along the depth"></svg>
+<section id="choice" hidden>
+<h2>Why it is cut here</h2>
+<p>Every boundary that was considered, with what was measured of it: the head's time on the device, the tail's on the server, the
+smallest tier that keeps the answers, its bytes, and the memory of the head.</p>
+<table id="candidates"></table>
+<p id="expected"></p>
+<table id="sets"></table>
+</section>
 <h2>What a request takes</h2>
 <p id="controls">
   <label>uplink <input id="mbps" type="range" min="-1.3" max="2" step="0.05" value="0.8"> <output id="mbps-out"></output></label>

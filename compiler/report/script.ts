@@ -1,7 +1,7 @@
 /** The report's own script, as text: it runs in the reader's browser, knows nothing but the page and its data. */
 export const SCRIPT = `
 'use strict';
-const { plan, boundaries, fusions } = JSON.parse(document.getElementById('data').textContent);
+const { plan, boundaries, fusions, choice } = JSON.parse(document.getElementById('data').textContent);
 const measured = plan.measured;
 const K = plan.segments.length;
 const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
@@ -115,4 +115,19 @@ table('unfused', ['segment', 'operator', 'times', 'why', 'one of them'],
   fusions.flatMap(({ segment, unfused }) => unfused.map(({ op, count, reason, example }) => [segment, op, count, reason, example])));
 table('places', ['place', ...plan.segments.map((_, i) => i + 1), 'all'],
   Object.entries(measured.timeMs).map(([place, costs]) => [place, ...costs.map((cost) => at(cost).toFixed(2)), sum(costs).toFixed(2)]));
+if (choice) {
+  document.getElementById('choice').hidden = false;
+  const nameOf = ({ tensors }) => tensors.join(' + ');
+  const chosen = choice.chosen.map(nameOf);
+  const places = choice.candidates.map(nameOf);
+  table('candidates', ['', 'boundary', 'head ms', 'tail ms', 'tier', 'bytes', 'MB', ''],
+    choice.candidates.map((one, i) => [i + 1, nameOf(one), one.headMs.toFixed(1), one.tailMs.toFixed(1), one.tier, Math.round(one.bytes),
+      (one.memoryBytes / 1e6).toFixed(1), chosen.includes(nameOf(one)) ? 'chosen' : '']));
+  document.getElementById('expected').textContent = 'Expected of a request, over the profiles of users: ' + choice.withoutMs.toFixed(1) +
+    ' ms uncut, ' + choice.withAllMs.toFixed(1) + ' ms if all of them were deployed and cost nothing. The most promising sets, timed again as chains:';
+  const [best] = choice.tried;
+  table('sets', ['set', 'promised ms', 'timed ms', 'over the best known'],
+    choice.tried.map((set) => [set.chosen.map((one) => places.indexOf(nameOf(one)) + 1).join(', '), set.expectedMs.toFixed(1), set.timedMs.toFixed(1),
+      ((set.timedMs / best.timedMs - 1) * 100).toFixed(1) + ' %']));
+}
 `;
