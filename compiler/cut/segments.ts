@@ -3,6 +3,7 @@
  * before simplifying, so that no rewrite can reach across a boundary and change what it means.
  */
 import { storeInt8 } from '../compress/store-int8.ts';
+import type { KnownDims } from '../graph/dims.ts';
 import { cloneGraph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';
 import { writeModel } from '../onnx/write.ts';
@@ -26,10 +27,11 @@ export interface Chain {
 
 /**
  * @param cuts tensor names of boundaries 1..K-1
+ * @param dims see extractChain
  * @throws BAD_CUT
  */
-export function buildChain(model: Model, cuts: readonly (readonly string[])[]): Chain {
-  const chain = extractChain(model.graph, cuts);
+export function buildChain(model: Model, cuts: readonly (readonly string[])[], dims?: KnownDims): Chain {
+  const chain = extractChain(model.graph, cuts, dims);
   const segments = chain.segments.map(({ graph, inputs, outputs }) => {
     simplify(graph);
     const float = writeModel({ ...model, graph });

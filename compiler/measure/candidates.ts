@@ -11,10 +11,11 @@ import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { calibrateTiers } from '../compress/calibrate.ts';
 import { type Boundary, legalBoundaries } from '../cut/boundaries.ts';
-import { allBoundaries, boundarySpecs } from '../cut/boundary-specs.ts';
+import { allBoundaries, boundarySpecs, twoSizes } from '../cut/boundary-specs.ts';
 import type { Candidate, Ends } from '../cut/choose.ts';
 import { flowOf } from '../cut/flow.ts';
-import { buildChain, type Chain } from '../cut/segments.ts';
+import { buildProvenChain } from '../cut/proven-chain.ts';
+import type { Chain } from '../cut/segments.ts';
 import { bytesOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
@@ -51,10 +52,8 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
   const nested = spread(nestedOf(legal), CANDIDATES_MAX, rawBytes);
-  const chain = buildChain(
-    model,
-    nested.map(({ tensors }) => tensors),
-  );
+  const cuts = nested.map(({ tensors }) => tensors);
+  const chain = await buildProvenChain(model, cuts, server, twoSizes(recipe.size).map(recipe.noise));
   const plan = timingPlan(recipe, chain);
   const load = (runtime: Runtime) => Promise.all(chain.segments.map(({ float }) => runtime.load(float)));
   const places = new Map<string, readonly Session[]>([
