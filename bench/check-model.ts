@@ -8,6 +8,7 @@ import * as ort from 'onnxruntime-node';
 import { legalBoundaries } from '../compiler/cut/boundaries.ts';
 import { extractChain } from '../compiler/cut/extract.ts';
 import { flowOf } from '../compiler/cut/flow.ts';
+import { type KnownDims, knownDims } from '../compiler/graph/dims.ts';
 import { type Constant, cloneGraph, type Model } from '../compiler/graph/graph.ts';
 import { inferTypes } from '../compiler/graph/infer.ts';
 import { verifyGraph } from '../compiler/graph/verify.ts';
@@ -26,6 +27,9 @@ export interface ModelCheck {
   /** Why the runtime cannot run the untouched file, or null. */
   readonly unrunnable: string | null;
   readonly boundaries: number;
+  /** Boundaries that carry shapes besides their tensors; and how many would, were nothing made anew behind them. */
+  readonly sendShapes: number;
+  readonly wouldSendShapes: number;
   /** Parts in which not all boundaries were tried. */
   readonly partsCutShort: number;
   /** What came out otherwise than it should, and where. */
@@ -38,8 +42,8 @@ export interface CheckOptions {
   readonly errorMax: number;
   /** Every how many boundaries to cut at one; 1 for all. */
   readonly step: number;
-  /** Input values, where there is no test_data_set_0 beside the model. */
-  readonly feeds?: Feeds;
+  /** Input values, where there is no test_data_set_0 beside the model. Those of other sizes test shapes that are made anew. */
+  readonly feeds?: readonly [Feeds, ...Feeds[]];
 }
 
 /** Nothing rewritten: two ways to compute the same are compared, not two ways to optimise. */
@@ -52,26 +56,27 @@ const LITERAL: ort.InferenceSession.SessionOptions = {
 const runtime = ortRuntime(ort, 'onnxruntime-node', LITERAL);
 
 export async function checkModelFile(path: string, name: string, options: CheckOptions): Promise<ModelCheck> {
-  const skipped = (unrunnable: string): ModelCheck => ({
-    ...{ name, unrunnable, boundaries: 0, partsCutShort: 0, failures: [] },
-  });
+  const nothing = { name, boundaries: 0, sendShapes: 0, wouldSendShapes: 0, partsCutShort: 0 };
   let feeds: Feeds;
   let expected: Feeds;
+  let others: (readonly [Feeds, Feeds])[];
   try {
-    feeds = options.feeds ?? readFeeds(path);
-    expected = await run(readFileSync(path), feeds);
+    const whole = readFileSync(path);
+    const [first, ...more] = options.feeds ?? [readFeeds(path)];
+    feeds = first;
+    expected = await run(whole, first);
+    others = await Promise.all(more.map(async (other) => [other, await run(whole, other)] as const));
   } catch (error) {
-    return skipped(messageOf(error));
+    return { ...nothing, unrunnable: messageOf(error), failures: [] };
   }
   const failures: string[] = [];
   const attempt = async (
     what: string,
     work: () => Promise<Feeds>,
-    measure = largestError,
-    errorMax = options.errorMax,
+    { measure = largestError, errorMax = options.errorMax, wanted = expected } = {},
   ) => {
     try {
-      const difference = differenceOf(await work(), expected, measure, errorMax);
+      const difference = differenceOf(await work(), wanted, measure, errorMax);
       if (difference) failures.push(`${what}: ${difference}`);
     } catch (error) {
       failures.push(`${what}: ${messageOf(error)}`);
@@ -82,7 +87,7 @@ export async function checkModelFile(path: string, name: string, options: CheckO
     model = readModelFile(path);
     verifyGraph(model.graph, name);
   } catch (error) {
-    return { name, unrunnable: null, boundaries: 0, partsCutShort: 0, failures: [`reading: ${messageOf(error)}`] };
+    return { ...nothing, unrunnable: null, failures: [`reading: ${messageOf(error)}`] };
   }
   const written = writeModel(model);
   if (!Buffer.from(writeModel(readModel(written, name))).equals(written)) failures.push('reading again: another graph');
@@ -90,14 +95,33 @@ export async function checkModelFile(path: string, name: string, options: CheckO
 
   liftConstants(model.graph);
   await inferTypes(model, runtime).catch((error: unknown) => failures.push(`inferring types: ${messageOf(error)}`));
+  const dims = await knownDims(model, runtime);
   const { legal, partsCutShort } = legalBoundaries(flowOf(model.graph), options.tensorsMax);
   const simplified = { ...model, graph: cloneGraph(model.graph) };
-  await attempt('simplified', () => run(simplifiedBytes(simplified), feeds), normError, SIMPLIFIED_ERROR_MAX);
+  await attempt('simplified', () => run(simplifiedBytes(simplified), feeds), {
+    measure: normError,
+    errorMax: SIMPLIFIED_ERROR_MAX,
+  });
   const picked = legal.filter((_, i) => i % options.step === 0);
+  let [sendShapes, wouldSendShapes] = [0, 0];
   for (const { tensors } of picked) {
-    await attempt(`cut at ${tensors.join(' + ')}`, () => runCut(model, tensors, feeds));
+    const what = `cut at ${tensors.join(' + ')}`;
+    await attempt(what, () => runCut(model, tensors, dims, feeds));
+    const [sent, wouldSend] = [shapesSent(model, tensors, dims), shapesSent(model, tensors, undefined)];
+    if (sent > 0) sendShapes++;
+    if (wouldSend > 0) wouldSendShapes++;
+    if (sent === wouldSend) continue;
+    for (const [i, [other, wanted]] of others.entries()) {
+      await attempt(`${what}, inputs ${i + 2}`, () => runCut(model, tensors, dims, other), { wanted });
+    }
   }
-  return { name, unrunnable: null, boundaries: picked.length, partsCutShort, failures };
+  return { name, unrunnable: null, boundaries: picked.length, sendShapes, wouldSendShapes, partsCutShort, failures };
+}
+
+/** How many shapes a boundary carries besides its tensors. */
+function shapesSent(model: Model, tensors: readonly string[], dims: KnownDims | undefined): number {
+  const [, boundary] = extractChain(model.graph, [tensors], dims).boundaries;
+  return (boundary?.length ?? 0) - tensors.length;
 }
 
 /** Passes round differently, and no further off than this, by the norm. */
@@ -108,10 +132,10 @@ function simplifiedBytes(model: Model): Uint8Array {
   return writeModel(model);
 }
 
-async function runCut(model: Model, tensors: readonly string[], feeds: Feeds): Promise<Feeds> {
+async function runCut(model: Model, tensors: readonly string[], dims: KnownDims, feeds: Feeds): Promise<Feeds> {
   let live: Feeds = feeds;
   let outputs: Feeds = {};
-  for (const { graph, inputs } of extractChain(model.graph, [tensors]).segments) {
+  for (const { graph, inputs } of extractChain(model.graph, [tensors], dims).segments) {
     verifyGraph(graph, 'a segment');
     // Nothing but what the segment says it reads: what it forgot must not be found.
     const given = Object.fromEntries(inputs.map((name) => [name, live[name] as ort.Tensor]));

@@ -57,11 +57,12 @@ const rows = [...checks, ...totals].map(([folder, list]) => {
     String(ran.length),
     String(ran.filter(({ boundaries }) => boundaries > 0).length),
     sum(({ boundaries }) => boundaries),
+    `${sum(({ sendShapes }) => sendShapes)} of ${sum(({ wouldSendShapes }) => wouldSendShapes)}`,
     sum(({ failures }) => failures.length),
   ];
 });
 process.stdout.write(
-  `${markdownTable(['models of', 'there are', 'ran', 'were cut', 'boundaries', 'differ'], rows)}\n\n`,
+  `${markdownTable(['models of', 'there are', 'ran', 'were cut', 'boundaries', 'send shapes', 'differ'], rows)}\n\n`,
 );
 const all = [...checks.values()].flat();
 for (const { name, failures } of all)

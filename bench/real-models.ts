@@ -10,16 +10,19 @@ import { gaussian, seededRandom } from '../shared/random.ts';
 export interface RealModel {
   readonly name: string;
   readonly path: string;
-  /** Inputs of the right shapes, the same each time. */
-  feeds(): Promise<Readonly<Record<string, ort.Tensor>>>;
+  /** Inputs of the right shapes, the same each time; where a model takes others too, also of other sizes. */
+  feeds(): Promise<readonly [Feeds, ...Feeds[]]>;
 }
 
-/** By a part of the file's name: the shape of each input. A number alone is a scalar int64. */
-const SHAPES: readonly (readonly [RegExp, Readonly<Record<string, readonly number[] | number>>])[] = [
-  [/rec_infer/, { x: [1, 3, 48, 160] }],
+type Feeds = Readonly<Record<string, ort.Tensor>>;
+type Shapes = Readonly<Record<string, readonly number[] | number>>;
+
+/** By a part of the file's name: the shape of each input, and others. A number alone is a scalar int64. */
+const SHAPES: readonly (readonly [RegExp, Shapes, ...Shapes[]])[] = [
+  [/rec_infer/, { x: [1, 3, 48, 160] }, { x: [3, 3, 48, 96] }],
   [/det_infer/, { x: [1, 3, 96, 320] }],
-  [/cls_infer/, { x: [1, 3, 48, 192] }],
-  [/melspectrogram/, { input: [1, 16_000] }],
+  [/cls_infer/, { x: [1, 3, 48, 192] }, { x: [2, 3, 48, 192] }],
+  [/melspectrogram/, { input: [1, 16_000] }, { input: [1, 24_000] }],
   [/embedding_model/, { input_1: [1, 76, 32, 1] }],
   [/hey_jarvis/, { 'x.1': [1, 16, 96] }],
   [/timer/, { 'onnx::Flatten_0': [1, 34, 96] }],
@@ -65,9 +68,13 @@ async function drawnText(shape: readonly number[]): Promise<Float32Array> {
   return data;
 }
 
-async function feedsOf(file: string): Promise<Record<string, ort.Tensor>> {
-  const shapes = SHAPES.find(([pattern]) => pattern.test(file))?.[1];
-  if (!shapes) throw new Error(`bench/real-models.ts has no input shapes for ${file}`);
+async function feedsOf(file: string): Promise<[Feeds, ...Feeds[]]> {
+  const [, first, ...others] = SHAPES.find(([pattern]) => pattern.test(file)) ?? [];
+  if (!first) throw new Error(`bench/real-models.ts has no input shapes for ${file}`);
+  return [await tensorsOf(file, first), ...(await Promise.all(others.map((shapes) => tensorsOf(file, shapes))))];
+}
+
+async function tensorsOf(file: string, shapes: Shapes): Promise<Feeds> {
   const random = seededRandom(1);
   const feeds: Record<string, ort.Tensor> = {};
   for (const [name, shape] of Object.entries(shapes)) {

@@ -3,8 +3,10 @@
  * promise, and the most promising ones timed again as the chains they would be, for pieces fuse less than chains do.
  */
 import { TandemError } from '../shared/errors.ts';
+import { twoSizes } from './cut/boundary-specs.ts';
 import { type Candidate, type Choice, type Ends, expectedMs, type Profile, rankCuts } from './cut/choose.ts';
-import { buildChain } from './cut/segments.ts';
+import { buildProvenChain } from './cut/proven-chain.ts';
+import type { Chain } from './cut/segments.ts';
 import { type CandidatesRequest, measureCandidates } from './measure/candidates.ts';
 import { type ChainTimes, timeChains } from './measure/chain-times.ts';
 
@@ -48,12 +50,12 @@ export async function chooseCuts(request: ChooseRequest, key: string): Promise<C
     );
   }
   const sets = rankCuts(candidates, ends, profiles, { count, keep: TRIED_MAX });
-  const chains = sets.map(({ chosen }) =>
-    buildChain(
-      model,
-      chosen.map(({ tensors }) => tensors),
-    ),
-  );
+  const inputs = twoSizes(recipe.size).map(recipe.noise);
+  const chains: Chain[] = [];
+  for (const { chosen } of sets) {
+    const cuts = chosen.map(({ tensors }) => tensors);
+    chains.push(await buildProvenChain(model, cuts, request.server, inputs));
+  }
   const times = await timeChains(request, chains);
   const tried = sets.map((choice, i): TriedSet => {
     const timed = retimed(choice.chosen, ends, times[i] as ChainTimes);

@@ -16,8 +16,9 @@ import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, sha256, withPlan
 import type { ChosenCuts } from './choose-cuts.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
-import { allBoundaries, boundarySpecs } from './cut/boundary-specs.ts';
-import { buildChain, type Chain, type ChainSegment } from './cut/segments.ts';
+import { allBoundaries, boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
+import { buildProvenChain } from './cut/proven-chain.ts';
+import type { Chain, ChainSegment } from './cut/segments.ts';
 import { draftPlan, withoutTiers } from './draft-plan.ts';
 import { type Model, operatorsOf } from './graph/graph.ts';
 import { measureAccuracy } from './measure/accuracy.ts';
@@ -74,7 +75,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   stage('reading and cutting the model', 0);
   const source = await readSourceBytes(recipe);
   const model = await prepareModel(source, recipe, request.server);
-  const chain = buildChain(model, recipe.cuts);
+  const noise = twoSizes(recipe.size).map(recipe.noise);
+  const chain = await buildProvenChain(model, recipe.cuts, request.server, noise);
   const asked = { samples: request.testSamples, seed: request.seed };
   const committed = matchingRecord(recipe, sha256(source));
   const kept = committed ?? (await keptRecord(request.outDir, recipe, sha256(source), asked));

@@ -8,6 +8,7 @@ import { joinModels } from './graph/join.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { externalReader, readModelFile } from './onnx/files.ts';
 import { readModel } from './onnx/read.ts';
+import { assertOneFile } from './onnx/size.ts';
 import { writeModel } from './onnx/write.ts';
 import { removeDeadCode } from './passes/dead-code.ts';
 import { fixInputs } from './passes/fix-inputs.ts';
@@ -34,11 +35,19 @@ export async function readSourceBytes(recipe: Pick<ModelRecipe, 'file' | 'joined
 
 /**
  * @param runtime computes constants and infers types
- * @throws BAD_MODEL; USAGE for inputs that cannot be fixed
+ * @param bytesMax of the model's weights, for tests
+ * @throws BAD_MODEL; USAGE for inputs that cannot be fixed; UNSUPPORTED for a model that does not fit one file
  */
-export async function prepareModel(source: Uint8Array, recipe: SourceRecipe, runtime: Runtime): Promise<Model> {
+export async function prepareModel(
+  source: Uint8Array,
+  recipe: SourceRecipe,
+  runtime: Runtime,
+  bytesMax?: number,
+): Promise<Model> {
   const model = readSource(source, recipe);
   const { graph } = model;
+  // The runtime is asked about the whole, however finely it is then cut.
+  assertOneFile(graph, recipe.source, 'the compiler takes no larger models', bytesMax);
   // Bodies within bodies: each round may open the next.
   while (hasIf(graph)) {
     liftConstants(graph);

@@ -20,8 +20,7 @@ export async function boundarySpecs(
   input: (size: number) => Tensors,
 ): Promise<TensorSpec[][]> {
   const { size } = plan;
-  // Far from the typical size: neighbours could round to the same.
-  const other = size.max > size.typical ? Math.min(size.max, 2 * size.typical) : size.min;
+  const [, other] = twoSizes(size);
   const [first, second] = [
     await allBoundaries(plan, sessions, input(size.typical)),
     await allBoundaries(plan, sessions, input(other)),
@@ -35,6 +34,11 @@ export async function boundarySpecs(
       return { name, dtype, shape: dims };
     }),
   );
+}
+
+/** The typical size, and one far from it: neighbours could round to the same. */
+export function twoSizes({ typical, min, max }: PlanSize): [number, number] {
+  return [typical, max > typical ? Math.min(max, 2 * typical) : min];
 }
 
 /** Boundaries 0..K for one input. */

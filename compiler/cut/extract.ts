@@ -4,8 +4,11 @@
  * of If, Loop and Scan capture, and refuses a boundary that does not separate the graph, naming what is missing.
  */
 import { TandemError } from '../../shared/errors.ts';
-import { cloneNode, type Graph, makeGraph, type Node, usedValues, type ValueInfo } from '../graph/graph.ts';
+import type { KnownDims } from '../graph/dims.ts';
+import { type Graph, type Node, usedValues } from '../graph/graph.ts';
 import { type Flow, flowOf, isDynamic, isNoTensor, isShapeOf, nodesBehind } from './flow.ts';
+import { remakeShape } from './recompute.ts';
+import { nameMaker, segmentMaker } from './segment-graph.ts';
 
 /** One segment: a graph from boundary k-1 to boundary k. */
 export interface ExtractedSegment {
@@ -19,42 +22,54 @@ export interface ExtractedChain {
   readonly segments: readonly ExtractedSegment[];
   /**
    * Names of boundaries 0..K. Besides the cut's own tensors a boundary may carry shapes, as int64 vectors: those that are
-   * needed behind it and of tensors that do not cross it.
+   * needed behind it, of tensors that do not cross it, and that nothing known of what crosses determines.
    */
   readonly boundaries: readonly (readonly string[])[];
 }
 
 /**
  * @param cuts tensor names of boundaries 1..K-1, shallow to deep; a graph input that is read late is named as well
+ * @param dims what is known of dimensions, by which shapes are made anew behind a boundary; without it they are all sent
  * @returns K segments in chain order
  * @throws BAD_CUT for a name that is no value to cut at, or a boundary that does not separate the graph
  */
-export function extractChain(graph: Graph, cuts: readonly (readonly string[])[]): ExtractedChain {
+export function extractChain(
+  graph: Graph,
+  cuts: readonly (readonly string[])[],
+  dims: KnownDims = new Map(),
+): ExtractedChain {
   const flow = flowOf(graph);
   const last = cuts.length;
-  const places = placeNodes(flow, cuts);
   const shapes = cuts.map(() => new Set<string>());
+  const places = placeNodes(flow, cuts);
+  const cutting = { flow, places, shapes, dims, segment: segmentMaker(graph), newName: nameMaker(graph) };
   const segments: ExtractedSegment[] = [];
   // From the last to the first: what a segment needs of shapes, those before it must give.
   for (let index = last; index >= 0; index--) {
-    const given = new Set(index === 0 ? flow.inputs : [...(cuts[index - 1] ?? []), ...(shapes[index - 1] ?? [])]);
+    const given = new Set(index === 0 ? flow.inputs : cuts[index - 1]);
     const wanted = new Set([
       ...(cuts[index] ?? []),
       ...(shapes[index] ?? []),
       ...outputsMadeAt(flow, places, index, last),
     ]);
-    const request: SegmentRequest = {
-      index,
-      given,
-      wanted: [...wanted].filter((name) => !given.has(name)),
-      shapes,
-      cuts,
-    };
-    segments.unshift(extractSegment(flow, places, request));
+    segments.unshift(extractSegment(cutting, { index, given, wanted: [...wanted].filter((name) => !given.has(name)) }));
   }
+  // All that a segment gave may have been a shape: then it goes on giving it.
+  if (dims.size > 0 && segments.some(({ outputs }) => outputs.length === 0)) return extractChain(graph, cuts);
   const outputNames = graph.outputs.map(({ name }) => name);
-  const inner = cuts.map((cut, i) => [...cut, ...[...(shapes[i] ?? [])].filter((name) => !cut.includes(name))]);
+  const inner = cuts.map((cut, i) => [...cut, ...(shapes[i] ?? [])]);
   return { segments, boundaries: [graph.inputs.map(({ name }) => name), ...inner, outputNames] };
+}
+
+/** What all segments of a chain share. */
+interface Cutting {
+  readonly flow: Flow;
+  readonly places: ReadonlyMap<Node, number>;
+  /** Shapes that boundaries 1..K-1 carry so far. */
+  readonly shapes: readonly Set<string>[];
+  readonly dims: KnownDims;
+  readonly segment: ReturnType<typeof segmentMaker>;
+  readonly newName: (stem: string) => string;
 }
 
 /** Which segment each dynamic node runs in: 0-based. Checks every cut on the way. */
@@ -72,8 +87,9 @@ function placeNodes(flow: Flow, cuts: readonly (readonly string[])[]): Map<Node,
       places.set(node, i + 1);
     }
   }
+  const used = new Set(places.values());
   for (let index = 0; index <= cuts.length; index++) {
-    if (![...places.values()].includes(index)) {
+    if (!used.has(index)) {
       const nothing = `segment ${index + 1} would have nothing to do`;
       throw new TandemError('BAD_CUT', `${nothing}: boundary ${index + 1} is all in the one before`);
     }
@@ -135,38 +151,47 @@ interface SegmentRequest {
   readonly index: number;
   readonly given: ReadonlySet<string>;
   readonly wanted: readonly string[];
-  /** Shapes that boundaries 1..K-1 carry so far. */
-  readonly shapes: readonly Set<string>[];
-  readonly cuts: readonly (readonly string[])[];
 }
 
-function extractSegment(flow: Flow, places: ReadonlyMap<Node, number>, request: SegmentRequest): ExtractedSegment {
-  const { graph, producer } = flow;
-  const { index, given, wanted, shapes } = request;
-  const needed = new Set<Node>();
+function extractSegment(cutting: Cutting, { index, given, wanted }: SegmentRequest): ExtractedSegment {
+  const { flow, shapes, segment } = cutting;
+  const { producer } = flow;
+  const nodes = new Set<Node>();
   const read = new Set<string>();
   const constants = new Set<string>();
+  /** Shapes of tensors that are not here. */
+  const absent = new Map<string, Node>();
   const pending = [...wanted];
   while (pending.length > 0) {
     const name = pending.pop() as string;
     const node = producer.get(name);
     if (given.has(name)) read.add(name);
-    else if (isDynamic(flow, name) && !isHere(flow, places, name, index, given)) throw missing(index, name, wanted);
+    else if (isDynamic(flow, name) && !isHere(cutting, name, index, given)) throw missing(index, name, wanted);
     else if (!node) constants.add(name);
-    else if (!needed.has(node)) {
+    else if (!nodes.has(node)) {
       const source = shapeSource(flow, node);
-      if (source !== undefined && !isHere(flow, places, source, index, given)) {
-        // The shape of a tensor that is not here comes with the boundary, from the segment that has the tensor.
-        for (let k = placeOf(flow, places, source); k < index; k++) shapes[k]?.add(name);
-        read.add(name);
-      } else {
-        needed.add(node);
+      if (source !== undefined && !isHere(cutting, source, index, given)) absent.set(name, node);
+      else {
+        nodes.add(node);
         pending.push(...usedValues(node));
       }
     }
   }
+  const added: Node[] = [];
+  const place = { ...cutting, nodes, wanted: new Set(wanted), given: [...given] };
+  for (const [name, node] of absent) {
+    const remade = remakeShape(flow, node, place);
+    added.push(...(remade?.nodes ?? []));
+    for (const tensor of remade?.reads ?? []) read.add(tensor);
+    if (remade) continue;
+    // It comes with the boundary: from the segment before this one, which has it, makes it anew, or asks further up.
+    shapes[index - 1]?.add(name);
+    if (flow.readers.get(name)?.some((reader) => nodes.has(reader))) read.add(name);
+  }
+  const sent = index === 0 ? undefined : shapes[index - 1];
   const inputs = [...new Set([...given, ...read])].filter((name) => read.has(name));
-  return { inputs, outputs: wanted, graph: segmentGraph(graph, index, { inputs, wanted, needed, constants }) };
+  const outputs = wanted.filter((name) => !sent?.has(name));
+  return { inputs, outputs, graph: segment({ index, inputs, outputs, nodes, added, constants }) };
 }
 
 /** The tensor whose shape a node reads, where that is data. */
@@ -175,52 +200,7 @@ function shapeSource(flow: Flow, node: Node): string | undefined {
   return isShapeOf(node) && source !== undefined && isDynamic(flow, source) ? source : undefined;
 }
 
-function placeOf({ producer }: Flow, places: ReadonlyMap<Node, number>, name: string): number {
-  return places.get(producer.get(name) as Node) ?? 0;
-}
-
-function isHere(
-  flow: Flow,
-  places: ReadonlyMap<Node, number>,
-  name: string,
-  index: number,
-  given: ReadonlySet<string>,
-): boolean {
-  return given.has(name) || (flow.producer.has(name) && placeOf(flow, places, name) === index);
-}
-
-interface SegmentParts {
-  readonly inputs: readonly string[];
-  readonly wanted: readonly string[];
-  readonly needed: ReadonlySet<Node>;
-  readonly constants: ReadonlySet<string>;
-}
-
-function segmentGraph(graph: Graph, index: number, { inputs, wanted, needed, constants }: SegmentParts): Graph {
-  const nodes = graph.nodes.filter((node) => needed.has(node));
-  const present = new Set([...inputs, ...constants, ...nodes.flatMap((node) => node.outputs)]);
-  const only = <T>(map: ReadonlyMap<string, T>) => new Map([...map].filter(([name]) => present.has(name)));
-  return makeGraph({
-    name: `${graph.name}.${index + 1}`,
-    inputs: inputs.map((name) => valueInfo(graph, name)),
-    outputs: wanted.map((name) => valueInfo(graph, name)),
-    nodes: nodes.map(cloneNode),
-    initializers: only(graph.initializers),
-    sparse: only(graph.sparse),
-    annotations: only(graph.annotations),
-    extra: graph.extra,
-  });
-}
-
-/**
- * Type of a value at a segment's edge. Float32 unless the file or the operator says otherwise. Of inner values no shape:
- * a runtime takes those of a file for hints, but those of a segment's inputs for law.
- */
-function valueInfo(graph: Graph, name: string): ValueInfo {
-  const outer = [...graph.inputs, ...graph.outputs].find((value) => value.name === name);
-  const known = outer ?? graph.values.get(name);
-  if (outer && outer.elementType !== 'undefined') return outer;
-  if (known && known.elementType !== 'undefined') return { name, elementType: known.elementType, shape: null };
-  const isShape = graph.nodes.some((node) => isShapeOf(node) && node.outputs[0] === name);
-  return known?.opaque ? known : { name, elementType: isShape ? 'int64' : 'float32', shape: null };
+function isHere({ flow, places }: Cutting, name: string, index: number, given: ReadonlySet<string>): boolean {
+  const maker = flow.producer.get(name);
+  return given.has(name) || (maker !== undefined && (places.get(maker) ?? 0) === index);
 }

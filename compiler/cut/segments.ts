@@ -3,8 +3,10 @@
  * before simplifying, so that no rewrite can reach across a boundary and change what it means.
  */
 import { storeInt8 } from '../compress/store-int8.ts';
+import type { KnownDims } from '../graph/dims.ts';
 import { cloneGraph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';
+import { assertOneFile } from '../onnx/size.ts';
 import { writeModel } from '../onnx/write.ts';
 import { simplify } from '../passes/index.ts';
 import { extractChain } from './extract.ts';
@@ -26,12 +28,20 @@ export interface Chain {
 
 /**
  * @param cuts tensor names of boundaries 1..K-1
- * @throws BAD_CUT
+ * @param dims see extractChain
+ * @param bytesMax of a segment's weights, for tests
+ * @throws BAD_CUT; UNSUPPORTED for a segment that does not fit one file
  */
-export function buildChain(model: Model, cuts: readonly (readonly string[])[]): Chain {
-  const chain = extractChain(model.graph, cuts);
-  const segments = chain.segments.map(({ graph, inputs, outputs }) => {
+export function buildChain(
+  model: Model,
+  cuts: readonly (readonly string[])[],
+  dims?: KnownDims,
+  bytesMax?: number,
+): Chain {
+  const chain = extractChain(model.graph, cuts, dims);
+  const segments = chain.segments.map(({ graph, inputs, outputs }, i) => {
     simplify(graph);
+    assertOneFile(graph, `segment ${i + 1}`, 'cut it more finely', bytesMax);
     const float = writeModel({ ...model, graph });
     const compressed = cloneGraph(graph);
     storeInt8(compressed);

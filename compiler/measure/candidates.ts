@@ -11,10 +11,11 @@ import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { boundaryTiers } from '../compress/boundary-tiers.ts';
 import { type Boundary, legalBoundaries } from '../cut/boundaries.ts';
-import { allBoundaries, boundarySpecs } from '../cut/boundary-specs.ts';
+import { allBoundaries, boundarySpecs, twoSizes } from '../cut/boundary-specs.ts';
 import type { Candidate, Ends } from '../cut/choose.ts';
 import { flowOf } from '../cut/flow.ts';
-import { buildChain, type Chain } from '../cut/segments.ts';
+import { buildProvenChain } from '../cut/proven-chain.ts';
+import type { Chain } from '../cut/segments.ts';
 import { draftPlan, NO_MODEL, withoutTiers } from '../draft-plan.ts';
 import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
@@ -50,8 +51,12 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
   const cuts = spread(nestedOf(legal), CANDIDATES_MAX, rawBytes).map(({ tensors }) => tensors);
-  const chain = buildChain(model, cuts);
-  const [whole, pieces] = (await timeChains(request, [buildChain(model, []), chain])) as [ChainTimes, ChainTimes];
+  const inputs = twoSizes(recipe.size).map(recipe.noise);
+  const [uncut, chain] = [
+    await buildProvenChain(model, [], server, inputs),
+    await buildProvenChain(model, cuts, server, inputs),
+  ];
+  const [whole, pieces] = (await timeChains(request, [uncut, chain])) as [ChainTimes, ChainTimes];
   const sessions = await loadAll(server, chain);
   const plan = await planWithTiers(request, chain, sessions);
   const sent = cheapestTiers(plan, await gradeTiers(request, plan, sessions), request);
@@ -78,8 +83,10 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
  * all of them lose against the whole is taken to be lost evenly.
  */
 export function rangeMs(pieces: readonly number[], whole: readonly number[], from: number, to: number): number {
-  const lostMs = pieces.length > 1 ? (sum(pieces) - sum(whole)) / (pieces.length - 1) : 0;
-  return Math.max(0, sum(pieces.slice(from, to)) - Math.max(0, to - from - 1) * lostMs);
+  if (to <= from) return 0;
+  const lostMs = pieces.length > 1 ? Math.max(0, sum(pieces) - sum(whole)) / (pieces.length - 1) : 0;
+  const range = pieces.slice(from, to);
+  return Math.min(sum(range), lostMs + sum(range.map((ms) => Math.max(0, ms - lostMs))));
 }
 
 function loadAll(runtime: Runtime, { segments }: Chain): Promise<Session[]> {

@@ -2,12 +2,11 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, sep } from 'node:path';
 import { messageOf, TandemError } from '../../shared/errors.ts';
-import { type Constant, type Graph, type Model, subgraphs } from '../graph/graph.ts';
+import type { Constant, Model } from '../graph/graph.ts';
 import { type ExternalReference, type ReadExternal, readModel } from './read.ts';
+import { MODEL_BYTES_MAX, weightBytes } from './size.ts';
 import { writeModel } from './write.ts';
 
-/** The most that one protobuf message may have (protobuf.dev, "Total Size Of The Message"); some room is left. */
-const MODEL_BYTES_MAX = 2 ** 31 - 2 ** 20;
 /** Smaller constants stay in the model, as onnx.save_model leaves them. */
 const EXTERNAL_BYTES_MIN = 1024;
 /** Offsets that operating systems can map into memory. */
@@ -97,23 +96,6 @@ export function writeModelFile(model: Model, path: string, modelBytesMax: number
   } finally {
     if (data !== undefined) closeSync(data);
   }
-}
-
-/** Bytes of all constants: initializers, and tensors that are attributes, in bodies too. */
-function weightBytes(graph: Graph): number {
-  let sum = 0;
-  const add = ({ bytes }: Constant) => {
-    sum += bytes.byteLength;
-  };
-  graph.initializers.forEach(add);
-  for (const node of graph.nodes) {
-    for (const { type, value } of node.attributes.values()) {
-      if (type === 'tensor') add(value);
-      if (type === 'tensors') value.forEach(add);
-    }
-    for (const body of subgraphs(node)) sum += weightBytes(body);
-  }
-  return sum;
 }
 
 function writeAll(handle: number, bytes: Uint8Array, position: number): void {

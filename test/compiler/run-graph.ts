@@ -10,7 +10,7 @@ import { seededRandom } from '../../shared/random.ts';
 import type { Tensor, Tensors } from '../../shared/tensor.ts';
 import { randomTensor } from './text-graph.ts';
 
-const literal = ortRuntime(ort, 'onnxruntime-node', {
+export const literal = ortRuntime(ort, 'onnxruntime-node', {
   executionProviders: ['cpu'],
   graphOptimizationLevel: 'disabled',
   intraOpNumThreads: 1,

@@ -4,6 +4,7 @@
  *   in x [1,4,6,6]                 a float32 input
  *   const w [8,4,3,3]              a float32 initializer, random from a seed
  *   const c [1,3,1,1] = 2 3 4      one of given values
+ *   ints s = 0 -1                  an int64 vector; `int i = 3` a scalar
  *   y = Conv(x, w) pads=[1,1,1,1]  a node; `3` for an input is a scalar constant, `-` one that is absent
  *   out y                          an output
  *
@@ -12,6 +13,7 @@
 import {
   type Attribute,
   type Constant,
+  constantOf,
   constantTensor,
   type Dim,
   float,
@@ -34,8 +36,9 @@ export function graphOf(text: string): Graph {
     if (node) graph.nodes.push(parseNode(graph, node));
     else if (word === 'in') graph.inputs.push({ name, elementType: 'float32', shape: parseList(shape).map(parseDim) });
     else if (word === 'out') graph.outputs.push({ name, elementType: 'float32', shape: null });
+    else if (word === 'ints' || word === 'int') graph.initializers.set(name, integers(line, word === 'int'));
     else if (word === 'const') graph.initializers.set(name, parseConstant(line, shape, random));
-    else throw new SyntaxError(`expected in, const, out or a node, got ${line}`);
+    else throw new SyntaxError(`expected in, const, ints, int, out or a node, got ${line}`);
   }
   return graph;
 }
@@ -48,7 +51,7 @@ export function textOf(graph: Graph): string {
 /** Text as `textOf` gives it: no indentation, no empty lines, nothing but nodes. */
 export function nodeLines(text: string): string {
   return linesOf(text)
-    .filter((line) => line.includes(' = ') && !line.startsWith('const'))
+    .filter((line) => line.includes(' = ') && !/^(const|ints?) /.test(line))
     .join('\n');
 }
 
@@ -114,6 +117,12 @@ function parseConstant(line: string, shapeText: string, random: Random): Constan
     shape,
     [...(randomTensor(shape, random).data as Float32Array)].map((value) => value * scale),
   );
+}
+
+function integers(line: string, isScalar: boolean): Constant {
+  const [, text = ''] = line.split(' = ');
+  const data = BigInt64Array.from(text === '' ? [] : text.split(' '), BigInt);
+  return constantOf({ dtype: 'int64', shape: isScalar ? [] : [data.length], data });
 }
 
 function parseList(text: string): string[] {

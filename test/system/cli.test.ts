@@ -154,15 +154,16 @@ describe('a model without a recipe', () => {
     const cuts = [['model/max_pooling2d/MaxPool:0'], ['model/max_pooling2d_2/MaxPool:0']];
     await writeFile(config, JSON.stringify({ cuts, targets: ['wasm'], count: 3 }));
     const out = join(folder, 'embedding');
-    const { code, stdout, stderr } = await tandem('compile', model, '--config', config, '--out', out, '--json');
+    const args = ['compile', model, '--config', config, '--out', out, '--browser', 'none', '--json'];
+    const { code, stdout, stderr } = await tandem(...args);
     expect(code).toBe(0);
     expect(stderr).toContain('no samples were given');
     const { plan } = JSON.parse(stdout) as { plan: Plan };
     expect(plan.boundaries.slice(1, 3).map(({ tensors }) => tensors.map(({ name }) => name))).toEqual(cuts);
     expect((await tandem('verify', out, '--count', '2')).code).toBe(0);
-    const again = await tandem('compile', model, '--config', config, '--out', out, '--json');
+    const again = await tandem(...args);
     expect(JSON.parse(again.stdout)).toMatchObject({ plan, isMeasuredNow: false });
-    const anew = await tandem('compile', model, '--config', config, '--out', out, '--measure', '--json');
+    const anew = await tandem(...args, '--measure');
     expect(JSON.parse(anew.stdout)).toMatchObject({ plan: { id: plan.id }, isMeasuredNow: true });
   });
 
@@ -182,24 +183,26 @@ describe('a model without a recipe', () => {
     await server.kill();
   });
 
-  test('is cut where that is worth most, where nobody says where', async () => {
-    const { code, stderr } = await tandem(
-      'compile',
-      model,
-      '--out',
-      join(folder, 'chosen'),
-      '--target',
-      'node',
-      '--count',
-      '2',
-    );
-    expect(code).toBe(0);
-    expect(stderr).toMatch(/expected \d+\.\d ms a request, \d+\.\d ms uncut/);
+  test('is cut where that is worth most, where nobody says where; and what was measured is kept', async () => {
+    const out = join(folder, 'chosen');
+    const args = ['compile', model, '--out', out, '--target', 'node', '--count', '2', '--cuts', '2'];
+    const first = await tandem(...args);
+    expect(first.code).toBe(0);
+    expect(first.stderr).toMatch(/expected \d+\.\d ms a request, \d+\.\d ms uncut/);
+    expect(first.stderr).toContain('calibrating each boundary');
+    expect(await readFile(join(out, 'report.html'), 'utf8')).toContain('"choice":{"key":');
+    const again = await tandem(...args);
+    expect(again.stderr).toMatch(/expected \d+\.\d ms a request, \d+\.\d ms uncut/);
+    expect(again.stderr).not.toContain('calibrating each boundary');
+    expect(again.stdout).toContain('as measured before');
+    const other = await tandem(...args.slice(0, -1), '1');
+    expect(other.stderr).toContain('calibrating each boundary');
   });
 
   test('that cannot be done is told in one line', async () => {
     await refuses(['inspect', join(folder, 'none.onnx')], 'NOT_FOUND');
     await refuses(['inspect', model, '--tensors', '9'], 'USAGE');
+    await refuses(['compile', model, '--browser', join(folder, 'none'), '--out', join(folder, 'x')], 'NOT_FOUND');
     await refuses(['compile', 'vad', '--fix', 'sr=8000', '--out', join(folder, 'x')], 'USAGE');
     await refuses(['inspect', model, '--fix', 'nothing=1'], 'USAGE');
     await writeFile(join(folder, 'wrong.json'), '{"cutz": 3}');

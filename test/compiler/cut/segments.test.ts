@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { buildChain, type Chain } from '../../../compiler/cut/segments.ts';
 import { readModel } from '../../../compiler/onnx/read.ts';
-import { readSource, withTaps } from '../../../compiler/prepare.ts';
+import { weightBytes } from '../../../compiler/onnx/size.ts';
+import { prepareModel, readSource, withTaps } from '../../../compiler/prepare.ts';
 import type { ModelRecipe } from '../../../compiler/recipe.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
 import { TINY_CUTS, tinyModelBytes } from '../../helpers/tiny-model.ts';
 import { coded } from '../coded.ts';
-import { expectClose, runModel } from '../run-graph.ts';
+import { expectClose, literal, runModel } from '../run-graph.ts';
 import { randomTensor } from '../text-graph.ts';
 
 const RECIPE: Pick<ModelRecipe, 'source' | 'outputs' | 'cuts'> = {
@@ -66,6 +67,20 @@ describe("the chain's files", () => {
     expect(buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts)).toEqual(
       buildChain(readSource(tinyModelBytes(), RECIPE), RECIPE.cuts),
     );
+  });
+
+  test('are not made of a segment whose weights one file cannot hold, nor of such a model', async () => {
+    const model = readSource(tinyModelBytes(), RECIPE);
+    expect(() => buildChain(model, RECIPE.cuts, undefined, 100)).toThrow(
+      coded('UNSUPPORTED', 'bytes of weights, one file holds 100 bytes: cut it more finely'),
+    );
+    expect(() => buildChain(model, RECIPE.cuts, undefined, 100)).toThrow(/^segment 1 has \d{3,} bytes/);
+    const bytes = weightBytes(model.graph);
+    expect(buildChain(model, RECIPE.cuts, undefined, bytes).segments).toHaveLength(4);
+    await expect(prepareModel(tinyModelBytes(), RECIPE, literal, bytes - 1)).rejects.toThrow(
+      coded('UNSUPPORTED', `tiny.onnx has ${bytes} bytes of weights, one file holds ${bytes - 1} bytes`),
+    );
+    await expect(prepareModel(tinyModelBytes(), RECIPE, literal, bytes)).resolves.toBeDefined();
   });
 
   test('are not made of a source that is no model, of a cut that is none, or of an output that is not there', () => {
