@@ -14,6 +14,7 @@ export interface Flow {
   readonly kind: ReadonlyMap<Node, NodeKind>;
   readonly producer: ReadonlyMap<string, Node>;
   readonly inputs: ReadonlySet<string>;
+  readonly noTensors: ReadonlySet<string>;
   /** Values that a node reads, captures of its subgraphs included, without constants. */
   readonly reads: ReadonlyMap<Node, readonly string[]>;
   /** Nodes that read a value. */
@@ -52,7 +53,7 @@ export function flowOf(graph: Graph): Flow {
       producer.set(output, node);
     }
   }
-  return { graph, kind, producer, inputs, reads, readers };
+  return { graph, kind, producer, inputs, noTensors: noTensorsOf(graph), reads, readers };
 }
 
 /** Nodes that an output depends on: what nobody reads must not decide where a graph can be cut. */
@@ -97,9 +98,14 @@ export function isDynamic(flow: Flow, name: string): boolean {
 }
 
 /** Whether a value is known to be no tensor: a sequence, a map, an optional. Those do not cross boundaries. */
-export function isNoTensor({ graph }: Flow, name: string): boolean {
-  const info = graph.values.get(name) ?? graph.inputs.find((input) => input.name === name);
-  return info?.elementType === 'undefined';
+export function isNoTensor(flow: Flow, name: string): boolean {
+  return flow.noTensors.has(name);
+}
+
+function noTensorsOf(graph: Graph): Set<string> {
+  const known = new Map(graph.inputs.map((input) => [input.name, input]));
+  for (const [name, info] of graph.values) known.set(name, info);
+  return new Set([...known.keys()].filter((name) => known.get(name)?.elementType === 'undefined'));
 }
 
 /** Values at which a search may stop: nothing that matters lies further. */
