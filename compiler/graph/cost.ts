@@ -48,18 +48,6 @@ export function costOf(graph: Graph, types: Types): GraphCost {
   };
 }
 
-/** What runs before a boundary, given the nodes behind it. */
-export function costBefore({ byNode }: GraphCost, behind: ReadonlySet<Node>) {
-  let [macs, parameters, nodes] = [0, 0, 0];
-  for (const [node, cost] of byNode) {
-    if (behind.has(node)) continue;
-    macs += cost.macs;
-    parameters += cost.parameters;
-    nodes++;
-  }
-  return { macs, parameters, nodes };
-}
-
 /** Bytes of a value, or undefined where its shape or type is not known. */
 export function bytesOf(types: Types, name: string): number | undefined {
   const info = types.get(name);
