@@ -1,143 +1,182 @@
 /**
- * How the compiler grows: a model of 100 MB read, cut, simplified and written, with the most memory that took; and graphs
- * of 10^2 to 10^5 nodes through the same. Each in a process of its own: `node dist/bench/scale.js [case]`.
+ * How the compiler grows: a model of 100 MB read, simplified, cut and written, with the most memory that took; and graphs
+ * of 10^2 to 10^5 nodes in several shapes through each stage. Every case runs in processes of its own, in turns, the
+ * order turned round each time: `node dist/bench/scale.js [rounds]`. Draws docs/scale.svg.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { storeInt8 } from '../compiler/compress/store-int8.ts';
 import { legalBoundaries } from '../compiler/cut/boundaries.ts';
 import { extractChain } from '../compiler/cut/extract.ts';
 import { flowOf } from '../compiler/cut/flow.ts';
-import { type Graph, ints, type Model, makeGraph, makeNode } from '../compiler/graph/graph.ts';
+import { costOf } from '../compiler/graph/cost.ts';
+import type { Model } from '../compiler/graph/graph.ts';
 import { verifyGraph } from '../compiler/graph/verify.ts';
+import { percentile } from '../compiler/measure/fit.ts';
 import { readModelFile, writeModelFile } from '../compiler/onnx/files.ts';
 import { simplify } from '../compiler/passes/index.ts';
+import { layers, SHAPES } from './scale-graphs.ts';
+import { scalePlot } from './scale-plot.ts';
 import { markdownTable } from './stats.ts';
 
-interface Stages {
-  readonly readMs: number;
-  readonly boundariesMs: number;
-  readonly cutMs: number;
-  readonly simplifyMs: number;
-  readonly writeMs: number;
+const NODE_COUNTS = [100, 1_000, 10_000, 100_000];
+const ROUNDS = 3;
+/** A time below this is noise. */
+const MS_MIN = 1;
+const PLOT_FILE = 'docs/scale.svg';
+
+/** Milliseconds of processor time by stage: those of the clock would tell who else uses the machine. */
+type Times = Readonly<Record<string, number>>;
+
+interface Run {
+  readonly times: Times;
+  readonly clockMs: number;
   readonly peakBytes: number;
 }
 
-const NODE_COUNTS = [100, 1_000, 10_000, 100_000];
-/** Folding starts anew after every fold: quadratic, so these stay smaller. */
-const FOLDED_COUNTS = [300, 1_000, 3_000];
-const LAYERS = 25;
-const LAYER_SIDE = 1_000;
+const LARGE: Readonly<Record<string, () => Model>> = { nothing: () => layers(2, 0), large: () => layers(25, 1_000) };
 
-const [what, path = ''] = process.argv.slice(2);
+const [what = '', path = '', shape = '', count = ''] = process.argv.slice(2);
 if (what === 'run') process.stdout.write(JSON.stringify(run(path)));
-else main();
+else if (what === 'make') writeModelFile((LARGE[shape] ?? SHAPES[shape])?.(Number(count)) as Model, path);
+else main(Number(what || ROUNDS));
 
-function main(): void {
+function main(rounds: number): void {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-scale-'));
-  const measure = (name: string, model: Model) => {
-    const file = join(folder, `${name}.onnx`);
-    writeModelFile(model, file);
-    const { stdout, status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), 'run', file], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (status !== 0) throw new Error(`the case ${name} failed`);
-    return { bytes: statSync(file).size, ...(JSON.parse(stdout.toString()) as Stages) };
-  };
-  const base = measure('nothing', chain(2, 0));
-  const large = measure('large', chain(LAYERS, LAYER_SIDE));
-  const total = ({ readMs, boundariesMs, cutMs, simplifyMs, writeMs }: Stages) =>
-    readMs + boundariesMs + cutMs + simplifyMs + writeMs;
-  const extra = large.peakBytes - base.peakBytes;
+  try {
+    process.stdout.write(`${cpus()[0]?.model}, Node ${process.version}, medians of ${rounds}\n\n`);
+    large(folder, rounds);
+    growth(folder, rounds);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function large(folder: string, rounds: number): void {
+  const files = Object.keys(LARGE).map((name) => made(folder, name, 0));
+  const [base = [], all = []] = inTurns(files, rounds);
+  const bytes = statSync(files[1] as string).size;
+  const seconds = median(all.map(({ clockMs }) => clockMs)) / 1000;
+  const extra = median(all.map(({ peakBytes }) => peakBytes)) - median(base.map(({ peakBytes }) => peakBytes));
   process.stdout.write(
-    `A model of ${(large.bytes / 1e6).toFixed(0)} MB: read, cut, simplified and written in ${(total(large) / 1000).toFixed(2)} s, ` +
-      `${(extra / large.bytes).toFixed(1)} times its size in memory beyond an empty run.\n\n`,
+    `A model of ${(bytes / 1e6).toFixed(0)} MB: read, cut, simplified and written in ${seconds.toFixed(2)} s, ` +
+      `${(extra / bytes).toFixed(1)} times its size in memory beyond an empty run.\n\n`,
   );
-  const row = (name: string, count: number, model: Model) => {
-    const stages = measure(`${name}-${count}`, model);
-    const { readMs, boundariesMs, cutMs, simplifyMs, writeMs } = stages;
-    const cells = [readMs, boundariesMs, cutMs, simplifyMs, writeMs].map((ms) => ms.toFixed(0));
-    return [name, String(count), ...cells, ((1000 * total(stages)) / count).toFixed(1)];
-  };
-  const rows = [
-    ...NODE_COUNTS.map((count) => row('nothing to simplify', count, chain(count, 0))),
-    ...FOLDED_COUNTS.map((count) => row('a third folds', count, foldable(count))),
-  ];
-  const head = ['graph', 'nodes', 'read, ms', 'boundaries', 'cut', 'simplify', 'write', 'us a node'];
-  process.stdout.write(`${markdownTable(head, rows)}\n`);
-  rmSync(folder, { recursive: true });
 }
 
-function run(file: string): Stages {
-  const clock = () => performance.now();
-  const times = [clock()];
-  const model = readModelFile(file);
-  verifyGraph(model.graph, file);
-  times.push(clock());
-  const { legal } = legalBoundaries(flowOf(model.graph), 1);
-  times.push(clock());
-  const middle = legal[Math.floor(legal.length / 2)];
-  const { segments } = extractChain(model.graph, middle ? [middle.tensors] : []);
-  times.push(clock());
-  for (const { graph } of segments) simplify(graph);
-  times.push(clock());
-  for (const [i, { graph }] of segments.entries()) writeModelFile({ ...model, graph }, `${file}.${i}.onnx`);
-  times.push(clock());
-  const [readMs = 0, boundariesMs = 0, cutMs = 0, simplifyMs = 0, writeMs = 0] = times
-    .slice(1)
-    .map((time, i) => time - (times[i] as number));
-  const peakBytes = process.resourceUsage().maxRSS * 1024;
-  return { readMs, boundariesMs, cutMs, simplifyMs, writeMs, peakBytes };
+function growth(folder: string, rounds: number): void {
+  const cases = Object.keys(SHAPES).flatMap((shape) =>
+    NODE_COUNTS.map((nodes) => ({ shape, nodes, file: made(folder, shape, nodes) })),
+  );
+  const runs = inTurns(
+    cases.map(({ file }) => file),
+    rounds,
+  );
+  const measured = cases.map((one, i) => ({ ...one, times: medians((runs[i] ?? []).map(({ times }) => times)) }));
+  for (const shape of Object.keys(SHAPES)) {
+    const points = measured.filter((one) => one.shape === shape);
+    const stages = [...Object.keys(points[0]?.times ?? {}), 'all'];
+    const rows = stages.map((stage) => {
+      const ms = points.map(({ times }) => (stage === 'all' ? total(times) : (times[stage] as number)));
+      const each = points.map(({ nodes }, i) => ((1000 * (ms[i] as number)) / nodes).toFixed(1));
+      const slope = exponent(points.map(({ nodes }, i) => [nodes, ms[i] as number]));
+      return [stage, ...each, slope?.toFixed(2) ?? '-'];
+    });
+    const head = [shape, ...points.map(({ nodes }) => `${nodes} nodes`), 'exponent'];
+    process.stdout.write(`${markdownTable(head, rows)}\n\n`);
+  }
+  writeFileSync(PLOT_FILE, scalePlot(measured));
+  process.stdout.write(
+    `Microseconds of processor time a node; exponents from 1,000 nodes on, over times above ${MS_MIN} ms. ${PLOT_FILE} shows them.\n`,
+  );
 }
 
-/** Layers one after another: MatMul and Relu with weights, or Neg alone where `side` is 0. */
-function chain(count: number, side: number): Model {
-  const initializers: Graph['initializers'] = new Map();
-  const nodes: Graph['nodes'] = [];
-  let last = 'x';
-  for (let i = 0; i < count; i++) {
-    if (side > 0) {
-      const bytes = new Uint8Array(Float32Array.from({ length: side * side }, (_, j) => Math.sin(i + j)).buffer);
-      initializers.set(`w${i}`, { elementType: 'float32', shape: [side, side], bytes });
-      nodes.push(makeNode('MatMul', [last, `w${i}`], [`m${i}`]), makeNode('Relu', [`m${i}`], [`v${i}`]));
-    } else {
-      nodes.push(
-        makeNode(i % 3 === 0 ? 'Neg' : 'Transpose', [last], [`v${i}`], i % 3 === 0 ? {} : { perm: ints([1, 0]) }),
-      );
+/** A model's file. Made elsewhere too: a child's peak of memory begins with what its parent has. */
+function made(folder: string, shape: string, count: number): string {
+  const file = join(folder, `${shape}-${count}.onnx`);
+  child(['make', file, shape, String(count)]);
+  return file;
+}
+
+function child(argv: readonly string[]): string {
+  const { stdout, status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...argv], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (status !== 0) throw new Error(`failed: ${argv.join(' ')}`);
+  return stdout.toString();
+}
+
+/** Runs of each file. */
+function inTurns(files: readonly string[], rounds: number): Run[][] {
+  const runs = files.map((): Run[] => []);
+  for (let round = 0; round < rounds; round++) {
+    const order = files.map((_, i) => (round % 2 === 0 ? i : files.length - 1 - i));
+    for (const i of order) {
+      runs[i]?.push(JSON.parse(child(['run', files[i] as string])) as Run);
     }
-    last = `v${i}`;
   }
-  const value = (name: string) => ({ name, elementType: 'float32' as const, shape: [1, side || 4] });
-  const graph = makeGraph({ inputs: [value('x')], outputs: [{ ...value(last), shape: null }], nodes, initializers });
-  return { graph, irVersion: 8, opsets: new Map([['', 13]]), producer: 'bench', metadata: new Map() };
+  return runs;
 }
 
-/** Conv, a factor a channel, Relu, one after another: every factor folds into the Conv before it. */
-function foldable(count: number): Model {
-  const constant = (shape: number[]) => {
-    const elements = shape.reduce((product, dim) => product * dim, 1);
-    return {
-      elementType: 'float32' as const,
-      shape,
-      bytes: new Uint8Array(new Float32Array(elements).fill(0.5).buffer),
-    };
+function run(file: string): Run {
+  const times: Record<string, number> = {};
+  const timed = <T>(stage: string, work: () => T): T => {
+    const start = process.cpuUsage();
+    const result = work();
+    const { user, system } = process.cpuUsage(start);
+    times[stage] = (user + system) / 1000;
+    return result;
   };
-  const initializers: Graph['initializers'] = new Map();
-  const nodes: Graph['nodes'] = [];
-  let last = 'x';
-  for (let i = 0; i < count / 3; i++) {
-    initializers.set(`w${i}`, constant([8, 8, 1, 1])).set(`f${i}`, constant([1, 8, 1, 1]));
-    nodes.push(
-      makeNode('Conv', [last, `w${i}`], [`c${i}`]),
-      makeNode('Mul', [`c${i}`, `f${i}`], [`m${i}`]),
-      makeNode('Relu', [`m${i}`], [`v${i}`]),
-    );
-    last = `v${i}`;
-  }
-  const value = (name: string, shape: readonly number[] | null) => ({ name, elementType: 'float32' as const, shape });
-  const inputs = [value('x', [1, 8, 4, 4])];
-  const graph = makeGraph({ inputs, outputs: [value(last, null)], nodes, initializers });
-  return { graph, irVersion: 8, opsets: new Map([['', 13]]), producer: 'bench', metadata: new Map() };
+  const begin = performance.now();
+  const model = timed('read', () => readModelFile(file));
+  const { graph } = model;
+  timed('verify', () => verifyGraph(graph, file));
+  const flow = timed('flow', () => flowOf(graph));
+  const cost = timed('cost', () => costOf(graph, graph.values));
+  const { legal } = timed('boundaries of 1', () => legalBoundaries(flow, 1, cost.byNode));
+  timed('boundaries of 2', () => legalBoundaries(flow, 2, cost.byNode));
+  const middle = legal[Math.floor(legal.length / 2)];
+  const { segments } = timed('cut', () => extractChain(graph, middle ? [middle.tensors] : []));
+  timed('simplify', () => {
+    for (const segment of segments) simplify(segment.graph);
+  });
+  timed('write', () => {
+    for (const [i, segment] of segments.entries())
+      writeModelFile({ ...model, graph: segment.graph }, `${file}.${i}.out`);
+  });
+  const clockMs = performance.now() - begin;
+  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  timed('store in 8 bits', () => {
+    for (const segment of segments) storeInt8(segment.graph);
+  });
+  return { times, clockMs, peakBytes };
+}
+
+function total(times: Times): number {
+  return Object.values(times).reduce((sum, ms) => sum + ms, 0);
+}
+
+function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}
+
+function medians(runs: readonly Times[]): Times {
+  return Object.fromEntries(
+    Object.keys(runs[0] ?? {}).map((stage) => [stage, median(runs.map((times) => times[stage] as number))]),
+  );
+}
+
+/** Slope of time over nodes, both in logarithms, by least squares; undefined for fewer than two points that are no noise. */
+function exponent(points: readonly (readonly [nodes: number, ms: number])[]): number | undefined {
+  const logs = points
+    .filter(([nodes, ms]) => nodes > 500 && ms >= MS_MIN)
+    .map(([nodes, ms]) => [Math.log(nodes), Math.log(ms)] as const);
+  if (logs.length < 2) return undefined;
+  const mean = (at: 0 | 1) => logs.reduce((sum, point) => sum + point[at], 0) / logs.length;
+  const [x, y] = [mean(0), mean(1)];
+  const covariance = logs.reduce((sum, [a, b]) => sum + (a - x) * (b - y), 0);
+  return covariance / logs.reduce((sum, [a]) => sum + (a - x) ** 2, 0);
 }

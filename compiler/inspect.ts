@@ -5,7 +5,7 @@ import type { Runtime } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { legalBoundaries } from './cut/boundaries.ts';
 import { flowOf } from './cut/flow.ts';
-import { bytesOf, costBefore, costOf, type Types } from './graph/cost.ts';
+import { bytesOf, costOf, type Types } from './graph/cost.ts';
 import { type Dim, type Model, operatorsOf, type ValueInfo } from './graph/graph.ts';
 import { inferTypes } from './graph/infer.ts';
 import { observeTypes } from './graph/observe.ts';
@@ -88,7 +88,7 @@ export async function inspectModel(
   if (cost.unknown.length > 0) {
     remarks.push(`the shapes of ${cost.unknown.length} values are not known: what they cost is not counted`);
   }
-  const { legal, partsCutShort } = legalBoundaries(flow, tensorsMax);
+  const { legal, partsCutShort } = legalBoundaries(flow, tensorsMax, cost.byNode);
   if (partsCutShort > 0)
     remarks.push(`not all boundaries were looked at in ${partsCutShort} parts of the graph: too many`);
   const describe = (info: ValueInfo | undefined, name: string): InspectedTensor => {
@@ -96,16 +96,15 @@ export async function inspectModel(
     const { elementType = 'undefined', shape = null } = known ?? {};
     return { name, elementType, shape, bytes: bytesOf(types, name) };
   };
-  const boundaries = legal.map(({ tensors, behind }): InspectedBoundary => {
+  const boundaries = legal.map(({ tensors, costBehind }): InspectedBoundary => {
     const described = tensors.map((name) => describe(undefined, name));
-    const { macs, parameters } = costBefore(cost, behind());
     return {
       tensors: described,
       bytes: described.every(({ bytes }) => bytes !== undefined)
         ? described.reduce((sum, { bytes = 0 }) => sum + bytes, 0)
         : undefined,
-      macsBefore: cost.macs === 0 ? undefined : macs / cost.macs,
-      parametersBefore: cost.parameters === 0 ? 0 : parameters / cost.parameters,
+      macsBefore: cost.macs === 0 ? undefined : (cost.macs - costBehind.macs) / cost.macs,
+      parametersBefore: cost.parameters === 0 ? 0 : (cost.parameters - costBehind.parameters) / cost.parameters,
     };
   });
   return {

@@ -8,7 +8,7 @@ import { elementCount } from '../../shared/tensor.ts';
 import {
   constantOf,
   floatConstant,
-  freshName,
+  freshNames,
   type Graph,
   int,
   intAttribute,
@@ -24,6 +24,7 @@ const ELEMENTS_MIN = 256;
 export function storeInt8(graph: Graph): number {
   const dequantizers: Node[] = [];
   const stored = new Set<string>();
+  const fresh = freshNames(graph);
   for (const node of graph.nodes) {
     const axis = channelAxis(graph, node);
     const name = node.inputs[1];
@@ -31,9 +32,9 @@ export function storeInt8(graph: Graph): number {
     const weight = floatConstant(graph, name);
     if (!weight || elementCount(weight.shape) < ELEMENTS_MIN) continue;
     const { codes, scales, scaleShape } = quantizePerChannel(weight, axis);
-    const codesName = freshName(graph, `${name}.int8`);
-    const scaleName = freshName(graph, `${name}.scale`);
-    const castName = freshName(graph, `${name}.cast`);
+    const codesName = fresh(`${name}.int8`);
+    const scaleName = fresh(`${name}.scale`);
+    const castName = fresh(`${name}.cast`);
     graph.initializers.delete(name);
     graph.initializers.set(codesName, constantOf({ dtype: 'int8', shape: weight.shape, data: codes }));
     graph.initializers.set(scaleName, constantOf({ dtype: 'float32', shape: scaleShape, data: scales }));

@@ -14,6 +14,7 @@ export interface Flow {
   readonly kind: ReadonlyMap<Node, NodeKind>;
   readonly producer: ReadonlyMap<string, Node>;
   readonly inputs: ReadonlySet<string>;
+  readonly noTensors: ReadonlySet<string>;
   /** Values that a node reads, captures of its subgraphs included, without constants. */
   readonly reads: ReadonlyMap<Node, readonly string[]>;
   /** Nodes that read a value. */
@@ -52,7 +53,7 @@ export function flowOf(graph: Graph): Flow {
       producer.set(output, node);
     }
   }
-  return { graph, kind, producer, inputs, reads, readers };
+  return { graph, kind, producer, inputs, noTensors: noTensorsOf(graph), reads, readers };
 }
 
 /** Nodes that an output depends on: what nobody reads must not decide where a graph can be cut. */
@@ -97,47 +98,51 @@ export function isDynamic(flow: Flow, name: string): boolean {
 }
 
 /** Whether a value is known to be no tensor: a sequence, a map, an optional. Those do not cross boundaries. */
-export function isNoTensor({ graph }: Flow, name: string): boolean {
-  const info = graph.values.get(name) ?? graph.inputs.find((input) => input.name === name);
-  return info?.elementType === 'undefined';
+export function isNoTensor(flow: Flow, name: string): boolean {
+  return flow.noTensors.has(name);
 }
 
-/** Values at which a search may stop: nothing that matters lies further. */
+function noTensorsOf(graph: Graph): Set<string> {
+  const known = new Map(graph.inputs.map((input) => [input.name, input]));
+  for (const [name, info] of graph.values) known.set(name, info);
+  return new Set([...known.keys()].filter((name) => known.get(name)?.elementType === 'undefined'));
+}
+
+/** Nodes at which a search may stop: those above and below a part of the graph. */
 export interface Limits {
-  readonly from: ReadonlySet<string>;
-  readonly to: ReadonlySet<string>;
+  isAbove(node: Node): boolean;
+  isBelow(node: Node): boolean;
 }
 
-const NO_LIMITS: Limits = { from: new Set(), to: new Set() };
+const NO_LIMITS: Limits = { isAbove: () => false, isBelow: () => false };
 
 /**
  * What runs behind a boundary: every node that depends on one of its values, through data or through shapes, and is not
- * itself needed to make another of them (a skip connection crosses beside what was made of it).
+ * itself needed to make another of them (a skip connection crosses beside what was made of it). Of nodes below the limit
+ * there are only those that read something above it.
  */
-export function nodesBehind(flow: Flow, cut: readonly string[], { from, to }: Limits = NO_LIMITS): Set<Node> {
+export function nodesBehind(flow: Flow, cut: readonly string[], limits: Limits = NO_LIMITS): Set<Node> {
   const found = new Set<Node>();
   const pending = [...cut];
   while (pending.length > 0) {
     const name = pending.pop() as string;
-    if (to.has(name)) continue;
     for (const node of flow.readers.get(name) ?? []) {
       if (found.has(node)) continue;
       found.add(node);
-      pending.push(...node.outputs);
+      if (!limits.isBelow(node)) pending.push(...node.outputs);
     }
   }
-  for (const node of nodesBefore(flow, cut, from)) found.delete(node);
+  for (const node of nodesBefore(flow, cut, limits)) found.delete(node);
   return found;
 }
 
 /** Every node that is needed to make the values of `cut`. */
-function nodesBefore(flow: Flow, cut: readonly string[], from: ReadonlySet<string>): Set<Node> {
+function nodesBefore(flow: Flow, cut: readonly string[], { isAbove }: Limits): Set<Node> {
   const found = new Set<Node>();
   const pending = [...cut];
   while (pending.length > 0) {
-    const name = pending.pop() as string;
-    const node = from.has(name) ? undefined : flow.producer.get(name);
-    if (!node || found.has(node)) continue;
+    const node = flow.producer.get(pending.pop() as string);
+    if (!node || found.has(node) || isAbove(node)) continue;
     found.add(node);
     pending.push(...(flow.reads.get(node) ?? []));
   }

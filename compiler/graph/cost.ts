@@ -48,18 +48,6 @@ export function costOf(graph: Graph, types: Types): GraphCost {
   };
 }
 
-/** What runs before a boundary, given the nodes behind it. */
-export function costBefore({ byNode }: GraphCost, behind: ReadonlySet<Node>) {
-  let [macs, parameters, nodes] = [0, 0, 0];
-  for (const [node, cost] of byNode) {
-    if (behind.has(node)) continue;
-    macs += cost.macs;
-    parameters += cost.parameters;
-    nodes++;
-  }
-  return { macs, parameters, nodes };
-}
-
 /** Bytes of a value, or undefined where its shape or type is not known. */
 export function bytesOf(types: Types, name: string): number | undefined {
   const info = types.get(name);
@@ -80,9 +68,14 @@ function newParameters(graph: Graph, node: Node, counted: Set<string>): number {
     counted.add(name);
     sum += elementCount(constant.shape);
   }
-  for (const body of subgraphs(node)) {
-    for (const { shape } of body.initializers.values()) sum += elementCount(shape);
-    for (const inner of body.nodes) sum += newParameters(body, inner, new Set(body.initializers.keys()));
+  return sum + bodyParameters(node);
+}
+
+function bodyParameters(node: Node): number {
+  let sum = 0;
+  for (const { initializers, nodes } of subgraphs(node)) {
+    for (const { shape } of initializers.values()) sum += elementCount(shape);
+    for (const inner of nodes) sum += bodyParameters(inner);
   }
   return sum;
 }
@@ -129,15 +122,15 @@ function peakBytes(graph: Graph, types: Types): number {
   const lastUse = new Map<string, number>();
   for (const [i, node] of graph.nodes.entries()) for (const name of node.inputs) lastUse.set(name, i);
   for (const { name } of graph.outputs) lastUse.set(name, graph.nodes.length);
-  const freedAt = new Map<number, string[]>();
-  for (const [name, i] of lastUse) freedAt.set(i, [...(freedAt.get(i) ?? []), name]);
+  const freedAt = Array.from({ length: graph.nodes.length + 1 }, (): string[] => []);
+  for (const [name, i] of lastUse) freedAt[i]?.push(name);
   let live = graph.inputs.reduce((sum, { name }) => sum + (bytesOf(types, name) ?? 0), 0);
   let peak = live;
   const isValue = (name: string) => name !== '' && !graph.initializers.has(name);
   for (const [i, node] of graph.nodes.entries()) {
     for (const name of node.outputs) if (isValue(name)) live += bytesOf(types, name) ?? 0;
     peak = Math.max(peak, live);
-    for (const name of freedAt.get(i) ?? []) if (isValue(name)) live -= bytesOf(types, name) ?? 0;
+    for (const name of freedAt[i] ?? []) if (isValue(name)) live -= bytesOf(types, name) ?? 0;
     for (const name of node.outputs) if (isValue(name) && !lastUse.has(name)) live -= bytesOf(types, name) ?? 0;
   }
   return peak;

@@ -288,15 +288,29 @@ export function scalarConstant(graph: Graph, name: string): number | undefined {
   return constant && elementCount(constant.shape) === 1 ? constant.data[0] : undefined;
 }
 
-/** A value name that the graph does not have yet, beginning with `stem`. */
+/** Gives names that the graph does not have, nor anyone has been given: each begins with the stem asked for. */
+export type FreshNames = (stem: string) => string;
+
+/** For a pass that makes many values: it looks through the graph once. Of names that others add later it knows nothing. */
+export function freshNames(graph: Graph): FreshNames {
+  const taken = definedOutside(graph);
+  for (const { outputs } of graph.nodes) for (const output of outputs) taken.add(output);
+  // Where the search for a stem's next number begins: all before it are taken.
+  const next = new Map<string, number>();
+  return (stem) => {
+    let i = next.get(stem) ?? 0;
+    while (taken.has(numbered(stem, i))) i++;
+    next.set(stem, i + 1);
+    taken.add(numbered(stem, i));
+    return numbered(stem, i);
+  };
+}
+
+function numbered(stem: string, i: number): string {
+  return i === 0 ? stem : `${stem}.${i}`;
+}
+
+/** A value name that the graph does not have yet, beginning with `stem`. It looks through the graph: for many, `freshNames`. */
 export function freshName(graph: Graph, stem: string): string {
-  const taken = (name: string) =>
-    graph.initializers.has(name) ||
-    graph.sparse.has(name) ||
-    graph.inputs.some((input) => input.name === name) ||
-    graph.nodes.some((node) => node.outputs.includes(name));
-  for (let i = 0; ; i++) {
-    const name = i === 0 ? stem : `${stem}.${i}`;
-    if (!taken(name)) return name;
-  }
+  return freshNames(graph)(stem);
 }

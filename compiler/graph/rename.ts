@@ -1,5 +1,5 @@
 /** Gives values other names. Bodies are never written to, since copies of a graph share them: what changes is made anew. */
-import { type Attribute, definedOutside, type Graph, type Node } from './graph.ts';
+import { type Attribute, capturedValues, type Graph, type Node } from './graph.ts';
 
 export type Names = ReadonlyMap<string, string>;
 
@@ -26,9 +26,11 @@ export function renameCaptures(attributes: ReadonlyMap<string, Attribute>, names
 
 /** Names that a body defines itself hide those around it. */
 function renameBody(graph: Graph, names: Names): Graph {
-  const own = definedOutside(graph);
-  for (const { outputs } of graph.nodes) for (const name of outputs) own.add(name);
-  const outer = new Map([...names].filter(([name]) => !own.has(name)));
+  const outer = new Map<string, string>();
+  for (const name of capturedValues(graph)) {
+    const renamed = names.get(name);
+    if (renamed !== undefined) outer.set(name, renamed);
+  }
   if (outer.size === 0) return graph;
   return {
     ...graph,

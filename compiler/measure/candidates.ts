@@ -10,7 +10,7 @@ import type { Runtime, Session } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { boundaryTiers } from '../compress/boundary-tiers.ts';
-import { type Boundary, legalBoundaries } from '../cut/boundaries.ts';
+import { type Behind, type Boundary, legalBoundaries } from '../cut/boundaries.ts';
 import { allBoundaries, boundarySpecs, twoSizes } from '../cut/boundary-specs.ts';
 import type { Candidate, Ends } from '../cut/choose.ts';
 import { flowOf } from '../cut/flow.ts';
@@ -185,10 +185,10 @@ async function memoryBytes(
 /** Of boundaries from shallow to deep, those each of which runs before the next: only those can be cut at together. */
 function nestedOf(boundaries: readonly Boundary[]): Boundary[] {
   const chain: Boundary[] = [];
-  let behind: ReadonlySet<unknown> | undefined;
+  let behind: Behind | undefined;
   for (const boundary of boundaries) {
     const next = boundary.behind();
-    if (behind && (next.size >= behind.size || ![...next].every((node) => behind?.has(node)))) continue;
+    if (behind && !next.first.every(behind.has)) continue;
     chain.push(boundary);
     behind = next;
   }

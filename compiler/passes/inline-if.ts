@@ -6,14 +6,22 @@ export function inlineIf(graph: Graph): boolean {
   // How often a name is defined, in bodies too: names of the top would hide those of bodies, which not all runtimes allow.
   const taken = new Map<string, number>();
   count(taken, definedIn(graph), 1);
+  const next = new Map<string, number>();
   let changed = false;
   graph.nodes = graph.nodes.flatMap((node) => {
     const branch = branchTaken(graph, node);
     if (!branch) return [node];
     changed = true;
-    return inlined(graph, node, branch, taken);
+    return inlined(graph, node, branch, { taken, next });
   });
   return changed;
+}
+
+interface Names {
+  /** How often a name is defined. */
+  readonly taken: Map<string, number>;
+  /** The number to try next for a name that is taken. */
+  readonly next: Map<string, number>;
 }
 
 function branchTaken(graph: Graph, node: Node): Graph | undefined {
@@ -24,14 +32,16 @@ function branchTaken(graph: Graph, node: Node): Graph | undefined {
   return branch?.type === 'graph' ? branch.value : undefined;
 }
 
-function inlined(graph: Graph, node: Node, branch: Graph, taken: Map<string, number>): Node[] {
+function inlined(graph: Graph, node: Node, branch: Graph, { taken, next }: Names): Node[] {
   count(taken, subgraphs(node).flatMap(definedIn), -1);
   const inner = branch.nodes.flatMap((one) => subgraphs(one).flatMap(definedIn));
   count(taken, inner, 1);
   const names = new Map<string, string>();
   for (const name of definedAtTop(branch)) {
     let fresh = name;
-    for (let i = 1; (taken.get(fresh) ?? 0) > 0; i++) fresh = `${name}.${i}`;
+    let i = next.get(name) ?? 1;
+    while ((taken.get(fresh) ?? 0) > 0) fresh = `${name}.${i++}`;
+    next.set(name, i);
     count(taken, [fresh], 1);
     if (fresh !== name) names.set(name, fresh);
   }

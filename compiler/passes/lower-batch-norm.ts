@@ -4,9 +4,10 @@
  */
 import {
   constantOf,
+  type FreshNames,
   floatAttribute,
   floatConstant,
-  freshName,
+  freshNames,
   type Graph,
   indexGraph,
   isStandard,
@@ -16,10 +17,11 @@ import {
 
 export function lowerBatchNorm(graph: Graph): boolean {
   const { producer } = indexGraph(graph);
+  const fresh = freshNames(graph);
   let changed = false;
   graph.nodes = graph.nodes.flatMap((node) => {
     const input = producer.get(node.inputs[0] ?? '');
-    const nodes = isStandard(node, 'BatchNormalization') && isConv2d(graph, input) && spellOut(graph, node);
+    const nodes = isStandard(node, 'BatchNormalization') && isConv2d(graph, input) && spellOut(graph, node, fresh);
     if (!nodes) return [node];
     changed = true;
     return nodes;
@@ -34,7 +36,7 @@ function isConv2d(graph: Graph, node: Node | undefined): boolean {
   );
 }
 
-function spellOut(graph: Graph, node: Node): Node[] | undefined {
+function spellOut(graph: Graph, node: Node, fresh: FreshNames): Node[] | undefined {
   const [x = '', ...names] = node.inputs;
   const [scale, bias, mean, variance] = names.map((name) => floatConstant(graph, name)?.data);
   const [output = '', ...trained] = node.outputs;
@@ -49,11 +51,11 @@ function spellOut(graph: Graph, node: Node): Node[] | undefined {
     offset[c] = (bias[c] as number) - (mean[c] as number) * s;
   }
   const addConstant = (stem: string, data: Float32Array) => {
-    const name = freshName(graph, `${output}.${stem}`);
+    const name = fresh(`${output}.${stem}`);
     graph.initializers.set(name, constantOf({ dtype: 'float32', shape: [1, channels, 1, 1], data }));
     return name;
   };
-  const scaled = freshName(graph, `${output}.scaled`);
+  const scaled = fresh(`${output}.scaled`);
   return [
     makeNode('Mul', [x, addConstant('factor', factor)], [scaled]),
     makeNode('Add', [scaled, addConstant('offset', offset)], [output]),

@@ -1,16 +1,8 @@
 /** x * 1, x + 0, x / 1, x - 0 and Identity(x) give way to x, except where the graph's outputs or a body name them. */
-import {
-  capturedValues,
-  type Graph,
-  indexGraph,
-  isStandard,
-  type Node,
-  scalarConstant,
-  subgraphs,
-} from '../graph/graph.ts';
+import { capturedValues, type Graph, isStandard, type Node, scalarConstant, subgraphs } from '../graph/graph.ts';
 
 export function removeIdentity(graph: Graph): boolean {
-  const { isOutput } = indexGraph(graph);
+  const isOutput = new Set(graph.outputs.map(({ name }) => name));
   const captured = new Set(graph.nodes.flatMap(subgraphs).flatMap((body) => [...capturedValues(body)]));
   const replaced = new Map<string, string>();
   graph.nodes = graph.nodes.filter((node) => {

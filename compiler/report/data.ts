@@ -4,7 +4,7 @@ import type { Runtime } from '../../shared/runtime.ts';
 import type { ChosenCuts } from '../choose-cuts.ts';
 import { legalBoundaries } from '../cut/boundaries.ts';
 import { flowOf } from '../cut/flow.ts';
-import { bytesOf, costBefore, costOf } from '../graph/cost.ts';
+import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { ModelRecipe } from '../recipe.ts';
@@ -42,13 +42,11 @@ const TENSORS_MAX = 2;
 export async function reportBoundaries(model: Model, recipe: ModelRecipe, runtime: Runtime): Promise<ReportBoundary[]> {
   const types = await observeTypes(model, runtime, recipe.noise(recipe.size.typical));
   const cost = costOf(model.graph, types);
-  const { legal } = legalBoundaries(flowOf(model.graph), TENSORS_MAX);
-  return legal.map(({ tensors, behind }) => {
-    const { macs, nodes } = costBefore(cost, behind());
-    return {
-      tensors,
-      depth: cost.macs > 0 ? macs / cost.macs : nodes / model.graph.nodes.length,
-      rawBytes: tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0),
-    };
-  });
+  const { legal } = legalBoundaries(flowOf(model.graph), TENSORS_MAX, cost.byNode);
+  const nodes = model.graph.nodes.length;
+  return legal.map(({ tensors, costBehind }) => ({
+    tensors,
+    depth: cost.macs > 0 ? (cost.macs - costBehind.macs) / cost.macs : (nodes - costBehind.nodes) / nodes,
+    rawBytes: tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0),
+  }));
 }

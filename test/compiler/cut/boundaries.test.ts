@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { legalBoundaries } from '../../../compiler/cut/boundaries.ts';
 import { extractChain } from '../../../compiler/cut/extract.ts';
-import { flowOf } from '../../../compiler/cut/flow.ts';
-import type { Graph } from '../../../compiler/graph/graph.ts';
+import { flowOf, nodesBehind } from '../../../compiler/cut/flow.ts';
+import type { NodeCost } from '../../../compiler/graph/cost.ts';
+import type { Graph, Node } from '../../../compiler/graph/graph.ts';
 import { removeDeadCode } from '../../../compiler/passes/dead-code.ts';
 import { TandemError } from '../../../shared/errors.ts';
 import { graphOf } from '../text-graph.ts';
@@ -94,6 +95,43 @@ const dags = fc
     return ['in v0 [3]', 'in v1 [3]', ...lines].join('\n');
   });
 
+/** Values v0, v1, ... and shapes s0, s1, ...: what reads a shape may stand far behind what it is of. */
+const dagsWithShapes = fc
+  .array(
+    fc.record({
+      op: fc.constantFrom(
+        'Neg' as const,
+        'Add' as const,
+        'Split' as const,
+        'Shape' as const,
+        'Concat' as const,
+        'Reshape' as const,
+      ),
+      a: fc.nat(100),
+      b: fc.nat(100),
+    }),
+    {
+      minLength: 3,
+      maxLength: 14,
+    },
+  )
+  .map((nodes) => {
+    let [values, shapes] = [2, 1];
+    const lines = nodes.map(({ op, a, b }) => {
+      // Mostly what was made last, so that there are one-tensor boundaries to pass.
+      const value = (n: number) => `v${n % 3 === 0 ? n % values : values - 1 - (n % Math.min(2, values))}`;
+      const shape = (n: number) => `s${n % shapes}`;
+      const inputs = {
+        ...{ Neg: [value(a)], Split: [value(a)], Shape: [value(a)] },
+        ...{ Add: [value(a), value(b)], Reshape: [value(a), shape(b)], Concat: [shape(a), shape(b)] },
+      };
+      const made = `${op}(${inputs[op].join(', ')})`;
+      if (op === 'Shape' || op === 'Concat') return `s${shapes++} = ${made}`;
+      return op === 'Split' ? `v${values++}, v${values++} = ${made}` : `v${values++} = ${made}`;
+    });
+    return ['in v0 [3]', 's0 = Shape(v0)', 'v1 = Neg(v0)', ...lines].join('\n');
+  });
+
 describe('in any graph', () => {
   test('a set of one or two tensors is found if and only if the graph can be cut there', () => {
     let found = 0;
@@ -118,7 +156,48 @@ describe('in any graph', () => {
     );
     expect(found).toBeGreaterThan(500);
   });
+
+  test('what runs behind a boundary is what depends on it, in nodes and costs, and one runs before another or not', () => {
+    let compared = 0;
+    fc.assert(
+      fc.property(dagsWithShapes, fc.nat(10), (text, extraOutput) => {
+        const graph = graphOf(text);
+        const values = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => name.startsWith('v'));
+        const names = new Set([values.at(-1), values.at(-1 - extraOutput) ?? values.at(-1)]) as Set<string>;
+        graph.outputs = [...names].map((name) => ({ name, elementType: 'float32', shape: null }));
+        const costs = new Map(
+          graph.nodes.map((node, i) => [node, { macs: 2 ** i, parameters: i, activationBytes: 0 }]),
+        );
+        const flow = flowOf(graph);
+        const dynamic = graph.nodes.filter((node) => flow.kind.get(node) === 'dynamic');
+        const { legal } = legalBoundaries(flow, 2, costs);
+        const sets = legal.map(({ tensors }) => nodesBehind(flow, tensors));
+        for (const [i, { nodesBefore, costBehind, behind }] of legal.entries()) {
+          const set = sets[i] as Set<Node>;
+          expect(costBehind).toEqual(sumOf(set, costs));
+          expect(nodesBefore).toBe(dynamic.filter((node) => !set.has(node)).length);
+          expect(new Set(graph.nodes.filter(behind().has))).toEqual(set);
+          for (const [j, other] of legal.entries()) {
+            compared++;
+            const isSubset = [...(sets[j] ?? [])].every((node) => set.has(node));
+            expect(other.behind().first.every(behind().has)).toBe(isSubset);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+    expect(compared).toBeGreaterThan(5000);
+  });
 });
+
+function sumOf(nodes: ReadonlySet<Node>, costs: ReadonlyMap<Node, NodeCost>) {
+  let [macs, parameters] = [0, 0];
+  for (const node of nodes) {
+    macs += costs.get(node)?.macs ?? 0;
+    parameters += costs.get(node)?.parameters ?? 0;
+  }
+  return { nodes: nodes.size, macs, parameters };
+}
 
 const byIndex = (a: string, b: string) => Number(a.slice(1)) - Number(b.slice(1));
 

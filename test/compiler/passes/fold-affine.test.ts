@@ -130,3 +130,71 @@ describe('folding an affine map into the Conv behind it', () => {
     await expectSameOutputs(graphOf(text), graph);
   });
 });
+
+describe('what a fold makes possible is folded too', () => {
+  const padded = 'in x [2,4,5,5]\nconst w [6,4,3,3]\nconst f [1,4,1,1] = 1 2 -3 0.5\nconst o [4,1,1] = 1 0 -1 2';
+
+  test('before it: factor and offset are turned round once the factor behind them is gone', async () => {
+    await expectRewrite(
+      foldAffine,
+      `${padded}\na = Mul(x, 2)\nb = Add(a, o)\nc = Mul(b, 3)\ny = Conv(c, w) ${PADDED}\nout y`,
+      `a = Add(x, b.shift)\ny = Conv(a, w.folded.folded, w.folded.bias) ${PADDED}`,
+    );
+  });
+
+  test('in order, though branches take turns', async () => {
+    await expectRewrite(
+      foldAffine,
+      `${padded}
+       a = Mul(x, f)\np = Neg(x)
+       b = Mul(a, 2)\nq = Mul(p, 3)
+       c = Conv(b, w)\nr = Conv(q, w)
+       y = Add(c, r)\nout y`,
+      'p = Neg(x)\nc = Conv(x, w.folded.folded, w.folded.bias)\nr = Conv(p, w.folded.1, w.bias.1)\ny = Add(c, r)',
+    );
+  });
+
+  test('and constants of the folds between are gone', () => {
+    const graph = graphOf(`${CONV}\nc = Conv(x, w)\nd = Mul(c, f)\ny = Add(d, o)\nout y`);
+    foldAffine(graph);
+    expect([...graph.initializers.keys()]).toEqual(['w', 'b', 'f', 'o', 'w.folded.folded', 'w.folded.bias']);
+  });
+});
+
+test.each([
+  [
+    'many Convs and factors',
+    2400,
+    (i: number) => `c${i} = Conv(v${i}, w)\nm${i} = Mul(c${i}, f)\nv${i + 1} = Relu(m${i})`,
+  ],
+  ['one Conv and many factors', 1, (i: number) => `v${i + 1} = ${i === 0 ? 'Conv(v0, w)' : `Mul(v${i}, 0.999)`}`],
+  [
+    'many factors before a Conv',
+    30,
+    (i: number) => `v${i + 1} = ${i % 40 === 39 ? `Conv(v${i}, w)` : `Mul(v${i}, 0.999)`}`,
+  ],
+])('ten times the nodes, %s, take ten times the steps', (_, nodesLeft, layer) => {
+  const steps = (count: number) => {
+    const lines = Array.from({ length: count }, (_, i) => layer(i));
+    const head = 'in v0 [1,2,3,3]\nconst w [2,2,1,1]\nconst f [2,1,1] = 1 2';
+    const graph = graphOf([head, ...lines, `out v${count}`].join('\n'));
+    const initializers = new CountingMap(graph.initializers);
+    foldAffine(Object.assign(graph, { initializers }));
+    return { steps: initializers.lookups, nodes: graph.nodes.length };
+  };
+  const [few, many] = [steps(120), steps(1200)];
+  expect(many.nodes).toBe(nodesLeft);
+  expect(many.steps).toBeLessThan(10.5 * few.steps);
+});
+
+class CountingMap<K, V> extends Map<K, V> {
+  lookups = 0;
+  override get(key: K): V | undefined {
+    this.lookups++;
+    return super.get(key);
+  }
+  override has(key: K): boolean {
+    this.lookups++;
+    return super.has(key);
+  }
+}
