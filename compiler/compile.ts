@@ -12,7 +12,7 @@ import { asTandemError } from '../shared/errors.ts';
 import { type Plan, type PlanMeasured, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
-import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, sha256, withPlanId, writeBundle } from './bundle.ts';
+import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, withPlanId, writeBundle } from './bundle.ts';
 import type { ChosenCuts } from './choose-cuts.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { chooseDeviceRecipe, type DeviceRecipe } from './compress/device-recipe.ts';
@@ -26,7 +26,7 @@ import { loadPlaces, type TimingPlaces } from './measure/places.ts';
 import { isMeasurementOf, keptRecord, type MeasuredRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { measureTime } from './measure/time.ts';
 import { readModel } from './onnx/read.ts';
-import { prepareModel, readSourceBytes } from './prepare.ts';
+import { prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { type ReportFusion, reportBoundaries } from './report/data.ts';
@@ -78,8 +78,9 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const noise = twoSizes(recipe.size).map(recipe.noise);
   const chain = await buildProvenChain(model, recipe.cuts, request.server, noise);
   const asked = { samples: request.testSamples, seed: request.seed };
-  const committed = matchingRecord(recipe, sha256(source));
-  const kept = committed ?? (await keptRecord(request.outDir, recipe, sha256(source), asked));
+  const hash = sourceSha256(source, recipe);
+  const committed = matchingRecord(recipe, hash);
+  const kept = committed ?? (await keptRecord(request.outDir, recipe, hash, asked));
   const record = request.measure || request.float ? undefined : kept;
   const server = await loadAll(
     request.server,
@@ -90,7 +91,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const draft = draftPlan(
     recipe,
     chain,
-    { sha256: sha256(source), bytes: source.byteLength },
+    { sha256: hash, bytes: source.byteLength },
     chain.segments.map(({ float }, i) => planFile(`${i + 1}.server.onnx`, float)),
   );
   const specs = await boundarySpecs(draft, server, recipe.noise).catch((error: unknown) => {

@@ -6,7 +6,6 @@ import { folderSource } from '../runtimes/bundle-folder.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { readPlan, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
-import { sha256 } from './bundle.ts';
 import { choiceKey, keptChoice } from './choice-record.ts';
 import { type ChooseRequest, type ChosenCuts, chooseCuts } from './choose-cuts.ts';
 import { type CompileRequest, type CompileResult, compileModel } from './compile.ts';
@@ -15,7 +14,7 @@ import { verifyGraph } from './graph/verify.ts';
 import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
-import { prepareModel, readSourceBytes } from './prepare.ts';
+import { prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
@@ -65,7 +64,7 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
   try {
     const bundle = folderSource(dir);
     const plan = await readPlan(bundle);
-    const record = matchingRecord(recipe, sha256(await readSourceBytes(recipe)));
+    const record = matchingRecord(recipe, sourceSha256(await readSourceBytes(recipe), recipe));
     if (record === undefined || !isMeasurementOf(record, plan)) return false;
     const files = plan.segments.flatMap(({ server, targets }) => [server, ...Object.values(targets)]);
     for (const file of [...files, ...Object.values(plan.assets)]) await readPlanFile(bundle, file);
@@ -136,7 +135,7 @@ export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promi
   const { accuracyDropMax } = tolerancesOf(options.tolerances);
   const asked = { recipe, count, tensorsMax, accuracyDropMax, profiles: options.profiles ?? DEFAULT_PROFILES };
   const source = await readSourceBytes(recipe);
-  const key = choiceKey(sha256(source), { ...asked, target });
+  const key = choiceKey(sourceSha256(source, recipe), { ...asked, target });
   const kept = outDir === undefined ? undefined : await keptChoice(outDir, key);
   if (kept) return kept;
   const server = serverRuntime();

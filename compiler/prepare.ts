@@ -1,4 +1,5 @@
 /** A source model as the compiler works on it: constants lifted, inputs fixed, what is constant then computed and inlined. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { asTandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
@@ -8,7 +9,6 @@ import { joinModels } from './graph/join.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { externalReader, readModelFile } from './onnx/files.ts';
 import { readModel } from './onnx/read.ts';
-import { assertOneFile } from './onnx/size.ts';
 import { writeModel } from './onnx/write.ts';
 import { removeDeadCode } from './passes/dead-code.ts';
 import { fixInputs } from './passes/fix-inputs.ts';
@@ -33,21 +33,27 @@ export async function readSourceBytes(recipe: Pick<ModelRecipe, 'file' | 'joined
   }
 }
 
+/** Of the model's file and of the weights beside it: what says whether it is still the same model. */
+export function sourceSha256(source: Uint8Array, { source: name, file, joined }: ModelRecipe): string {
+  const hash = createHash('sha256').update(source);
+  if (joined === undefined) {
+    const read = externalReader(file);
+    readModel(source, name, (reference) => {
+      const bytes = read(reference);
+      hash.update(bytes);
+      return bytes;
+    });
+  }
+  return hash.digest('hex');
+}
+
 /**
  * @param runtime computes constants and infers types
- * @param bytesMax of the model's weights, for tests
- * @throws BAD_MODEL; USAGE for inputs that cannot be fixed; UNSUPPORTED for a model that does not fit one file
+ * @throws BAD_MODEL; USAGE for inputs that cannot be fixed
  */
-export async function prepareModel(
-  source: Uint8Array,
-  recipe: SourceRecipe,
-  runtime: Runtime,
-  bytesMax?: number,
-): Promise<Model> {
+export async function prepareModel(source: Uint8Array, recipe: SourceRecipe, runtime: Runtime): Promise<Model> {
   const model = readSource(source, recipe);
   const { graph } = model;
-  // The runtime is asked about the whole, however finely it is then cut.
-  assertOneFile(graph, recipe.source, 'the compiler takes no larger models', bytesMax);
   // Bodies within bodies: each round may open the next.
   while (hasIf(graph)) {
     liftConstants(graph);
@@ -76,8 +82,8 @@ export function readSource(source: Uint8Array, recipe: SourceRecipe): Model {
   return model;
 }
 
-/** A model's bytes with inner values as further outputs. */
-export function withTaps(model: Model, taps: readonly string[]): Uint8Array {
+/** A model with inner values as further outputs. */
+export function withTaps(model: Model, taps: readonly string[]): Model {
   const { graph } = model;
   const known = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));
   const tapped = taps
@@ -85,5 +91,5 @@ export function withTaps(model: Model, taps: readonly string[]): Uint8Array {
     .map((name): ValueInfo => ({ name, elementType: 'undefined', shape: null }));
   const whole = { ...graph, outputs: [...graph.outputs, ...tapped] };
   verifyGraph(whole, 'after tapping boundaries');
-  return writeModel({ ...model, graph: whole });
+  return { ...model, graph: whole };
 }

@@ -9,11 +9,10 @@ import { TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
-import { sha256 } from './bundle.ts';
 import { allBoundaries } from './cut/boundary-specs.ts';
 import { largestError, relativeError, worstError } from './measure/error.ts';
-import { writeModel } from './onnx/write.ts';
-import { prepareModel, readSource, readSourceBytes, withTaps } from './prepare.ts';
+import { loadModel } from './onnx/load.ts';
+import { prepareModel, readSource, readSourceBytes, sourceSha256, withTaps } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { inputCrossing } from './samples/crossing.ts';
@@ -116,18 +115,18 @@ async function loadWhole({ recipe, server }: VerifyRequest, plan: Plan): Promise
   const untouched = readSource(source, recipe);
   const made = new Set(untouched.graph.nodes.flatMap(({ outputs }) => outputs));
   if (taps.every((name) => made.has(name) || untouched.graph.inputs.some((input) => input.name === name))) {
-    return server.load(withTaps(untouched, taps));
+    return loadModel(server, withTaps(untouched, taps));
   }
   const [whole, inlined] = [
-    await server.load(writeModel(untouched)),
-    await server.load(withTaps(await prepareModel(source, recipe, server), taps)),
+    await loadModel(server, untouched),
+    await loadModel(server, withTaps(await prepareModel(source, recipe, server), taps)),
   ];
   return { run: async (feeds) => ({ ...(await inlined.run(feeds)), ...(await whole.run(feeds)) }) };
 }
 
 async function sourceBytes(recipe: ModelRecipe, plan: Plan): Promise<Uint8Array> {
   const source = await readSourceBytes(recipe);
-  if (sha256(source) !== plan.model.sha256) {
+  if (sourceSha256(source, recipe) !== plan.model.sha256) {
     throw new TandemError('NOT_FOUND', `${recipe.source} here is not the file that this bundle was compiled from`);
   }
   return source;

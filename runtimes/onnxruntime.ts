@@ -19,9 +19,10 @@ export interface OrtModule {
 export function ortRuntime(ort: OrtModule, name: string, options: InferenceSession.SessionOptions): Runtime {
   return {
     name,
-    async load(model) {
+    async load(model, external = []) {
       try {
-        return ortSession(ort, await ort.InferenceSession.create(model, options));
+        const beside = external.length > 0 ? { externalData: [...external] } : {};
+        return ortSession(ort, await ort.InferenceSession.create(model, { ...options, ...beside }));
       } catch (error) {
         throw asTandemError(error, 'BAD_MODEL', `${name} cannot load a model of ${model.byteLength} bytes`);
       }

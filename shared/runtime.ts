@@ -7,8 +7,17 @@ import type { Tensors } from './tensor.ts';
 export interface Runtime {
   /** Name and version, for plans, logs and `route` explanations: `onnxruntime-node 1.30.0`. */
   readonly name: string;
-  /** Compiles one ONNX model. Rejects with TandemError BAD_MODEL where the engine cannot take it. */
-  load(model: Uint8Array): Promise<Session>;
+  /**
+   * Compiles one ONNX model. Rejects with TandemError BAD_MODEL where the engine cannot take it.
+   * @param external weights that the model says lie beside it; engines that models of 2 GB never reach need not take any
+   */
+  load(model: Uint8Array, external?: readonly ExternalData[]): Promise<Session>;
+}
+
+export interface ExternalData {
+  /** As the model names it. */
+  readonly path: string;
+  readonly data: Uint8Array;
 }
 
 /** One loaded model. `run` may be called again before it resolved; an engine may serialise the calls. */

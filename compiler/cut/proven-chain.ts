@@ -7,6 +7,7 @@ import type { Tensors } from '../../shared/tensor.ts';
 import type { KnownDim } from '../graph/dim-algebra.ts';
 import { type KnownDims, knownDims } from '../graph/dims.ts';
 import { indexGraph, type Model } from '../graph/graph.ts';
+import { loadModel } from '../onnx/load.ts';
 import { withTaps } from '../prepare.ts';
 import { extractChain } from './extract.ts';
 import { buildChain, type Chain } from './segments.ts';
@@ -53,7 +54,7 @@ function entryOf(dims: KnownDims, name: string): [string, readonly KnownDim[]][]
 /** What cannot be run is not borne out; why it cannot is said where the chain is run on the same. */
 async function areTrue(model: Model, dims: KnownDims, runtime: Runtime, samples: readonly Tensors[]): Promise<boolean> {
   try {
-    const session = await runtime.load(withTaps(model, [...dims.keys()]));
+    const session = await loadModel(runtime, withTaps(model, [...dims.keys()]));
     try {
       for (const sample of samples) {
         if (!holds(dims, { ...sample, ...(await session.run(sample)) })) return false;

@@ -8,7 +8,7 @@
  * operator the runtime is asked, which is told neither what the file says of inner values nor of nodes with bodies.
  */
 import type { Runtime } from '../../shared/runtime.ts';
-import { writeModel } from '../onnx/write.ts';
+import { loadModel } from '../onnx/load.ts';
 import type { DimsOf, KnownDim, MaybeDim } from './dim-algebra.ts';
 import { dimsByRule } from './dim-rules.ts';
 import {
@@ -124,7 +124,7 @@ async function toldDims(model: Model, inputs: KnownDims, runtime: Runtime): Prom
   if (!graph) return told;
   const symbols = new Set([...inputs.values()].flat());
   try {
-    const session = await runtime.load(writeModel({ ...model, graph }));
+    const session = await loadModel(runtime, { ...model, graph });
     for (const { name, elementType, shape } of session.outputTypes ?? []) {
       // A scalar and a value of unknown rank look the same here.
       if (elementType === undefined || shape.length === 0) continue;

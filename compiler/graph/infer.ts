@@ -3,7 +3,7 @@
  * inferred, by ONNX's own rules for every operator it has. What depends on data it cannot know.
  */
 import type { Runtime } from '../../shared/runtime.ts';
-import { writeModel } from '../onnx/write.ts';
+import { loadModel } from '../onnx/load.ts';
 import { ELEMENT_TYPES, type ElementType, type Graph, type Model, type ValueInfo } from './graph.ts';
 
 /**
@@ -15,7 +15,7 @@ import { ELEMENT_TYPES, type ElementType, type Graph, type Model, type ValueInfo
  */
 export async function inferTypes(model: Model, runtime: Runtime, withShapes = false): Promise<void> {
   const { graph } = model;
-  const session = await runtime.load(writeModel({ ...model, graph: tapped(graph) }));
+  const session = await loadModel(runtime, { ...model, graph: tapped(graph) });
   for (const { name, elementType, shape } of session.outputTypes ?? []) {
     const known = graph.values.get(name);
     if (known?.opaque || (known && known.elementType !== 'undefined' && !withShapes)) continue;

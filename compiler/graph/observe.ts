@@ -4,7 +4,7 @@
  */
 import type { Runtime } from '../../shared/runtime.ts';
 import { isDType, type Tensors } from '../../shared/tensor.ts';
-import { writeModel } from '../onnx/write.ts';
+import { loadModel } from '../onnx/load.ts';
 import type { Types } from './cost.ts';
 import type { Model, ValueInfo } from './graph.ts';
 
@@ -20,7 +20,7 @@ export async function observeTypes(model: Model, runtime: Runtime, feeds: Tensor
     .flatMap(({ outputs }) => outputs)
     .filter((name) => name !== '' && isTensor(name))
     .map((name): ValueInfo => ({ name, elementType: graph.values.get(name)?.elementType ?? 'float32', shape: null }));
-  const session = await runtime.load(writeModel({ ...model, graph: { ...graph, outputs: inner } }));
+  const session = await loadModel(runtime, { ...model, graph: { ...graph, outputs: inner } });
   try {
     const types = new Map<string, ValueInfo>();
     for (const tensors of [feeds, await session.run(feeds)]) {

@@ -6,7 +6,7 @@ import type { Runtime } from '../../shared/runtime.ts';
 import { elementCount } from '../../shared/tensor.ts';
 import { flowOf } from '../cut/flow.ts';
 import { constantOf, type Model, makeGraph, type Node, subgraphs } from '../graph/graph.ts';
-import { writeModel } from '../onnx/write.ts';
+import { loadModel } from '../onnx/load.ts';
 
 /** Larger results stay computed: a file is not to grow by what a few nodes can make. */
 const ELEMENTS_MAX = 1 << 20;
@@ -45,7 +45,7 @@ async function evaluate(
 ) {
   const { initializers, sparse } = model.graph;
   const graph = makeGraph({ name: 'constants', inputs: [], outputs, nodes, initializers, sparse });
-  const session = await runtime.load(writeModel({ ...model, graph }));
+  const session = await loadModel(runtime, { ...model, graph });
   try {
     return await session.run({});
   } finally {

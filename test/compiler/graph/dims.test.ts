@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { knownDims } from '../../../compiler/graph/dims.ts';
 import type { Graph, Model } from '../../../compiler/graph/graph.ts';
+import { writeModel } from '../../../compiler/onnx/write.ts';
 import { withTaps } from '../../../compiler/prepare.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import type { Runtime } from '../../../shared/runtime.ts';
@@ -54,7 +55,7 @@ async function expectTrue(model: Model): Promise<void> {
     { N: 1, M: 8 },
   ]) {
     const feeds = feedsOf(graph, sizes);
-    const made = { ...feeds, ...(await runModel(withTaps(model, names), feeds)) };
+    const made = { ...feeds, ...(await runModel(writeModel(withTaps(model, names)), feeds)) };
     const numbers = new Map<string, number>();
     for (const [name, { shape }] of Object.entries(made)) {
       const said = dims.get(name);

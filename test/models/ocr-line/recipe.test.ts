@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test, vi } from 'vitest';
+import { loadModel } from '../../../compiler/onnx/load.ts';
 import { readSource, withTaps } from '../../../compiler/prepare.ts';
 import { ocrLineRecipe } from '../../../models/ocr-line/recipe.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
@@ -13,7 +14,7 @@ describe('the recipe of ocr-line', () => {
   test('reads test lines as they were written, with fewer than one wrong letter in twenty', async () => {
     const recipe = ocrLineRecipe(undefined);
     const model = withTaps(readSource(await readFile(recipe.file), recipe), []);
-    const session = await nodeRuntime(ort, { threads: 1 }).load(model);
+    const session = await loadModel(nodeRuntime(ort, { threads: 1 }), model);
     const pairs = [];
     for await (const { input, truth } of recipe.samples('test', 12, 1)) {
       const x = pictureTensor(fitPicture(input, recipe.preprocess, recipe.size), recipe.preprocess);

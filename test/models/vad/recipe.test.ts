@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
+import { loadModel } from '../../../compiler/onnx/load.ts';
 import { prepareModel, withTaps } from '../../../compiler/prepare.ts';
 import { SAMPLE_RATE, voiceClip } from '../../../models/vad/audio.ts';
 import { vadRecipe } from '../../../models/vad/recipe.ts';
@@ -12,7 +13,7 @@ const runtime = nodeRuntime(ort, { threads: 1 });
 
 async function scored(count: number) {
   const model = await prepareModel(await readFile(recipe.file), recipe, runtime);
-  const session = await runtime.load(withTaps(model, []));
+  const session = await loadModel(runtime, withTaps(model, []));
   const rows: { truth: string; score: number; input: Tensors; outputs: Tensors }[] = [];
   for await (const { input, truth } of recipe.samples('test', count, 1, session.run)) {
     const outputs = await session.run(input as Tensors);

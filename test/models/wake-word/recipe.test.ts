@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadModel } from '../../../compiler/onnx/load.ts';
 import { prepareModel, readSourceBytes, withTaps } from '../../../compiler/prepare.ts';
 import type { JoinedFiles } from '../../../compiler/recipe.ts';
 import { CLIP_SAMPLES, type Clip, spokenClips } from '../../../models/wake-word/clips.ts';
@@ -17,7 +18,7 @@ let speak: Speak;
 
 beforeAll(async () => {
   const model = await prepareModel(await readSourceBytes(recipe), recipe, runtime);
-  whole = await runtime.load(withTaps(model, []));
+  whole = await loadModel(runtime, withTaps(model, []));
   speak = await loadSpeech();
 });
 
