@@ -8,12 +8,14 @@ import { lowerBatchNorm } from './lower-batch-norm.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
 import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
+import { simplifyShapes } from './simplify-shapes.ts';
 
 /** A rewrite in place. Gives whether anything changed; leaves the graph legal and its outputs numerically the same. */
 export type Pass = (graph: Graph) => boolean;
 
 const PASSES: readonly Pass[] = [
   liftConstants,
+  simplifyShapes,
   removeIdentity,
   shareCommon,
   recogniseHardSwish,

@@ -4,7 +4,8 @@
  *   in x [1,4,6,6]                 a float32 input
  *   const w [8,4,3,3]              a float32 initializer, random from a seed
  *   const c [1,3,1,1] = 2 3 4      one of given values
- *   y = Conv(x, w) pads=[1,1,1,1]  a node; `3` for an input is a scalar constant, `-` one that is absent
+ *   y = Conv(x, w) pads=[1,1,1,1]  a node; `3` for an input is a scalar constant, `3n` and `[1,-1]` one of int64,
+ *                                  `-` one that is absent
  *   out y                          an output
  *
  * An attribute without a decimal point is an int, `a=[1,2]` ints, `a={1 2}` a float32 tensor, other words strings.
@@ -45,6 +46,20 @@ export function textOf(graph: Graph): string {
   return graph.nodes.map((node) => nodeText(graph, node)).join('\n');
 }
 
+/** Names int64 constants after what they are, as text does: a pass may have called them otherwise. */
+export function nameIntegers(graph: Graph): void {
+  const names = new Map<string, string>();
+  for (const [name, constant] of [...graph.initializers]) {
+    if (constant.elementType !== 'int64' || constant.shape.length > 1) continue;
+    const { data } = constantTensor(constant);
+    const text = constant.shape.length === 0 ? `${data[0]}n` : `[${data.join(',')}]`;
+    names.set(name, text);
+    graph.initializers.delete(name);
+    graph.initializers.set(text, constant);
+  }
+  for (const node of graph.nodes) node.inputs = node.inputs.map((name) => names.get(name) ?? name);
+}
+
 /** Text as `textOf` gives it: no indentation, no empty lines, nothing but nodes. */
 export function nodeLines(text: string): string {
   return linesOf(text)
@@ -55,6 +70,10 @@ export function nodeLines(text: string): string {
 /** A float32 constant; a number alone is a scalar. */
 export function floats(shape: readonly number[], values: readonly number[]): Constant {
   return { elementType: 'float32', shape, bytes: new Uint8Array(Float32Array.from(values).buffer) };
+}
+
+function integers(shape: readonly number[], values: readonly string[]): Constant {
+  return { elementType: 'int64', shape, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
 }
 
 /** A float32 tensor of normally distributed values. */
@@ -86,9 +105,12 @@ function parseNode(graph: Graph, [, outputs = '', op = '', inputs = '', attribut
   );
 }
 
-/** A number stands for a scalar initializer, called by the number itself. */
+/** A number stands for a scalar initializer, called by the number itself; so do integers. */
 function parseInput(graph: Graph, input: string): string {
   if (input === '-') return '';
+  const scalar = /^(-?\d+)n$/.exec(input)?.[1];
+  if (scalar !== undefined) graph.initializers.set(input, integers([], [scalar]));
+  if (input.startsWith('[')) graph.initializers.set(input, integers([parseList(input).length], parseList(input)));
   if (input !== '' && Number.isFinite(Number(input))) graph.initializers.set(input, floats([], [Number(input)]));
   return input;
 }
