@@ -16,6 +16,7 @@ import { readModel, readTensorFile } from '../compiler/onnx/read.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
 import { simplify } from '../compiler/passes/index.ts';
 import { liftConstants } from '../compiler/passes/lift-constants.ts';
+import { OPSET_MAX, refusal, upgradeOpset, withOpset } from '../compiler/passes/upgrade-opset.ts';
 import { ortRuntime } from '../runtimes/onnxruntime.ts';
 import { messageOf } from '../shared/errors.ts';
 
@@ -28,6 +29,8 @@ export interface ModelCheck {
   readonly boundaries: number;
   /** Parts in which not all boundaries were tried. */
   readonly partsCutShort: number;
+  /** What keeps it from being upgraded to the newest opset that passes know, or null. */
+  readonly notUpgraded: string | null;
   /** What came out otherwise than it should, and where. */
   readonly failures: readonly string[];
 }
@@ -52,8 +55,8 @@ const LITERAL: ort.InferenceSession.SessionOptions = {
 const runtime = ortRuntime(ort, 'onnxruntime-node', LITERAL);
 
 export async function checkModelFile(path: string, name: string, options: CheckOptions): Promise<ModelCheck> {
-  const skipped = (unrunnable: string): ModelCheck => ({
-    ...{ name, unrunnable, boundaries: 0, partsCutShort: 0, failures: [] },
+  const skipped = (unrunnable: string | null): ModelCheck => ({
+    ...{ name, unrunnable, boundaries: 0, partsCutShort: 0, notUpgraded: 'is not run', failures: [] },
   });
   let feeds: Feeds;
   let expected: Feeds;
@@ -82,7 +85,7 @@ export async function checkModelFile(path: string, name: string, options: CheckO
     model = readModelFile(path);
     verifyGraph(model.graph, name);
   } catch (error) {
-    return { name, unrunnable: null, boundaries: 0, partsCutShort: 0, failures: [`reading: ${messageOf(error)}`] };
+    return { ...skipped(null), failures: [`reading: ${messageOf(error)}`] };
   }
   const written = writeModel(model);
   if (!Buffer.from(writeModel(readModel(written, name))).equals(written)) failures.push('reading again: another graph');
@@ -93,19 +96,25 @@ export async function checkModelFile(path: string, name: string, options: CheckO
   const { legal, partsCutShort } = legalBoundaries(flowOf(model.graph), options.tensorsMax);
   const simplified = { ...model, graph: cloneGraph(model.graph) };
   await attempt('simplified', () => run(simplifiedBytes(simplified), feeds), normError, SIMPLIFIED_ERROR_MAX);
+  const opset = model.opsets.get('') ?? 0;
+  const upgraded: Model = { ...model, graph: cloneGraph(model.graph) };
+  const notUpgraded = refusal(upgraded.graph, opset, OPSET_MAX) ?? null;
+  if (upgradeOpset(upgraded.graph, opset, OPSET_MAX)) {
+    const bytes = writeModel(withOpset(upgraded, OPSET_MAX));
+    await attempt(`upgraded to opset ${OPSET_MAX}`, () => run(bytes, feeds), normError, SIMPLIFIED_ERROR_MAX);
+  }
   const picked = legal.filter((_, i) => i % options.step === 0);
   for (const { tensors } of picked) {
     await attempt(`cut at ${tensors.join(' + ')}`, () => runCut(model, tensors, feeds));
   }
-  return { name, unrunnable: null, boundaries: picked.length, partsCutShort, failures };
+  return { name, unrunnable: null, boundaries: picked.length, partsCutShort, notUpgraded, failures };
 }
 
 /** Passes round differently, and no further off than this, by the norm. */
 const SIMPLIFIED_ERROR_MAX = 1e-5;
 
 function simplifiedBytes(model: Model): Uint8Array {
-  simplify(model.graph);
-  return writeModel(model);
+  return writeModel(withOpset(model, simplify(model.graph, model.opsets.get(''))));
 }
 
 async function runCut(model: Model, tensors: readonly string[], feeds: Feeds): Promise<Feeds> {

@@ -7,6 +7,7 @@ import { cloneGraph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';
 import { writeModel } from '../onnx/write.ts';
 import { simplify } from '../passes/index.ts';
+import { withOpset } from '../passes/upgrade-opset.ts';
 import { extractChain } from './extract.ts';
 
 export interface ChainSegment {
@@ -31,12 +32,12 @@ export interface Chain {
 export function buildChain(model: Model, cuts: readonly (readonly string[])[]): Chain {
   const chain = extractChain(model.graph, cuts);
   const segments = chain.segments.map(({ graph, inputs, outputs }) => {
-    simplify(graph);
-    const float = writeModel({ ...model, graph });
+    const segment = withOpset({ ...model, graph }, simplify(graph, model.opsets.get('')));
+    const float = writeModel(segment);
     const compressed = cloneGraph(graph);
     storeInt8(compressed);
     verifyGraph(compressed, 'after storing weights in 8 bits');
-    return { inputs, outputs, float, int8: writeModel({ ...model, graph: compressed }) };
+    return { inputs, outputs, float, int8: writeModel({ ...segment, graph: compressed }) };
   });
   return { boundaries: chain.boundaries, segments };
 }

@@ -10,20 +10,27 @@ import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
 import { simplifyShapes } from './simplify-shapes.ts';
 
-/** A rewrite in place. Gives whether anything changed; leaves the graph legal and its outputs numerically the same. */
-export type Pass = (graph: Graph) => boolean;
+/**
+ * A rewrite in place of a graph whose nodes are of version `opset` of the standard operator set; 0 stands for one that is
+ * not known. Gives whether anything changed; leaves the graph legal and its outputs numerically the same.
+ */
+export type Pass = (graph: Graph, opset: number) => boolean;
 
-const PASSES: readonly Pass[] = [
-  liftConstants,
-  simplifyShapes,
-  removeIdentity,
-  shareCommon,
-  recogniseHardSwish,
-  lowerBatchNorm,
-  foldAffine,
-  removeDeadCode,
-];
+/** What the others find their patterns in. */
+const TIDYING: readonly Pass[] = [liftConstants, simplifyShapes, removeIdentity, shareCommon];
 
-export function simplify(graph: Graph): void {
-  for (const pass of PASSES) if (pass(graph)) verifyGraph(graph, `after the pass ${pass.name}`);
+const REWRITING: readonly Pass[] = [recogniseHardSwish, lowerBatchNorm, foldAffine, removeDeadCode];
+
+/**
+ * Simplifies a graph in place.
+ * @returns the version of the standard operator set that its nodes are of now: `opset`, or a newer one that a pass gained by
+ */
+export function simplify(graph: Graph, opset = 0): number {
+  run(TIDYING, graph, opset);
+  run(REWRITING, graph, opset);
+  return opset;
+}
+
+function run(passes: readonly Pass[], graph: Graph, opset: number): void {
+  for (const pass of passes) if (pass(graph, opset)) verifyGraph(graph, `after the pass ${pass.name}`);
 }
