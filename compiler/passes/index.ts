@@ -5,10 +5,12 @@ import { removeDeadCode } from './dead-code.ts';
 import { foldAffine } from './fold-affine.ts';
 import { liftConstants } from './lift-constants.ts';
 import { lowerBatchNorm } from './lower-batch-norm.ts';
+import { GELU_OPSET, recogniseGelu, wantsGelu } from './recognise-gelu.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
 import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
 import { simplifyShapes } from './simplify-shapes.ts';
+import { upgradeOpset } from './upgrade-opset.ts';
 
 /**
  * A rewrite in place of a graph whose nodes are of version `opset` of the standard operator set; 0 stands for one that is
@@ -19,7 +21,7 @@ export type Pass = (graph: Graph, opset: number) => boolean;
 /** What the others find their patterns in. */
 const TIDYING: readonly Pass[] = [liftConstants, simplifyShapes, removeIdentity, shareCommon];
 
-const REWRITING: readonly Pass[] = [recogniseHardSwish, lowerBatchNorm, foldAffine, removeDeadCode];
+const REWRITING: readonly Pass[] = [recogniseGelu, recogniseHardSwish, lowerBatchNorm, foldAffine, removeDeadCode];
 
 /**
  * Simplifies a graph in place.
@@ -27,8 +29,10 @@ const REWRITING: readonly Pass[] = [recogniseHardSwish, lowerBatchNorm, foldAffi
  */
 export function simplify(graph: Graph, opset = 0): number {
   run(TIDYING, graph, opset);
-  run(REWRITING, graph, opset);
-  return opset;
+  const isUpgraded = wantsGelu(graph) && upgradeOpset(graph, opset, GELU_OPSET);
+  const version = isUpgraded ? GELU_OPSET : opset;
+  run(REWRITING, graph, version);
+  return version;
 }
 
 function run(passes: readonly Pass[], graph: Graph, opset: number): void {
