@@ -7,6 +7,7 @@ import { liftConstants } from './lift-constants.ts';
 import { lowerBatchNorm } from './lower-batch-norm.ts';
 import { GELU_OPSET, recogniseGelu, wantsGelu } from './recognise-gelu.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
+import { recogniseLayerNorm } from './recognise-layer-norm.ts';
 import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
 import { simplifyShapes } from './simplify-shapes.ts';
