@@ -8,6 +8,7 @@ import { lowerBatchNorm } from './lower-batch-norm.ts';
 import { GELU_OPSET, recogniseGelu, wantsGelu } from './recognise-gelu.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
 import { recogniseLayerNorm } from './recognise-layer-norm.ts';
+import { recogniseSilu } from './recognise-silu.ts';
 import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
 import { simplifyShapes } from './simplify-shapes.ts';
@@ -22,7 +23,15 @@ export type Pass = (graph: Graph, opset: number) => boolean;
 /** What the others find their patterns in. */
 const TIDYING: readonly Pass[] = [liftConstants, simplifyShapes, removeIdentity, shareCommon];
 
-const REWRITING: readonly Pass[] = [recogniseGelu, recogniseHardSwish, lowerBatchNorm, foldAffine, removeDeadCode];
+const REWRITING: readonly Pass[] = [
+  recogniseGelu,
+  recogniseLayerNorm,
+  recogniseSilu,
+  recogniseHardSwish,
+  lowerBatchNorm,
+  foldAffine,
+  removeDeadCode,
+];
 
 /**
  * Simplifies a graph in place.
