@@ -17,6 +17,7 @@ import { readModel, readTensorFile } from '../compiler/onnx/read.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
 import { simplify } from '../compiler/passes/index.ts';
 import { liftConstants } from '../compiler/passes/lift-constants.ts';
+import { OPSET_MAX, refusal, upgradeOpset, withOpset } from '../compiler/passes/upgrade-opset.ts';
 import { ortRuntime } from '../runtimes/onnxruntime.ts';
 import { messageOf } from '../shared/errors.ts';
 
@@ -32,6 +33,8 @@ export interface ModelCheck {
   readonly wouldSendShapes: number;
   /** Parts in which not all boundaries were tried. */
   readonly partsCutShort: number;
+  /** What keeps it from being upgraded to the newest opset that passes know, or null. */
+  readonly notUpgraded: string | null;
   /** What came out otherwise than it should, and where. */
   readonly failures: readonly string[];
 }
@@ -56,7 +59,14 @@ const LITERAL: ort.InferenceSession.SessionOptions = {
 const runtime = ortRuntime(ort, 'onnxruntime-node', LITERAL);
 
 export async function checkModelFile(path: string, name: string, options: CheckOptions): Promise<ModelCheck> {
-  const nothing = { name, boundaries: 0, sendShapes: 0, wouldSendShapes: 0, partsCutShort: 0 };
+  const nothing = {
+    name,
+    boundaries: 0,
+    sendShapes: 0,
+    wouldSendShapes: 0,
+    partsCutShort: 0,
+    notUpgraded: 'is not run',
+  };
   let feeds: Feeds;
   let expected: Feeds;
   let others: (readonly [Feeds, Feeds])[];
@@ -98,10 +108,15 @@ export async function checkModelFile(path: string, name: string, options: CheckO
   const dims = await knownDims(model, runtime);
   const { legal, partsCutShort } = legalBoundaries(flowOf(model.graph), options.tensorsMax);
   const simplified = { ...model, graph: cloneGraph(model.graph) };
-  await attempt('simplified', () => run(simplifiedBytes(simplified), feeds), {
-    measure: normError,
-    errorMax: SIMPLIFIED_ERROR_MAX,
-  });
+  const rounded = { measure: normError, errorMax: SIMPLIFIED_ERROR_MAX };
+  await attempt('simplified', () => run(simplifiedBytes(simplified), feeds), rounded);
+  const opset = model.opsets.get('') ?? 0;
+  const upgraded: Model = { ...model, graph: cloneGraph(model.graph) };
+  const notUpgraded = refusal(upgraded.graph, opset, OPSET_MAX) ?? null;
+  if (upgradeOpset(upgraded.graph, opset, OPSET_MAX)) {
+    const bytes = writeModel(withOpset(upgraded, OPSET_MAX));
+    await attempt(`upgraded to opset ${OPSET_MAX}`, () => run(bytes, feeds), rounded);
+  }
   const picked = legal.filter((_, i) => i % options.step === 0);
   let [sendShapes, wouldSendShapes] = [0, 0];
   for (const { tensors } of picked) {
@@ -115,7 +130,8 @@ export async function checkModelFile(path: string, name: string, options: CheckO
       await attempt(`${what}, inputs ${i + 2}`, () => runCut(model, tensors, dims, other), { wanted });
     }
   }
-  return { name, unrunnable: null, boundaries: picked.length, sendShapes, wouldSendShapes, partsCutShort, failures };
+  const counts = { boundaries: picked.length, sendShapes, wouldSendShapes, partsCutShort };
+  return { name, unrunnable: null, ...counts, notUpgraded, failures };
 }
 
 /** How many shapes a boundary carries besides its tensors. */
@@ -128,8 +144,7 @@ function shapesSent(model: Model, tensors: readonly string[], dims: KnownDims | 
 const SIMPLIFIED_ERROR_MAX = 1e-5;
 
 function simplifiedBytes(model: Model): Uint8Array {
-  simplify(model.graph);
-  return writeModel(model);
+  return writeModel(withOpset(model, simplify(model.graph, model.opsets.get(''))));
 }
 
 async function runCut(model: Model, tensors: readonly string[], dims: KnownDims, feeds: Feeds): Promise<Feeds> {

@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { OPSET_MAX } from '../compiler/passes/upgrade-opset.ts';
 import { type CheckOptions, checkModelFile, type ModelCheck } from './check-model.ts';
 import { realModels } from './real-models.ts';
 import { markdownTable } from './stats.ts';
@@ -58,23 +59,35 @@ const rows = [...checks, ...totals].map(([folder, list]) => {
     String(ran.filter(({ boundaries }) => boundaries > 0).length),
     sum(({ boundaries }) => boundaries),
     `${sum(({ sendShapes }) => sendShapes)} of ${sum(({ wouldSendShapes }) => wouldSendShapes)}`,
+    String(ran.filter(({ notUpgraded }) => notUpgraded === null).length),
     sum(({ failures }) => failures.length),
   ];
 });
 process.stdout.write(
-  `${markdownTable(['models of', 'there are', 'ran', 'were cut', 'boundaries', 'send shapes', 'differ'], rows)}\n\n`,
+  `${markdownTable(['models of', 'there are', 'ran', 'were cut', 'boundaries', 'send shapes', 'upgraded', 'differ'], rows)}\n\n`,
 );
 const all = [...checks.values()].flat();
 for (const { name, failures } of all)
   for (const failure of failures) process.stdout.write(`FAILED ${name}: ${failure}\n`);
-const reasons = new Map<string, string[]>();
-for (const { name, unrunnable } of all) {
-  if (unrunnable === null) continue;
-  const reason = unrunnable.replace(/.*(Not implemented|No Op registered for|NOT_IMPLEMENTED)/, '$1').slice(0, 100);
-  reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
-}
-process.stdout.write('\nNot run by the runtime, untouched as they are:\n');
-for (const [reason, names] of [...reasons].sort((a, b) => b[1].length - a[1].length)) {
-  process.stdout.write(`- ${reason} (${names.length}): ${names.join(', ')}\n`);
-}
+listByReason(
+  `Not upgraded to opset ${OPSET_MAX}, by the operator in the way`,
+  all.filter(({ unrunnable }) => unrunnable === null).map(({ name, notUpgraded }) => [name, notUpgraded]),
+);
+listByReason(
+  'Not run by the runtime, untouched as they are',
+  all.map(({ name, unrunnable }) => [
+    name,
+    unrunnable?.replace(/.*(Not implemented|No Op registered for|NOT_IMPLEMENTED)/, '$1').slice(0, 100) ?? null,
+  ]),
+);
 process.exitCode = all.some(({ failures }) => failures.length > 0) ? 1 : 0;
+
+/** A line for each reason, the one of most models first; null is none. */
+function listByReason(title: string, models: readonly (readonly [name: string, reason: string | null])[]): void {
+  const reasons = new Map<string, string[]>();
+  for (const [name, reason] of models) if (reason !== null) reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
+  process.stdout.write(`\n${title}:\n`);
+  for (const [reason, names] of [...reasons].sort((a, b) => b[1].length - a[1].length)) {
+    process.stdout.write(`- ${reason} (${names.length}): ${names.join(', ')}\n`);
+  }
+}

@@ -9,6 +9,7 @@ import { verifyGraph } from '../graph/verify.ts';
 import { assertOneFile } from '../onnx/size.ts';
 import { writeModel } from '../onnx/write.ts';
 import { simplify } from '../passes/index.ts';
+import { withOpset } from '../passes/upgrade-opset.ts';
 import { extractChain } from './extract.ts';
 
 export interface ChainSegment {
@@ -40,13 +41,13 @@ export function buildChain(
 ): Chain {
   const chain = extractChain(model.graph, cuts, dims);
   const segments = chain.segments.map(({ graph, inputs, outputs }, i) => {
-    simplify(graph);
+    const segment = withOpset({ ...model, graph }, simplify(graph, model.opsets.get('')));
     assertOneFile(graph, `segment ${i + 1}`, 'cut it more finely', bytesMax);
-    const float = writeModel({ ...model, graph });
+    const float = writeModel(segment);
     const compressed = cloneGraph(graph);
     storeInt8(compressed);
     verifyGraph(compressed, 'after storing weights in 8 bits');
-    return { inputs, outputs, float, int8: writeModel({ ...model, graph: compressed }) };
+    return { inputs, outputs, float, int8: writeModel({ ...segment, graph: compressed }) };
   });
   return { boundaries: chain.boundaries, segments };
 }

@@ -5,23 +5,46 @@ import { removeDeadCode } from './dead-code.ts';
 import { foldAffine } from './fold-affine.ts';
 import { liftConstants } from './lift-constants.ts';
 import { lowerBatchNorm } from './lower-batch-norm.ts';
+import { GELU_OPSET, recogniseGelu, wantsGelu } from './recognise-gelu.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
+import { recogniseLayerNorm } from './recognise-layer-norm.ts';
+import { recogniseSilu } from './recognise-silu.ts';
 import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
+import { simplifyShapes } from './simplify-shapes.ts';
+import { upgradeOpset } from './upgrade-opset.ts';
 
-/** A rewrite in place. Gives whether anything changed; leaves the graph legal and its outputs numerically the same. */
-export type Pass = (graph: Graph) => boolean;
+/**
+ * A rewrite in place of a graph whose nodes are of version `opset` of the standard operator set; 0 stands for one that is
+ * not known. Gives whether anything changed; leaves the graph legal and its outputs numerically the same.
+ */
+export type Pass = (graph: Graph, opset: number) => boolean;
 
-const PASSES: readonly Pass[] = [
-  liftConstants,
-  removeIdentity,
-  shareCommon,
+/** What the others find their patterns in. */
+const TIDYING: readonly Pass[] = [liftConstants, simplifyShapes, removeIdentity, shareCommon];
+
+const REWRITING: readonly Pass[] = [
+  recogniseGelu,
+  recogniseLayerNorm,
+  recogniseSilu,
   recogniseHardSwish,
   lowerBatchNorm,
   foldAffine,
   removeDeadCode,
 ];
 
-export function simplify(graph: Graph): void {
-  for (const pass of PASSES) if (pass(graph)) verifyGraph(graph, `after the pass ${pass.name}`);
+/**
+ * Simplifies a graph in place.
+ * @returns the version of the standard operator set that its nodes are of now: `opset`, or a newer one that a pass gained by
+ */
+export function simplify(graph: Graph, opset = 0): number {
+  run(TIDYING, graph, opset);
+  const isUpgraded = wantsGelu(graph) && upgradeOpset(graph, opset, GELU_OPSET);
+  const version = isUpgraded ? GELU_OPSET : opset;
+  run(REWRITING, graph, version);
+  return version;
+}
+
+function run(passes: readonly Pass[], graph: Graph, opset: number): void {
+  for (const pass of passes) if (pass(graph, opset)) verifyGraph(graph, `after the pass ${pass.name}`);
 }

@@ -15,6 +15,7 @@ import {
   type Node,
   scalarConstant,
 } from '../graph/graph.ts';
+import { isPrivate } from './match.ts';
 
 export function recogniseHardSwish(graph: Graph): boolean {
   const index = indexGraph(graph);
@@ -72,10 +73,4 @@ function isClip06(graph: Graph, node: Node): boolean {
   const min = low ? scalarConstant(graph, low) : floatAttribute(node, 'min', Number.NaN);
   const max = high ? scalarConstant(graph, high) : floatAttribute(node, 'max', Number.NaN);
   return min === 0 && max === 6;
-}
-
-/** Whether the node's only output has one reader and leaves the graph nowhere. */
-function isPrivate(index: GraphIndex, node: Node): boolean {
-  const output = node.outputs[0] ?? '';
-  return index.consumers.get(output)?.length === 1 && !index.isOutput.has(output);
 }

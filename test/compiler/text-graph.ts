@@ -5,7 +5,8 @@
  *   const w [8,4,3,3]              a float32 initializer, random from a seed
  *   const c [1,3,1,1] = 2 3 4      one of given values
  *   ints s = 0 -1                  an int64 vector; `int i = 3` a scalar
- *   y = Conv(x, w) pads=[1,1,1,1]  a node; `3` for an input is a scalar constant, `-` one that is absent
+ *   y = Conv(x, w) pads=[1,1,1,1]  a node; `3` for an input is a scalar constant, `3n` and `[1,-1]` one of int64,
+ *                                  `-` one that is absent
  *   out y                          an output
  *
  * An attribute without a decimal point is an int, `a=[1,2]` ints, `a={1 2}` a float32 tensor, other words strings.
@@ -13,7 +14,6 @@
 import {
   type Attribute,
   type Constant,
-  constantOf,
   constantTensor,
   type Dim,
   float,
@@ -36,7 +36,7 @@ export function graphOf(text: string): Graph {
     if (node) graph.nodes.push(parseNode(graph, node));
     else if (word === 'in') graph.inputs.push({ name, elementType: 'float32', shape: parseList(shape).map(parseDim) });
     else if (word === 'out') graph.outputs.push({ name, elementType: 'float32', shape: null });
-    else if (word === 'ints' || word === 'int') graph.initializers.set(name, integers(line, word === 'int'));
+    else if (word === 'ints' || word === 'int') graph.initializers.set(name, parseIntegers(line, word === 'int'));
     else if (word === 'const') graph.initializers.set(name, parseConstant(line, shape, random));
     else throw new SyntaxError(`expected in, const, ints, int, out or a node, got ${line}`);
   }
@@ -46,6 +46,20 @@ export function graphOf(text: string): Graph {
 /** The nodes of a graph, a line each. */
 export function textOf(graph: Graph): string {
   return graph.nodes.map((node) => nodeText(graph, node)).join('\n');
+}
+
+/** Names int64 constants after what they are, as text does: a pass may have called them otherwise. */
+export function nameIntegers(graph: Graph): void {
+  const names = new Map<string, string>();
+  for (const [name, constant] of [...graph.initializers]) {
+    if (constant.elementType !== 'int64' || constant.shape.length > 1) continue;
+    const { data } = constantTensor(constant);
+    const text = constant.shape.length === 0 ? `${data[0]}n` : `[${data.join(',')}]`;
+    names.set(name, text);
+    graph.initializers.delete(name);
+    graph.initializers.set(text, constant);
+  }
+  for (const node of graph.nodes) node.inputs = node.inputs.map((name) => names.get(name) ?? name);
 }
 
 /** Text as `textOf` gives it: no indentation, no empty lines, nothing but nodes. */
@@ -58,6 +72,10 @@ export function nodeLines(text: string): string {
 /** A float32 constant; a number alone is a scalar. */
 export function floats(shape: readonly number[], values: readonly number[]): Constant {
   return { elementType: 'float32', shape, bytes: new Uint8Array(Float32Array.from(values).buffer) };
+}
+
+function integers(shape: readonly number[], values: readonly string[]): Constant {
+  return { elementType: 'int64', shape, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
 }
 
 /** A float32 tensor of normally distributed values. */
@@ -89,9 +107,12 @@ function parseNode(graph: Graph, [, outputs = '', op = '', inputs = '', attribut
   );
 }
 
-/** A number stands for a scalar initializer, called by the number itself. */
+/** A number stands for a scalar initializer, called by the number itself; so do integers. */
 function parseInput(graph: Graph, input: string): string {
   if (input === '-') return '';
+  const scalar = /^(-?\d+)n$/.exec(input)?.[1];
+  if (scalar !== undefined) graph.initializers.set(input, integers([], [scalar]));
+  if (input.startsWith('[')) graph.initializers.set(input, integers([parseList(input).length], parseList(input)));
   if (input !== '' && Number.isFinite(Number(input))) graph.initializers.set(input, floats([], [Number(input)]));
   return input;
 }
@@ -119,10 +140,10 @@ function parseConstant(line: string, shapeText: string, random: Random): Constan
   );
 }
 
-function integers(line: string, isScalar: boolean): Constant {
+function parseIntegers(line: string, isScalar: boolean): Constant {
   const [, text = ''] = line.split(' = ');
-  const data = BigInt64Array.from(text === '' ? [] : text.split(' '), BigInt);
-  return constantOf({ dtype: 'int64', shape: isScalar ? [] : [data.length], data });
+  const values = text === '' ? [] : text.split(' ');
+  return integers(isScalar ? [] : [values.length], values);
 }
 
 function parseList(text: string): string[] {
