@@ -67,6 +67,7 @@ export interface CompileResult {
 
 /** Characters that a plan's parser takes. */
 const MACHINE_LENGTH_MAX = 1024;
+const REMARK_SEPARATOR = '; ';
 
 export async function compileModel(request: CompileRequest): Promise<CompileResult> {
   const { recipe, progress } = request;
@@ -118,7 +119,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
   const { choice } = request;
-  files.set(REPORT_FILE, reportPage({ plan, choice, ...(await reportParts(request, model, chain, plan)) }));
+  const dropped = request.float ? [] : droppedFrom(plan);
+  files.set(REPORT_FILE, reportPage({ plan, choice, dropped, ...(await reportParts(request, model, chain, plan)) }));
   if (choice) files.set(CHOICE_FILE, `${JSON.stringify(choice)}\n`);
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow || !committed)
@@ -126,6 +128,16 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   await writeBundle(request.outDir, files);
   await releaseAll([server]);
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
+}
+
+/** Compressed forms that were slower than float, and places that could not be timed. */
+function droppedFrom({ segments, measured }: Plan): string[] {
+  const slower = segments.flatMap(({ targets }, i) =>
+    Object.entries(targets)
+      .filter(([, { recipe }]) => recipe === 'float32')
+      .map(([target]) => `segment ${i + 1} for ${target} in 8 bits: it measured slower than in full precision`),
+  );
+  return [...slower, ...(measured?.machine.split(REMARK_SEPARATOR).slice(1) ?? [])];
 }
 
 async function reportParts({ recipe, server, optimized }: CompileRequest, model: Model, chain: Chain, plan: Plan) {
@@ -282,7 +294,7 @@ async function measureAll(
     ...{ plan, recipe, codec, server, devices, split: 'test', samples, seed, now, progress },
   });
   await releaseAll([...devices.values()]);
-  const machine = [timing.machine, ...remarks].join('; ').slice(0, MACHINE_LENGTH_MAX);
+  const machine = [timing.machine, ...remarks].join(REMARK_SEPARATOR).slice(0, MACHINE_LENGTH_MAX);
   return { machine, seed, samples, metrics: [...recipe.metrics], timeMs, ...accuracy };
 }
 

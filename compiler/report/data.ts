@@ -32,6 +32,8 @@ export interface ReportData {
   readonly plan: Plan;
   readonly boundaries: readonly ReportBoundary[];
   readonly fusions: readonly ReportFusion[];
+  /** What was tried and left out, a sentence each. */
+  readonly dropped: readonly string[];
   /** How the cuts were chosen, where nobody named them. */
   readonly choice?: ChosenCuts | undefined;
 }

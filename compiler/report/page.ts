@@ -47,6 +47,10 @@ without the blocked layout, which WebAssembly's kernels do not have.</p>
 <table id="fusions"></table>
 <h2>What did not fuse on the device, and why</h2>
 <table id="unfused"></table>
+<section id="dropped" hidden>
+<h2>What was dropped, and why</h2>
+<ul id="drops"></ul>
+</section>
 <h2>Where it was timed</h2>
 <p>Milliseconds of each segment and of all, at the typical size.</p>
 <table id="places"></table>

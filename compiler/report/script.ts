@@ -1,7 +1,7 @@
 /** The report's own script, as text: it runs in the reader's browser, knows nothing but the page and its data. */
 export const SCRIPT = `
 'use strict';
-const { plan, boundaries, fusions, choice } = JSON.parse(document.getElementById('data').textContent);
+const { plan, boundaries, fusions, dropped, choice } = JSON.parse(document.getElementById('data').textContent);
 const measured = plan.measured;
 const K = plan.segments.length;
 const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
@@ -115,6 +115,8 @@ table('unfused', ['segment', 'operator', 'times', 'why', 'one of them'],
   fusions.flatMap(({ segment, unfused }) => unfused.map(({ op, count, reason, example }) => [segment, op, count, reason, example])));
 table('places', ['place', ...plan.segments.map((_, i) => i + 1), 'all'],
   Object.entries(measured.timeMs).map(([place, costs]) => [place, ...costs.map((cost) => at(cost).toFixed(2)), sum(costs).toFixed(2)]));
+document.getElementById('dropped').hidden = dropped.length === 0;
+for (const text of dropped) document.getElementById('drops').append(Object.assign(document.createElement('li'), { textContent: text }));
 if (choice) {
   document.getElementById('choice').hidden = false;
   const nameOf = ({ tensors }) => tensors.join(' + ');

@@ -81,6 +81,9 @@ describe('a compiled bundle', () => {
     // The first has no weights large enough to store: its two forms are the same file.
     expect(recipesOf(plan)).toEqual(['int8-storage', 'float32', 'float32', 'float32']);
     expect(plan.segments[1]?.targets['node']?.sha256).toBe(plan.segments[1]?.server.sha256);
+    const report = await readFile(join(tiny.dir, 'fast', REPORT_FILE), 'utf8');
+    const dropped = [2, 3, 4].map((k) => `segment ${k} for node in 8 bits: it measured slower than in full precision`);
+    expect(report).toContain(JSON.stringify(dropped));
   });
 
   test('carries figures for every place and every way through it', () => {
