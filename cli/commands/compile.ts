@@ -54,6 +54,13 @@ export async function run(argv: readonly string[]): Promise<number> {
         },
         ...{ tensorsMax: config.tensorsMax, profiles: config.profiles, tolerances: config.tolerances },
         outDir: values.measure ? undefined : values.out,
+      }).catch((error: unknown) => {
+        // Nobody asked for cuts: it can still run here or there as a whole.
+        if (cuts !== undefined || !(error instanceof TandemError && error.code === 'BAD_CUT')) throw error;
+        process.stderr.write(
+          `note: it is not cut, and runs on the device or in the cloud as a whole: ${error.message}\n`,
+        );
+        return undefined;
       });
   if (choice) process.stderr.write(`${choiceText(choice)}\n`);
   const recipe = { ...found, cuts: named ?? choice?.chosen.map(({ tensors }) => tensors) ?? [] };

@@ -5,7 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Inspection } from '../../compiler/index.ts';
+import { writeModel } from '../../compiler/onnx/write.ts';
 import { type Plan, parsePlan } from '../../shared/plan.ts';
+import { modelOf } from '../compiler/run-graph.ts';
+import { graphOf } from '../compiler/text-graph.ts';
 import { npz } from '../helpers/npz.ts';
 import { BUNDLE_DIR, startServer, tandem, temporaryFolder } from '../helpers/processes.ts';
 
@@ -197,6 +200,19 @@ describe('a model without a recipe', () => {
     expect(again.stdout).toContain('as measured before');
     const other = await tandem(...args.slice(0, -1), '1');
     expect(other.stderr).toContain('calibrating each boundary');
+  });
+
+  test('that has nowhere to be cut is compiled as a whole, unless cuts are asked for', async () => {
+    const path = join(folder, 'whole.onnx');
+    const graph = graphOf('in x [1,4]\nconst w [4,3]\ny = MatMul(x, w)\nout y');
+    await writeFile(path, writeModel(modelOf(graph, 13)));
+    const out = join(folder, 'whole');
+    const args = ['compile', path, '--out', out, '--target', 'node', '--count', '2'];
+    const { code, stdout, stderr } = await tandem(...args);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('note: it is not cut')]);
+    expect(stdout).toContain('1 segments');
+    expect((await tandem('verify', out, '--count', '2')).code).toBe(0);
+    await refuses([...args, '--cuts', '1'], 'BAD_CUT');
   });
 
   test('that cannot be done is told in one line', async () => {
