@@ -6,7 +6,7 @@ import { boundaryTensors } from '../../shared/chain.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
 import type { Plan } from '../../shared/plan.ts';
-import type { Runtime, Session } from '../../shared/runtime.ts';
+import type { Session } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { boundaryTiers } from '../compress/boundary-tiers.ts';
@@ -25,6 +25,7 @@ import { readModel } from '../onnx/read.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { type AccuracyResult, measureAccuracy } from './accuracy.ts';
 import { type ChainTimes, type ChainTimesRequest, timeChains } from './chain-times.ts';
+import { loadAll, releaseAll } from './sessions.ts';
 
 export interface CandidatesRequest extends ChainTimesRequest {
   readonly model: Model;
@@ -57,11 +58,14 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
     await buildProvenChain(model, cuts, server, inputs),
   ];
   const [whole, pieces] = (await timeChains(request, [uncut, chain])) as [ChainTimes, ChainTimes];
-  const sessions = await loadAll(server, chain);
+  const sessions = await loadAll(
+    server,
+    chain.segments.map(({ float }) => float),
+  );
   const plan = await planWithTiers(request, chain, sessions);
   const sent = cheapestTiers(plan, await gradeTiers(request, plan, sessions), request);
   const memory = await memoryBytes(request, chain, sessions);
-  await releaseAll(sessions);
+  await releaseAll([sessions]);
   const at = (k: number, tensors: readonly string[], tier: SentTier) => ({
     ...{ tensors, tier: tier.name, bytes: tier.bytes, memoryBytes: memory[k] ?? 0 },
     headMs: rangeMs(pieces.device, whole.device, 0, k),
@@ -87,14 +91,6 @@ export function rangeMs(pieces: readonly number[], whole: readonly number[], fro
   const lostMs = pieces.length > 1 ? Math.max(0, sum(pieces) - sum(whole)) / (pieces.length - 1) : 0;
   const range = pieces.slice(from, to);
   return Math.min(sum(range), lostMs + sum(range.map((ms) => Math.max(0, ms - lostMs))));
-}
-
-function loadAll(runtime: Runtime, { segments }: Chain): Promise<Session[]> {
-  return Promise.all(segments.map(({ float }) => runtime.load(float)));
-}
-
-async function releaseAll(sessions: readonly Session[]): Promise<void> {
-  await Promise.all(sessions.map((session) => session.release()));
 }
 
 function sum(values: readonly number[]): number {

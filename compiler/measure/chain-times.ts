@@ -5,6 +5,7 @@ import type { Chain } from '../cut/segments.ts';
 import { draftPlan, NO_MODEL } from '../draft-plan.ts';
 import type { Progress } from '../progress.ts';
 import type { ModelRecipe } from '../recipe.ts';
+import { loadAll, releaseAll } from './sessions.ts';
 import { measureTime, type TimedChain } from './time.ts';
 
 /** Milliseconds of each segment of a chain at the typical size. */
@@ -29,12 +30,12 @@ export async function timeChains(request: ChainTimesRequest, chains: readonly Ch
   for (const [i, chain] of chains.entries()) {
     const plan = draftPlan(recipe, chain, NO_MODEL, []);
     for (const place of ['server', 'device'] as const) {
-      const sessions = await Promise.all(chain.segments.map(({ float }) => request[place].load(float)));
-      places.set(`${place} ${i}`, { plan, sessions });
+      const models = chain.segments.map(({ float }) => float);
+      places.set(`${place} ${i}`, { plan, sessions: await loadAll(request[place], models) });
     }
   }
   const times = await measureTime({ places, sizes: [typical], input: recipe.noise, now, progress });
-  for (const { sessions } of places.values()) await Promise.all(sessions.map((session) => session.release()));
+  await releaseAll([...places.values()].map(({ sessions }) => sessions));
   const at = (place: string, i: number) => (times[`${place} ${i}`] ?? []).map((cost) => costAt(cost, typical));
   return chains.map((_, i) => ({ device: at('device', i), server: at('server', i) }));
 }

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
-import { type CompileRequest, type CompileResult, compileModel } from '../../compiler/compile.ts';
+import { type CompileResult, compileModel } from '../../compiler/compile.ts';
+import type { CompileRequest } from '../../compiler/compile-request.ts';
 import { readModel } from '../../compiler/onnx/read.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../runtimes/pictures-sharp.ts';

@@ -1,0 +1,31 @@
+/** What compiling one model takes: the recipe, runtimes, and how much to measure. */
+import type { PictureCodec } from '../shared/codec/picture.ts';
+import type { Runtime } from '../shared/runtime.ts';
+import type { ChosenCuts } from './choose-cuts.ts';
+import type { Model } from './graph/graph.ts';
+import type { TimingPlaces } from './measure/places.ts';
+import type { Progress } from './progress.ts';
+import type { ModelRecipe } from './recipe.ts';
+
+export interface CompileRequest {
+  readonly recipe: ModelRecipe;
+  readonly outDir: string;
+  /** The server's runtime, and each device target's. */
+  readonly server: Runtime;
+  readonly devices: ReadonlyMap<string, Runtime>;
+  readonly pictures: PictureCodec;
+  readonly choice?: ChosenCuts | undefined;
+  /** Measure even where committed measurements, or those of an earlier run into the same folder, fit. */
+  readonly measure: boolean;
+  /** Store device segments in full precision. */
+  readonly float: boolean;
+  readonly seed: number;
+  readonly calibrationSamples: number;
+  readonly testSamples: number;
+  /** Where segments are timed; asked for only where something is. */
+  readonly timing: () => Promise<TimingPlaces>;
+  readonly now: () => number;
+  /** What a runtime makes of a model before it runs it. */
+  readonly optimized: (model: Uint8Array, place: 'server' | 'device') => Promise<Model>;
+  readonly progress: Progress;
+}
