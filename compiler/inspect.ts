@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
-import type { Tensors } from '../shared/tensor.ts';
+import { isDType, type Tensors } from '../shared/tensor.ts';
 import { legalBoundaries } from './cut/boundaries.ts';
 import { flowOf } from './cut/flow.ts';
 import { bytesOf, costOf, type Types } from './graph/cost.ts';
@@ -96,7 +96,14 @@ export async function inspectModel(
     const { elementType = 'undefined', shape = null } = known ?? {};
     return { name, elementType, shape, bytes: bytesOf(types, name) };
   };
-  const boundaries = legal.map(({ tensors, costBehind }): InspectedBoundary => {
+  const isCarried = ({ elementType, bytes }: InspectedTensor) =>
+    (elementType === 'undefined' || isDType(elementType)) && bytes !== 0;
+  const sendable = legal.filter(({ tensors }) => tensors.every((name) => isCarried(describe(undefined, name))));
+  if (sendable.length < legal.length) {
+    const count = legal.length - sendable.length;
+    remarks.push(`${count} boundaries are left out: their tensors are empty, or of a type that cannot be sent`);
+  }
+  const boundaries = sendable.map(({ tensors, costBehind }): InspectedBoundary => {
     const described = tensors.map((name) => describe(undefined, name));
     return {
       tensors: described,

@@ -51,7 +51,9 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
   const types = await observeTypes(model, server, recipe.noise(recipe.size.typical));
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
-  const cuts = spread(nestedOf(legal), CANDIDATES_MAX, rawBytes).map(({ tensors }) => tensors);
+  // What is empty, or of a type that no plan has, cannot be sent.
+  const sendable = legal.filter(({ tensors }) => tensors.every((name) => (bytesOf(types, name) ?? 0) > 0));
+  const cuts = spread(nestedOf(sendable), CANDIDATES_MAX, rawBytes).map(({ tensors }) => tensors);
   const inputs = twoSizes(recipe.size).map(recipe.noise);
   const [uncut, chain] = [
     await buildProvenChain(model, [], server, inputs),
