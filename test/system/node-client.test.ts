@@ -74,6 +74,8 @@ test('a gateway killed with a request in its hands costs no answer: the device f
   expect(read(charset, result)).toBe(line?.text);
   expect(result.route).toMatchObject({ k: 5, tier: null, sent: [{ k: 3 }], fallback: { reason: 'failed' } });
   expect(result.route.bytesUp).toBeGreaterThan(BOUNDARY_BYTES_MIN);
+  // That it has ended may be heard after the connection broke.
+  await own.kill();
   expect(own.child.signalCode).toBe('SIGKILL');
   await client.close();
   relay.close();
