@@ -6,7 +6,6 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { boundaryTensors } from '../shared/chain.ts';
-import { asTandemError } from '../shared/errors.ts';
 import { type Plan, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
 import type { Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
@@ -22,7 +21,7 @@ import { draftPlan, withoutTiers } from './draft-plan.ts';
 import { measurePlan } from './measure/plan-figures.ts';
 import { isMeasurementOf, keptRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { loadAll, releaseAll } from './measure/sessions.ts';
-import { prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
+import { assertSendable, notRunning, prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE, reportPage } from './report/page.ts';
 import { reportData } from './report/parts.ts';
@@ -43,6 +42,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   stage('reading and cutting the model', 0);
   const source = await readSourceBytes(recipe);
   const model = await prepareModel(source, recipe, request.server);
+  assertSendable(model, recipe);
   const noise = twoSizes(recipe.size).map(recipe.noise);
   const chain = await buildProvenChain(model, recipe.cuts, request.server, noise);
   const asked = { samples: request.testSamples, seed: request.seed };
@@ -62,13 +62,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
     { sha256: hash, bytes: source.byteLength },
     chain.segments.map(({ float }, i) => planFile(`${i + 1}.server.onnx`, float)),
   );
-  const specs = await boundarySpecs(draft, server, recipe.noise).catch((error: unknown) => {
-    throw asTandemError(
-      error,
-      'BAD_INPUT',
-      `${recipe.source} does not run on its samples (sizes: --dim, --shape; or --samples)`,
-    );
-  });
+  const specs = await boundarySpecs(draft, server, recipe.noise).catch(notRunning(recipe));
   const tiers =
     record?.tiers ?? (await calibratedTiers(request, { ...draft, boundaries: withoutTiers(specs) }, server, specs));
   const boundaries = specs.map((tensors, k) => ({ tensors, tiers: [...(tiers[k] ?? [])] }));

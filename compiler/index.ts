@@ -15,7 +15,7 @@ import { verifyGraph } from './graph/verify.ts';
 import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
-import { prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
+import { assertSendable, prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
@@ -145,7 +145,7 @@ export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promi
     const { places } = await timing.open();
     const request: ChooseRequest = {
       ...{ ...asked, server, progress, device: places.get(target)?.runtime ?? deviceRuntime(target) },
-      model: await prepareModel(source, recipe, server),
+      model: assertSendable(await prepareModel(source, recipe, server), recipe),
       ...{ pictures: sharpPictures(sharp), now: () => performance.now() },
     };
     return await chooseCuts(request, key);

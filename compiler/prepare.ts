@@ -1,8 +1,9 @@
 /** A source model as the compiler works on it: constants lifted, inputs fixed, what is constant then computed and inlined. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { asTandemError } from '../shared/errors.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
+import { isDType } from '../shared/tensor.ts';
 import type { Model, ValueInfo } from './graph/graph.ts';
 import { inferTypes } from './graph/infer.ts';
 import { joinModels } from './graph/join.ts';
@@ -80,6 +81,25 @@ export function readSource(source: Uint8Array, recipe: SourceRecipe): Model {
   reduceOutputs(graph, recipe.outputs, model.opsets.get('') ?? 0);
   removeDeadCode(graph);
   return model;
+}
+
+/** The model. Throws UNSUPPORTED where what goes in or comes out is no tensor, or one of a type that no plan carries. */
+export function assertSendable(model: Model, { source }: Pick<ModelRecipe, 'source'>): Model {
+  for (const { name, elementType, opaque } of [...model.graph.inputs, ...model.graph.outputs]) {
+    // A tensor with a denotation is opaque too, and one.
+    if (isDType(elementType) || (elementType === 'undefined' && !opaque)) continue;
+    const what = elementType === 'undefined' ? 'no tensor' : `of type ${elementType}`;
+    throw new TandemError('UNSUPPORTED', `${source} has ${name}, which is ${what} and cannot be sent`);
+  }
+  return model;
+}
+
+/** What a run that failed means to who brought the model. */
+export function notRunning({ source }: Pick<ModelRecipe, 'source'>): (error: unknown) => never {
+  return (error) => {
+    const remedy = 'sizes: --dim, --shape; or --samples; or --fix';
+    throw asTandemError(error, 'BAD_INPUT', `${source} does not run on its samples (${remedy})`);
+  };
 }
 
 /** A model with inner values as further outputs. */

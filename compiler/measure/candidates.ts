@@ -22,6 +22,7 @@ import type { Model } from '../graph/graph.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { observeTypes } from '../graph/observe.ts';
 import { readModel } from '../onnx/read.ts';
+import { notRunning } from '../prepare.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { type AccuracyResult, measureAccuracy } from './accuracy.ts';
 import { type ChainTimes, type ChainTimesRequest, timeChains } from './chain-times.ts';
@@ -48,7 +49,7 @@ const GRADED_SAMPLES = 24;
 
 export async function measureCandidates(request: CandidatesRequest): Promise<MeasuredCandidates> {
   const { model, recipe, server } = request;
-  const types = await observeTypes(model, server, recipe.noise(recipe.size.typical));
+  const types = await observeTypes(model, server, recipe.noise(recipe.size.typical)).catch(notRunning(recipe));
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
   // What is empty, or of a type that no plan has, cannot be sent.
@@ -161,7 +162,7 @@ function cheapestTiers(
 
 /** Of segments 1..k for k from 0 to K: their weights, and the most activations that one of them has at once. */
 async function memoryBytes(
-  { model, recipe, server }: CandidatesRequest,
+  { recipe, server }: CandidatesRequest,
   chain: Chain,
   sessions: readonly Session[],
 ): Promise<number[]> {
@@ -170,7 +171,8 @@ async function memoryBytes(
   const totals = [0];
   let [weights, peak] = [0, 0];
   for (const [k, { float }] of chain.segments.entries()) {
-    const segment: Model = { ...model, graph: readModel(float, `segment ${k + 1}`).graph };
+    // A segment may be of a newer opset than the model.
+    const segment = readModel(float, `segment ${k + 1}`);
     await inferTypes(segment, server);
     const types = await observeTypes(segment, server, boundaries[k] as Tensors);
     weights += float.byteLength;

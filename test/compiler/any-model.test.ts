@@ -74,6 +74,21 @@ describe('a model without a recipe', () => {
     expect(error(1, 'q4')).toBeGreaterThan(error(1, 'q8'));
   });
 
+  test('is cut too where a segment gains by a newer opset than the model’s', async () => {
+    const path = join(dir, 'gelu.onnx');
+    const cube =
+      'a = MatMul(x, w)\ns = Mul(a, a)\nc = Mul(s, a)\nk = Mul(c, 0.044715)\np = Add(a, k)\nq = Mul(p, 0.7978845608)';
+    const gelu = `${cube}\nt = Tanh(q)\no = Add(t, 1.0)\nh = Mul(a, 0.5)\ng = Mul(h, o)`;
+    const graph = graphOf(
+      `in x [1,64]\nconst w [64,64]\nconst v [64,64]\n${gelu}\nz = MatMul(g, v)\ny = Tanh(z)\nout y`,
+    );
+    writeModelFile(modelOf(graph, 13), path);
+    const recipe = await anyModelRecipe(path, { cuts: [], dims: { sizes: {}, shapes: {} } });
+    const { chosen, candidates } = await choose(recipe, { count: 1, tensorsMax: 1, target: 'node' });
+    expect(candidates.length).toBeGreaterThan(1);
+    expect(chosen).toHaveLength(1);
+  });
+
   test('with an If is opened by fixing what it depends on; state passes by, and outputs stay where they are made', async () => {
     const shapes = { input: [1, 512], state: [2, 1, 128] };
     const options = { dims: { sizes: {}, shapes }, fixed: { sr: 16_000 } };

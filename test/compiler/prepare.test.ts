@@ -3,9 +3,10 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeModelFile } from '../../compiler/onnx/files.ts';
-import { readSourceBytes, sourceSha256 } from '../../compiler/prepare.ts';
+import { assertSendable, readSourceBytes, sourceSha256 } from '../../compiler/prepare.ts';
 import type { ModelRecipe } from '../../compiler/recipe.ts';
 import { temporaryFolder } from '../helpers/processes.ts';
+import { coded } from './coded.ts';
 import { modelOf } from './run-graph.ts';
 import { graphOf } from './text-graph.ts';
 
@@ -30,4 +31,25 @@ test('a model is another when the weights beside its file are', async () => {
   weights[6000] = (weights[6000] ?? 0) ^ 1;
   await writeFile(`${file}.data`, weights);
   expect(await hash()).not.toBe(before);
+});
+
+test('a model is refused whose inputs or outputs no plan can carry', () => {
+  const recipe = { source: 'm.onnx' };
+  const model = modelOf(graphOf('in x [2,40]\nconst w [40,40]\ny = MatMul(x, w)\nout y'));
+  expect(assertSendable(model, recipe)).toBe(model);
+  const [y] = model.graph.outputs;
+  if (!y) throw new Error('no output');
+  for (const elementType of ['string', 'int4'] as const) {
+    const other = { ...model, graph: { ...model.graph, outputs: [{ ...y, elementType }] } };
+    expect(() => assertSendable(other, recipe)).toThrow(
+      coded('UNSUPPORTED', `m.onnx has y, which is of type ${elementType}`),
+    );
+  }
+  const denoted = { ...model, graph: { ...model.graph, outputs: [{ ...y, opaque: new Uint8Array(1) }] } };
+  expect(assertSendable(denoted, recipe)).toBe(denoted);
+  const sequence = {
+    ...model,
+    graph: { ...model.graph, outputs: [{ ...y, elementType: 'undefined' as const, opaque: new Uint8Array(1) }] },
+  };
+  expect(() => assertSendable(sequence, recipe)).toThrow(coded('UNSUPPORTED', 'no tensor'));
 });

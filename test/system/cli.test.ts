@@ -221,6 +221,9 @@ describe('a model without a recipe', () => {
     await refuses(['compile', model, '--browser', join(folder, 'none'), '--out', join(folder, 'x')], 'NOT_FOUND');
     await refuses(['compile', 'vad', '--fix', 'sr=8000', '--out', join(folder, 'x')], 'USAGE');
     await refuses(['inspect', model, '--fix', 'nothing=1'], 'USAGE');
+    // Shapes that its inputs do not have together.
+    const wrongShape = ['--shape', 'input_1=1,5,32,1', '--target', 'node', '--out', join(folder, 'x')];
+    expect(await refuses(['compile', model, ...wrongShape], 'BAD_INPUT')).toContain('does not run on its samples');
     await writeFile(join(folder, 'wrong.json'), '{"cutz": 3}');
     await refuses(['compile', model, '--config', join(folder, 'wrong.json'), '--out', join(folder, 'x')], 'BAD_CONFIG');
   });
