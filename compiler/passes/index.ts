@@ -5,14 +5,13 @@ import { removeDeadCode } from './dead-code.ts';
 import { foldAffine } from './fold-affine.ts';
 import { liftConstants } from './lift-constants.ts';
 import { lowerBatchNorm } from './lower-batch-norm.ts';
-import { GELU_OPSET, recogniseGelu, wantsGelu } from './recognise-gelu.ts';
+import { recogniseGelu } from './recognise-gelu.ts';
 import { recogniseHardSwish } from './recognise-hard-swish.ts';
 import { recogniseLayerNorm } from './recognise-layer-norm.ts';
 import { recogniseSilu } from './recognise-silu.ts';
 import { removeIdentity } from './remove-identity.ts';
 import { shareCommon } from './share-common.ts';
 import { simplifyShapes } from './simplify-shapes.ts';
-import { upgradeOpset } from './upgrade-opset.ts';
 
 /**
  * A rewrite in place of a graph whose nodes are of version `opset` of the standard operator set; 0 stands for one that is
@@ -35,14 +34,12 @@ const REWRITING: readonly Pass[] = [
 
 /**
  * Simplifies a graph in place.
- * @returns the version of the standard operator set that its nodes are of now: `opset`, or a newer one that a pass gained by
+ * @returns the version of the standard operator set that its nodes are of now. It is `opset`: no pass gains by a newer one
+ *   and keeps the results, or `upgradeOpset` would be called here
  */
 export function simplify(graph: Graph, opset = 0): number {
-  run(TIDYING, graph, opset);
-  const isUpgraded = wantsGelu(graph) && upgradeOpset(graph, opset, GELU_OPSET);
-  const version = isUpgraded ? GELU_OPSET : opset;
-  run(REWRITING, graph, version);
-  return version;
+  run([...TIDYING, ...REWRITING], graph, opset);
+  return opset;
 }
 
 function run(passes: readonly Pass[], graph: Graph, opset: number): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { recogniseGelu, wantsGelu } from '../../../compiler/passes/recognise-gelu.ts';
+import { recogniseGelu } from '../../../compiler/passes/recognise-gelu.ts';
 import { optimizedOperators } from '../optimized.ts';
 import { graphOf } from '../text-graph.ts';
 import { expectRefusal, expectRewrite } from './golden.ts';
@@ -39,8 +39,6 @@ const TANH = [
   ],
 ] as const;
 
-const UNFUSED_TANH: readonly string[] = ['the sum halved', 'the product halved', 'a product of three for the cube'];
-
 const SPELLED = `
   y.scaled = Div(x, 1.414)
   y.erf = Erf(y.scaled)
@@ -51,10 +49,6 @@ const SPELLED = `
 describe('recognising GELU', () => {
   test.each([...FUSED, ...UNFUSED])('makes one node of the exact form from opset 20 on: %s', async (_, text) => {
     await expectRewrite(recogniseGelu, `${text}\nout y`, 'y = Gelu(x)', 20);
-  });
-
-  test.each(TANH)('makes one node of the approximation by tanh from opset 20 on: %s', async (_, text) => {
-    await expectRewrite(recogniseGelu, `${text}\nout y`, 'y = Gelu(x) approximate=tanh', 20);
   });
 
   test.each(UNFUSED)('writes the exact form as onnxruntime takes it before opset 20: %s', async (_, text) => {
@@ -70,23 +64,8 @@ describe('recognising GELU', () => {
     expect(await optimizedOperators(graphOf(`${text}\nout y`), 13)).toEqual(['Gelu']);
   });
 
-  test.each(TANH)('leaves the approximation alone before opset 20: %s', (_, text) => {
-    expectRefusal(recogniseGelu, `${text}\nout y`, 19);
-  });
-
-  test.each(TANH)('asks for opset 20 where onnxruntime does not fuse the approximation: %s', async (title, text) => {
-    const isFused = async (lines: string) =>
-      (await optimizedOperators(graphOf(`${text}\n${lines}`), 13)).includes('FastGelu');
-    const inner = graphOf(`${text}\nend = Neg(y)\nout end`);
-    expect(wantsGelu(inner)).toBe(!(await isFused('end = Neg(y)\nout end')));
-    expect(wantsGelu(inner)).toBe(UNFUSED_TANH.includes(title));
-    // As an output of the graph it fuses none.
-    expect(wantsGelu(graphOf(`${text}\nout y`))).toBe(true);
-    expect(await isFused('out y')).toBe(false);
-  });
-
-  test.each([...FUSED, ...UNFUSED])('asks for no other opset for the exact form: %s', (_, text) => {
-    expect(wantsGelu(graphOf(`${text}\nout y`))).toBe(false);
+  test.each(TANH)('leaves the approximation by tanh alone: %s', (_, text) => {
+    for (const opset of [13, 20]) expectRefusal(recogniseGelu, `${text}\nout y`, opset);
   });
 
   test('finds one after another', async () => {
@@ -95,7 +74,6 @@ describe('recognising GELU', () => {
   });
 
   const exact = FUSED[0][1];
-  const cubic = TANH[0][1];
   test.each([
     ['another divisor in the erf', exact.replace('1.4142135', '1.5')],
     ['another sum', exact.replace('Add(e, 1)', 'Add(e, 2)')],
@@ -106,14 +84,7 @@ describe('recognising GELU', () => {
     ['a second reader of the product', `${exact}\nz = Neg(p)\nout z`],
     ['an inner value that is an output of the graph', `${exact}\nout s`],
     ['a constant that raises the rank', `${exact.replace('Mul(p, 0.5)', 'Mul(p, half)')}\nconst half [1,1,1,1] = 0.5`],
-    ['a second reader of the tanh', `${cubic}\nz = Neg(u)\nout z`],
-    ['another power', cubic.replace('Pow(x, 3)', 'Pow(x, 2)')],
-    ['another factor of the cube', cubic.replace('0.044715', '0.05')],
-    ['another factor of the bracket', cubic.replace('0.79788456', '0.8')],
-    ['a cube of another value', `${cubic.replace('Pow(x, 3)', 'Pow(z, 3)')}\nin z [2,3,4]`],
-    ['a difference in the bracket', cubic.replace('Add(x, d)', 'Sub(x, d)')],
   ])('refuses %s', (_, text) => {
     expectRefusal(recogniseGelu, `${text}\nout y`, 20);
-    expect(wantsGelu(graphOf(`${text}\nout y`))).toBe(false);
   });
 });
