@@ -27,7 +27,8 @@ export function shapeValues(graph: Graph, dims: Dims): ShapeValues {
   const values = new Map<string, ShapeValue>();
   for (const [name, { elementType, shape }] of graph.initializers) {
     const elements = intsConstant(graph, name);
-    if (!elements || elements.length > ELEMENTS_MAX) continue;
+    // The largest int64, which slices end at, is none that a number holds.
+    if (!elements?.every(Number.isSafeInteger) || elements.length > ELEMENTS_MAX) continue;
     values.set(name, { type: elementType as IntType, isScalar: shape.length === 0, elements });
   }
   const { producer } = indexGraph(graph);

@@ -46,6 +46,7 @@ export function valuesByRule(node: Node, known: DimsOf): Dims {
       return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
     }
     case 'ReduceProd':
+      if (intAttribute(node, 'noop_with_empty_axes', 0) !== 0) return undefined;
       return x && source?.length === 1 && !inputs[1] ? [product(x)] : undefined;
     case 'Add':
     case 'Sub':

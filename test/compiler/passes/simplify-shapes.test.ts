@@ -17,6 +17,17 @@ function simplified(graph: Graph): boolean {
 
 const RESHAPE = 'y = Reshape(x, r)\nout y';
 
+test('the largest int64, at which slices end, stays what it is beside a known dimension', async () => {
+  const text =
+    'in x [2,3,4]\ns = Shape(x)\nd = Gather(s, [1])\nends = Concat([9223372036854775807], d) axis=0\ny = Slice(x, [0,0], ends, [0,1])\nout y';
+  const graph = graphOf(text);
+  simplifyShapes(graph);
+  const feeds = { x: randomTensor([2, 3, 4], seededRandom(1)) };
+  const [before, after] = [await runGraph(graphOf(text), feeds, OPSET), await runGraph(graph, feeds, OPSET)];
+  expect(before['y']?.shape).toEqual([2, 3, 4]);
+  expectClose(after, before, 0);
+});
+
 describe('a dimension that is known becomes a constant', () => {
   test.each([
     ['of an input, by Gather', 'in x [2,3,4]', 'd = Gather(s, [1])'],
