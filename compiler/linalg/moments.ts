@@ -1,0 +1,67 @@
+/**
+ * Moments of samples that come one batch at a time: memory depends on the number of columns alone. What regressions,
+ * principal components and GPTQ need to know of data is in them.
+ */
+
+/** Sums over rows x, row-major: of x, of x xᵀ, and where there are targets z of x zᵀ. */
+export interface Moments {
+  readonly columns: number;
+  readonly targets: number;
+  /** Rows seen. */
+  count: number;
+  /** [columns] */
+  readonly sum: Float64Array;
+  /** [columns, columns], both triangles once `finishMoments` was called. */
+  readonly gram: Float64Array;
+  /** [targets] */
+  readonly targetSum: Float64Array;
+  /** [columns, targets] */
+  readonly cross: Float64Array;
+}
+
+export function newMoments(columns: number, targets = 0): Moments {
+  return {
+    ...{ columns, targets, count: 0, sum: new Float64Array(columns), gram: new Float64Array(columns * columns) },
+    ...{ targetSum: new Float64Array(targets), cross: new Float64Array(columns * targets) },
+  };
+}
+
+/**
+ * @param rows [count, columns]
+ * @param targets [count, moments.targets]
+ */
+export function addRows(moments: Moments, rows: Float32Array, targets?: Float32Array): void {
+  const { columns, sum, gram, cross, targetSum, targets: targetCount } = moments;
+  const count = rows.length / columns;
+  for (let r = 0; r < count; r++) {
+    const at = r * columns;
+    addTo(sum, 0, 1, rows, at, columns);
+    for (let i = 0; i < columns; i++) {
+      const value = rows[at + i] as number;
+      if (value === 0) continue;
+      // The lower triangle.
+      addTo(gram, i * columns, value, rows, at, i + 1);
+      if (targets) addTo(cross, i * targetCount, value, targets, r * targetCount, targetCount);
+    }
+    if (targets) addTo(targetSum, 0, 1, targets, r * targetCount, targetCount);
+  }
+  moments.count += count;
+}
+
+/** Fills the upper triangle. */
+export function finishMoments({ columns, gram }: Moments): void {
+  for (let i = 0; i < columns; i++) {
+    for (let j = 0; j < i; j++) gram[j * columns + i] = gram[i * columns + j] as number;
+  }
+}
+
+function addTo(
+  sums: Float64Array,
+  at: number,
+  factor: number,
+  values: Float32Array,
+  from: number,
+  count: number,
+): void {
+  for (let k = 0; k < count; k++) sums[at + k] = (sums[at + k] as number) + factor * (values[from + k] as number);
+}
