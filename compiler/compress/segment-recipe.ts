@@ -1,0 +1,57 @@
+/** How one segment is compressed for one target: a form for every layer. Plain data, so that it can be kept and compared. */
+import { sha256 } from '../bundle.ts';
+
+/**
+ * `float32`: as it is. `float16`, `w8`, `w4`, `w3`: the weight is stored in so many bits and computed with in float32. `nbits4`: 4 bits,
+ * unpacked by the kernel (MatMulNBits). `int8`: weight and activations in 8 bits, computed in integers.
+ */
+export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w4', 'w3', 'nbits4', 'int8'] as const;
+export type LayerForm = (typeof LAYER_FORMS)[number];
+
+/** Those that only store the weight: the runtime unpacks it when it loads the model, and runs at float speed. */
+export const STORAGE_FORMS = ['float16', 'w8', 'w4', 'w3'] as const satisfies readonly LayerForm[];
+
+export interface SegmentRecipe {
+  /** By layer, which is known by its output's name. Layers that are not named stay float32. */
+  readonly layers: Readonly<Record<string, LayerForm>>;
+  /** Share of the segment's multiplications that stay, where channels are pruned: (0, 1). */
+  readonly macsShare?: number | undefined;
+}
+
+/** Raised whenever the same recipe gives another file: what was measured of the old one says nothing of the new one. */
+const VERSION = 1;
+
+/** The same for the same file, but for what rounding of another machine's floats may turn. */
+export function recipeDigest(recipe: SegmentRecipe): string {
+  const layers = Object.entries(recipe.layers)
+    .filter(([, form]) => form !== 'float32')
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return sha256(JSON.stringify([VERSION, layers, recipe.macsShare ?? null]));
+}
+
+/** For people: `int8 x 3, w4 x 10`. */
+export function recipeText({ layers, macsShare }: SegmentRecipe): string {
+  const counts = new Map<LayerForm, number>();
+  for (const form of Object.values(layers)) counts.set(form, (counts.get(form) ?? 0) + 1);
+  const forms = LAYER_FORMS.filter((form) => form !== 'float32' && counts.has(form));
+  const said = forms.map((form) => `${form} x ${counts.get(form)}`);
+  if (macsShare !== undefined) said.unshift(`channels pruned to ${Math.round(macsShare * 100)} % of the work`);
+  return said.join(', ') || 'float32';
+}
+
+/** What a user wants of layers: the last one that matches a layer's name decides. */
+export interface Pin {
+  /** A layer's name; `*` stands for any characters. */
+  readonly match: string;
+  readonly form: LayerForm;
+}
+
+/** The form that is wanted of a layer, or undefined. */
+export function pinnedForm(pins: readonly Pin[], layer: string): LayerForm | undefined {
+  return pins.findLast(({ match }) => matches(match, layer))?.form;
+}
+
+function matches(pattern: string, name: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 's').test(name);
+}

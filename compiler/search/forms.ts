@@ -1,0 +1,70 @@
+/** What each form of each layer saves and costs: bytes by storing it, loss by running the chain with it, time as it was measured. */
+import type { Runtime } from '../../shared/runtime.ts';
+import type { SegmentCompressor } from '../compress/compress-segment.ts';
+import { layersOf } from '../compress/layers.ts';
+import { type LayerForm, type Pin, pinnedForm } from '../compress/segment-recipe.ts';
+import type { Model } from '../graph/graph.ts';
+import { writeModel } from '../onnx/write.ts';
+import { withTaps } from '../prepare.ts';
+import type { Progress } from '../progress.ts';
+import type { FormCost, LayerItem } from './front.ts';
+import type { Journal } from './journal.ts';
+import { lossOf, type Reference } from './losses.ts';
+
+export interface FormsRequest {
+  /** Of the chain's segments, in full precision. */
+  readonly models: readonly Model[];
+  readonly compressors: readonly SegmentCompressor[];
+  readonly reference: Reference;
+  /** Runs the target's segments here, as they will be run there. */
+  readonly device: Runtime;
+  /** Milliseconds that a layer takes less in a form, by segment, layer and form; 0 where it is not said. */
+  readonly savedMs: (segment: number, layer: string, form: LayerForm) => number;
+  readonly forms: readonly LayerForm[];
+  readonly pins: readonly Pin[];
+  readonly journal: Journal;
+  readonly progress: Progress;
+  /** Bytes of a segment as it is stored. */
+  readonly storedBytes: (model: Uint8Array) => number;
+}
+
+/** Forms that compute otherwise than float32 does: worth their loss only where they are faster. */
+const COMPUTING: ReadonlySet<LayerForm> = new Set(['int8', 'nbits4']);
+
+export async function measureForms(request: FormsRequest): Promise<LayerItem[]> {
+  const { models, journal, progress, pins, forms, savedMs } = request;
+  const layers = models.flatMap(({ graph }, segment) => layersOf(graph).map(({ name }) => ({ segment, layer: name })));
+  const items: LayerItem[] = [];
+  for (const [i, { segment, layer }] of layers.entries()) {
+    progress({ stage: 'what each form of each layer costs', done: i, total: layers.length });
+    const pinned = pinnedForm(pins, layer);
+    const worth = forms.filter((form) => !COMPUTING.has(form) || savedMs(segment, layer, form) > 0);
+    const options: FormCost[] = [];
+    for (const form of pinned ? [pinned] : worth) {
+      options.push(
+        await journal.once(`form ${segment} ${layer} ${form}`, () => measureForm(request, segment, layer, form)),
+      );
+    }
+    items.push({ segment, layer, options });
+  }
+  return items;
+}
+
+async function measureForm(
+  { models, compressors, reference, storedBytes, device, savedMs }: FormsRequest,
+  segment: number,
+  layer: string,
+  form: LayerForm,
+): Promise<FormCost> {
+  if (form === 'float32') return { form, bytes: 0, timeMs: 0, loss: 0 };
+  const float = models[segment] as Model;
+  const model = await (compressors[segment] as SegmentCompressor)({ layers: { [layer]: form } });
+  const bytes = storedBytes(writeModel(model)) - storedBytes(writeModel(float));
+  const isLast = segment === models.length - 1;
+  const session = await device.load(writeModel(isLast ? withTaps(model, reference.ends) : model));
+  try {
+    return { form, bytes, timeMs: -savedMs(segment, layer, form), loss: await lossOf(reference, segment, session) };
+  } finally {
+    await session.release();
+  }
+}

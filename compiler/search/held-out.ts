@@ -1,0 +1,75 @@
+/** How much worse the model's first metric becomes with a compressed head, on samples that nothing was fitted to. */
+import { runSegment, runSegments } from '../../shared/chain.ts';
+import { depthOf, type Plan } from '../../shared/plan.ts';
+import type { Session } from '../../shared/runtime.ts';
+import type { Tensors } from '../../shared/tensor.ts';
+import type { Grade, ModelRecipe } from '../recipe.ts';
+import { inputCrossing, wholeOf } from '../samples/crossing.ts';
+
+export interface HeldOut {
+  readonly plan: Plan;
+  readonly recipe: ModelRecipe;
+  readonly server: readonly Session[];
+  readonly samples: readonly { readonly input: Tensors; readonly truth: string; readonly expected: Tensors }[];
+  /** The first metric in full precision. */
+  readonly baseline: number;
+}
+
+/** Inputs are held in memory, to be run again for every recipe that is tried. */
+const BYTES_MAX = 256 * 2 ** 20;
+
+/** @param count samples at most; `seed` is to be another one than calibration's */
+export async function holdOut(
+  { plan, recipe, server }: Pick<HeldOut, 'plan' | 'recipe' | 'server'>,
+  count: number,
+  seed: number,
+): Promise<HeldOut> {
+  const run = wholeOf(plan, server);
+  const samples: HeldOut['samples'][number][] = [];
+  let bytes = 0;
+  for await (const { input, truth } of recipe.samples('calibration', count, seed, run)) {
+    const { tensors } = inputCrossing(plan, input);
+    samples.push({ input: tensors, truth, expected: await run(tensors) });
+    for (const { data } of Object.values(tensors)) bytes += data.byteLength;
+    if (bytes > BYTES_MAX) break;
+  }
+  const baseline = scoreOf(
+    recipe,
+    samples.map(({ expected, truth }) => recipe.judge(expected, truth, expected)),
+  );
+  return { plan, recipe, server, samples, baseline };
+}
+
+/**
+ * @param device the compressed chain
+ * @param depths at which the tail is to take over; K for a chain that runs on the device as a whole
+ * @returns the largest drop of all depths; below 0 where the metric became better everywhere
+ */
+export async function worstDrop(
+  heldOut: HeldOut,
+  device: readonly Session[],
+  depths: readonly number[],
+): Promise<number> {
+  const { plan, recipe, server, samples, baseline } = heldOut;
+  const grades = new Map(depths.map((k) => [k, [] as Grade[]]));
+  for (const { input, truth, expected } of samples) {
+    let live = input;
+    for (let k = 1; k <= Math.max(...depths); k++) {
+      live = await runSegment(plan, device[k - 1] as Session, k - 1, live);
+      const graded = grades.get(k);
+      if (!graded) continue;
+      const outputs = await runSegments(plan, server, { from: k, to: depthOf(plan), tensors: live });
+      graded.push(recipe.judge(outputs, truth, expected));
+    }
+  }
+  const isHigherBetter = recipe.metrics[0]?.isHigherBetter ?? true;
+  const drops = [...grades.values()].map((list) => {
+    const change = baseline - scoreOf(recipe, list);
+    return isHigherBetter ? change : -change;
+  });
+  return Math.max(...drops);
+}
+
+function scoreOf(recipe: ModelRecipe, grades: readonly Grade[]): number {
+  return recipe.score(grades)[recipe.metrics[0]?.name ?? ''] ?? Number.NaN;
+}

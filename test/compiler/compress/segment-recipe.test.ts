@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { pinnedForm, recipeDigest, recipeText } from '../../../compiler/compress/segment-recipe.ts';
+
+describe("a segment's recipe", () => {
+  test('is told in a few words', () => {
+    expect(recipeText({ layers: {} })).toBe('float32');
+    expect(recipeText({ layers: { a: 'w4', b: 'int8', c: 'w4', d: 'float32' } })).toBe('w4 x 2, int8 x 1');
+    expect(recipeText({ layers: { a: 'w8' }, macsShare: 0.7 })).toBe('channels pruned to 70 % of the work, w8 x 1');
+  });
+
+  test('has a digest that tells what changes the file, and nothing else', () => {
+    const digest = recipeDigest({ layers: { a: 'w4', b: 'w8' } });
+    expect(recipeDigest({ layers: { b: 'w8', a: 'w4', c: 'float32' } })).toBe(digest);
+    expect(recipeDigest({ layers: { a: 'w8', b: 'w8' } })).not.toBe(digest);
+    expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, macsShare: 0.5 })).not.toBe(digest);
+  });
+
+  test('has pins by name and by pattern, of which the last counts', () => {
+    const pins = [
+      { match: '*', form: 'w8' },
+      { match: 'p2o.Conv.*', form: 'int8' },
+      { match: 'p2o.Conv.7', form: 'float32' },
+    ] as const;
+    expect(pinnedForm(pins, 'p2o.Conv.7')).toBe('float32');
+    expect(pinnedForm(pins, 'p2o.Conv.70')).toBe('int8');
+    expect(pinnedForm(pins, 'p2oxConv.70')).toBe('w8');
+    expect(pinnedForm([], 'a')).toBeUndefined();
+  });
+});
