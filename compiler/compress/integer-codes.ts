@@ -1,0 +1,112 @@
+/**
+ * Scales, zero points and codes of 8-bit integers: activations in uint8 over a range, weights in int8 symmetric about 0, biases
+ * in int32 at the scale of the products that they are added to. Source: Jacob et al., "Quantization and training of neural
+ * networks for efficient integer-arithmetic-only inference" (arXiv 1712.05877), 2.1-2.4.
+ */
+import { elementCount } from '../../shared/tensor.ts';
+import type { ValueRange } from './activation-ranges.ts';
+
+/** Real value = (code - zeroPoint) · scale. */
+export interface CodeScale {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+const UINT8_MAX = 255;
+/** So much of int32 may be bias: the rest is for the products' sum. */
+const BIAS_CODE_MAX = 2 ** 30;
+
+/**
+ * The codes of a range.
+ * @param bounds beyond which no code may mean a value: those of an activation that saturation stands for
+ */
+export function activationScale({ low, high }: ValueRange, bounds?: ValueRange): CodeScale {
+  const from = Math.min(0, Math.max(low, bounds?.low ?? low));
+  const to = Math.max(0, Math.min(high, bounds?.high ?? high));
+  const scale = Math.fround((to - from) / UINT8_MAX);
+  // Nothing but 0, or next to nothing: float32 could not hold the step.
+  if (scale < 1e-30) return { scale: 1, zeroPoint: 0 };
+  const zeroPoint = Math.min(UINT8_MAX, Math.max(0, roundHalfEven(-from / scale)));
+  // Rounding the zero point moved the ends by up to half a step.
+  const limits = [
+    zeroPoint > 0 ? -(bounds?.low ?? -Infinity) / zeroPoint : Infinity,
+    zeroPoint < UINT8_MAX ? (bounds?.high ?? Infinity) / (UINT8_MAX - zeroPoint) : Infinity,
+  ];
+  return { scale: floatBelow(Math.min(scale, ...limits)), zeroPoint };
+}
+
+/** uint8 codes of values. */
+export function activationCodes(values: Float32Array, { scale, zeroPoint }: CodeScale): Uint8Array {
+  return Uint8Array.from(values, (value) => Math.min(UINT8_MAX, Math.max(0, roundHalfEven(value / scale) + zeroPoint)));
+}
+
+/** Codes of a weight lie within ± this. 7 bits keep sums of two products in int16: see `saturation`. */
+export function weightCodeMax(bits: 7 | 8): number {
+  return bits === 8 ? 127 : 63;
+}
+
+export interface WeightCodes {
+  readonly codes: Int8Array;
+  /** One, or one an output channel. */
+  readonly scales: Float32Array;
+}
+
+/**
+ * Scales of a weight's channels by its largest values, raised where the bias would not fit its own codes.
+ * @param rows [channels, inputs of one]
+ * @param bias [channels] or none
+ * @param inputScale of the activation that the weight is multiplied with
+ */
+export function weightScales(
+  rows: Float32Array,
+  channels: number,
+  codeMax: number,
+  bias: Float32Array | undefined,
+  inputScale: number,
+): Float32Array {
+  const columns = rows.length / channels;
+  return Float32Array.from({ length: channels }, (_, c) => {
+    let largest = 0;
+    for (let i = c * columns; i < (c + 1) * columns; i++) largest = Math.max(largest, Math.abs(rows[i] as number));
+    const least = Math.abs(bias?.[c] ?? 0) / inputScale / BIAS_CODE_MAX;
+    const scale = Math.max(largest / codeMax, least);
+    return scale < 1e-30 ? 1 : scale;
+  });
+}
+
+/**
+ * int8 codes of a weight as it lies.
+ * @param axis along which its scales run, where there are several
+ */
+export function weightCodes(
+  { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array },
+  axis: number,
+  scales: Float32Array,
+  codeMax: number,
+): Int8Array {
+  const stride = elementCount(shape.slice(axis + 1));
+  return Int8Array.from(data, (value, i) => {
+    const scale = scales[Math.floor(i / stride) % scales.length] as number;
+    return Math.min(codeMax, Math.max(-codeMax, roundHalfEven(value / scale)));
+  });
+}
+
+/** int32 codes at the scale of activation · weight. */
+export function biasCodes(bias: Float32Array, scales: Float32Array): Int32Array {
+  return Int32Array.from(bias, (value, c) => roundHalfEven(value / (scales[c % scales.length] as number)));
+}
+
+/** ONNX's rounding: of two integers as near, the even one. */
+export function roundHalfEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+/** The largest float32 that is no larger. */
+function floatBelow(value: number): number {
+  const rounded = Math.fround(value);
+  if (rounded <= value) return rounded;
+  const bits = new Uint32Array(Float32Array.of(rounded).buffer);
+  bits[0] = (bits[0] as number) - 1;
+  return new Float32Array(bits.buffer)[0] as number;
+}

@@ -1,0 +1,131 @@
+/**
+ * Which nodes the runtime can compute on 8-bit integers, and what stands in the way of the others. The rules are those by
+ * which onnxruntime puts integer kernels in the place of DequantizeLinear, operator, QuantizeLinear. Source: onnxruntime,
+ * core/optimizer/qdq_transformer/selectors_actions (qdq_selector_action_transformer, qdq_selectors) and relu_quantfusion,
+ * clip_quantfusion; what of it holds in 1.30 is in the tests of `fused`.
+ */
+import { elementCount } from '../../shared/tensor.ts';
+import {
+  floatAttribute,
+  floatConstant,
+  type Graph,
+  type GraphIndex,
+  intAttribute,
+  isStandard,
+  type Node,
+  scalarConstant,
+} from '../graph/graph.ts';
+import type { ValueRange } from './activation-ranges.ts';
+import { layerOf } from './layers.ts';
+
+/** How an operator stands to its integers: `same-range` ones move codes about and compute nothing. */
+export type IntegerKind = 'layer' | 'arithmetic' | 'same-range';
+
+const ARITHMETIC = new Set(['Add', 'Mul', 'AveragePool', 'GlobalAveragePool', 'Concat', 'Sigmoid', 'Softmax']).add(
+  'LeakyRelu',
+);
+const SAME_RANGE = new Set([
+  ...['MaxPool', 'Resize', 'Reshape', 'Transpose', 'Flatten', 'Squeeze', 'Unsqueeze', 'Slice', 'Split'],
+]);
+const LAYERS = new Set(['Conv', 'Gemm', 'MatMul']);
+/** Operators of which every input is data; of the others it is the first alone. */
+const ALL_INPUTS = new Set(['Add', 'Mul', 'Concat', 'MatMul']);
+
+/** undefined for an operator without an integer kernel. */
+export function integerKind({ op, domain }: Node): IntegerKind | undefined {
+  if (domain !== '' && domain !== 'ai.onnx') return undefined;
+  if (LAYERS.has(op)) return 'layer';
+  if (ARITHMETIC.has(op)) return 'arithmetic';
+  return SAME_RANGE.has(op) ? 'same-range' : undefined;
+}
+
+/** The values a node computes with, in the order of its inputs; of a layer without its constant weight. */
+export function dataInputs(graph: Graph, node: Node): string[] {
+  const inputs = ALL_INPUTS.has(node.op) ? node.inputs : node.inputs.slice(0, 1);
+  return layerOf(graph, node) ? inputs.slice(0, 1) : inputs;
+}
+
+/** Why a node has no integer kernel, or undefined. */
+export function whyFloat(graph: Graph, floats: ReadonlySet<string>, node: Node): string | undefined {
+  const kind = integerKind(node);
+  if (!kind) return `the runtime has no integer kernel of ${node.op}`;
+  const data = dataInputs(graph, node);
+  if (!data.every((name) => floats.has(name))) return 'it computes with what is not known to be float32';
+  if (data.every((name) => graph.initializers.has(name))) return 'it computes with constants alone';
+  if (kind === 'layer') return whyFloatLayer(graph, node);
+  if (node.op === 'MaxPool' && node.outputs[1]) return 'it gives indices as well';
+  if (node.op === 'Resize' && modeOf(node) !== 'nearest') return 'it interpolates';
+  return undefined;
+}
+
+function whyFloatLayer(graph: Graph, node: Node): string | undefined {
+  const layer = layerOf(graph, node);
+  if (isStandard(node, 'MatMul')) return undefined;
+  if (!layer) return 'its weight is computed';
+  const bias = node.inputs[2];
+  const channels = layer.shape[layer.axis];
+  const shape = bias ? floatConstant(graph, bias)?.shape : [channels ?? 0];
+  if (!shape) return 'its bias is computed';
+  if (elementCount(shape) !== channels) return 'its bias is not one number an output channel';
+  if (layer.kind !== 'gemm') return undefined;
+  const isPlain = ['alpha', 'beta'].every((name) => floatAttribute(node, name, 1) === 1);
+  return isPlain && intAttribute(node, 'transA', 0) === 0 ? undefined : 'it scales or transposes what it multiplies';
+}
+
+function modeOf({ attributes }: Node): string {
+  const mode = attributes.get('mode');
+  return mode?.type === 'string' ? new TextDecoder().decode(mode.value) : 'nearest';
+}
+
+/** What an activation lets through; infinite where it does not bound. */
+export interface Activation {
+  readonly node: Node;
+  readonly bounds: ValueRange;
+}
+
+/**
+ * The ReLU or Clip that a node's integer kernel does in passing: saturation does it where the codes' range ends with its own.
+ * undefined where there is none, or others read what it takes away.
+ */
+export function absorbedActivation(graph: Graph, index: GraphIndex, node: Node): Activation | undefined {
+  const kind = integerKind(node);
+  // What moves codes about cannot change their range.
+  if (kind === undefined || kind === 'same-range') return undefined;
+  const readers = index.consumers.get(node.outputs[0] ?? '') ?? [];
+  const [reader] = readers;
+  if (!reader || readers.length > 1 || index.isOutput.has(node.outputs[0] ?? '')) return undefined;
+  const bounds = boundsOf(graph, reader);
+  return bounds && { node: reader, bounds };
+}
+
+function boundsOf(graph: Graph, node: Node): ValueRange | undefined {
+  if (isStandard(node, 'Relu')) return { low: 0, high: Number.POSITIVE_INFINITY };
+  if (!isStandard(node, 'Clip')) return undefined;
+  const [, lowInput = '', highInput = ''] = node.inputs;
+  const low = lowInput ? scalarConstant(graph, lowInput) : floatAttribute(node, 'min', Number.NEGATIVE_INFINITY);
+  const high = highInput ? scalarConstant(graph, highInput) : floatAttribute(node, 'max', Number.POSITIVE_INFINITY);
+  // Codes always hold 0.
+  if (low === undefined || high === undefined || low > 0 || high < 0 || low === high) return undefined;
+  return { low, high };
+}
+
+/** Operators with outputs of float32 whenever their first input is. */
+const INTEGERS_OUT = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin', 'Cast', 'NonZero', 'QuantizeLinear']);
+const BOOLS_OUT = new Set(['Equal', 'Greater', 'Less', 'GreaterOrEqual', 'LessOrEqual', 'And', 'Or', 'Not', 'IsNaN']);
+
+/** Values of which it is known that they are float32: by their types, or where those are missing by what makes them. */
+export function float32Values(graph: Graph): Set<string> {
+  const floats = new Set<string>();
+  const typed = [...graph.values.values(), ...graph.inputs, ...graph.overridable];
+  const types = new Map(typed.map(({ name, elementType }) => [name, elementType]));
+  for (const [name, { elementType }] of graph.initializers) if (elementType === 'float32') floats.add(name);
+  for (const { name, elementType } of graph.inputs) if (elementType === 'float32') floats.add(name);
+  for (const { op, inputs, outputs } of graph.nodes) {
+    const isByInput = !INTEGERS_OUT.has(op) && !BOOLS_OUT.has(op) && floats.has(inputs[0] ?? '');
+    for (const name of outputs) {
+      const type = types.get(name) ?? 'undefined';
+      if (type === 'float32' || (type === 'undefined' && isByInput)) floats.add(name);
+    }
+  }
+  return floats;
+}
