@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { storeInt8 } from '../compiler/compress/store-int8.ts';
+import { storeInt8 } from '../compiler/compress/store-weights.ts';
 import { legalBoundaries } from '../compiler/cut/boundaries.ts';
 import { extractChain } from '../compiler/cut/extract.ts';
 import { flowOf } from '../compiler/cut/flow.ts';

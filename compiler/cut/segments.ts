@@ -2,7 +2,7 @@
  * The chain's files: a prepared model cut, simplified and written, and the compressed form of each segment. Cutting comes
  * before simplifying, so that no rewrite can reach across a boundary and change what it means.
  */
-import { storeInt8 } from '../compress/store-int8.ts';
+import { storeInt8 } from '../compress/store-weights.ts';
 import type { KnownDims } from '../graph/dims.ts';
 import { cloneGraph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';

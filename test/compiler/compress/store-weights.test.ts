@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { quantizePerChannel, storeInt8 } from '../../../compiler/compress/store-int8.ts';
+import { quantizePerChannel, storeInt8 } from '../../../compiler/compress/store-weights.ts';
 import { constantTensor, type Graph } from '../../../compiler/graph/graph.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
 import { readModel } from '../../../compiler/onnx/read.ts';

@@ -1,0 +1,75 @@
+/** Rows of a weight on a grid of few levels: the choice of steps, and the nearest codes. GPTQ finds better codes on the same grid. */
+
+/** Where values can lie: code times scale, codes from -levels to levels. */
+export interface RowGrid {
+  /** Of one row. */
+  readonly columns: number;
+  /** 127, 7 or 3: of 8, 4 or 3 bits. Symmetric, so that 0 is a code. */
+  readonly levels: number;
+  /** So many neighbouring columns of a row share a scale; the last ones of a row may be fewer. */
+  readonly block: number;
+  /** [rows, blocks of a row]; 0 where all is 0. */
+  readonly scales: Float32Array;
+}
+
+/** The largest code is tried at these shares of the largest weight, from 1 down. */
+const CLIP_STEPS = 40;
+const CLIP_STEP = 0.02;
+
+/**
+ * The scales under which rounding loses least in the weighted mean square.
+ * @param rows [rows, columns]
+ * @param importance of each column: the diagonal of its Gram matrix. Without it all are alike
+ */
+export function chooseGrid(
+  rows: Float32Array,
+  { columns, levels, block = columns }: Omit<RowGrid, 'scales' | 'block'> & { readonly block?: number },
+  importance?: ArrayLike<number>,
+): RowGrid {
+  const blocks = Math.ceil(columns / block);
+  const scales = new Float32Array((rows.length / columns) * blocks);
+  for (let i = 0; i < scales.length; i++) {
+    const from = (i % blocks) * block;
+    const to = Math.min(columns, from + block);
+    const start = Math.floor(i / blocks) * columns;
+    scales[i] = bestScale(rows.subarray(start + from, start + to), levels, (k) => importance?.[from + k] ?? 1);
+  }
+  return { columns, levels, block, scales };
+}
+
+/** The nearest code of every weight, [rows, columns]. */
+export function roundRows(rows: Float32Array, grid: RowGrid): Int8Array {
+  return Int8Array.from(rows, (value, i) => nearestCode(value, scaleAt(grid, i), grid.levels));
+}
+
+/** What codes on a grid stand for, in float32 as a runtime computes it. */
+export function valuesOf(codes: Int8Array, grid: RowGrid): Float32Array {
+  return Float32Array.from(codes, (code, i) => code * scaleAt(grid, i));
+}
+
+export function nearestCode(value: number, scale: number, levels: number): number {
+  return scale === 0 ? 0 : Math.max(-levels, Math.min(levels, Math.round(value / scale)));
+}
+
+/** Of the weight at a flat index. */
+export function scaleAt({ columns, block, scales }: RowGrid, index: number): number {
+  const row = Math.floor(index / columns);
+  return scales[row * Math.ceil(columns / block) + Math.floor((index % columns) / block)] as number;
+}
+
+function bestScale(weights: Float32Array, levels: number, importance: (k: number) => number): number {
+  let largest = 0;
+  for (const weight of weights) largest = Math.max(largest, Math.abs(weight));
+  let best = Math.fround(largest / levels);
+  let bestError = Number.POSITIVE_INFINITY;
+  for (let step = 0; step < CLIP_STEPS; step++) {
+    const scale = Math.fround((largest * (1 - step * CLIP_STEP)) / levels);
+    let error = 0;
+    for (let k = 0; k < weights.length; k++) {
+      const weight = weights[k] as number;
+      error += importance(k) * (weight - scale * nearestCode(weight, scale, levels)) ** 2;
+    }
+    if (error < bestError) [best, bestError] = [scale, error];
+  }
+  return best;
+}

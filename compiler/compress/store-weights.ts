@@ -1,0 +1,196 @@
+/**
+ * Weight-only storage: large float weights become integers of 8, 4 or 3 bits, one scale an output channel, which the graph
+ * multiplies back as Cast -> Mul, or float16 behind a Cast. onnxruntime folds both when it loads the model, so inference
+ * runs at float speed from a small file: codes of few bits are held as int8 and packed where files are. DequantizeLinear
+ * would say the same, but is folded only under an option (research: measured 2x slower on node without it), and float
+ * speed is what this recipe promises.
+ */
+import { elementCount, type Tensor } from '../../shared/tensor.ts';
+import { constantOf, floatConstant, freshNames, type Graph, int, makeNode, type Node } from '../graph/graph.ts';
+import type { Moments } from '../linalg/moments.ts';
+import { FLOAT16_MAX, float16Bits, float16Values } from './float16.ts';
+import { gptq } from './gptq.ts';
+import type { LayerGrams } from './layer-grams.ts';
+import { type Layer, layersOf, rowCount, weightOfRows, weightRows } from './layers.ts';
+import { chooseGrid, roundRows } from './quantize-rows.ts';
+
+/** The weakest first. */
+export const WEIGHT_FORMS = ['w3', 'w4', 'w8', 'float16'] as const;
+export type WeightForm = (typeof WEIGHT_FORMS)[number];
+
+/** Codes go from minus to plus this. */
+const LEVELS = { w3: 3, w4: 7, w8: 127 } as const;
+
+/** Weights with fewer elements stay float: the two nodes around them would cost more than they save. */
+const ELEMENTS_MIN = 256;
+
+/**
+ * Rewrites weights in place. Of layers that share a weight the strongest form holds, and float32 if one of them is not
+ * named. In float16 no weight is stored that has values beyond its range.
+ * @param forms by the layer's name; other layers keep their weights
+ * @param grams layers that have some are rounded by GPTQ; the others, and those that share a weight but not its layout, to
+ *   the nearest code
+ * @returns by the weight's name the values that it has now, of all that were stored
+ */
+export function storeWeights(
+  graph: Graph,
+  forms: ReadonlyMap<string, WeightForm>,
+  grams: LayerGrams = new Map(),
+): ReadonlyMap<string, Float32Array> {
+  const makers: Node[] = [];
+  const stored = new Map<string, Float32Array>();
+  const fresh = freshNames(graph);
+  for (const [name, readers] of readersOf(graph)) {
+    const form = strongest(readers.map((layer) => forms.get(layer.name)));
+    const weight = floatConstant(graph, name);
+    if (!form || !weight || elementCount(weight.shape) < ELEMENTS_MIN) continue;
+    if (form === 'float16') {
+      if (!weight.data.every((value) => Math.abs(value) <= FLOAT16_MAX)) continue;
+      const bits = float16Bits(weight.data);
+      const halfName = replaceConstant(graph, name, fresh(`${name}.float16`), {
+        ...weight,
+        dtype: 'float16',
+        data: bits,
+      });
+      makers.push(makeNode('Cast', [halfName], [name], { to: int(1) }));
+      stored.set(name, float16Values(bits));
+      continue;
+    }
+    const { codes, scales, scaleShape } = integersOf(form, weight, readers, grams);
+    const codesName = replaceConstant(graph, name, fresh(`${name}.int8`), { ...weight, dtype: 'int8', data: codes });
+    const scaleName = fresh(`${name}.scale`);
+    const castName = fresh(`${name}.cast`);
+    graph.initializers.set(scaleName, constantOf({ dtype: 'float32', shape: scaleShape, data: scales }));
+    makers.push(
+      makeNode('Cast', [codesName], [castName], { to: int(1) }),
+      makeNode('Mul', [castName, scaleName], [name]),
+    );
+    const channelOf = channelsAlong(weight.shape, (readers[0] as Layer).axis);
+    stored.set(
+      name,
+      Float32Array.from(codes, (code, i) => code * (scales[channelOf(i)] as number)),
+    );
+  }
+  graph.nodes = [...makers, ...graph.nodes];
+  return stored;
+}
+
+/** All weights of Conv, MatMul and Gemm in 8 bits, rounded. Gives how many. */
+export function storeInt8(graph: Graph): number {
+  const layers = layersOf(graph).filter(({ kind }) => kind !== 'conv-transpose');
+  return storeWeights(graph, new Map(layers.map(({ name }) => [name, 'w8']))).size;
+}
+
+function readersOf(graph: Graph): Map<string, Layer[]> {
+  const readers = new Map<string, Layer[]>();
+  for (const layer of layersOf(graph)) readers.set(layer.weight, [...(readers.get(layer.weight) ?? []), layer]);
+  return readers;
+}
+
+function strongest(forms: readonly (WeightForm | undefined)[]): WeightForm | undefined {
+  if (forms.includes(undefined)) return undefined;
+  return WEIGHT_FORMS[Math.max(...forms.map((form) => WEIGHT_FORMS.indexOf(form as WeightForm)))];
+}
+
+function replaceConstant(graph: Graph, old: string, name: string, value: Tensor): string {
+  graph.initializers.delete(old);
+  graph.initializers.set(name, constantOf(value));
+  return name;
+}
+
+interface StoredIntegers {
+  /** In the weight's own layout. */
+  readonly codes: Int8Array;
+  readonly scales: Float32Array;
+  /** Broadcasts against the weight. */
+  readonly scaleShape: number[];
+}
+
+function integersOf(
+  form: Exclude<WeightForm, 'float16'>,
+  weight: { readonly shape: readonly number[]; readonly data: Float32Array },
+  readers: readonly Layer[],
+  grams: LayerGrams,
+): StoredIntegers {
+  const layer = readers[0] as Layer;
+  const moments = sharedMoments(readers, grams);
+  // What is measured and committed of 8 bits without data is of exactly these.
+  if (form === 'w8' && !moments) return quantizePerChannel(weight, layer.axis);
+  const { codes, scales } = quantizeLayer(layer, weight.data, LEVELS[form], moments);
+  const scaleShape = weight.shape.map((_, i) => (i === layer.axis ? rowCount(layer) : 1));
+  return { codes: Int8Array.from(weightOfRows(layer, Float32Array.from(codes))), scales, scaleShape };
+}
+
+/** Codes by rows, and a scale a row. */
+function quantizeLayer(layer: Layer, weight: Float32Array, levels: number, moments?: readonly Gram[]) {
+  const rows = weightRows(layer, weight);
+  const columns = rows.length / rowCount(layer);
+  if (!moments) {
+    const grid = chooseGrid(rows, { columns, levels });
+    return { codes: roundRows(rows, grid), scales: grid.scales };
+  }
+  const codes = new Int8Array(rows.length);
+  const scales = new Float32Array(rowCount(layer));
+  const perGroup = rowCount(layer) / moments.length;
+  for (const [group, { gram }] of moments.entries()) {
+    const first = group * perGroup;
+    const own = rows.subarray(first * columns, (first + perGroup) * columns);
+    const grid = chooseGrid(own, { columns, levels }, diagonalOf(gram, columns));
+    scales.set(grid.scales, first);
+    codes.set(gptq(own, gram, grid), first * columns);
+  }
+  return { codes, scales };
+}
+
+type Gram = Pick<Moments, 'columns' | 'gram'>;
+
+/** Of all readers of a weight together; undefined where one has none, or reads the weight another way. */
+function sharedMoments(readers: readonly Layer[], grams: LayerGrams): readonly Gram[] | undefined {
+  const [layer] = readers;
+  const all = readers.map(({ name }) => grams.get(name));
+  const first = all[0];
+  if (!layer || !first || readers.length === 1) return first;
+  const isAlike = (other: Layer) =>
+    (other.kind === 'conv') === (layer.kind === 'conv') && other.axis === layer.axis && other.groups === layer.groups;
+  if (!readers.every(isAlike) || all.includes(undefined)) return undefined;
+  return first.map(({ columns }, group) => {
+    const gram = new Float64Array(columns * columns);
+    for (const moments of all) {
+      const more = moments?.[group]?.gram ?? [];
+      for (let i = 0; i < more.length; i++) gram[i] = (gram[i] as number) + (more[i] as number);
+    }
+    return { columns, gram };
+  });
+}
+
+function diagonalOf(gram: Float64Array, columns: number): Float64Array {
+  return Float64Array.from({ length: columns }, (_, i) => gram[i * columns + i] as number);
+}
+
+function channelsAlong(shape: readonly number[], axis: number): (i: number) => number {
+  const stride = elementCount(shape.slice(axis + 1));
+  const channels = shape[axis] ?? 1;
+  return (i) => Math.floor(i / stride) % channels;
+}
+
+/** Symmetric, round to nearest, codes in [-127, 127], of which each channel uses all. */
+export function quantizePerChannel(
+  { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array },
+  axis: number,
+): StoredIntegers {
+  const channels = shape[axis] ?? 1;
+  const channelOf = channelsAlong(shape, axis);
+  const scales = new Float32Array(channels);
+  for (let i = 0; i < data.length; i++) {
+    const c = channelOf(i);
+    scales[c] = Math.max(scales[c] as number, Math.abs(data[i] as number) / 127);
+  }
+  const codes = new Int8Array(data.length);
+  for (let i = 0; i < data.length; i++) {
+    const scale = scales[channelOf(i)] as number;
+    // Clamped: the scale of very small weights is not exact any more.
+    const code = scale === 0 ? 0 : Math.round((data[i] as number) / scale);
+    codes[i] = Math.min(127, Math.max(-127, code));
+  }
+  return { codes, scales, scaleShape: shape.map((_, i) => (i === axis ? channels : 1)) };
+}
