@@ -2,10 +2,12 @@
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import type { ChosenCuts } from './choose-cuts.ts';
+import type { Pin } from './compress/segment-recipe.ts';
 import type { Model } from './graph/graph.ts';
 import type { TimingPlaces } from './measure/places.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
+import type { CompressionBudget } from './search/search-recipes.ts';
 
 export interface CompileRequest {
   readonly recipe: ModelRecipe;
@@ -19,9 +21,15 @@ export interface CompileRequest {
   readonly measure: boolean;
   /** Store device segments in full precision. */
   readonly float: boolean;
+  /** What compressing may cost. */
+  readonly budget: CompressionBudget;
+  /** Forms that layers are to have, whatever the search would find. */
+  readonly pins: readonly Pin[];
   readonly seed: number;
   readonly calibrationSamples: number;
   readonly testSamples: number;
+  /** That compressed heads are tried on while they are searched for. */
+  readonly heldOutSamples: number;
   /** Where segments are timed; asked for only where something is. */
   readonly timing: () => Promise<TimingPlaces>;
   readonly now: () => number;

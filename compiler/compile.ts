@@ -12,8 +12,8 @@ import type { Tensors } from '../shared/tensor.ts';
 import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, withPlanId, writeBundle } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
-import { chooseDeviceRecipes, deviceBytes } from './compress/choose-device-recipes.ts';
-import type { DeviceRecipe } from './compress/device-recipe.ts';
+import { recipeDigest, recipeText, type SegmentRecipe } from './compress/segment-recipe.ts';
+import { type CompressedChain, compressChain } from './compress-chain.ts';
 import { allBoundaries, boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
 import { buildProvenChain } from './cut/proven-chain.ts';
 import type { Chain, ChainSegment } from './cut/segments.ts';
@@ -68,22 +68,24 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const boundaries = specs.map((tensors, k) => ({ tensors, tiers: [...(tiers[k] ?? [])] }));
   const cut = withPlanId({ ...draft, boundaries });
 
-  const deviceRecipes = await chooseDeviceRecipes(request, cut, chain, record);
+  const compressed = await compressChain(request, cut, chain, server, record);
   const files = new Map<string, Uint8Array | string>();
-  const planned = addFiles({ ...cut, assets: await addAssets(recipe, files) }, chain, deviceRecipes, files);
+  const planned = addFiles({ ...cut, assets: await addAssets(recipe, files) }, chain, compressed, files);
   const measured =
-    record && isMeasurementOf(record, planned) ? record.measured : await measurePlan(request, planned, chain, server);
+    record && isMeasurementOf(record, planned)
+      ? record.measured
+      : await measurePlan(request, planned, compressed, server);
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan(
     { ...planned, measured: { ...measured, metrics: [...recipe.metrics] } },
     `the plan of ${recipe.name}`,
   );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
-  files.set(REPORT_FILE, reportPage(await reportData(request, model, chain, plan)));
+  files.set(REPORT_FILE, reportPage(await reportData(request, model, chain, plan, compressed)));
   if (request.choice) files.set(CHOICE_FILE, `${JSON.stringify(request.choice)}\n`);
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow || !committed)
-    files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, measured))}\n`);
+    files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, compressed, measured))}\n`);
   await writeBundle(request.outDir, files);
   await releaseAll([server]);
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
@@ -114,18 +116,17 @@ function calibratedTiers(
 function addFiles(
   plan: Plan,
   chain: Chain,
-  recipes: ReadonlyMap<string, readonly DeviceRecipe[]>,
+  compressed: CompressedChain,
   files: Map<string, Uint8Array | string>,
 ): Plan {
   const segments = plan.segments.map((segment, i) => {
     const source = chain.segments[i] as ChainSegment;
     files.set(segment.server.file, source.float);
-    const targets = [...recipes].map(([target, list]) => {
-      const recipe = list[i] ?? 'float32';
-      const bytes = deviceBytes(source, recipe);
+    const targets = [...compressed].map(([target, { recipes, models }]) => {
+      const [recipe, bytes] = [recipes[i] as SegmentRecipe, models[i] as Uint8Array];
       const file = planFile(`${i + 1}.${target}.onnx`, bytes);
       files.set(file.file, bytes);
-      return [target, { ...file, recipe }] as const;
+      return [target, { ...file, recipe: recipeText(recipe), recipeSha256: recipeDigest(recipe) }] as const;
     });
     return { ...segment, targets: Object.fromEntries(targets) };
   });

@@ -10,6 +10,7 @@ import { choiceKey, keptChoice } from './choice-record.ts';
 import { type ChooseRequest, type ChosenCuts, chooseCuts } from './choose-cuts.ts';
 import { type CompileResult, compileModel } from './compile.ts';
 import type { CompileRequest } from './compile-request.ts';
+import type { Pin } from './compress/segment-recipe.ts';
 import { DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
 import { verifyGraph } from './graph/verify.ts';
 import { type InspectedModel, type Inspection, type InspectOptions, inspectModel } from './inspect.ts';
@@ -20,6 +21,7 @@ import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
 import { deviceRuntime, literalRuntime, optimizedModel, serverRuntime, timingPlaces } from './runtimes.ts';
+import type { CompressionBudget } from './search/search-recipes.ts';
 import { type GivenTolerances, tolerancesOf } from './tolerances.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
@@ -48,6 +50,10 @@ export interface CompileOptions {
   readonly choice?: ChosenCuts | undefined;
   /** Keep device segments in full precision. */
   readonly float?: boolean | undefined;
+  /** What compressing may cost; what is not said is as by default. */
+  readonly budget?: Partial<CompressionBudget> | undefined;
+  /** Forms that layers are to have. */
+  readonly pins?: readonly Pin[] | undefined;
   /** Seed of calibration and test samples; default 1. */
   readonly seed?: number | undefined;
   /** Labelled samples that accuracy is measured on, 1 or more; default 500. */
@@ -78,6 +84,12 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
 }
 
 const CALIBRATION_SAMPLES = 64;
+const HELD_OUT_SAMPLES = 300;
+
+/** Half a point of what is better the higher it is; an error may grow by two hundredths. */
+function accuracyDropMaxOf({ metrics: [metric] }: ModelRecipe): number {
+  return metric?.isHigherBetter ? 0.005 : 0.02;
+}
 
 /**
  * Compiles a model into a bundle folder, replacing the bundle that is there.
@@ -101,7 +113,10 @@ export async function compile(
     measure: options.measure ?? false,
     float: options.float ?? false,
     seed: options.seed ?? 1,
+    budget: { accuracyDropMax: accuracyDropMaxOf(recipe), ...options.budget },
+    pins: options.pins ?? [],
     calibrationSamples: CALIBRATION_SAMPLES,
+    heldOutSamples: HELD_OUT_SAMPLES,
     testSamples: options.samples ?? 500,
     now: () => performance.now(),
     optimized: optimizedModel,

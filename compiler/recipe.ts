@@ -58,6 +58,8 @@ export interface ModelRecipe {
   readonly assets: Readonly<Record<string, string>>;
   /** What its samples are, where two runs may have others. */
   readonly samplesKey?: string | undefined;
+  /** Whether samples are noise, which says nothing of what the model will see: nothing is fitted to it. */
+  readonly isNoise?: boolean | undefined;
   /** What was calibrated and measured before, as committed in the model's folder; undefined where nothing was. */
   readonly committed: unknown;
 

@@ -83,7 +83,8 @@ const Segment = v.object({
   /** Full precision, for the cloud. */
   server: File,
   /** Compressed, by device target. */
-  targets: v.record(text(), v.intersect([File, v.object({ recipe: text() })])),
+  /** `recipe` is for people, its hash for comparing: two files of one recipe do the same. */
+  targets: v.record(text(), v.intersect([File, v.object({ recipe: text(), recipeSha256: sha256 })])),
 });
 
 /** A cost as a function of the size variable: fixed + perSize * size. */

@@ -8,9 +8,6 @@ import { sha256 } from '../bundle.ts';
 export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w4', 'w3', 'nbits4', 'int8'] as const;
 export type LayerForm = (typeof LAYER_FORMS)[number];
 
-/** Those that only store the weight: the runtime unpacks it when it loads the model, and runs at float speed. */
-export const STORAGE_FORMS = ['float16', 'w8', 'w4', 'w3'] as const satisfies readonly LayerForm[];
-
 export interface SegmentRecipe {
   /** By layer, which is known by its output's name. Layers that are not named stay float32. */
   readonly layers: Readonly<Record<string, LayerForm>>;
@@ -19,14 +16,14 @@ export interface SegmentRecipe {
 }
 
 /** Raised whenever the same recipe gives another file: what was measured of the old one says nothing of the new one. */
-const VERSION = 1;
+export const COMPRESSION_VERSION = 1;
 
 /** The same for the same file, but for what rounding of another machine's floats may turn. */
 export function recipeDigest(recipe: SegmentRecipe): string {
   const layers = Object.entries(recipe.layers)
     .filter(([, form]) => form !== 'float32')
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([VERSION, layers, recipe.macsShare ?? null]));
+  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, recipe.macsShare ?? null]));
 }
 
 /** For people: `int8 x 3, w4 x 10`. */

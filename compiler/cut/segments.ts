@@ -1,11 +1,9 @@
 /**
- * The chain's files: a prepared model cut, simplified and written, and the compressed form of each segment. Cutting comes
- * before simplifying, so that no rewrite can reach across a boundary and change what it means.
+ * The chain's files: a prepared model cut, simplified and written. Cutting comes before simplifying, so that no rewrite can
+ * reach across a boundary and change what it means.
  */
-import { storeInt8 } from '../compress/store-weights.ts';
 import type { KnownDims } from '../graph/dims.ts';
-import { cloneGraph, type Model } from '../graph/graph.ts';
-import { verifyGraph } from '../graph/verify.ts';
+import type { Model } from '../graph/graph.ts';
 import { assertOneFile } from '../onnx/size.ts';
 import { writeModel } from '../onnx/write.ts';
 import { simplify } from '../passes/index.ts';
@@ -15,10 +13,10 @@ import { extractChain } from './extract.ts';
 export interface ChainSegment {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** ONNX bytes in full precision. */
+  /** In full precision: what compression starts from. */
+  readonly model: Model;
+  /** The same as ONNX bytes. */
   readonly float: Uint8Array;
-  /** ONNX bytes with weights stored in 8 bits. */
-  readonly int8: Uint8Array;
 }
 
 export interface Chain {
@@ -43,11 +41,7 @@ export function buildChain(
   const segments = chain.segments.map(({ graph, inputs, outputs }, i) => {
     const segment = withOpset({ ...model, graph }, simplify(graph, model.opsets.get('')));
     assertOneFile(graph, `segment ${i + 1}`, 'cut it more finely', bytesMax);
-    const float = writeModel(segment);
-    const compressed = cloneGraph(graph);
-    storeInt8(compressed);
-    verifyGraph(compressed, 'after storing weights in 8 bits');
-    return { inputs, outputs, float, int8: writeModel({ ...segment, graph: compressed }) };
+    return { inputs, outputs, model: segment, float: writeModel(segment) };
   });
   return { boundaries: chain.boundaries, segments };
 }

@@ -3,9 +3,7 @@ import { type BoundaryCodec, boundaryCodec } from '../../shared/codec/boundary.t
 import type { Plan, PlanMeasured } from '../../shared/plan.ts';
 import type { Session } from '../../shared/runtime.ts';
 import type { CompileRequest } from '../compile-request.ts';
-import { deviceBytes } from '../compress/choose-device-recipes.ts';
-import type { DeviceRecipe } from '../compress/device-recipe.ts';
-import type { Chain } from '../cut/segments.ts';
+import type { CompressedChain } from '../compress-chain.ts';
 import { measureAccuracy } from './accuracy.ts';
 import { loadPlaces } from './places.ts';
 import { loadAll, releaseAll } from './sessions.ts';
@@ -23,15 +21,12 @@ export function placesLeftOut({ machine }: PlanMeasured): string[] {
 export async function measurePlan(
   request: CompileRequest,
   plan: Plan,
-  chain: Chain,
+  compressed: CompressedChain,
   server: readonly Session[],
 ): Promise<PlanMeasured> {
   const { recipe, seed, testSamples, now, progress } = request;
   const codec: BoundaryCodec = boundaryCodec(plan, request.pictures);
-  const modelsOf = (target: string) =>
-    chain.segments.map((segment, i) =>
-      deviceBytes(segment, plan.segments[i]?.targets[target]?.recipe as DeviceRecipe | undefined),
-    );
+  const modelsOf = (target: string) => compressed.get(target)?.models ?? [];
   const timing = await request.timing();
   const { chains, remarks } = await loadPlaces(plan, timing.places, modelsOf, recipe.noise(recipe.size.typical));
   const places = new Map(

@@ -8,17 +8,19 @@ import * as v from 'valibot';
 import { parseAs } from '../../shared/parse.ts';
 import type { Plan, PlanMeasured, Tier } from '../../shared/plan.ts';
 import { RECORD_FILE, sha256 } from '../bundle.ts';
-import { DEVICE_RECIPES, type DeviceRecipe } from '../compress/device-recipe.ts';
+import { LAYER_FORMS, recipeDigest, type SegmentRecipe } from '../compress/segment-recipe.ts';
+import type { CompressedChain } from '../compress-chain.ts';
 import type { ModelRecipe } from '../recipe.ts';
+import type { SearchRecord } from '../search/search-recipes.ts';
 
 export interface MeasuredRecord {
   readonly source: string;
   readonly recipe: string;
   readonly planId: string;
-  /** SHA-256 of every device segment, by target. */
-  readonly devices: Readonly<Record<string, readonly string[]>>;
-  /** How each device segment is stored, by target. */
-  readonly deviceRecipes: Readonly<Record<string, readonly DeviceRecipe[]>>;
+  /** How each device segment is compressed, by target. */
+  readonly recipes: Readonly<Record<string, readonly SegmentRecipe[]>>;
+  /** How that was found, by target. */
+  readonly searches: Readonly<Record<string, SearchRecord>>;
   /** Tiers of boundaries 0..K. */
   readonly tiers: readonly (readonly Tier[])[];
   readonly measured: PlanMeasured;
@@ -29,8 +31,11 @@ const RecordSchema = v.looseObject({
   source: v.string(),
   recipe: v.string(),
   planId: v.string(),
-  devices: v.record(v.string(), v.array(v.string())),
-  deviceRecipes: v.record(v.string(), v.array(v.picklist(DEVICE_RECIPES))),
+  recipes: v.record(
+    v.string(),
+    v.array(v.object({ layers: v.record(v.string(), v.picklist(LAYER_FORMS)), macsShare: v.optional(v.number()) })),
+  ),
+  searches: v.record(v.string(), v.looseObject({})),
   tiers: v.array(v.array(v.looseObject({ name: v.string() }))),
   measured: v.looseObject({}),
 });
@@ -62,24 +67,35 @@ export async function keptRecord(
   }
 }
 
-/** Whether a plan made with the record's tiers came out as the one that was measured. */
+/**
+ * Whether a plan made with the record's tiers and recipes came out as the one that was measured. Device segments are told by
+ * their recipes: codes that were fitted to samples may differ in a few places from those of another machine, whose floats are
+ * rounded otherwise.
+ */
 export function isMeasurementOf(record: MeasuredRecord, plan: Plan): boolean {
   if (record.planId !== plan.id) return false;
   return targetsOf(plan).every((target) => {
-    const measured = record.devices[target];
-    return measured !== undefined && plan.segments.every(({ targets }, i) => targets[target]?.sha256 === measured[i]);
+    const measured = record.recipes[target];
+    return plan.segments.every(({ targets }, i) => {
+      const recipe = measured?.[i];
+      return recipe !== undefined && targets[target]?.recipeSha256 === recipeDigest(recipe);
+    });
   });
 }
 
-export function measuredRecord(plan: Plan, recipe: ModelRecipe, measured: PlanMeasured): MeasuredRecord {
-  const byTarget = <T>(of: (segment: Plan['segments'][number], target: string) => T) =>
-    Object.fromEntries(targetsOf(plan).map((target) => [target, plan.segments.map((segment) => of(segment, target))]));
+export function measuredRecord(
+  plan: Plan,
+  recipe: ModelRecipe,
+  compressed: CompressedChain,
+  measured: PlanMeasured,
+): MeasuredRecord {
+  const searches = [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : []));
   return {
     source: plan.model.sha256,
     recipe: recipeSha256(recipe),
     planId: plan.id,
-    devices: byTarget((segment, target) => segment.targets[target]?.sha256 ?? ''),
-    deviceRecipes: byTarget((segment, target) => (segment.targets[target]?.recipe ?? 'float32') as DeviceRecipe),
+    recipes: Object.fromEntries([...compressed].map(([target, { recipes }]) => [target, recipes])),
+    searches: Object.fromEntries(searches),
     tiers: plan.boundaries.map(({ tiers }) => tiers),
     measured,
   };

@@ -8,6 +8,7 @@ import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { ModelRecipe } from '../recipe.ts';
+import type { SearchRecord } from '../search/search-recipes.ts';
 import type { Unfused } from './unfused.ts';
 
 export interface ReportBoundary {
@@ -36,6 +37,8 @@ export interface ReportData {
   readonly dropped: readonly string[];
   /** How the cuts were chosen, where nobody named them. */
   readonly choice?: ChosenCuts | undefined;
+  /** How each target's recipes were found. */
+  readonly searches: Readonly<Record<string, SearchRecord>>;
 }
 
 /** Tensors of the boundaries that are shown. */

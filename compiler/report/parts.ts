@@ -1,8 +1,7 @@
 /** What the report says besides the plan: boundaries, what runtimes made of the segments, what was dropped. */
 import type { Plan } from '../../shared/plan.ts';
 import type { CompileRequest } from '../compile-request.ts';
-import { deviceBytes } from '../compress/choose-device-recipes.ts';
-import type { DeviceRecipe } from '../compress/device-recipe.ts';
+import type { CompressedChain } from '../compress-chain.ts';
 import type { Chain } from '../cut/segments.ts';
 import { type Model, operatorsOf } from '../graph/graph.ts';
 import { placesLeftOut } from '../measure/plan-figures.ts';
@@ -15,12 +14,12 @@ export async function reportData(
   model: Model,
   chain: Chain,
   plan: Plan,
+  compressed: CompressedChain,
 ): Promise<ReportData> {
   const fusions: ReportFusion[] = [];
-  const [target] = Object.keys(plan.segments[0]?.targets ?? {});
+  const [first] = compressed.values();
   for (const [i, segment] of chain.segments.entries()) {
-    const recipeOf = plan.segments[i]?.targets[target ?? '']?.recipe;
-    const onDevice = (await optimized(deviceBytes(segment, recipeOf as DeviceRecipe), 'device')).graph;
+    const onDevice = (await optimized(first?.models[i] ?? segment.float, 'device')).graph;
     fusions.push({
       segment: i + 1,
       written: operatorsOf(readModel(segment.float, `segment ${i + 1}`).graph),
@@ -30,15 +29,16 @@ export async function reportData(
     });
   }
   const boundaries = await reportBoundaries(model, recipe, server);
-  return { plan, boundaries, fusions, dropped: float ? [] : droppedFrom(plan), choice };
+  const searches = Object.fromEntries(
+    [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : [])),
+  );
+  return { plan, boundaries, fusions, dropped: float ? [] : droppedFrom(plan, searches), choice, searches };
 }
 
-/** Compressed forms that were slower than float, and places that could not be timed. */
-function droppedFrom({ segments, measured }: Plan): string[] {
-  const slower = segments.flatMap(({ targets }, i) =>
-    Object.entries(targets)
-      .filter(([, { recipe }]) => recipe === 'float32')
-      .map(([target]) => `segment ${i + 1} for ${target} in 8 bits: it measured slower than in full precision`),
+/** What the searches put back, and places that could not be timed. */
+function droppedFrom({ measured }: Plan, searches: ReportData['searches']): string[] {
+  const reverted = Object.entries(searches).flatMap(([target, search]) =>
+    search.reverted.map((text) => `${target}: ${text}`),
   );
-  return [...slower, ...(measured ? placesLeftOut(measured) : [])];
+  return [...reverted, ...(measured ? placesLeftOut(measured) : [])];
 }

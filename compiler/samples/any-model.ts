@@ -37,6 +37,7 @@ export async function anyModelRecipe(path: string, options: AnyModelOptions): Pr
     ...{ size: ONE_SIZE, preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: undefined },
     fixed: options.fixed ?? {},
     samplesKey: own ? sha256(JSON.stringify(own, byBytes)) : JSON.stringify(options.dims),
+    isNoise: own === undefined,
     noise: () => sampleAt(0),
     async *samples(split, count, seed) {
       // Calibration and test share nothing but where there is a single sample.

@@ -16,8 +16,8 @@ export interface FormsRequest {
   readonly models: readonly Model[];
   readonly compressors: readonly SegmentCompressor[];
   readonly reference: Reference;
-  /** Runs the target's segments here, as they will be run there. */
-  readonly device: Runtime;
+  /** Runs compressed segments for their loss: what they compute hardly depends on who does. */
+  readonly runtime: Runtime;
   /** Milliseconds that a layer takes less in a form, by segment, layer and form; 0 where it is not said. */
   readonly savedMs: (segment: number, layer: string, form: LayerForm) => number;
   readonly forms: readonly LayerForm[];
@@ -51,7 +51,7 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
 }
 
 async function measureForm(
-  { models, compressors, reference, storedBytes, device, savedMs }: FormsRequest,
+  { models, compressors, reference, storedBytes, runtime, savedMs }: FormsRequest,
   segment: number,
   layer: string,
   form: LayerForm,
@@ -61,7 +61,7 @@ async function measureForm(
   const model = await (compressors[segment] as SegmentCompressor)({ layers: { [layer]: form } });
   const bytes = storedBytes(writeModel(model)) - storedBytes(writeModel(float));
   const isLast = segment === models.length - 1;
-  const session = await device.load(writeModel(isLast ? withTaps(model, reference.ends) : model));
+  const session = await runtime.load(writeModel(isLast ? withTaps(model, reference.ends) : model));
   try {
     return { form, bytes, timeMs: -savedMs(segment, layer, form), loss: await lossOf(reference, segment, session) };
   } finally {

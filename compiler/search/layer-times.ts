@@ -9,7 +9,7 @@ import type { ValueRange } from '../compress/activation-ranges.ts';
 import { layersOf } from '../compress/layers.ts';
 import { quantizedModel } from '../compress/quantize-nodes.ts';
 import type { Types } from '../graph/cost.ts';
-import { cloneNode, type Graph, type Model, makeGraph, type Node } from '../graph/graph.ts';
+import { cloneNode, constantOf, type Graph, type Model, makeGraph, makeNode, type Node } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
 import type { Progress } from '../progress.ts';
 
@@ -64,6 +64,39 @@ export async function timeLayers(
       return layers.map((name) => [name, times] as const);
     }),
   );
+}
+
+/** Elements that the conversion is timed on. */
+const CONVERTED = 2 ** 18;
+
+/** Milliseconds that one element takes from float32 into a code or back. */
+export async function conversionTime(place: Runtime, now: () => number): Promise<number> {
+  const graph = makeGraph({
+    inputs: [{ name: 'x', elementType: 'float32', shape: [CONVERTED] }],
+    outputs: [{ name: 'y', elementType: 'float32', shape: [CONVERTED] }],
+    nodes: [
+      makeNode('QuantizeLinear', ['x', 'scale', 'zero'], ['q']),
+      makeNode('DequantizeLinear', ['q', 'scale', 'zero'], ['y']),
+    ],
+    initializers: new Map([
+      ['scale', constantOf({ dtype: 'float32', shape: [], data: Float32Array.of(0.01) })],
+      ['zero', constantOf({ dtype: 'uint8', shape: [], data: Uint8Array.of(128) })],
+    ]),
+  });
+  const model = {
+    graph,
+    irVersion: 8,
+    opsets: new Map([['', 13]]),
+    producer: 'tandem',
+    metadata: new Map<string, string>(),
+  };
+  const timed: Timed = { session: await place.load(writeModel(model)), feeds: feedsOf(model), ms: [] };
+  for (let round = 0; round < ROUNDS.warmUp + ROUNDS.counted; round++) {
+    const ms = await runTimed(timed, now);
+    if (round >= ROUNDS.warmUp) timed.ms.push(ms);
+  }
+  await timed.session.release();
+  return middle(timed.ms) / (2 * CONVERTED);
 }
 
 interface Timed {

@@ -37,6 +37,8 @@ export interface SearchRequest extends FormsRequest {
   readonly plan: Plan;
   readonly recipe: ModelRecipe;
   readonly heldOut: HeldOut;
+  /** Runs the target's segments here, as they will be run there: the recipe that is taken is verified on it. */
+  readonly device: Runtime;
   /** Where the target is timed. */
   readonly place: Runtime;
   readonly budget: CompressionBudget;
@@ -91,7 +93,7 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   const front: { candidate: Candidate; drop: number }[] = [];
   for (const [i, candidate] of candidates.entries()) {
     progress({ stage: 'trying recipes on held-out samples', done: i, total: candidates.length });
-    front.push({ candidate, drop: await dropOf(request, items, candidate, [depth]) });
+    front.push({ candidate, drop: await dropOf(request, request.runtime, items, candidate, [depth]) });
   }
   const reverted: string[] = [];
   const best = front.findLast(({ drop }) => drop <= budget.accuracyDropMax) ?? front[0];
@@ -157,7 +159,7 @@ async function withinBudget(
   const depths = Array.from({ length: depthOf(request.plan) }, (_, i) => i + 1);
   let current = candidate;
   for (;;) {
-    const drop = await dropOf(request, items, current, depths);
+    const drop = await dropOf(request, request.device, items, current, depths);
     if (drop <= accuracyDropMax) return { candidate: current, drop };
     // Half of the predicted loss at a time: the metric of a few hundred samples does not see single layers.
     const lossMax = current.loss / 2;
@@ -205,14 +207,15 @@ async function timeOf(
 
 async function dropOf(
   request: SearchRequest,
+  runtime: Runtime,
   items: readonly LayerItem[],
   candidate: Candidate,
   depths: readonly number[],
 ): Promise<number> {
-  const { journal, device, heldOut } = request;
+  const { journal, heldOut } = request;
   const forms = candidate.forms.map(({ form }) => form).join(' ');
-  return journal.once(`drop at ${depths} with ${forms}`, async () => {
-    const sessions: Session[] = await loadAll(device, await filesOf(request, items, candidate));
+  return journal.once(`drop on ${runtime.name} at ${depths} with ${forms}`, async () => {
+    const sessions: Session[] = await loadAll(runtime, await filesOf(request, items, candidate));
     try {
       return await worstDrop(heldOut, sessions, depths);
     } finally {
