@@ -14,6 +14,7 @@ import type { CompileRequest } from './compile-request.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { chooseDeviceRecipes, deviceBytes } from './compress/choose-device-recipes.ts';
 import type { DeviceRecipe } from './compress/device-recipe.ts';
+import { packModel } from './compress/pack-weights.ts';
 import { allBoundaries, boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
 import { buildProvenChain } from './cut/proven-chain.ts';
 import type { Chain, ChainSegment } from './cut/segments.ts';
@@ -122,10 +123,10 @@ function addFiles(
     files.set(segment.server.file, source.float);
     const targets = [...recipes].map(([target, list]) => {
       const recipe = list[i] ?? 'float32';
-      const bytes = deviceBytes(source, recipe);
-      const file = planFile(`${i + 1}.${target}.onnx`, bytes);
+      const { bytes, isPacked } = packModel(deviceBytes(source, recipe));
+      const file = planFile(`${i + 1}.${target}.${isPacked ? 'packed' : 'onnx'}`, bytes);
       files.set(file.file, bytes);
-      return [target, { ...file, recipe }] as const;
+      return [target, { ...file, recipe, ...(isPacked && { encoding: 'packed' as const }) }] as const;
     });
     return { ...segment, targets: Object.fromEntries(targets) };
   });

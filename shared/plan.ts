@@ -82,8 +82,11 @@ const Segment = v.object({
   outputs: v.array(text()),
   /** Full precision, for the cloud. */
   server: File,
-  /** Compressed, by device target. */
-  targets: v.record(text(), v.intersect([File, v.object({ recipe: text() })])),
+  /** Compressed, by device target. A packed file is no ONNX before `unpackModel`; `bytes` and `sha256` are the file's. */
+  targets: v.record(
+    text(),
+    v.intersect([File, v.object({ recipe: text(), encoding: v.optional(v.literal('packed')) })]),
+  ),
 });
 
 /** A cost as a function of the size variable: fixed + perSize * size. */
