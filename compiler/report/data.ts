@@ -8,6 +8,7 @@ import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { ModelRecipe } from '../recipe.ts';
+import type { ReportSize } from './sizes.ts';
 import type { Unfused } from './unfused.ts';
 
 export interface ReportBoundary {
@@ -32,6 +33,7 @@ export interface ReportData {
   readonly plan: Plan;
   readonly boundaries: readonly ReportBoundary[];
   readonly fusions: readonly ReportFusion[];
+  readonly sizes: readonly ReportSize[];
   /** What was tried and left out, a sentence each. */
   readonly dropped: readonly string[];
   /** How the cuts were chosen, where nobody named them. */

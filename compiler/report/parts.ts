@@ -8,6 +8,7 @@ import { type Model, operatorsOf } from '../graph/graph.ts';
 import { placesLeftOut } from '../measure/plan-figures.ts';
 import { readModel } from '../onnx/read.ts';
 import { type ReportData, type ReportFusion, reportBoundaries } from './data.ts';
+import { reportSizes } from './sizes.ts';
 import { unfusedIn } from './unfused.ts';
 
 export async function reportData(
@@ -30,7 +31,8 @@ export async function reportData(
     });
   }
   const boundaries = await reportBoundaries(model, recipe, server);
-  return { plan, boundaries, fusions, dropped: float ? [] : droppedFrom(plan), choice };
+  const sizes = reportSizes(plan, chain.segments);
+  return { plan, boundaries, fusions, sizes, dropped: float ? [] : droppedFrom(plan), choice };
 }
 
 /** Compressed forms that were slower than float, and places that could not be timed. */
