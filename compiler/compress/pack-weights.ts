@@ -9,7 +9,7 @@ import { EXPANSION_MAX, UNPACKED_BYTES_MAX, unpackModel } from '../../shared/cod
 import { type Graph, indexGraph } from '../graph/graph.ts';
 import { type RawPlace, rawPlaces } from '../onnx/raw-places.ts';
 import { type PackedRun, packedFile } from './packed-file.ts';
-import { CODES, entropyBits, type Histogram, sumOf, weightClasses } from './weight-classes.ts';
+import { CODES, type Histogram, roughBits, weightClasses } from './weight-classes.ts';
 
 /** Smaller weights take more bytes to describe than coding them saves. */
 const CODES_MIN = 256;
@@ -48,7 +48,7 @@ interface Weight {
   readonly channels: readonly Histogram[];
 }
 
-/** Those that are smaller coded than as brotli has them, even with one table for all channels. */
+/** Those that are smaller coded than as brotli has them. */
 function payingWeights(model: Uint8Array): Weight[] {
   const { graph, places } = rawPlaces(model, 'the segment to pack');
   const codes = places.filter(
@@ -59,7 +59,7 @@ function payingWeights(model: Uint8Array): Weight[] {
   return codes
     .map((place) => weightOf(place, channelsOf(place.name)))
     .filter(({ codes: { buffer, byteOffset, length }, channels }) => {
-      const codedBytes = entropyBits(sumOf(channels)) / 8;
+      const codedBytes = roughBits(channels) / 8;
       return codedBytes < SIZE_RATIO_MAX * brotliBytes(new Uint8Array(buffer, byteOffset, length));
     });
 }

@@ -33,12 +33,17 @@ export function weightClasses(channels: readonly Histogram[]): WeightClasses {
 }
 
 /** Bits of these codes at their own entropy. */
-export function entropyBits(counts: ArrayLike<number>): number {
+function entropyBits(counts: ArrayLike<number>): number {
   const total = Array.from(counts).reduce((a, b) => a + b, 0);
   return Array.from(counts).reduce((bits, count) => (count === 0 ? bits : bits - count * Math.log2(count / total)), 0);
 }
 
-export function sumOf(channels: readonly Histogram[]): Histogram {
+/** A quick upper bound of what `weightClasses` finds: channels as they start out, and all in one class. */
+export function roughBits(channels: readonly Histogram[]): number {
+  return Math.min(...[1, 4].map((count) => resultOf(channels, startingClasses(channels, count), count).bits));
+}
+
+function sumOf(channels: readonly Histogram[]): Histogram {
   return sums(channels, new Uint8Array(channels.length), 1)[0] as Histogram;
 }
 
@@ -50,9 +55,13 @@ function withClasses(channels: readonly Histogram[], count: number): WeightClass
     const costs = sums(channels, classes, count).map(codeLengths);
     classes = Uint8Array.from(channels, (channel) => cheapest(channel, costs, present));
   }
+  return resultOf(channels, classes, count);
+}
+
+function resultOf(channels: readonly Histogram[], of: Uint8Array, count: number): WeightClasses {
   // Classes that lost all their channels are left out.
-  const used = [...new Set(classes)].sort((a, b) => a - b);
-  classes = classes.map((one) => used.indexOf(one));
+  const used = Array.from({ length: count }, (_, i) => i).filter((one) => of.includes(one));
+  const classes = of.map((one) => used.indexOf(one));
   const tables = sums(channels, classes, used.length);
   const classCounts = used.map((_, i) => classes.reduce((n, one) => n + (one === i ? 1 : 0), 0));
   const ranges = tables.map((table) => table.findLastIndex((n) => n > 0) - table.findIndex((n) => n > 0) + 1);

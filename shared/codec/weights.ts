@@ -1,7 +1,7 @@
 /**
  * Packed model files: an ONNX file with the bytes of its quantized weights range-coded. Unpacking gives the very file
  * back, bit for bit, and knows nothing of ONNX: weights are runs of int8 codes cut out of a file. What a code's
- * frequencies are depends on its channel's class; all tables are static and in the file (PACKED.md has its layout).
+ * frequencies are depends on its channel's class; all tables are static and in the file (PROTOCOL.md has its layout).
  * There is no checksum: whoever reads a file of a plan has checked its SHA-256, and unpacking rounds nothing.
  */
 import { TandemError } from '../errors.ts';
