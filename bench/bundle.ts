@@ -6,6 +6,7 @@ import { compile, isCurrent, type ModelRecipe } from '../compiler/index.ts';
 import { loadRecipe } from '../models/index.ts';
 import { folderSource } from '../runtimes/bundle-folder.ts';
 import { readPlan } from '../shared/bundle.ts';
+import { unpackModel } from '../shared/codec/weights.ts';
 import type { Plan } from '../shared/plan.ts';
 
 export const ROOT = resolve(fileURLToPath(import.meta.url), '../../..');
@@ -17,8 +18,9 @@ export async function demoBundle(): Promise<{ plan: Plan; recipe: ModelRecipe }>
   return { plan: await readPlan(folderSource(BUNDLE_DIR)), recipe };
 }
 
-export function bundleFile(file: string): Promise<Buffer> {
-  return readFile(join(BUNDLE_DIR, file));
+/** A segment's model, however it is stored. */
+export async function bundleFile(file: string): Promise<Uint8Array> {
+  return unpackModel(await readFile(join(BUNDLE_DIR, file)));
 }
 
 /** For samples of a model without a state. */

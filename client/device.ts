@@ -3,6 +3,7 @@ import { checkSession, runSegment } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
 import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
+import { unpackModel } from '../shared/codec/weights.ts';
 import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
@@ -22,7 +23,7 @@ export interface Device {
   /** Warms the picture encoders up. Gives the tiers of boundary 0 that this device cannot make. */
   prepare(): Promise<readonly string[]>;
   /**
-   * Makes segment k+1 runnable and warm. Segments come in chain order.
+   * Makes segment k+1 runnable and warm. Segments come in chain order, as their files are.
    * @returns the time of one warm run at the smallest size
    */
   load(k: number, model: Uint8Array): Promise<Timed<null>>;
@@ -79,7 +80,7 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       return missing;
     },
     async load(k, model) {
-      const session = await runtime.load(model);
+      const session = await runtime.load(unpackModel(model));
       if (isClosed) {
         await session.release();
         throw new TandemError('DEVICE_FAILED', 'the device was closed');

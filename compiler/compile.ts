@@ -12,6 +12,7 @@ import type { Tensors } from '../shared/tensor.ts';
 import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, withPlanId, writeBundle } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
+import { packModel } from './compress/pack-weights.ts';
 import { recipeDigest, recipeText, type SegmentRecipe } from './compress/segment-recipe.ts';
 import { type CompressedChain, compressChain } from './compress-chain.ts';
 import { allBoundaries, boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
@@ -123,10 +124,12 @@ function addFiles(
     const source = chain.segments[i] as ChainSegment;
     files.set(segment.server.file, source.float);
     const targets = [...compressed].map(([target, { recipes, models }]) => {
-      const [recipe, bytes] = [recipes[i] as SegmentRecipe, models[i] as Uint8Array];
-      const file = planFile(`${i + 1}.${target}.onnx`, bytes);
+      const recipe = recipes[i] as SegmentRecipe;
+      const { bytes, isPacked } = packModel(models[i] as Uint8Array);
+      const file = planFile(`${i + 1}.${target}.${isPacked ? 'packed' : 'onnx'}`, bytes);
       files.set(file.file, bytes);
-      return [target, { ...file, recipe: recipeText(recipe), recipeSha256: recipeDigest(recipe) }] as const;
+      const told = { recipe: recipeText(recipe), recipeSha256: recipeDigest(recipe) };
+      return [target, { ...file, ...told, ...(isPacked && { encoding: 'packed' as const }) }] as const;
     });
     return { ...segment, targets: Object.fromEntries(targets) };
   });

@@ -117,7 +117,7 @@ async function searchFor(
   try {
     return await searchRecipes({
       ...{ plan, recipe, models, compressors, reference, heldOut, device, place, forms, pins, journal, now, progress },
-      ...{ runtime: request.server, budget: request.budget, storedBytes: ({ byteLength }) => byteLength },
+      ...{ runtime: request.server, budget: request.budget },
       savedMs: (segment, layer, form) => (form === 'int8' ? (saved[segment]?.[layer] ?? 0) : 0),
     });
   } finally {

@@ -5,6 +5,7 @@
  */
 import { type BundleSource, readPlan, readPlanFile } from '../shared/bundle.ts';
 import { checkSession, runSegments } from '../shared/chain.ts';
+import { unpackModel } from '../shared/codec/weights.ts';
 import { TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
@@ -80,7 +81,7 @@ async function loadChains({ bundle, server, deviceRuntime }: VerifyRequest, plan
   const load = async (runtime: Runtime, files: readonly Plan['segments'][number]['server'][]) => {
     const sessions: Session[] = [];
     for (const [k, file] of files.entries()) {
-      const session = await runtime.load(await readPlanFile(bundle, file));
+      const session = await runtime.load(unpackModel(await readPlanFile(bundle, file)));
       checkSession(plan, session, k);
       sessions.push(session);
     }

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { type BundleSource, PLAN_FILE, readPlan, readPlanFile } from '../shared/bundle.ts';
+import { type BundleSource, PLAN_FILE, readPlan, readPlanFile, SERVED_BROTLI_LEVEL } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 
@@ -76,11 +76,8 @@ export async function loadSite(dir: string): Promise<ReadonlyMap<string, StoredF
   return site;
 }
 
-/** Level 5 compresses weights as well as 11 does, at a thirtieth of the time. */
-const BROTLI_LEVEL = 5;
-
 async function storeFile(bytes: Uint8Array, contentType: string, sha256: string): Promise<StoredFile> {
-  const params = { [constants.BROTLI_PARAM_QUALITY]: BROTLI_LEVEL };
+  const params = { [constants.BROTLI_PARAM_QUALITY]: SERVED_BROTLI_LEVEL };
   const [br, gz] = await Promise.all([promisify(brotliCompress)(bytes, { params }), promisify(gzip)(bytes)]);
   const encodings = {
     ...(br.byteLength < bytes.byteLength && { br }),

@@ -82,9 +82,14 @@ const Segment = v.object({
   outputs: v.array(text()),
   /** Full precision, for the cloud. */
   server: File,
-  /** Compressed, by device target. */
-  /** `recipe` is for people, its hash for comparing: two files of one recipe do the same. */
-  targets: v.record(text(), v.intersect([File, v.object({ recipe: text(), recipeSha256: sha256 })])),
+  /**
+   * Compressed, by device target. A packed file is no ONNX before `unpackModel`; `bytes` and `sha256` are the file's. `recipe`
+   * is for people, its hash for comparing: two files of one recipe do the same.
+   */
+  targets: v.record(
+    text(),
+    v.intersect([File, v.object({ recipe: text(), recipeSha256: sha256, encoding: v.optional(v.literal('packed')) })]),
+  ),
 });
 
 /** A cost as a function of the size variable: fixed + perSize * size. */

@@ -9,6 +9,7 @@ import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import type { SearchRecord } from '../search/search-recipes.ts';
+import type { ReportSize } from './sizes.ts';
 import type { Unfused } from './unfused.ts';
 
 export interface ReportBoundary {
@@ -33,6 +34,7 @@ export interface ReportData {
   readonly plan: Plan;
   readonly boundaries: readonly ReportBoundary[];
   readonly fusions: readonly ReportFusion[];
+  readonly sizes: readonly ReportSize[];
   /** What was tried and left out, a sentence each. */
   readonly dropped: readonly string[];
   /** How the cuts were chosen, where nobody named them. */

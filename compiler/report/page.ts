@@ -20,6 +20,10 @@ export function reportPage(data: ReportData): string {
 <h2>The chain</h2>
 <p>Each segment's time on the device and on the server, its size on the device and how it is stored.</p>
 <div id="chain"></div>
+<h2>What the device loads</h2>
+<p>Bytes of each segment: in full precision, with its weights stored as the recipe says, as the file in the bundle (entropy-coded where
+that pays), and as a gateway sends it with brotli; each with what that step saved. Last, what brotli alone would send.</p>
+<table id="sizes"></table>
 <h2>Where it could be cut</h2>
 <p>Every legal boundary of one tensor (filled) or two (open), by depth; deployed ones are named. Lower is less to send, before encoding.</p>
 <svg id="boundaries" viewBox="0 0 800 300" role="img" aria-label="activation bytes along the depth"></svg>

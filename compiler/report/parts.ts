@@ -7,6 +7,7 @@ import { type Model, operatorsOf } from '../graph/graph.ts';
 import { placesLeftOut } from '../measure/plan-figures.ts';
 import { readModel } from '../onnx/read.ts';
 import { type ReportData, type ReportFusion, reportBoundaries } from './data.ts';
+import { reportSizes } from './sizes.ts';
 import { unfusedIn } from './unfused.ts';
 
 export async function reportData(
@@ -32,7 +33,8 @@ export async function reportData(
   const searches = Object.fromEntries(
     [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : [])),
   );
-  return { plan, boundaries, fusions, dropped: float ? [] : droppedFrom(plan, searches), choice, searches };
+  const sizes = reportSizes(plan, compressed, chain.segments);
+  return { plan, boundaries, fusions, sizes, dropped: float ? [] : droppedFrom(plan, searches), choice, searches };
 }
 
 /** What the searches put back, and places that could not be timed. */

@@ -1,7 +1,7 @@
 /** The report's own script, as text: it runs in the reader's browser, knows nothing but the page and its data. */
 export const SCRIPT = `
 'use strict';
-const { plan, boundaries, fusions, dropped, choice } = JSON.parse(document.getElementById('data').textContent);
+const { plan, boundaries, fusions, sizes, dropped, choice } = JSON.parse(document.getElementById('data').textContent);
 const measured = plan.measured;
 const K = plan.segments.length;
 const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
@@ -115,6 +115,15 @@ table('unfused', ['segment', 'operator', 'times', 'why', 'one of them'],
   fusions.flatMap(({ segment, unfused }) => unfused.map(({ op, count, reason, example }) => [segment, op, count, reason, example])));
 table('places', ['place', ...plan.segments.map((_, i) => i + 1), 'all'],
   Object.entries(measured.timeMs).map(([place, costs]) => [place, ...costs.map((cost) => at(cost).toFixed(2)), sum(costs).toFixed(2)]));
+const after = (bytes, before) => kB(bytes) + ' (' + (bytes === before ? '0' : ((bytes / before - 1) * 100).toFixed(1)) + ' %)';
+const sizeRow = (target, segment, { float, quantized, stored, sent, sentUnpacked }) =>
+  [target, segment, kB(float), after(quantized, float), after(stored, quantized), after(sent, stored), kB(sentUnpacked)];
+const total = (rows) => Object.fromEntries(['float', 'quantized', 'stored', 'sent', 'sentUnpacked'].map((key) => [key, rows.reduce((all, row) => all + row[key], 0)]));
+table('sizes', ['target', 'segment', 'float', 'quantized', 'stored', 'sent', 'brotli alone'],
+  Object.keys(plan.segments[0].targets).flatMap((name) => {
+    const rows = sizes.filter((row) => row.target === name);
+    return [...rows.map((row) => sizeRow(name, row.segment, row)), sizeRow(name, 'all', total(rows))];
+  }));
 document.getElementById('dropped').hidden = dropped.length === 0;
 for (const text of dropped) document.getElementById('drops').append(Object.assign(document.createElement('li'), { textContent: text }));
 if (choice) {

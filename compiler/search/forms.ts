@@ -10,6 +10,7 @@ import type { Progress } from '../progress.ts';
 import type { FormCost, LayerItem } from './front.ts';
 import type { Journal } from './journal.ts';
 import { lossOf, type Reference } from './losses.ts';
+import { storedBytes } from './stored-bytes.ts';
 
 export interface FormsRequest {
   /** Of the chain's segments, in full precision. */
@@ -24,8 +25,6 @@ export interface FormsRequest {
   readonly pins: readonly Pin[];
   readonly journal: Journal;
   readonly progress: Progress;
-  /** Bytes of a segment as it is stored. */
-  readonly storedBytes: (model: Uint8Array) => number;
 }
 
 /** Forms that compute otherwise than float32 does: worth their loss only where they are faster. */
@@ -51,7 +50,7 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
 }
 
 async function measureForm(
-  { models, compressors, reference, storedBytes, runtime, savedMs }: FormsRequest,
+  { models, compressors, reference, runtime, savedMs }: FormsRequest,
   segment: number,
   layer: string,
   form: LayerForm,
@@ -59,7 +58,7 @@ async function measureForm(
   if (form === 'float32') return { form, bytes: 0, timeMs: 0, loss: 0 };
   const float = models[segment] as Model;
   const model = await (compressors[segment] as SegmentCompressor)({ layers: { [layer]: form } });
-  const bytes = storedBytes(writeModel(model)) - storedBytes(writeModel(float));
+  const bytes = storedBytes(model) - storedBytes(float);
   const isLast = segment === models.length - 1;
   const session = await runtime.load(writeModel(isLast ? withTaps(model, reference.ends) : model));
   try {

@@ -22,6 +22,7 @@ import {
   withoutWorst,
 } from './front.ts';
 import { type HeldOut, worstDrop } from './held-out.ts';
+import { storedBytes } from './stored-bytes.ts';
 
 /** What a recipe may cost. */
 export interface CompressionBudget {
@@ -80,11 +81,11 @@ const SLOWDOWN_MAX = 1.15;
 const GAIN_MIN = 1.03;
 
 export async function searchRecipes(request: SearchRequest): Promise<SearchResult> {
-  const { plan, budget, journal, models, storedBytes, progress } = request;
+  const { plan, budget, journal, models, progress } = request;
   const items = await measureForms(request);
   const floatMs = await journal.once('time of float', async () => (await timeOf(request, {})).float);
   const float = {
-    bytes: models.reduce((sum, model) => sum + storedBytes(writeModel(model)), 0),
+    bytes: models.reduce((sum, model) => sum + storedBytes(model), 0),
     timeMs: Math.max(sumOf(floatMs), Number.MIN_VALUE),
   };
   const timeMaxMs = budget.timeMax === undefined ? undefined : budget.timeMax * float.timeMs;

@@ -96,9 +96,14 @@ export class RangeDecoder {
     }
   }
 
+  /** Whether exactly all bytes were read, once all symbols are. */
+  get isAtEnd(): boolean {
+    return this.position === this.bytes.length;
+  }
+
   /** Throws BAD_PAYLOAD unless exactly all bytes were read: a message cut short or padded is not one of ours. */
   finish(): void {
-    if (this.position !== this.bytes.length) {
+    if (!this.isAtEnd) {
       throw new TandemError(
         'BAD_PAYLOAD',
         `expected ${this.position} bytes of range-coded data, got ${this.bytes.length}`,

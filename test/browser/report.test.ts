@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { parsePlan } from '../../shared/plan.ts';
+import { type Plan, parsePlan } from '../../shared/plan.ts';
 import { launchChromium } from '../helpers/chromium.ts';
 import { BUNDLE_DIR } from '../helpers/processes.ts';
 
@@ -44,9 +44,25 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     expect(await best()).toContain('k = 5, nothing sent');
   });
 
+  test('says what each step of storing the segments saved, and of all together', async () => {
+    const plan = await readPlan();
+    const rows = (await page.locator('#sizes tr').allTextContents()).slice(1);
+    expect(rows).toHaveLength(plan.segments.length + 1);
+    const cells = await page.locator('#sizes tr:last-child td').allTextContents();
+    expect(cells.slice(0, 2)).toEqual(['wasm', 'all']);
+    const stored = plan.segments.reduce((sum, { targets }) => sum + (targets['wasm']?.bytes ?? 0), 0);
+    const float = plan.segments.reduce((sum, { server }) => sum + server.bytes, 0);
+    const quantizing = ((stored / float - 1) * 100).toFixed(1);
+    expect(cells[2]).toBe(`${(float / 1e6).toFixed(2)} MB`);
+    // 8-bit weights are not packed: the file is the quantized one.
+    expect(cells[3]).toBe(`${(stored / 1e6).toFixed(2)} MB (${quantizing} %)`);
+    expect(cells[4]).toBe(`${(stored / 1e6).toFixed(2)} MB (0 %)`);
+    expect(cells[5]).toMatch(/^2\.\d\d MB \(-1\d\.\d %\)$/);
+    expect(cells[5]).toContain(cells[6] ?? '');
+  });
+
   test('has the plan’s own figures', async () => {
-    const path = join(BUNDLE_DIR, 'plan.json');
-    const plan = parsePlan(JSON.parse(await readFile(path, 'utf8')), path);
+    const plan = await readPlan();
     expect(await page.locator('#accuracy tr').count()).toBe(1 + (plan.measured?.accuracy.length ?? 0));
     expect(await page.locator('#fusions').textContent()).toContain('LayerNormalization');
     expect(await page.locator('#places tr').count()).toBe(1 + Object.keys(plan.measured?.timeMs ?? {}).length);
@@ -56,3 +72,8 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     );
   });
 });
+
+async function readPlan(): Promise<Plan> {
+  const path = join(BUNDLE_DIR, 'plan.json');
+  return parsePlan(JSON.parse(await readFile(path, 'utf8')), path);
+}

@@ -1,9 +1,15 @@
+import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { localDevice } from '../../client/device.ts';
+import { writeModel } from '../../compiler/onnx/write.ts';
+import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import { float32 } from '../../shared/tensor.ts';
+import { modelOf } from '../compiler/run-graph.ts';
+import { graphOf } from '../compiler/text-graph.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
+import { packedWhole } from '../helpers/packed-whole.ts';
 import { smallPlan } from '../helpers/small-plan.ts';
 
 const clock = new FakeClock();
@@ -44,6 +50,25 @@ describe('a device in this thread', () => {
     const both = Promise.all([device.advance(crossing), device.advance(crossing)]);
     await clock.advance(100);
     expect((await both).map(({ ms }) => ms)).toEqual([10, 10]);
+  });
+
+  test('runs a segment that comes packed as it runs the same one plain', async () => {
+    const file = writeModel(
+      modelOf(graphOf('in x [1,3,4,width]\nconst w [2,3,4,4]\nh = Conv(x, w) strides=[4,4]\nout h')),
+    );
+    const device = deviceOn((model) => nodeRuntime(ort, { threads: 1 }).load(model));
+    const x = float32(
+      [1, 3, 4, 8],
+      Float32Array.from({ length: 96 }, (_, i) => Math.sin(i)),
+    );
+    const crossing = { k: 0, size: 8, tensors: { x }, picture: null };
+    await device.load(0, file);
+    const plain = await device.advance(crossing);
+    const packed = packedWhole(file);
+    await device.load(0, packed);
+    expect((await device.advance(crossing)).value).toEqual(plain.value);
+    await expect(device.load(0, packed.subarray(0, -1))).rejects.toMatchObject({ code: 'BAD_BUNDLE' });
+    await device.close();
   });
 
   test('goes on after something failed', async () => {

@@ -10,6 +10,7 @@ import { DEFAULT_TOLERANCES } from '../../compiler/tolerances.ts';
 import { PLAN_FILE } from '../../shared/bundle.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { float32 } from '../../shared/tensor.ts';
+import { packedWhole } from '../helpers/packed-whole.ts';
 import { type TinyModel, tinyModel, tinyModelBytes } from '../helpers/tiny-model.ts';
 import { coded } from './coded.ts';
 import { compileTiny } from './compile-tiny.ts';
@@ -55,6 +56,14 @@ async function replaceSegment(dir: string, index: number, side: 'server' | 'node
 }
 
 describe('verifying a bundle', () => {
+  test('finds a segment that is packed as good as the same one plain', async () => {
+    const dir = await copied();
+    const plain = await readFile(join(dir, plan.segments[2]?.targets['node']?.file ?? ''));
+    await replaceSegment(dir, 2, 'node', packedWhole(plain));
+    const [{ rows }, expected] = [await verified(dir), await verified(bundle)];
+    expect(rows).toEqual(expected.rows);
+  });
+
   test('goes by the tolerances that are given, and says by which', async () => {
     const strict = await verify(tiny.recipe, bundle, { samples: 2, tolerances: { compressedErrorGrowthMax: 0 } });
     expect(strict.holds).toBe(false);

@@ -67,6 +67,7 @@ describe('parsing a plan', () => {
     ['segments.1.server.bytes', 0],
     ['segments.1.targets.wasm.recipe', undefined],
     ['segments.1.targets.wasm.file', 'a/b'],
+    ['segments.1.targets.wasm.encoding', 'zip'],
     ['assets.characters.file', '..'],
     ['measured', undefined],
     ['measured.metrics', []],

@@ -1,0 +1,27 @@
+/** What a model will take in the bundle, without packing it: weights of few values at their entropy, the rest as it is. */
+import { elementCount } from '../../shared/tensor.ts';
+import type { Model } from '../graph/graph.ts';
+import { writeModel } from '../onnx/write.ts';
+
+/** Weights whose entropy is above this share of a byte are not packed: 8-bit codes are close to noise. */
+const PACKED_SHARE_MAX = 0.75;
+
+export function storedBytes(model: Model): number {
+  let bytes = writeModel(model).byteLength;
+  for (const { elementType, shape, bytes: codes } of model.graph.initializers.values()) {
+    if (elementType !== 'int8') continue;
+    const share = entropyBits(codes) / 8;
+    if (share < PACKED_SHARE_MAX) bytes -= Math.floor((1 - share) * elementCount(shape));
+  }
+  return bytes;
+}
+
+/** Bits a code, of order 0. */
+function entropyBits(codes: Uint8Array): number {
+  const counts = new Uint32Array(256);
+  for (const code of codes) counts[code] = (counts[code] as number) + 1;
+  return counts.reduce((bits, count) => {
+    const share = count / Math.max(1, codes.length);
+    return count === 0 ? bits : bits - share * Math.log2(share);
+  }, 0);
+}
