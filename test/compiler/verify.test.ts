@@ -49,7 +49,7 @@ async function replaceSegment(dir: string, index: number, side: 'server' | 'node
   const segments = plan.segments.map((segment, i) => {
     if (i !== index) return segment;
     if (side === 'server') return { ...segment, server: file };
-    return { ...segment, targets: { node: { ...file, recipe: 'int8-storage' } } };
+    return { ...segment, targets: { node: { ...file, recipe: 'w8 x 1', recipeSha256: '0'.repeat(64) } } };
   });
   await writeFile(join(dir, file.file), bytes);
   await writeFile(join(dir, PLAN_FILE), JSON.stringify(withPlanId({ ...plan, segments })));
@@ -123,7 +123,7 @@ describe('verifying a bundle', () => {
 
   test('does not hold where a device segment is another, at the boundary that it makes', async () => {
     const dir = await copied();
-    await replaceSegment(dir, 2, 'node', foreignSegment().int8);
+    await replaceSegment(dir, 2, 'node', foreignSegment().float);
     const { rows, holds } = await verified(dir);
     expect(holds).toBe(false);
     expect(rows.map((row) => row.holds)).toEqual([true, true, true, false, false]);

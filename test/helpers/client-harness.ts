@@ -234,7 +234,12 @@ function servedPlan(plan: Plan): Plan {
     const bytes = SEGMENT_BYTES[i] as Uint8Array;
     return {
       ...segment,
-      targets: { wasm: { file: `${i + 1}.onnx`, sha256: sha256(bytes), bytes: bytes.length, recipe: 'float32' } },
+      targets: {
+        wasm: {
+          ...{ file: `${i + 1}.onnx`, sha256: sha256(bytes), bytes: bytes.length },
+          ...{ recipe: 'float32', recipeSha256: '0'.repeat(64) },
+        },
+      },
     };
   });
   const served = { ...plan, segments };

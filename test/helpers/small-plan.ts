@@ -8,7 +8,7 @@ export function smallPlan(): Plan {
     inputs: [input],
     outputs: [output],
     server: file(`${index}.server.onnx`),
-    targets: { wasm: { ...file(`${index}.wasm.onnx`), recipe: 'float32' } },
+    targets: { wasm: { ...file(`${index}.wasm.onnx`), recipe: 'float32', recipeSha256: 'c'.repeat(64) } },
   });
   return {
     version: PLAN_VERSION,

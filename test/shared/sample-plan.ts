@@ -88,7 +88,7 @@ function segment(index: number, inputs: readonly string[], outputs: readonly str
     inputs: [...inputs],
     outputs: [...outputs],
     server: planFile(`${index}.server.onnx`),
-    targets: { wasm: { ...planFile(`${index}.wasm.onnx`), recipe: 'int8' } },
+    targets: { wasm: { ...planFile(`${index}.wasm.onnx`), recipe: 'int8', recipeSha256: 'c'.repeat(64) } },
   };
 }
 

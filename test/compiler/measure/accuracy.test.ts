@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { storeInt8 } from '../../../compiler/compress/store-weights.ts';
 import { buildChain } from '../../../compiler/cut/segments.ts';
+import { cloneGraph } from '../../../compiler/graph/graph.ts';
 import { compile } from '../../../compiler/index.ts';
 import { type AccuracyRequest, measureAccuracy } from '../../../compiler/measure/accuracy.ts';
+import { writeModel } from '../../../compiler/onnx/write.ts';
 import { readSource } from '../../../compiler/prepare.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../../runtimes/pictures-sharp.ts';
@@ -24,9 +27,11 @@ beforeAll(async () => {
   const runtime = nodeRuntime(ort, { threads: 1 });
   const load = async (bytes: Uint8Array, form: 'float' | 'int8') =>
     Promise.all(
-      buildChain(readSource(bytes, tiny.recipe), tiny.recipe.cuts).segments.map((segment) =>
-        runtime.load(segment[form]),
-      ),
+      buildChain(readSource(bytes, tiny.recipe), tiny.recipe.cuts).segments.map(({ model }) => {
+        const graph = cloneGraph(model.graph);
+        if (form === 'int8') storeInt8(graph);
+        return runtime.load(writeModel({ ...model, graph }));
+      }),
     );
   const server = await load(await readFile(tiny.recipe.file), 'float');
   request = {

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { recipeDigest, type SegmentRecipe } from '../../../compiler/compress/segment-recipe.ts';
+import type { CompressedChain } from '../../../compiler/compress-chain.ts';
 import { isMeasurementOf, matchingRecord, measuredRecord } from '../../../compiler/measure/record.ts';
 import type { ModelRecipe } from '../../../compiler/recipe.ts';
 import type { Plan, PlanMeasured } from '../../../shared/plan.ts';
@@ -14,10 +16,12 @@ afterAll(() => tiny.remove());
 
 const plan = smallPlan();
 const measured = plan.measured as PlanMeasured;
+const RECIPES: readonly SegmentRecipe[] = [{ layers: { h: 'w4' } }, { layers: {} }];
+const compressed: CompressedChain = new Map([['wasm', { recipes: RECIPES, models: [], search: undefined }]]);
 
 /** The recipe with what was measured for `plan`, as a file would carry it. */
 function committed(change: Partial<ModelRecipe> = {}): ModelRecipe {
-  const record = JSON.parse(JSON.stringify(measuredRecord(plan, tiny.recipe, measured)));
+  const record = JSON.parse(JSON.stringify(measuredRecord(plan, tiny.recipe, compressed, measured)));
   return { ...tiny.recipe, committed: record, ...change };
 }
 
@@ -25,8 +29,8 @@ describe('a committed record', () => {
   test('is found again for the same source and recipe', () => {
     expect(matchingRecord(committed(), plan.model.sha256)).toEqual({
       ...{ source: plan.model.sha256, recipe: expect.stringMatching(/^[0-9a-f]{64}$/), planId: plan.id },
-      devices: { wasm: ['f'.repeat(64), 'f'.repeat(64)] },
-      deviceRecipes: { wasm: ['float32', 'float32'] },
+      recipes: { wasm: RECIPES },
+      searches: {},
       tiers: plan.boundaries.map(({ tiers }) => tiers),
       measured,
     });
@@ -66,32 +70,38 @@ describe('a committed record', () => {
     );
   });
 
-  test('that lost its device segments is a bad configuration', () => {
-    const { devices: _lost, deviceRecipes: _too, ...rest } = measuredRecord(plan, tiny.recipe, measured);
+  test('that lost its recipes is a bad configuration', () => {
+    const { recipes: _lost, ...rest } = measuredRecord(plan, tiny.recipe, compressed, measured);
     expect(() => matchingRecord(committed({ committed: rest }), plan.model.sha256)).toThrow(coded('BAD_CONFIG'));
   });
 });
 
 describe('a record is the measurement of a plan', () => {
-  const record = () => measuredRecord(plan, tiny.recipe, measured);
-  const withWasm = (sha256: string): Plan => ({
+  const record = () => measuredRecord(plan, tiny.recipe, compressed, measured);
+  const withRecipe = (recipeSha256: string): Plan => ({
     ...plan,
     segments: plan.segments.map((segment) => ({
       ...segment,
-      targets: { wasm: { file: 'f', sha256, bytes: 1, recipe: 'float32' } },
+      targets: { wasm: { file: 'f', sha256: '0'.repeat(64), bytes: 1, recipe: 'w8 x 1', recipeSha256 } },
     })),
   });
 
-  test('that came out with its id and its device segments', () => {
-    expect(isMeasurementOf(record(), plan)).toBe(true);
+  test('that came out with its id and its recipes, whatever rounding elsewhere made of the files', () => {
+    const digests = RECIPES.map(recipeDigest);
+    expect(digests[0]).not.toBe(digests[1]);
+    const segments = plan.segments.map((segment, i) => ({
+      ...segment,
+      targets: withRecipe(digests[i] as string).segments[i]?.targets ?? {},
+    }));
+    expect(isMeasurementOf(record(), { ...plan, segments })).toBe(true);
   });
 
   test('and of none with another id', () => {
     expect(isMeasurementOf(record(), { ...plan, id: 'b'.repeat(64) })).toBe(false);
   });
 
-  test('and of none with another device segment', () => {
-    expect(isMeasurementOf(record(), withWasm('e'.repeat(64)))).toBe(false);
+  test('and of none with another recipe', () => {
+    expect(isMeasurementOf(record(), withRecipe('e'.repeat(64)))).toBe(false);
   });
 
   test('and of none with a target that was not measured', () => {
