@@ -151,7 +151,7 @@ function castingValues(graph: Graph): CastingValues {
   return {
     nodes,
     full(name) {
-      if (onlyHalf.delete(name)) nodes.push(makeNode('Cast', [halves.get(name) ?? ''], [name], { to: int(FLOAT32) }));
+      if (onlyHalf.delete(name)) nodes.push(castNode(halves.get(name) ?? '', name, FLOAT32));
       return name;
     },
     half(name) {
@@ -163,7 +163,7 @@ function castingValues(graph: Graph): CastingValues {
         const data = float16Bits(constant.data.map(withinRange));
         graph.initializers.set(half, constantOf({ dtype: 'float16', shape: constant.shape, data }));
       } else {
-        nodes.push(makeNode('Cast', [name], [half], { to: int(FLOAT16) }));
+        nodes.push(castNode(name, half, FLOAT16));
       }
       return half;
     },
@@ -172,6 +172,11 @@ function castingValues(graph: Graph): CastingValues {
       return newHalf(name);
     },
   };
+}
+
+/** Without a name: that of what it makes may be the name of the node that made it before. */
+function castNode(from: string, to: string, type: number): Node {
+  return { ...makeNode('Cast', [from], [to], { to: int(type) }), name: '' };
 }
 
 function withinRange(value: number): number {

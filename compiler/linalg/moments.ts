@@ -31,19 +31,21 @@ export function newMoments(columns: number, targets = 0): Moments {
  * @param targets [count, moments.targets]
  */
 export function addRows(moments: Moments, rows: Float32Array, targets?: Float32Array): void {
-  const { columns, sum, gram, cross, targetSum, targets: targetCount } = moments;
+  const { columns, sum, cross, targetSum, targets: targetCount } = moments;
   const count = rows.length / columns;
+  // Four rows in one go over the matrix, which is larger than a cache.
+  const together = count - (count % 4);
+  for (let r = 0; r < together; r += 4) addFourProducts(moments, rows, r * columns);
+  for (let r = together; r < count; r++) addProduct(moments, rows, r * columns);
   for (let r = 0; r < count; r++) {
     const at = r * columns;
     addTo(sum, 0, 1, rows, at, columns);
+    if (!targets) continue;
     for (let i = 0; i < columns; i++) {
       const value = rows[at + i] as number;
-      if (value === 0) continue;
-      // The lower triangle.
-      addTo(gram, i * columns, value, rows, at, i + 1);
-      if (targets) addTo(cross, i * targetCount, value, targets, r * targetCount, targetCount);
+      if (value !== 0) addTo(cross, i * targetCount, value, targets, r * targetCount, targetCount);
     }
-    if (targets) addTo(targetSum, 0, 1, targets, r * targetCount, targetCount);
+    addTo(targetSum, 0, 1, targets, r * targetCount, targetCount);
   }
   moments.count += count;
 }
@@ -52,6 +54,34 @@ export function addRows(moments: Moments, rows: Float32Array, targets?: Float32A
 export function finishMoments({ columns, gram }: Moments): void {
   for (let i = 0; i < columns; i++) {
     for (let j = 0; j < i; j++) gram[j * columns + i] = gram[i * columns + j] as number;
+  }
+}
+
+/** Adds x xᵀ of one row to the lower triangle. */
+function addProduct({ columns, gram }: Moments, rows: Float32Array, at: number): void {
+  for (let i = 0; i < columns; i++) {
+    const value = rows[at + i] as number;
+    if (value !== 0) addTo(gram, i * columns, value, rows, at, i + 1);
+  }
+}
+
+function addFourProducts({ columns, gram }: Moments, rows: Float32Array, first: number): void {
+  const [second, third, fourth] = [first + columns, first + 2 * columns, first + 3 * columns];
+  for (let i = 0; i < columns; i++) {
+    const a = rows[first + i] as number;
+    const b = rows[second + i] as number;
+    const c = rows[third + i] as number;
+    const d = rows[fourth + i] as number;
+    if (a === 0 && b === 0 && c === 0 && d === 0) continue;
+    const to = i * columns;
+    for (let j = 0; j <= i; j++) {
+      gram[to + j] =
+        (gram[to + j] as number) +
+        a * (rows[first + j] as number) +
+        b * (rows[second + j] as number) +
+        c * (rows[third + j] as number) +
+        d * (rows[fourth + j] as number);
+    }
   }
 }
 
