@@ -170,10 +170,11 @@ function codePairs(
   const pair = (name: string): Node[] => {
     const { codes, float, dequantized } = namesOf(name);
     const { inputs } = scaleOf(name);
-    return [
-      makeNode('QuantizeLinear', [float, ...inputs], [codes]),
-      makeNode('DequantizeLinear', [codes, ...inputs], [dequantized]),
-    ];
+    const quantize = makeNode('QuantizeLinear', [float, ...inputs], [codes]);
+    const dequantize = makeNode('DequantizeLinear', [codes, ...inputs], [dequantized]);
+    // Not after the value it makes: the node that made it before may be called so.
+    dequantize.name = `${codes}.dequantize`;
+    return [quantize, dequantize];
   };
   return {
     scaleOf,
