@@ -58,7 +58,10 @@ function reasonOf(graph: Graph, index: GraphIndex, node: Node): string {
   const [reader] = readers;
   if (!reader || readers.length > 1) return `its result is read by ${readers.length} nodes`;
   if (reader.op === 'QuantizeLinear') return `the runtime keeps ${node.op} between these codes in float32`;
-  if (ACTIVATIONS.has(reader.op)) return `${reader.op} stands between it and its codes, which reach beyond it`;
+  const isBounded = index.consumers.get(reader.outputs[0] ?? '')?.[0]?.op === 'QuantizeLinear';
+  if (isBounded && ACTIVATIONS.has(reader.op))
+    return `${reader.op} stands between it and its codes, which reach beyond it`;
+  if (node.op === 'MatMul') return 'the runtime keeps this MatMul in float32';
   return `its result is read by ${reader.op}, in float32`;
 }
 
