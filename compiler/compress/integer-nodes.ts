@@ -15,15 +15,16 @@ import {
   type Node,
   scalarConstant,
 } from '../graph/graph.ts';
+import { knownDims } from '../graph/known-dims.ts';
 import type { ValueRange } from './activation-ranges.ts';
 import { layerOf } from './layers.ts';
 
 /** How an operator stands to its integers: `same-range` ones move codes about and compute nothing. */
 export type IntegerKind = 'layer' | 'arithmetic' | 'same-range';
 
-const ARITHMETIC = new Set(['Add', 'Mul', 'AveragePool', 'GlobalAveragePool', 'Concat', 'Sigmoid', 'Softmax']).add(
-  'LeakyRelu',
-);
+const ARITHMETIC = new Set([
+  ...['Add', 'Mul', 'AveragePool', 'GlobalAveragePool', 'Concat', 'LeakyRelu', 'Sigmoid', 'Softmax'],
+]);
 const SAME_RANGE = new Set([
   ...['MaxPool', 'Resize', 'Reshape', 'Transpose', 'Flatten', 'Squeeze', 'Unsqueeze', 'Slice', 'Split'],
 ]);
@@ -84,7 +85,7 @@ export interface Activation {
 }
 
 /**
- * The ReLU or Clip that a node's integer kernel does in passing: saturation does it where the codes' range ends with its own.
+ * The ReLU, Clip, Max or Min that a node's integer kernel does in passing: saturation does it where the codes' range ends with its own.
  * undefined where there is none, or others read what it takes away.
  */
 export function absorbedActivation(graph: Graph, index: GraphIndex, node: Node): Activation | undefined {
@@ -94,19 +95,34 @@ export function absorbedActivation(graph: Graph, index: GraphIndex, node: Node):
   const readers = index.consumers.get(node.outputs[0] ?? '') ?? [];
   const [reader] = readers;
   if (!reader || readers.length > 1 || index.isOutput.has(node.outputs[0] ?? '')) return undefined;
-  const bounds = boundsOf(graph, reader);
-  return bounds && { node: reader, bounds };
+  const bounds = boundsOf(graph, node, reader);
+  // Codes always hold 0.
+  if (!bounds || bounds.low > 0 || bounds.high < 0 || bounds.low === bounds.high) return undefined;
+  return { node: reader, bounds };
 }
 
-function boundsOf(graph: Graph, node: Node): ValueRange | undefined {
-  if (isStandard(node, 'Relu')) return { low: 0, high: Number.POSITIVE_INFINITY };
+function boundsOf(graph: Graph, host: Node, node: Node): ValueRange | undefined {
+  const [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  if (isStandard(node, 'Relu')) return { low: 0, high };
+  if (isStandard(node, 'Max') || isStandard(node, 'Min')) {
+    const bound = onlyBound(graph, host, node);
+    if (bound === undefined) return undefined;
+    return node.op === 'Max' ? { low: bound, high } : { low, high: bound };
+  }
   if (!isStandard(node, 'Clip')) return undefined;
   const [, lowInput = '', highInput = ''] = node.inputs;
-  const low = lowInput ? scalarConstant(graph, lowInput) : floatAttribute(node, 'min', Number.NEGATIVE_INFINITY);
-  const high = highInput ? scalarConstant(graph, highInput) : floatAttribute(node, 'max', Number.POSITIVE_INFINITY);
-  // Codes always hold 0.
-  if (low === undefined || high === undefined || low > 0 || high < 0 || low === high) return undefined;
-  return { low, high };
+  const min = lowInput ? scalarConstant(graph, lowInput) : floatAttribute(node, 'min', low);
+  const max = highInput ? scalarConstant(graph, highInput) : floatAttribute(node, 'max', high);
+  return min === undefined || max === undefined ? undefined : { low: min, high: max };
+}
+
+/** The number that Max or Min bounds its other input by; undefined where there is none, or it could add axes. */
+function onlyBound(graph: Graph, host: Node, { inputs }: Node): number | undefined {
+  const [bound] = inputs.filter((name) => name !== host.outputs[0]);
+  const rank = graph.initializers.get(bound ?? '')?.shape.length;
+  if (bound === undefined || inputs.length !== 2 || rank === undefined) return undefined;
+  const isNarrow = rank <= 1 || rank <= (knownDims(graph).get(host.outputs[0] ?? '')?.length ?? 0);
+  return isNarrow ? scalarConstant(graph, bound) : undefined;
 }
 
 /** Operators with outputs of float32 whenever their first input is. */

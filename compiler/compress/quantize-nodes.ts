@@ -8,6 +8,7 @@ import {
   type Constant,
   cloneGraph,
   constantOf,
+  type FreshNames,
   floatConstant,
   freshNames,
   type Graph,
@@ -20,6 +21,7 @@ import { upgradeOpset, withOpset } from '../passes/upgrade-opset.ts';
 import type { ValueRange } from './activation-ranges.ts';
 import { activationCodes, activationScale, type CodeScale } from './integer-codes.ts';
 import { type IntegerGroup, integerGroups, neededRanges, rangeSources, type SkippedNode } from './integer-groups.ts';
+import type { Activation } from './integer-nodes.ts';
 import { type Layer, layerOf } from './layers.ts';
 import { quantizeLayer } from './quantize-layer.ts';
 
@@ -73,6 +75,7 @@ export function quantizeNodes(
   const fresh = freshNames(graph);
   const pairs = codePairs(graph, groups, ranges, fresh);
   const byNode = new Map(groups.map((group) => [group.node, group]));
+  for (const { activation } of groups) if (activation) asClip(graph, fresh, activation);
   const made = new Map(groups.flatMap((group) => (group.givesCodes ? group.outputs.map((o) => [o, group]) : [])));
   const layerWeights = new Map<string, string>();
   const rewritten: Node[] = graph.inputs.flatMap(({ name }) => pairs.ofFloat(name));
@@ -130,7 +133,7 @@ function codePairs(
   graph: Graph,
   groups: readonly IntegerGroup[],
   ranges: ReadonlyMap<string, ValueRange>,
-  fresh: (stem: string) => string,
+  fresh: FreshNames,
 ) {
   const source = rangeSources(groups);
   const read = new Set(groups.flatMap(({ data }) => data));
@@ -170,10 +173,11 @@ function codePairs(
   const pair = (name: string): Node[] => {
     const { codes, float, dequantized } = namesOf(name);
     const { inputs } = scaleOf(name);
-    return [
-      makeNode('QuantizeLinear', [float, ...inputs], [codes]),
-      makeNode('DequantizeLinear', [codes, ...inputs], [dequantized]),
-    ];
+    const quantize = makeNode('QuantizeLinear', [float, ...inputs], [codes]);
+    const dequantize = makeNode('DequantizeLinear', [codes, ...inputs], [dequantized]);
+    // Not after the value it makes: the node that made it before may be called so.
+    dequantize.name = `${codes}.dequantize`;
+    return [quantize, dequantize];
   };
   return {
     scaleOf,
@@ -208,12 +212,23 @@ function rangeOfConstant(graph: Graph, name: string): ValueRange {
   return { low, high };
 }
 
+/** A Max or Min as the operator that the runtime knows to leave out. */
+function asClip(graph: Graph, fresh: FreshNames, { node, bounds }: Activation): void {
+  if (node.op !== 'Max' && node.op !== 'Min') return;
+  const bound = fresh(`${node.outputs[0]}.bound`);
+  const value = Float32Array.of(node.op === 'Max' ? bounds.low : bounds.high);
+  graph.initializers.set(bound, scalar('float32', value));
+  const data = node.inputs.find((name) => !graph.initializers.has(name)) ?? '';
+  node.inputs = node.op === 'Max' ? [data, bound] : [data, '', bound];
+  node.op = 'Clip';
+}
+
 function scalar(dtype: 'float32' | 'uint8', data: Float32Array | Uint8Array): Constant {
   return constantOf({ dtype, shape: [], data });
 }
 
 /** The runtime tells its kernels apart by the names of the nodes they came from. */
-function uniqueName(node: Node, fresh: (stem: string) => string): void {
+function uniqueName(node: Node, fresh: FreshNames): void {
   node.name = fresh(`${node.outputs[0]}.integer`);
 }
 

@@ -2,7 +2,7 @@
  * The range that loses least in the mean square: what lies outside is clipped, what lies inside is off by rounding, taken to
  * be uniform within a step. That sum is convex in both ends, and with one end fixed its minimum is known between any two
  * neighbouring values, so the ends are moved in turn, each to its exact optimum by a scan of those breakpoints. Exact for
- * values at the means of a fine histogram's bins. Source of the scan: AI Edge Quantizer, its OSCAR clipping.
+ * values at the means of a fine histogram's bins; that the zero point will be rounded is left out. Source of the scan: AI Edge Quantizer, its OSCAR clipping.
  */
 import type { ValueRange } from './activation-ranges.ts';
 import type { Histogram } from './histogram.ts';
