@@ -11,8 +11,12 @@ import type { Box } from './boxes.ts';
 
 export interface LabelledPage {
   readonly picture: Picture;
-  /** Around the ink of each line, in pixels of the picture. */
-  readonly lines: readonly Box[];
+  readonly lines: readonly LabelledBox[];
+}
+
+/** Around the ink of a line, in pixels of the picture. */
+export interface LabelledBox extends Box {
+  readonly text: string;
 }
 
 const HEIGHT_PX = { min: 320, max: 480 } as const;
@@ -43,12 +47,12 @@ async function page(random: Random, split: Split): Promise<LabelledPage> {
   fillPaper(context, random, paper);
   const blurPx = random() < 0.5 ? 0 : random() * height * 0.002;
   if (blurPx > 0) context.filter = `blur(${blurPx.toFixed(2)}px)`;
-  const lines: Box[] = [];
+  const lines: LabelledBox[] = [];
   for (let i = randomInt(random, LINES.min, LINES.max); i > 0; i--) {
     const line = drawLine(context, random, { split, ink, taken: lines });
     if (line) lines.push(line);
   }
-  const taken = [...lines];
+  const taken: Box[] = [...lines];
   for (let i = randomInt(random, 0, SHAPES_MAX); i > 0; i--) {
     const shape = drawShape(context, random, { ink, taken });
     if (shape) taken.push(shape);
@@ -61,7 +65,7 @@ function drawLine(
   context: SKRSContext2D,
   random: Random,
   { split, ink, taken }: { split: Split; ink: number; taken: readonly Box[] },
-): Box | undefined {
+): LabelledBox | undefined {
   const sizePx = Math.round(context.canvas.height * between(random, LETTERS));
   const text = randomText(random, split);
   const angle = (gaussian(random) * 0.5 * Math.PI) / 180;
@@ -77,7 +81,7 @@ function drawLine(
   context.rotate(angle);
   context.fillText(text, 0, 0);
   context.restore();
-  return box;
+  return { ...box, text };
 }
 
 /** Around the text's ink, from its anchor, once it is turned. */

@@ -24,6 +24,11 @@ async function digests(split: Split, count: number, seed?: number): Promise<stri
   );
 }
 
+/** Words of three letters or more, in lower case: what is not a figure. */
+function wordsOf(text: string): string[] {
+  return text.toLowerCase().match(/[a-z]{3,}/g) ?? [];
+}
+
 /** Font families that a split draws with. */
 async function fontsOf(split: Split): Promise<string[]> {
   const register = vi.spyOn(GlobalFonts, 'registerFromPath').mockClear();
@@ -65,6 +70,14 @@ describe('pages of text', () => {
         expect((light as number) - (dark as number)).toBeGreaterThan(50);
       }
     }
+  });
+
+  test('share no word between calibration and test', async () => {
+    const words = async (split: Split) =>
+      new Set((await pages(split, 25)).flatMap(({ lines }) => lines.flatMap(({ text }) => wordsOf(text))));
+    const [calibration, tested] = [await words('calibration'), await words('test')];
+    expect(Math.min(calibration.size, tested.size)).toBeGreaterThan(80);
+    expect([...tested].filter((word) => calibration.has(word))).toEqual([]);
   });
 
   test('share no font between calibration and test', async () => {
