@@ -6,13 +6,16 @@ import type { ModelRecipe } from '../compiler/recipe.ts';
 import { TandemError } from '../shared/errors.ts';
 import { parseJson } from '../shared/parse.ts';
 import { ocrLineRecipe } from './ocr-line/recipe.ts';
+import { textDetectorRecipe } from './text-detector/recipe.ts';
 import { vadRecipe } from './vad/recipe.ts';
 import { wakeWordRecipe } from './wake-word/recipe.ts';
 
-const RECIPES = { 'ocr-line': ocrLineRecipe, vad: vadRecipe, 'wake-word': wakeWordRecipe } satisfies Record<
-  string,
-  (measured: unknown) => ModelRecipe
->;
+const RECIPES = {
+  'ocr-line': ocrLineRecipe,
+  'text-detector': textDetectorRecipe,
+  vad: vadRecipe,
+  'wake-word': wakeWordRecipe,
+} satisfies Record<string, (measured: unknown) => ModelRecipe>;
 
 export const MODEL_NAMES = Object.keys(RECIPES);
 

@@ -4,7 +4,7 @@ import { coded } from '../compiler/coded.ts';
 
 describe('models by name', () => {
   test('there are some, and their recipes say who they are', async () => {
-    expect(MODEL_NAMES).toEqual(['ocr-line', 'vad', 'wake-word']);
+    expect(MODEL_NAMES).toEqual(['ocr-line', 'text-detector', 'vad', 'wake-word']);
     for (const name of MODEL_NAMES) expect((await loadRecipe(name)).name).toBe(name);
   });
 
@@ -14,6 +14,8 @@ describe('models by name', () => {
   });
 
   test.each(['ocr', '', 'OCR-LINE', '../models/ocr-line', 'toString', '__proto__'])('there is no %j', async (name) => {
-    await expect(loadRecipe(name)).rejects.toThrow(coded('UNKNOWN_MODEL', `(ocr-line, vad, wake-word), got ${name}`));
+    await expect(loadRecipe(name)).rejects.toThrow(
+      coded('UNKNOWN_MODEL', `(ocr-line, text-detector, vad, wake-word), got ${name}`),
+    );
   });
 });

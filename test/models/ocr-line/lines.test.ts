@@ -1,6 +1,7 @@
 import { GlobalFonts } from '@napi-rs/canvas';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type LabelledLine, type Split, textLines } from '../../../models/ocr-line/lines.ts';
+import type { Split } from '../../../models/drawn-text.ts';
+import { type LabelledLine, textLines } from '../../../models/ocr-line/lines.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 afterEach(() => vi.restoreAllMocks());
