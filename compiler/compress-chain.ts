@@ -43,7 +43,7 @@ const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly Layer
 export type CompressedChain = ReadonlyMap<string, CompressedTarget>;
 
 /** Samples that losses of single layers are measured on, held in memory with all their boundaries. */
-const LOSS_SAMPLES = 12;
+const LOSS_SAMPLES = 8;
 /** Their seed, and that of the held-out ones, over calibration's. */
 const [LOSS_SEED, HELD_OUT_SEED] = [10_007, 20_011];
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { TandemError } from '../shared/errors.ts';
 import { integer, parseAs, text } from '../shared/parse.ts';
+import { LAYER_FORMS } from './compress/segment-recipe.ts';
 import type { Profile } from './cut/choose.ts';
 import type { ModelRecipe } from './recipe.ts';
 import type { GivenTolerances } from './tolerances.ts';
@@ -37,6 +38,19 @@ const TolerancesSchema = v.strictObject({
   answersChangedMax: described(v.optional(share), 'Share of answers that may change with the compressed head'),
 });
 
+const CompressionSchema = v.strictObject({
+  accuracyDropMax: described(
+    v.optional(error),
+    "How much worse the model's first metric may become with the compressed head, up to any boundary",
+  ),
+  bytesMax: described(v.optional(integer(1)), 'Of all device segments together, as they are stored'),
+  timeMax: described(v.optional(positive), 'Of all device segments together, over what they take in full precision'),
+  pins: described(
+    v.optional(v.array(v.strictObject({ match: text(1024), form: v.picklist(LAYER_FORMS) }))),
+    "Forms that layers are to have: `match` is the name of a layer's output, or a pattern with *; the last that matches decides",
+  ),
+});
+
 /** Also the source of docs/compile.schema.json, for editors. */
 export const CompileConfigSchema = v.strictObject({
   $schema: v.optional(v.string()),
@@ -60,6 +74,7 @@ export const CompileConfigSchema = v.strictObject({
   shapes: described(v.optional(v.record(text(), v.array(integer(1)))), 'Whole shapes of inputs'),
   fix: described(v.optional(v.record(text(), v.pipe(v.number(), v.finite()))), 'Inputs that always have one value'),
   float: described(v.optional(v.boolean()), 'Store device segments in full precision'),
+  compression: described(v.optional(CompressionSchema), 'What compressing device segments may cost'),
   count: described(v.optional(integer(1, 1_000_000)), 'Samples that accuracy is measured on'),
   seed: described(v.optional(integer(0, 2 ** 32 - 1)), 'Of calibration and test samples'),
 });

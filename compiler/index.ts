@@ -39,6 +39,8 @@ export type { Dims } from './samples/random.ts';
 export type { Tolerances } from './tolerances.ts';
 export type { VerifyReport, VerifyRow } from './verify.ts';
 
+type GivenBudget = { readonly [Name in keyof CompressionBudget]?: CompressionBudget[Name] | undefined };
+
 export interface CompileOptions {
   /** Where each device runs the chain; default `['wasm']`. */
   readonly targets?: readonly string[] | undefined;
@@ -51,7 +53,7 @@ export interface CompileOptions {
   /** Keep device segments in full precision. */
   readonly float?: boolean | undefined;
   /** What compressing may cost; what is not said is as by default. */
-  readonly budget?: Partial<CompressionBudget> | undefined;
+  readonly budget?: GivenBudget | undefined;
   /** Forms that layers are to have. */
   readonly pins?: readonly Pin[] | undefined;
   /** Seed of calibration and test samples; default 1. */
@@ -86,9 +88,10 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
 const CALIBRATION_SAMPLES = 64;
 const HELD_OUT_SAMPLES = 300;
 
-/** Half a point of what is better the higher it is; an error may grow by two hundredths. */
-function accuracyDropMaxOf({ metrics: [metric] }: ModelRecipe): number {
-  return metric?.isHigherBetter ? 0.005 : 0.02;
+/** By default half a point may be lost of what is better the higher it is; an error may grow by two hundredths. */
+function budgetOf({ metrics: [metric] }: ModelRecipe, given: GivenBudget = {}): CompressionBudget {
+  const accuracyDropMax = given.accuracyDropMax ?? (metric?.isHigherBetter ? 0.005 : 0.02);
+  return { accuracyDropMax, bytesMax: given.bytesMax, timeMax: given.timeMax };
 }
 
 /**
@@ -113,7 +116,7 @@ export async function compile(
     measure: options.measure ?? false,
     float: options.float ?? false,
     seed: options.seed ?? 1,
-    budget: { accuracyDropMax: accuracyDropMaxOf(recipe), ...options.budget },
+    budget: budgetOf(recipe, options.budget),
     pins: options.pins ?? [],
     calibrationSamples: CALIBRATION_SAMPLES,
     heldOutSamples: HELD_OUT_SAMPLES,

@@ -75,6 +75,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     browser,
     float: values.float ?? config.float,
     measure: values.measure,
+    ...{ budget: config.compression, pins: config.compression?.pins },
     choice,
     samples: wholeNumber(values.count, '--count') ?? config.count,
     seed: wholeNumber(values.seed, '--seed') ?? config.seed,
