@@ -23,6 +23,7 @@ const CLASS_COUNTS = [1, 2, 4, 8];
 const ROUNDS = 12;
 /** Added to every count: a code that a class has not met yet is dear, not impossible. */
 const UNSEEN = 0.02;
+/** Of a code that occurs: what a table says of others is zeros, which brotli takes out. */
 const TABLE_ENTRY_BITS = 16;
 
 /** The cheapest of the numbers of classes tried. */
@@ -64,10 +65,10 @@ function resultOf(channels: readonly Histogram[], of: Uint8Array, count: number)
   const classes = of.map((one) => used.indexOf(one));
   const tables = sums(channels, classes, used.length);
   const classCounts = used.map((_, i) => classes.reduce((n, one) => n + (one === i ? 1 : 0), 0));
-  const ranges = tables.map((table) => table.findLastIndex((n) => n > 0) - table.findIndex((n) => n > 0) + 1);
+  const entries = tables.map((table) => table.filter((n) => n > 0).length);
   const bits =
     tables.reduce((total, table) => total + entropyBits(table), entropyBits(classCounts)) +
-    ranges.reduce((total, entries) => total + entries * TABLE_ENTRY_BITS, 0);
+    entries.reduce((total, count) => total + count * TABLE_ENTRY_BITS, 0);
   return { classes, tables, bits };
 }
 
