@@ -24,8 +24,10 @@ const ASPECT = { min: 0.75, max: 2 } as const;
 const LINES = { min: 3, max: 8 } as const;
 const SHAPES_MAX = 4;
 /** Height of letters and size of shapes, as shares of the page's height. */
-const LETTERS = { min: 0.05, max: 0.13 } as const;
+const LETTERS = { min: 0.035, max: 0.12 } as const;
 const SHAPES = { min: 0.04, max: 0.25 } as const;
+/** How much of a line's ink is left: some lines are hard to see. */
+const OPACITY = { min: 0.2, max: 1 } as const;
 /** Places that are tried for one line or shape before it is left out. */
 const TRIES = 12;
 
@@ -79,6 +81,7 @@ function drawLine(
   context.save();
   context.translate(box.left - extent.left, box.top - extent.top);
   context.rotate(angle);
+  context.globalAlpha = between(random, OPACITY);
   context.fillText(text, 0, 0);
   context.restore();
   return { ...box, text };

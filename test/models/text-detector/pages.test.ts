@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { GlobalFonts } from '@napi-rs/canvas';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Split } from '../../../models/drawn-text.ts';
+import type { Box } from '../../../models/text-detector/boxes.ts';
 import { overlapOf } from '../../../models/text-detector/metric.ts';
 import { type LabelledPage, textPages } from '../../../models/text-detector/pages.ts';
+import type { Picture } from '../../../shared/preprocess/resize.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 afterEach(() => vi.restoreAllMocks());
@@ -27,6 +29,17 @@ async function digests(split: Split, count: number, seed?: number): Promise<stri
 /** Words of three letters or more, in lower case: what is not a figure. */
 function wordsOf(text: string): string[] {
   return text.toLowerCase().match(/[a-z]{3,}/g) ?? [];
+}
+
+/** Between the darkest and the lightest fiftieth of a box, in green. */
+function contrastOf({ width, data }: Picture, { left, top, right, bottom }: Box): number {
+  const levels: number[] = [];
+  for (let y = Math.ceil(top); y < bottom; y++) {
+    for (let x = Math.ceil(left); x < right; x++) levels.push(data[(y * width + x) * 4 + 1] as number);
+  }
+  levels.sort((a, b) => a - b);
+  const at = (share: number) => levels[Math.floor(share * levels.length)] as number;
+  return at(0.98) - at(0.02);
 }
 
 /** Font families that a split draws with. */
@@ -57,26 +70,19 @@ describe('pages of text', () => {
     expect(drawn.reduce((sum, { lines }) => sum + lines.length, 0)).toBeGreaterThan(2 * drawn.length);
   });
 
-  test('show in each line more contrast than noise makes', async () => {
-    for (const { picture, lines } of await pages('test', 6)) {
-      for (const { left, top, right, bottom } of lines) {
-        const levels: number[] = [];
-        for (let y = Math.ceil(top); y < bottom; y++) {
-          for (let x = Math.ceil(left); x < right; x++)
-            levels.push(picture.data[(y * picture.width + x) * 4 + 1] as number);
-        }
-        levels.sort((a, b) => a - b);
-        const [dark, light] = [0.02, 0.98].map((share) => levels[Math.floor(share * levels.length)] as number);
-        expect((light as number) - (dark as number)).toBeGreaterThan(50);
-      }
-    }
+  test('show in three of four lines more contrast than noise makes', async () => {
+    const contrasts = (await pages('test', 6)).flatMap(({ picture, lines }) =>
+      lines.map((line) => contrastOf(picture, line)),
+    );
+    expect(contrasts.length).toBeGreaterThan(15);
+    expect(contrasts.filter((contrast) => contrast > 50).length).toBeGreaterThan(0.75 * contrasts.length);
   });
 
   test('share no word between calibration and test', async () => {
     const words = async (split: Split) =>
-      new Set((await pages(split, 25)).flatMap(({ lines }) => lines.flatMap(({ text }) => wordsOf(text))));
+      new Set((await pages(split, 12)).flatMap(({ lines }) => lines.flatMap(({ text }) => wordsOf(text))));
     const [calibration, tested] = [await words('calibration'), await words('test')];
-    expect(Math.min(calibration.size, tested.size)).toBeGreaterThan(80);
+    expect(Math.min(calibration.size, tested.size)).toBeGreaterThan(40);
     expect([...tested].filter((word) => calibration.has(word))).toEqual([]);
   });
 

@@ -74,6 +74,8 @@ describe('the recipe of text-detector', () => {
   test('answers with the cells of 32 pixels that the lines are in, which a pixel more does not change', () => {
     expect(recipe.answer(outputs({ from: 10, to: 16 }, { from: 40, to: 46 }))).toBe('1,0 1,1');
     expect(recipe.answer(outputs({ from: 10, to: 17, value: 0.8 }, { from: 39, to: 46 }))).toBe('1,0 1,1');
+    // It begins in the cell above.
+    expect(recipe.answer(outputs({ from: 30, to: 38 }))).toBe('1,1');
     expect(recipe.answer(outputs())).toBe('');
     expect(recipe.answer({})).toBe('');
   });
