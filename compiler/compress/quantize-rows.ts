@@ -41,7 +41,7 @@ export function chooseGrid(
 
 /**
  * What `chooseGrid` takes for the importance of columns: the Gram matrix's diagonal, and a share of its mean. Without that
- * share steps fit the samples too well (8 bits, GPTQ, inputs held out: 13 % more error).
+ * share steps fit the samples too well (ocr-line, 8 bits, GPTQ, lines held out: 11 % more error).
  * @param gram [columns, columns]
  */
 export function columnImportance(gram: Float64Array, columns: number): Float64Array {
