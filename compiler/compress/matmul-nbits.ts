@@ -22,7 +22,7 @@ import { gptq } from './gptq.ts';
 import { inputColumns } from './input-rows.ts';
 import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, rowCount, weightRows } from './layers.ts';
-import { chooseGrid, roundRows } from './quantize-rows.ts';
+import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 
 /** onnxruntime's own operators. */
 const CONTRIB = 'com.microsoft';
@@ -93,7 +93,7 @@ function packWeight(graph: Graph, layer: Layer, fresh: FreshNames, gram: Float64
   const columns = inputColumns(layer);
   const outputs = rowCount(layer);
   const rows = weightRows(layer, floatConstant(graph, layer.weight)?.data ?? new Float32Array());
-  const importance = gram && Float64Array.from({ length: columns }, (_, i) => gram[i * columns + i] as number);
+  const importance = gram && columnImportance(gram, columns);
   const grid = chooseGrid(rows, { columns, levels: LEVELS, block: BLOCK }, importance);
   const codes = gram ? gptq(rows, gram, grid) : roundRows(rows, grid);
   const blocks = Math.ceil(columns / BLOCK);

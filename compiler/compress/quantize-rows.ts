@@ -15,11 +15,13 @@ export interface RowGrid {
 /** The largest code is tried at these shares of the largest weight, from 1 down. */
 const CLIP_STEPS = 40;
 const CLIP_STEP = 0.02;
+/** Of the mean importance, added to that of each column. */
+const IMPORTANCE_FLOOR = 0.2;
 
 /**
  * The scales under which rounding loses least in the weighted mean square.
  * @param rows [rows, columns]
- * @param importance of each column: the diagonal of its Gram matrix. Without it all are alike
+ * @param importance of each column, from `columnImportance`. Without it all are alike
  */
 export function chooseGrid(
   rows: Float32Array,
@@ -35,6 +37,17 @@ export function chooseGrid(
     scales[i] = bestScale(rows.subarray(start + from, start + to), levels, (k) => importance?.[from + k] ?? 1);
   }
   return { columns, levels, block, scales };
+}
+
+/**
+ * What `chooseGrid` takes for the importance of columns: the Gram matrix's diagonal, and a share of its mean. Without that
+ * share steps fit the samples too well (ocr-line, 8 bits, GPTQ, lines held out: 11 % more error).
+ * @param gram [columns, columns]
+ */
+export function columnImportance(gram: Float64Array, columns: number): Float64Array {
+  const diagonal = Float64Array.from({ length: columns }, (_, i) => gram[i * columns + i] as number);
+  const mean = diagonal.reduce((sum, value) => sum + value, 0) / columns;
+  return diagonal.map((value) => value + IMPORTANCE_FLOOR * mean);
 }
 
 /** The nearest code of every weight, [rows, columns]. */

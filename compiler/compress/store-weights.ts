@@ -12,7 +12,7 @@ import { FLOAT16_MAX, float16Bits, float16Values } from './float16.ts';
 import { gptq } from './gptq.ts';
 import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, rowCount, weightOfRows, weightRows } from './layers.ts';
-import { chooseGrid, roundRows } from './quantize-rows.ts';
+import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 
 /** The weakest first. */
 export const WEIGHT_FORMS = ['w3', 'w4', 'w8', 'float16'] as const;
@@ -135,7 +135,7 @@ function quantizeLayer(layer: Layer, weight: Float32Array, levels: number, momen
   for (const [group, { gram }] of moments.entries()) {
     const first = group * perGroup;
     const own = rows.subarray(first * columns, (first + perGroup) * columns);
-    const grid = chooseGrid(own, { columns, levels }, diagonalOf(gram, columns));
+    const grid = chooseGrid(own, { columns, levels }, columnImportance(gram, columns));
     scales.set(grid.scales, first);
     codes.set(gptq(own, gram, grid), first * columns);
   }
@@ -161,10 +161,6 @@ function sharedMoments(readers: readonly Layer[], grams: LayerGrams): readonly G
     }
     return { columns, gram };
   });
-}
-
-function diagonalOf(gram: Float64Array, columns: number): Float64Array {
-  return Float64Array.from({ length: columns }, (_, i) => gram[i * columns + i] as number);
 }
 
 function channelsAlong(shape: readonly number[], axis: number): (i: number) => number {

@@ -114,6 +114,19 @@ describe("the moments of layers' inputs", () => {
     expect(grams.get('q')).toBe(grams.get('p'));
   });
 
+  test.each([
+    ['pads', 'pads=[1,1,1,1]'],
+    ['strides', 'strides=[2,2]'],
+    ['dilations', 'dilations=[2,2]'],
+    ['groups', 'group=2'],
+  ])('are not shared by layers that differ in %s', async (_, attribute) => {
+    const kernel = attribute === 'group=2' ? '[4,2,2,2]' : '[4,4,2,2]';
+    const text = `in x [1,4,6,6]\nconst v [4,4,2,2]\nconst w ${kernel}\na = Conv(x, v)\nb = Conv(x, w) ${attribute}\nout a\nout b`;
+    const data = dataOf(text);
+    const grams = await layerGrams(data, layersOf(data.model.graph), samples.length);
+    expect(grams.get('b')?.[0]?.gram).not.toEqual(grams.get('a')?.[0]?.gram);
+  });
+
   test('take so many rows of a sample that all make three a column', async () => {
     const data = dataOf('in x [1,4,6,6]\nconst w [3,1,1,1]\ny = Reshape(x, [1,1,144,1])\nz = Conv(y, w)\nout z');
     const layers = layersOf(data.model.graph);

@@ -2,17 +2,27 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { quantizePerChannel, storeInt8 } from '../../../compiler/compress/store-weights.ts';
-import { constantTensor, type Graph } from '../../../compiler/graph/graph.ts';
+import { type LayerGrams, layerGrams } from '../../../compiler/compress/layer-grams.ts';
+import { layersOf } from '../../../compiler/compress/layers.ts';
+import {
+  quantizePerChannel,
+  storeInt8,
+  storeWeights,
+  type WeightForm,
+} from '../../../compiler/compress/store-weights.ts';
+import { constantOf, constantTensor, type Graph } from '../../../compiler/graph/graph.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
+import { addRows, finishMoments, newMoments } from '../../../compiler/linalg/moments.ts';
+import { relativeError } from '../../../compiler/measure/error.ts';
 import { readModel } from '../../../compiler/onnx/read.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import { liftConstants } from '../../../compiler/passes/lift-constants.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { seededRandom } from '../../../shared/random.ts';
-import { elementCount } from '../../../shared/tensor.ts';
+import { elementCount, type Tensor, type Tensors } from '../../../shared/tensor.ts';
 import { tinyModelBytes } from '../../helpers/tiny-model.ts';
-import { expectClose, modelOf, REAL_MODEL, randomFeeds, runGraph } from '../run-graph.ts';
+import { optimizedOperators } from '../optimized.ts';
+import { expectClose, literal, modelOf, REAL_MODEL, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf, randomTensor, textOf } from '../text-graph.ts';
 
 /** Stores the weights of a graph, which must give nearly the same outputs then. */
@@ -115,6 +125,162 @@ describe('storing weights in 8 bits', () => {
       return steps.map((step) => step.indexOf(step.reduce((a, b) => Math.max(a, b))));
     };
     expect(await best(compressed)).toEqual(await best(source));
+  });
+});
+
+const all = (graph: Graph, form: WeightForm) => new Map(layersOf(graph).map(({ name }) => [name, form]));
+
+describe('storing weights in a form', () => {
+  test.each([
+    // Of normal values to 15 and 7 even levels 0.11 and 0.22 are lost at best (Max, 1960).
+    ['w8', 0.01],
+    ['w4', 0.12],
+    ['w3', 0.24],
+    ['float16', 3e-4],
+  ] as const)(
+    'of %s gives what its values give, and nothing of it is left when a runtime has folded it',
+    async (form, errorMax) => {
+      const text =
+        'in x [1,16,5,5]\nconst w [32,16,1,1]\nconst d [32,1,3,3]\nconst t [32,8,2,2]\nconst m [36,12]\n' +
+        'a = Conv(x, w)\nb = Conv(a, d) group=32 pads=[1,1,1,1]\nc = ConvTranspose(b, t)\nr = Reshape(c, [8,36])\ny = MatMul(r, m)\nout y';
+      const [graph, original] = [graphOf(text), graphOf(text)];
+      const values = storeWeights(graph, all(graph, form));
+      verifyGraph(graph, 'after storing');
+      expect([...values.keys()]).toEqual(['w', 'd', 't', 'm']);
+      const feeds = randomFeeds(graph);
+      const actual = await runGraph(graph, feeds, 13);
+      // Another way to the same: the values that were given back, as float weights.
+      for (const [name, data] of values) {
+        const shape = shapeOf(original, name) as readonly number[];
+        const before = constantTensor(original.initializers.get(name) as never);
+        expect(relativeError({ ...before, data }, before)).toBeLessThan(errorMax);
+        original.initializers.set(name, constantOf({ dtype: 'float32', shape, data }));
+      }
+      expectClose(actual, await runGraph(original, feeds, 13), 1e-5);
+      const float = await runGraph(graphOf(text), feeds, 13);
+      expect(() => expectClose(actual, float, 1e-6)).toThrow();
+      const operators = await optimizedOperators(graph, 13);
+      expect(operators.filter((op) => op === 'Cast' || op === 'Mul' || op === 'DequantizeLinear')).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['w4', 7],
+    ['w3', 3],
+  ] as const)('of %s has codes up to %i, and uses them', (form, levels) => {
+    const graph = graphOf('in x [1,16,3,3]\nconst w [32,16,1,1]\ny = Conv(x, w)\nout y');
+    storeWeights(graph, all(graph, form));
+    const codes = constantTensor(graph.initializers.get('w.int8') as never).data as Int8Array;
+    expect(Math.max(...codes.map(Math.abs))).toBe(levels);
+  });
+
+  test('leaves layers that are not named, and weights that one of them reads too', () => {
+    const text =
+      'in x [16,16]\nconst v [16,16]\nconst w [16,16]\na = MatMul(x, v)\nb = MatMul(a, w)\ny = MatMul(b, w)\nout y';
+    const graph = graphOf(text);
+    expect([...storeWeights(graph, new Map([['b', 'w4']])).keys()]).toEqual([]);
+    expect([
+      ...storeWeights(
+        graph,
+        new Map([
+          ['a', 'w4'],
+          ['b', 'w4'],
+        ]),
+      ).keys(),
+    ]).toEqual(['v']);
+  });
+
+  test('stores a weight that several layers read once, in the strongest form that is asked for', () => {
+    const text = 'in x [16,16]\nconst w [16,16]\na = MatMul(x, w)\nb = MatMul(a, w)\ny = MatMul(b, w)\nout y';
+    const strongest = (a: WeightForm, b: WeightForm) => {
+      const graph = graphOf(text);
+      storeWeights(
+        graph,
+        new Map([
+          ['a', a],
+          ['b', b],
+          ['y', 'w3'],
+        ]),
+      );
+      const [codes] = [...graph.initializers.values()];
+      if (codes?.elementType !== 'int8') return codes?.elementType;
+      return Math.max(...(constantTensor(codes).data as Int8Array).map(Math.abs));
+    };
+    expect(strongest('w3', 'w4')).toBe(7);
+    expect(strongest('w8', 'w4')).toBe(127);
+    expect(strongest('w8', 'float16')).toBe('float16');
+  });
+
+  test('leaves weights beyond what float16 holds', () => {
+    const graph = graphOf('in x [16,16]\nconst w [16,16]\ny = MatMul(x, w)\nout y');
+    const weight = constantTensor(graph.initializers.get('w') as never);
+    (weight.data as Float32Array)[3] = 65505;
+    graph.initializers.set('w', constantOf(weight));
+    expect(storeWeights(graph, all(graph, 'float16')).size).toBe(0);
+    (weight.data as Float32Array)[3] = 65504;
+    expect(storeWeights(graph, all(graph, 'float16')).size).toBe(1);
+  });
+
+  test.each(['w8', 'w4', 'w3'] as const)(
+    'of %s brings outputs nearer by samples, in groups and transposed layouts too',
+    async (form) => {
+      const text =
+        'in x [1,8,8,8]\nconst w [64,2,3,3]\nconst m [36,60]\na = Conv(x, w) group=4\nr = Reshape(a, [64,36])\ny = MatMul(r, m)\nout a\nout y';
+      const original = graphOf(text);
+      const samples: Tensors[] = [1, 2, 3, 4].map((seed) => {
+        // Neighbours that go together.
+        const { data } = randomTensor([1, 8, 8, 8], seededRandom(seed));
+        const blurred = (data as Float32Array).map((value, i, all) => value + 2 * (all[i - (i % 8)] ?? 0));
+        return { x: { dtype: 'float32', shape: [1, 8, 8, 8], data: blurred } };
+      });
+      const data = {
+        model: modelOf(original, 13),
+        runtime: literal,
+        async *samples() {
+          yield* samples.slice(0, 3);
+        },
+      };
+      const grams = await layerGrams(data, layersOf(original), 3);
+      const errorsOf = async (given: LayerGrams) => {
+        const graph = graphOf(text);
+        storeWeights(graph, all(graph, form), given);
+        const [held] = samples.slice(3) as [Tensors];
+        const [actual, expected] = [await runGraph(graph, held, 13), await runGraph(original, held, 13)];
+        return ['a', 'y'].map((name) => relativeError(actual[name] as Tensor, expected[name] as Tensor)) as [
+          number,
+          number,
+        ];
+      };
+      const [rounded, better] = [await errorsOf(new Map()), await errorsOf(grams)];
+      for (const i of [0, 1] as const) expect(better[i]).toBeLessThan(rounded[i] * 0.9);
+    },
+  );
+
+  test('sums the samples of all layers that share a weight, and rounds where they read it in two ways', async () => {
+    const moments = (seed: number) => {
+      const sums = newMoments(16);
+      addRows(sums, randomTensor([64, 16], seededRandom(seed)).data as Float32Array);
+      finishMoments(sums);
+      return [sums];
+    };
+    const codesOf = (second: string, grams: LayerGrams) => {
+      const graph = graphOf(`in x [16,16]\nconst w [16,16]\na = MatMul(x, w)\n${second}\nout y`);
+      storeWeights(graph, all(graph, 'w3'), grams);
+      return constantTensor(graph.initializers.get('w.int8') as never).data;
+    };
+    const both = newMoments(16);
+    for (const seed of [1, 2]) addRows(both, randomTensor([64, 16], seededRandom(seed)).data as Float32Array);
+    finishMoments(both);
+    const grams = new Map([
+      ['a', moments(1)],
+      ['y', moments(2)],
+    ]);
+    const alone = codesOf('y = Neg(a)', new Map([['a', [both]]]));
+    expect(codesOf('y = MatMul(a, w)', grams)).toEqual(alone);
+    const nearest = codesOf('y = Neg(a)', new Map());
+    expect(nearest).not.toEqual(alone);
+    expect(codesOf('y = Gemm(a, w, 0) transB=1', grams)).toEqual(nearest);
+    expect(codesOf('y = MatMul(a, w)', new Map([['a', moments(1)]]))).toEqual(nearest);
   });
 });
 
