@@ -27,6 +27,11 @@ export async function visitValues(
   const { graph } = model;
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   const asked = new Set(names.filter((name) => !inputs.has(name)));
+  if (asked.size === 0) {
+    // A runtime does not run for nothing.
+    for await (const sample of samples()) visit(sample);
+    return;
+  }
   const known = new Map(graph.outputs.map((output) => [output.name, output]));
   const outputs = [...asked].map((name): ValueInfo => known.get(name) ?? { name, elementType: 'float32', shape: null });
   // A model without outputs is none that a runtime would run.
