@@ -38,7 +38,11 @@ export function ocrLineRecipe(measured: unknown): PictureRecipe {
       { format: 'webp', quality: 80 },
       { format: 'jpeg', quality: 85 },
     ],
-    bits: [8, 4],
+    bits: [8, 6, 4, 3, 2],
+    bottlenecks: [
+      { components: 128, bits: 6 },
+      { components: 128, bits: 5 },
+    ],
     raw: false,
     assets: { charset: join(assets, CHARSET) },
     committed: measured,
