@@ -2,9 +2,10 @@
 import * as v from 'valibot';
 import { TandemError } from '../shared/errors.ts';
 import { integer, parseAs, text } from '../shared/parse.ts';
+import { TIER_BITS } from '../shared/plan.ts';
 import { LAYER_FORMS } from './compress/segment-recipe.ts';
 import type { Profile } from './cut/choose.ts';
-import type { ModelRecipe } from './recipe.ts';
+import type { Bottleneck, ModelRecipe } from './recipe.ts';
 import type { GivenTolerances } from './tolerances.ts';
 
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
@@ -64,8 +65,9 @@ export const CompileConfigSchema = v.strictObject({
   profiles: described(v.optional(v.pipe(v.array(ProfileSchema), v.minLength(1))), 'Whom cuts are chosen for'),
   targets: described(v.optional(v.array(v.picklist(['wasm', 'node']))), 'Where the device runs its segments'),
   tiers: described(
-    v.optional(v.pipe(v.array(v.picklist(['q8', 'q4', 'raw'])), v.minLength(1))),
-    'How boundaries can be sent: in 8 bits, in 4, or as they are; pictures besides where the model takes them',
+    v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(/^(raw|q[2-8]|p[1-9]\d{0,3}q[2-8])$/))), v.minLength(1))),
+    'How boundaries can be sent: in 8 to 2 bits (q8), as principal components (p128q6: 128 of them in 6 bits), or as they ' +
+      'are (raw); pictures besides where the model takes them',
   ),
   metric: described(v.optional(text()), "Which of the model's metrics budgets are in"),
   tolerances: described(v.optional(TolerancesSchema), 'How far things may be from what they should be'),
@@ -99,6 +101,16 @@ export function configuredRecipe(recipe: ModelRecipe, { tiers, metric }: Compile
   return {
     ...recipe,
     metrics: [...first, ...recipe.metrics.filter(({ name }) => name !== metric)],
-    ...(tiers && { raw: tiers.includes('raw'), bits: ([8, 4] as const).filter((bits) => tiers.includes(`q${bits}`)) }),
+    ...(tiers && {
+      raw: tiers.includes('raw'),
+      bits: TIER_BITS.filter((bits) => tiers.includes(`q${bits}`)),
+      bottlenecks: tiers.flatMap(bottleneckOf),
+    }),
   };
+}
+
+function bottleneckOf(tier: string): Bottleneck[] {
+  const [, components, width] = /^p(\d+)q(\d)$/.exec(tier) ?? [];
+  const bits = TIER_BITS.find((known) => known === Number(width));
+  return bits === undefined ? [] : [{ components: Number(components), bits }];
 }

@@ -3,7 +3,7 @@
  * does. The compiler knows no model by name; it is handed one of these.
  */
 
-import type { PictureSteps, PlanSize } from '../shared/plan.ts';
+import type { PictureSteps, PlanSize, TierBits } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { JoinEnds, JoinPart } from './graph/join.ts';
@@ -32,6 +32,12 @@ export interface JoinedFiles extends JoinEnds {
   readonly parts: readonly (Omit<JoinPart, 'model'> & { readonly file: string })[];
 }
 
+/** Tiers that send this many principal components of a boundary's channels, in so many bits each. */
+export interface Bottleneck {
+  readonly components: number;
+  readonly bits: TierBits;
+}
+
 export interface ModelRecipe {
   readonly name: string;
   /** Where the model comes from, in words that find it again: a package and the path in it. */
@@ -51,7 +57,9 @@ export interface ModelRecipe {
   /** Ways to send boundary 0 as a picture. */
   readonly pictures: readonly { readonly format: 'webp' | 'jpeg'; readonly quality: number }[];
   /** Bits of the quantized tiers, at every inner boundary, and at boundary 0 where that is no picture. */
-  readonly bits: readonly (4 | 8)[];
+  readonly bits: readonly TierBits[];
+  /** Bottlenecks, at boundaries of at least twice as many channels. */
+  readonly bottlenecks: readonly Bottleneck[];
   /** Whether every boundary can also be sent as it is. */
   readonly raw: boolean;
   /** Absolute paths of files that go into the bundle as they are, by the name that clients ask for. */

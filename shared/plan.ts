@@ -3,6 +3,7 @@
  * few questions that both halves ask of it. What each part means: design.md, "How the data travels".
  */
 import * as v from 'valibot';
+import { isBase64 } from './base64.ts';
 import { TandemError } from './errors.ts';
 import { amount, integer, parseAs, text } from './parse.ts';
 import { divisorOf, isSize } from './size.ts';
@@ -10,6 +11,8 @@ import { DTYPES } from './tensor.ts';
 
 /** Raised whenever an older reader would misread a newer plan. */
 export const PLAN_VERSION = 1;
+/** Bits of a symbol that a quantized tier may have. */
+export const TIER_BITS = [8, 7, 6, 5, 4, 3, 2] as const;
 /** Segments of a chain. */
 export const DEPTH_MAX = 64;
 
@@ -45,15 +48,31 @@ const PictureSteps = v.object({
   std: three,
 });
 
-const nibbleCodes = v.array(integer(0, 255));
+/** Bytes, as base64. */
+const bytes = v.pipe(v.string(), v.check(isBase64, 'expected base64'));
+/** Channels -> principal components and back: what a bottleneck sends. The codec says how the parts lie. */
+const TierMap = v.object({
+  /** Shares of a step from which on a magnitude is rounded up, from 1: see `quantizeCentred`. */
+  rounding: v.pipe(v.number(), v.gtValue(0), v.maxValue(0.5)),
+  /** float32 of each channel. */
+  mean: bytes,
+  /** float32 of each component, which its weights are multiples of. */
+  scales: bytes,
+  /** int8, [component][channel]. */
+  rows: bytes,
+});
 const QuantizedTensor = v.object({
   low: finite,
   step: v.pipe(v.number(), v.finite(), v.gtValue(0)),
-  /** Channels that lie outermost, or 1 where the tensor is coded as one row. */
+  /** Channels that lie outermost, or 1 where the tensor is coded as one row; where there is a map, its components. */
   channels: integer(1),
-  classes: nibbleCodes,
-  first: nibbleCodes,
-  second: nibbleCodes,
+  /** null where values are quantized as they are. */
+  map: v.nullable(TierMap),
+  /** What ContextTables of these names hold. */
+  classes: bytes,
+  starts: bytes,
+  first: bytes,
+  second: bytes,
 });
 const tierName = v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/));
 const Tier = v.variant('type', [
@@ -67,7 +86,7 @@ const Tier = v.variant('type', [
   v.object({
     type: v.literal('quantized'),
     name: tierName,
-    bits: v.picklist([4, 8]),
+    bits: v.picklist(TIER_BITS),
     /** One entry a boundary tensor, in its order; null for one that is no float32 and travels as it is. */
     tensors: v.array(v.nullable(QuantizedTensor)),
   }),
@@ -159,6 +178,8 @@ export type PlanDim = v.InferOutput<typeof Dim>;
 export type PlanSize = v.InferOutput<typeof Size>;
 export type Tier = v.InferOutput<typeof Tier>;
 export type QuantizedTier = Extract<Tier, { type: 'quantized' }>;
+export type QuantizedTensor = v.InferOutput<typeof QuantizedTensor>;
+export type TierBits = QuantizedTier['bits'];
 export type PictureTier = Extract<Tier, { type: 'picture' }>;
 export type Linear = v.InferOutput<typeof Linear>;
 

@@ -22,7 +22,7 @@ export async function boundaryTiers(
   const raw: Tier[] = recipe.raw ? [{ type: 'raw', name: 'raw' }] : [];
   const tiers: Tier[][] = recipe.preprocess ? [[...pictures, ...raw]] : [];
   for (let k = tiers.length; k < specs.length - 1; k++) {
-    tiers.push([...(await calibrateTiers(specs[k] ?? [], recipe.bits, samplesOf(k))), ...raw]);
+    tiers.push([...(await calibrateTiers(specs[k] ?? [], recipe, samplesOf(k))), ...raw]);
   }
   return [...tiers, []];
 }

@@ -113,10 +113,11 @@ export function recipeSha256({
   preprocess,
   pictures,
   bits,
+  bottlenecks,
   raw,
   fixed,
   samplesKey,
 }: ModelRecipe): string {
-  const always = { outputs, cuts, size, preprocess, pictures, bits };
+  const always = { outputs, cuts, size, preprocess, pictures, bits, bottlenecks };
   return sha256(JSON.stringify({ ...always, ...(raw && { raw }), fixed, samplesKey }));
 }

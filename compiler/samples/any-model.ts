@@ -34,7 +34,16 @@ export async function anyModelRecipe(path: string, options: AnyModelOptions): Pr
   return {
     name: modelName(path),
     ...{ source: path, file: path, outputs: [], cuts: options.cuts },
-    ...{ size: ONE_SIZE, preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: undefined },
+    ...{
+      size: ONE_SIZE,
+      preprocess: null,
+      pictures: [],
+      bits: [8, 4],
+      bottlenecks: [],
+      raw: true,
+      assets: {},
+      committed: undefined,
+    },
     fixed: options.fixed ?? {},
     samplesKey: own ? sha256(JSON.stringify(own, byBytes)) : JSON.stringify(options.dims),
     isNoise: own === undefined,

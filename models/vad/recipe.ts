@@ -27,7 +27,7 @@ export function vadRecipe(measured: unknown): ModelRecipe {
       ['state', `${INNER}/encoder/2/reparam_conv/Conv_output_0`],
     ],
     size: { name: 'n', unit: 'window', step: 1, min: 1, max: 1, typical: 1 },
-    ...{ preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: measured },
+    ...{ preprocess: null, pictures: [], bits: [8, 4], bottlenecks: [], raw: true, assets: {}, committed: measured },
     noise: () => ({ input: window(voiceClip(1, 1).samples, 0), state: silence() }),
     samples: vadSamples,
     answer: (outputs) => (scoreOf(outputs) > THRESHOLD ? 'voice' : 'no voice'),

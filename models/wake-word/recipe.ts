@@ -50,7 +50,7 @@ export function wakeWordRecipe(measured: unknown): ModelRecipe {
     // The log of the mel spectrogram; after a quarter of the work; the embeddings.
     cuts: [['embedding/feed.1'], ['embedding/model/max_pooling2d/MaxPool:0'], ['embedding/model/conv2d_19/Conv2D:0']],
     size: { name: 'n', unit: 'clip', step: 1, min: 1, max: 1, typical: 1 },
-    ...{ preprocess: null, pictures: [], bits: [8, 4], raw: true, assets: {}, committed: measured },
+    ...{ preprocess: null, pictures: [], bits: [8, 4], bottlenecks: [], raw: true, assets: {}, committed: measured },
     noise: () => {
       const random = seededRandom(1);
       return { audio: audio(Float32Array.from({ length: CLIP_SAMPLES }, () => 0.05 * gaussian(random))) };

@@ -1,14 +1,16 @@
 /**
  * Boundary tensors <-> bytes at a quantized tier: uniform quantization, then context-modelled range coding. A coded
  * tensor is one byte that names the mode, then the symbols: range-coded, or, where that would be no smaller, packed
- * plainly. So it never takes more than 1 + ceil(elements * bits / 8) bytes, whatever was put in.
+ * plainly. So it never takes more than 1 + ceil(symbols * bits / 8) bytes, whatever was put in.
  */
+import { fromBase64 } from '../base64.ts';
 import { asTandemError, TandemError } from '../errors.ts';
-import type { QuantizedTier, TensorSpec } from '../plan.ts';
+import type { QuantizedTensor, QuantizedTier, TensorSpec } from '../plan.ts';
 import { asFloat32, type DType, elementCount, float32, type Tensor, tensorBytes, tensorFromBytes } from '../tensor.ts';
 import { type ContextModel, contextModel, decodeSymbols, encodeSymbols, type Geometry } from './context-model.ts';
-import { dequantize, quantize } from './quantize.ts';
+import { pack, packedBytes, unpack } from './pack.ts';
 import { RangeDecoder, RangeEncoder } from './range-coder.ts';
+import { tensorQuantizer } from './tensor-quantizer.ts';
 
 const MODE_PACKED = 0;
 const MODE_RANGE_CODED = 1;
@@ -23,8 +25,6 @@ export interface ActivationCodec {
    */
   decode(parts: readonly Uint8Array[], shapes: readonly (readonly number[])[]): Tensor[];
 }
-
-type TensorCoding = NonNullable<QuantizedTier['tensors'][number]>;
 
 interface TensorCoder {
   encode(value: Tensor): Uint8Array;
@@ -65,32 +65,38 @@ function rawCoder({ name, dtype }: TensorSpec): TensorCoder {
   return { encode: tensorBytes, decode: (part, shape) => rawTensor(name, dtype, shape, part) };
 }
 
-function tensorCoder(coding: TensorCoding, { name, bits }: QuantizedTier, spec: TensorSpec): TensorCoder {
-  if (coding.classes.length !== coding.channels || (coding.channels !== 1 && spec.shape[1] !== coding.channels)) {
+function tensorCoder(coding: QuantizedTensor, { name, bits }: QuantizedTier, spec: TensorSpec): TensorCoder {
+  const { channels, map } = coding;
+  const classes = fromBase64(coding.classes);
+  if (classes.length !== channels || (map === null && channels !== 1 && spec.shape[1] !== channels)) {
     throw new TandemError(
       'BAD_PLAN',
-      `tier ${name} has classes for ${coding.classes.length} of ${coding.channels} channels; ` +
-        `${spec.name} has ${spec.shape[1]}`,
+      `tier ${name} has classes for ${classes.length} of ${channels} channels; ${spec.name} has ${spec.shape[1]}`,
     );
   }
-  const model = contextModel({
-    classes: Uint8Array.from(coding.classes),
-    first: Uint8Array.from(coding.first),
-    second: Uint8Array.from(coding.second),
-  });
-  if ((bits === 8) !== (model.second !== null)) {
-    throw new TandemError('BAD_PLAN', `tier ${name} of ${bits} bits has tables for another number of bits`);
-  }
+  const [starts, first, second] = [coding.starts, coding.first, coding.second].map(fromBase64) as Bytes3;
+  const model = contextModel({ classes, starts, first, second }, bits);
+  const quantizer = tensorQuantizer(coding, bits, spec);
   return {
     encode(value: Tensor): Uint8Array {
-      const symbols = quantize(asFloat32(value), coding, bits);
-      return encodeSymbolBytes(symbols, geometryOf(value.shape, coding.channels), model, bits);
+      const symbols = quantizer.quantize(asFloat32(value));
+      return encodeSymbolBytes(symbols, codedGeometry(value.shape, coding), model, bits);
     },
     decode(part: Uint8Array, shape: readonly number[]): Tensor {
-      const geometry = geometryOf(shape, coding.channels);
-      return float32(shape, dequantize(decodeSymbolBytes(part, geometry, model, bits), coding));
+      const symbols = decodeSymbolBytes(part, codedGeometry(shape, coding), model, bits);
+      return float32(shape, quantizer.dequantize(symbols));
     },
   };
+}
+
+type Bytes3 = [Uint8Array, Uint8Array, Uint8Array];
+
+/** How the symbols of a tensor of this shape lie. */
+export function codedGeometry(
+  shape: readonly number[],
+  { channels, map }: Pick<QuantizedTensor, 'channels' | 'map'>,
+): Geometry {
+  return geometryOf(map === null ? shape : [1, channels, ...shape.slice(2)], channels);
 }
 
 /** A [1, C, ..., columns] tensor of C coded channels, or one row of everything. */
@@ -102,11 +108,11 @@ export function geometryOf(shape: readonly number[], channels: number): Geometry
 }
 
 function encodeSymbolBytes(symbols: Uint8Array, geometry: Geometry, model: ContextModel, bits: number): Uint8Array {
-  const packedBytes = Math.ceil((symbols.length * bits) / 8);
-  const encoder = new RangeEncoder(packedBytes);
+  const bytesMax = packedBytes(symbols.length, bits);
+  const encoder = new RangeEncoder(bytesMax);
   encodeSymbols(symbols, geometry, model, encoder);
   const coded = encoder.finish();
-  const isSmaller = !encoder.isFull && coded.length < packedBytes;
+  const isSmaller = !encoder.isFull && coded.length < bytesMax;
   const body = isSmaller ? coded : pack(symbols, bits);
   const result = new Uint8Array(1 + body.length);
   result[0] = isSmaller ? MODE_RANGE_CODED : MODE_PACKED;
@@ -130,25 +136,4 @@ function decodeSymbolBytes(part: Uint8Array, geometry: Geometry, model: ContextM
     default:
       throw new TandemError('BAD_PAYLOAD', `expected coding mode 0 or 1, got ${part[0] ?? 'an empty part'}`);
   }
-}
-
-/** 8-bit symbols as they are; two 4-bit symbols a byte, the first in the low half. */
-function pack(symbols: Uint8Array, bits: number): Uint8Array {
-  if (bits === 8) return symbols;
-  const packed = new Uint8Array(Math.ceil(symbols.length / 2));
-  for (let i = 0; i < symbols.length; i++) {
-    packed[i >> 1] = (packed[i >> 1] as number) | ((symbols[i] as number) << ((i & 1) * 4));
-  }
-  return packed;
-}
-
-function unpack(packed: Uint8Array, count: number, bits: number): Uint8Array {
-  const expected = Math.ceil((count * bits) / 8);
-  if (packed.length !== expected) {
-    throw new TandemError('BAD_PAYLOAD', `expected ${expected} bytes of packed symbols, got ${packed.length}`);
-  }
-  if (bits === 8) return packed;
-  const symbols = new Uint8Array(count);
-  for (let i = 0; i < count; i++) symbols[i] = ((packed[i >> 1] as number) >> ((i & 1) * 4)) & 15;
-  return symbols;
 }

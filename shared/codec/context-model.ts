@@ -1,16 +1,15 @@
 /**
- * Which frequencies to expect for the next symbol. A symbol is coded in nibbles. The first depends on its channel's
- * class (channels that behave alike share tables) and on the neighbours decoded before it: to its left, and above it
- * where there are rows. The second nibble of an 8-bit symbol depends on the first alone. All tables are static, made
- * by the compiler from calibration samples and carried by the plan; a message carries none.
+ * Which frequencies to expect for the next symbol. Symbols are coded in up to two steps: first the bucket that holds it,
+ * of 16 at most, whose frequencies depend on its channel's class (channels that behave alike share tables) and on the
+ * neighbours decoded before it: to its left, and above it where there are rows; then, where a bucket holds several
+ * symbols, which of them, given the bucket alone. All tables are static, made by the compiler from calibration samples
+ * and carried by the plan; a message carries none.
  */
 import { TandemError } from '../errors.ts';
-import { FREQUENCY_TOTAL, type RangeDecoder, type RangeEncoder } from './range-coder.ts';
+import { cumulative, LOOKUP_ENTRIES, LOOKUP_SHIFT, lookup } from './frequencies.ts';
+import type { RangeDecoder, RangeEncoder } from './range-coder.ts';
 
-/** Values of a nibble. */
-export const NIBBLES = 16;
-/** Neighbour states: what the neighbours' mean first nibble is, and one for "no neighbour". */
-export const NEIGHBOUR_STATES = NIBBLES + 1;
+const BUCKETS_MAX = 16;
 
 /** How a tensor lies: channels outermost, each of `rows` x `columns` symbols. */
 export interface Geometry {
@@ -23,38 +22,97 @@ export interface Geometry {
 export interface ContextTables {
   /** Class of each channel. */
   readonly classes: Uint8Array;
-  /** [class][neighbour state][nibble]. */
+  /** First symbol of each bucket; empty for symbols of up to 4 bits, which are their own buckets. */
+  readonly starts: Uint8Array;
+  /** [class][neighbour state][bucket]. */
   readonly first: Uint8Array;
-  /** [first nibble][second nibble]; empty for symbols of up to 4 bits. */
+  /** [symbol], within its bucket; empty for symbols of up to 4 bits. */
   readonly second: Uint8Array;
 }
 
-/** Cumulative frequencies, ready to code with: context c owns entries [c * 17, c * 17 + 16], from 0 to the total. */
+/** Ready to code with. */
 export interface ContextModel {
   readonly classes: Uint8Array;
-  readonly first: Uint16Array;
-  readonly second: Uint16Array | null;
+  readonly buckets: number;
+  /** Of each symbol. */
+  readonly bucketOf: Uint8Array;
+  readonly first: Coding;
+  /** null where every bucket holds one symbol. Context b is bucket b, its symbols counted from `starts[b]`. */
+  readonly second: Coding | null;
+  readonly starts: Uint8Array;
 }
 
-const STRIDE = NIBBLES + 1;
+/** Contexts with their cumulative frequencies: those of context c begin at `offsets[c]`. */
+interface Coding {
+  readonly offsets: Uint32Array;
+  readonly cumulated: Uint16Array;
+  /** [context][LOOKUP_ENTRIES]. */
+  readonly lookup: Uint8Array;
+}
+
+/** Buckets of symbols of this many bits. */
+export function bucketCount(bits: number): number {
+  return Math.min(BUCKETS_MAX, 2 ** bits);
+}
+
+/** Neighbour states: what the neighbours' mean bucket is, and one for "no neighbour". */
+export function stateCount(bits: number): number {
+  return bucketCount(bits) + 1;
+}
 
 /** Throws BAD_PLAN where the tables' sizes do not fit together. */
-export function contextModel(tables: ContextTables): ContextModel {
-  const classCount = tables.classes.reduce((most, value) => Math.max(most, value + 1), 0);
-  const expected = classCount * NEIGHBOUR_STATES * NIBBLES;
-  const hasSecond = tables.second.length > 0;
-  if (tables.first.length !== expected || (hasSecond && tables.second.length !== NIBBLES * NIBBLES)) {
+export function contextModel(tables: ContextTables, bits: number): ContextModel {
+  const { classes, first, second } = tables;
+  const classCount = classes.reduce((most, value) => Math.max(most, value + 1), 0);
+  const buckets = bucketCount(bits);
+  const symbols = 2 ** bits;
+  const isSplit = symbols > buckets;
+  const expected = [classCount * stateCount(bits) * buckets, isSplit ? symbols : 0, isSplit ? buckets : 0];
+  const got = [first.length, second.length, tables.starts.length];
+  if (got.some((length, i) => length !== expected[i])) {
     throw new TandemError(
       'BAD_PLAN',
-      `a context model of ${classCount} classes takes tables of ${expected} and ${NIBBLES * NIBBLES} or 0 entries, ` +
-        `got ${tables.first.length} and ${tables.second.length}`,
+      `a context model of ${bits} bits and ${classCount} classes takes tables of ${expected} entries, got ${got}`,
     );
   }
+  const starts = isSplit ? tables.starts : Uint8Array.from({ length: buckets }, (_, b) => b);
+  if (starts[0] !== 0 || starts.some((start, b) => start >= symbols || (b > 0 && start <= (starts[b - 1] as number)))) {
+    throw new TandemError('BAD_PLAN', `buckets of ${bits} bits start at 0 and rise below ${symbols}, got ${starts}`);
+  }
+  const contexts = Array.from({ length: first.length / buckets }, (_, c) =>
+    first.subarray(c * buckets, (c + 1) * buckets),
+  );
+  const within = Array.from(starts, (start, b) => second.subarray(start, starts[b + 1] ?? symbols));
   return {
-    classes: tables.classes,
-    first: cumulative(tables.first),
-    second: hasSecond ? cumulative(tables.second) : null,
+    ...{ classes, buckets, starts, bucketOf: bucketsOf(starts, symbols) },
+    first: codingOf(contexts),
+    second: isSplit ? codingOf(within) : null,
   };
+}
+
+/** Bucket of each symbol. */
+export function bucketsOf(starts: Uint8Array, symbols: number): Uint8Array {
+  const buckets = new Uint8Array(symbols);
+  for (let symbol = 1, bucket = 0; symbol < symbols; symbol++) {
+    if (symbol === starts[bucket + 1]) bucket++;
+    buckets[symbol] = bucket;
+  }
+  return buckets;
+}
+
+function codingOf(contexts: readonly Uint8Array[]): Coding {
+  const tables = contexts.map(cumulative);
+  const offsets = new Uint32Array(tables.length);
+  const cumulated = new Uint16Array(tables.reduce((sum, { length }) => sum + length, 0));
+  const lookups = new Uint8Array(tables.length * LOOKUP_ENTRIES);
+  let offset = 0;
+  for (const [context, table] of tables.entries()) {
+    offsets[context] = offset;
+    cumulated.set(table, offset);
+    lookups.set(lookup(table), context * LOOKUP_ENTRIES);
+    offset += table.length;
+  }
+  return { offsets, cumulated, lookup: lookups };
 }
 
 export function encodeSymbols(
@@ -63,8 +121,8 @@ export function encodeSymbols(
   model: ContextModel,
   encoder: RangeEncoder,
 ): void {
-  for (const row of rowsOf(geometry, model.classes)) {
-    encodeRow(symbols, row, model.first, model.second, encoder);
+  for (const row of rowsOf(geometry, model.classes, model.buckets)) {
+    encodeRow(symbols, row, model, encoder);
     if (encoder.isFull) return;
   }
 }
@@ -76,23 +134,26 @@ export function decodeSymbols(
   model: ContextModel,
   decoder: RangeDecoder,
 ): void {
-  for (const row of rowsOf(geometry, model.classes)) decodeRow(symbols, row, model.first, model.second, decoder);
+  for (const row of rowsOf(geometry, model.classes, model.buckets)) decodeRow(symbols, row, model, decoder);
 }
 
-/** Tells every symbol with its context: what the compiler makes tables of. */
+/**
+ * Tells every symbol with its context: what the compiler makes tables of.
+ * @param bucketOf of each symbol
+ * @param buckets how many there are
+ */
 export function countSymbols(
   symbols: Uint8Array,
   geometry: Geometry,
-  classes: Uint8Array,
-  shift: number,
+  { classes, bucketOf, buckets }: Pick<ContextModel, 'classes' | 'bucketOf' | 'buckets'>,
   count: (context: number, symbol: number) => void,
 ): void {
-  for (const { base, start, end, above } of rowsOf(geometry, classes)) {
+  for (const { base, start, end, above } of rowsOf(geometry, classes, buckets)) {
     let left = -1;
     for (let i = start; i < end; i++) {
       const symbol = symbols[i] as number;
-      count(base + neighbourState(left, nibbleAbove(symbols, i, above, shift)), symbol);
-      left = symbol >> shift;
+      count(base + neighbourState(left, bucketAbove(symbols, i, above, bucketOf), buckets), symbol);
+      left = bucketOf[symbol] as number;
     }
   }
 }
@@ -107,10 +168,10 @@ interface Row {
   readonly above: number;
 }
 
-function* rowsOf({ channels, rows, columns }: Geometry, classes: Uint8Array): Generator<Row> {
+function* rowsOf({ channels, rows, columns }: Geometry, classes: Uint8Array, buckets: number): Generator<Row> {
   let start = 0;
   for (let channel = 0; channel < channels; channel++) {
-    const base = (classes[channel] as number) * NEIGHBOUR_STATES;
+    const base = (classes[channel] as number) * (buckets + 1);
     for (let row = 0; row < rows; row++) {
       yield { base, start, end: start + columns, above: row > 0 ? columns : 0 };
       start += columns;
@@ -118,104 +179,66 @@ function* rowsOf({ channels, rows, columns }: Geometry, classes: Uint8Array): Ge
   }
 }
 
-// Both loops take all they touch as plain arguments: over a closure they run three times slower.
+// Both loops take all they touch as plain locals: over a closure they run three times slower.
 
 function encodeRow(
   symbols: Uint8Array,
   { base, start, end, above }: Row,
-  first: Uint16Array,
-  second: Uint16Array | null,
+  { first, second, bucketOf, buckets, starts }: ContextModel,
   encoder: RangeEncoder,
 ): void {
-  const shift = second ? 4 : 0;
   let left = -1;
   for (let i = start; i < end; i++) {
     const symbol = symbols[i] as number;
-    const nibble = symbol >> shift;
-    encodeNibble(first, base + neighbourState(left, nibbleAbove(symbols, i, above, shift)), nibble, encoder);
-    if (second) encodeNibble(second, nibble, symbol & 15, encoder);
-    left = nibble;
+    const bucket = bucketOf[symbol] as number;
+    encodeIn(first, base + neighbourState(left, bucketAbove(symbols, i, above, bucketOf), buckets), bucket, encoder);
+    if (second !== null) encodeIn(second, bucket, symbol - (starts[bucket] as number), encoder);
+    left = bucket;
   }
 }
 
 function decodeRow(
   symbols: Uint8Array,
   { base, start, end, above }: Row,
-  first: Uint16Array,
-  second: Uint16Array | null,
+  { first, second, bucketOf, buckets, starts }: ContextModel,
   decoder: RangeDecoder,
 ): void {
-  const shift = second ? 4 : 0;
   let left = -1;
   for (let i = start; i < end; i++) {
-    const nibble = decodeNibble(first, base + neighbourState(left, nibbleAbove(symbols, i, above, shift)), decoder);
-    symbols[i] = second ? (nibble << 4) | decodeNibble(second, nibble, decoder) : nibble;
-    left = nibble;
+    const state = neighbourState(left, bucketAbove(symbols, i, above, bucketOf), buckets);
+    const bucket = decodeIn(first, base + state, decoder);
+    symbols[i] = second === null ? bucket : (starts[bucket] as number) + decodeIn(second, bucket, decoder);
+    left = bucket;
   }
 }
 
 /** -1 where there is no row above. */
-function nibbleAbove(symbols: Uint8Array, i: number, above: number, shift: number): number {
-  return above === 0 ? -1 : (symbols[i - above] as number) >> shift;
+function bucketAbove(symbols: Uint8Array, i: number, above: number, bucketOf: Uint8Array): number {
+  return above === 0 ? -1 : (bucketOf[symbols[i - above] as number] as number);
 }
 
-/** The rounded mean of the neighbours' nibbles; -1 stands for one that is not there. */
-function neighbourState(left: number, above: number): number {
-  if (left < 0) return above < 0 ? NIBBLES : above;
+/** The rounded mean of the neighbours' buckets; -1 stands for one that is not there. */
+function neighbourState(left: number, above: number, buckets: number): number {
+  if (left < 0) return above < 0 ? buckets : above;
   return above < 0 ? left : (left + above + 1) >> 1;
 }
 
-/** An 8-bit floating form of a count: 4 bits of exponent, 4 of mantissa, exact in integers on every machine. */
-export function expandFrequency(code: number): number {
-  const exponent = code >> 4;
-  const mantissa = code & 15;
-  return exponent === 0 ? mantissa : (NIBBLES + mantissa) << (exponent - 1);
+function encodeIn({ offsets, cumulated }: Coding, context: number, symbol: number, encoder: RangeEncoder): void {
+  const at = (offsets[context] as number) + symbol;
+  const start = cumulated[at] as number;
+  encoder.encode(start, (cumulated[at + 1] as number) - start);
 }
 
-/** The code whose expansion is nearest below or at `count`, for counts up to 507,903. */
-export function compactFrequency(count: number): number {
-  let code = 0;
-  while (code < 255 && expandFrequency(code + 1) <= count) code++;
-  return code;
-}
-
-/** Scales every context to the coder's total, each nibble at least 1: what calibration never saw stays possible. */
-function cumulative(codes: Uint8Array): Uint16Array {
-  const contexts = codes.length / NIBBLES;
-  const result = new Uint16Array(contexts * STRIDE);
-  for (let context = 0; context < contexts; context++) {
-    const seen = Array.from(codes.subarray(context * NIBBLES, (context + 1) * NIBBLES), expandFrequency);
-    // A context that calibration never met expects nothing in particular.
-    const counts = seen.some((count) => count > 0) ? seen : seen.map(() => 1);
-    const sum = counts.reduce((a, b) => a + b, 0);
-    const spread = FREQUENCY_TOTAL - NIBBLES;
-    const scaled = counts.map((count) => 1 + Math.floor((count * spread) / sum));
-    // What rounding left over goes to the most frequent nibble.
-    const largest = counts.indexOf(Math.max(...counts));
-    scaled[largest] = (scaled[largest] as number) + FREQUENCY_TOTAL - scaled.reduce((a, b) => a + b, 0);
-    for (let n = 0, start = 0; n < NIBBLES; n++) {
-      start += scaled[n] as number;
-      result[context * STRIDE + n + 1] = start;
-    }
-  }
-  return result;
-}
-
-function encodeNibble(table: Uint16Array, context: number, nibble: number, encoder: RangeEncoder): void {
-  const at = context * STRIDE + nibble;
-  const start = table[at] as number;
-  encoder.encode(start, (table[at + 1] as number) - start);
-}
-
-function decodeNibble(table: Uint16Array, context: number, decoder: RangeDecoder): number {
-  const base = context * STRIDE;
+function decodeIn({ offsets, cumulated, lookup: lookups }: Coding, context: number, decoder: RangeDecoder): number {
+  const base = offsets[context] as number;
   const target = decoder.target();
-  // Binary search over the 16 nibbles.
-  let nibble = (table[base + 8] as number) <= target ? 8 : 0;
-  if ((table[base + nibble + 4] as number) <= target) nibble += 4;
-  if ((table[base + nibble + 2] as number) <= target) nibble += 2;
-  if ((table[base + nibble + 1] as number) <= target) nibble += 1;
-  const start = table[base + nibble] as number;
-  decoder.consume(start, (table[base + nibble + 1] as number) - start);
-  return nibble;
+  let symbol = lookups[context * LOOKUP_ENTRIES + (target >> LOOKUP_SHIFT)] as number;
+  let end = cumulated[base + symbol + 1] as number;
+  while (end <= target) {
+    symbol++;
+    end = cumulated[base + symbol + 1] as number;
+  }
+  const start = cumulated[base + symbol] as number;
+  decoder.consume(start, end - start);
+  return symbol;
 }

@@ -37,7 +37,9 @@ describe('a compile configuration', () => {
     [{ profiles: [{ name: 'x' }] }, 'profiles.0'],
     [{ tensorsMax: 9 }, 'tensorsMax'],
     [{ tiers: [] }, 'tiers'],
-    [{ tiers: ['q2'] }, 'tiers'],
+    [{ tiers: ['q1'] }, 'tiers'],
+    [{ tiers: ['p0q4'] }, 'tiers'],
+    [{ tiers: ['p16'] }, 'tiers'],
     [{ tolerances: { accuracyDropMax: -1 } }, 'tolerances.accuracyDropMax'],
     [{ tolerances: { accuracyDrop: 1 } }, 'tolerances.accuracyDrop'],
     [{ profiles: [{ ...PROFILE, memoryMaxMb: 0 }] }, 'profiles.0.memoryMaxMb'],
@@ -49,9 +51,9 @@ describe('a compile configuration', () => {
     const recipe = await loadRecipe('wake-word');
     const tiered = configuredRecipe(
       recipe,
-      parseCompileConfig({ tiers: ['raw', 'q4'], metric: 'agreement' }, 'c.json'),
+      parseCompileConfig({ tiers: ['raw', 'q4', 'p16q6'], metric: 'agreement' }, 'c.json'),
     );
-    expect([tiered.bits, tiered.raw]).toEqual([[4], true]);
+    expect([tiered.bits, tiered.raw, tiered.bottlenecks]).toEqual([[4], true, [{ components: 16, bits: 6 }]]);
     expect(tiered.metrics.map(({ name }) => name)).toEqual(['agreement', 'accuracy', 'scoreError']);
     const { bits, raw, metrics } = configuredRecipe(recipe, parseCompileConfig({}, 'c.json'));
     expect({ bits, raw, metrics }).toEqual({ bits: recipe.bits, raw: recipe.raw, metrics: recipe.metrics });

@@ -78,7 +78,7 @@ function tinyRecipe(file: string, bytes: Uint8Array): PictureRecipe {
       { format: 'webp', quality: 80 },
       { format: 'jpeg', quality: 85 },
     ],
-    ...{ bits: [8, 4], raw: false, assets: {}, committed: undefined },
+    ...{ bits: [8, 4], bottlenecks: [], raw: false, assets: {}, committed: undefined },
     noise: (width) => ({
       x: float32(
         [1, 3, 8, width],

@@ -5,8 +5,9 @@
  *   x ─ segment 1 ─ a ─ segment 2 ─ b ─ segment 3 ─ y
  *                   └───────────────────┘
  */
-import { NEIGHBOUR_STATES, NIBBLES } from '../../shared/codec/context-model.ts';
-import { PLAN_VERSION, type Plan, type PlanFile, type QuantizedTier } from '../../shared/plan.ts';
+import { toBase64 } from '../../shared/base64.ts';
+import { bucketCount, stateCount } from '../../shared/codec/context-model.ts';
+import { PLAN_VERSION, type Plan, type PlanFile, type QuantizedTier, type TierBits } from '../../shared/plan.ts';
 
 export function samplePlan(): Plan {
   return {
@@ -58,15 +59,19 @@ export function samplePlan(): Plan {
   };
 }
 
-/** A tier over [-1, 1] whose tables expect every nibble alike. */
-export function flatTier(name: string, bits: 4 | 8, channels: readonly number[]): QuantizedTier {
+/** A tier over [-1, 1] whose tables expect every symbol alike. */
+export function flatTier(name: string, bits: TierBits, channels: readonly number[]): QuantizedTier {
+  const buckets = bucketCount(bits);
+  const width = 2 ** bits / buckets;
   const tensors = channels.map((count) => ({
     low: -1,
     step: 2 / (2 ** bits - 1),
     channels: count,
-    classes: new Array<number>(count).fill(0),
-    first: new Array<number>(NEIGHBOUR_STATES * NIBBLES).fill(32),
-    second: bits === 8 ? new Array<number>(NIBBLES * NIBBLES).fill(32) : [],
+    map: null,
+    classes: toBase64(new Uint8Array(count)),
+    starts: toBase64(Uint8Array.from({ length: width > 1 ? buckets : 0 }, (_, b) => b * width)),
+    first: toBase64(new Uint8Array(stateCount(bits) * buckets).fill(32)),
+    second: toBase64(new Uint8Array(width > 1 ? 2 ** bits : 0).fill(32)),
   }));
   return { type: 'quantized', name, bits, tensors };
 }

@@ -51,6 +51,7 @@ describe('a committed record', () => {
     ['preprocessing', { preprocess: { type: 'picture', height: 8, channels: 'bgr', mean: [0, 0, 0], std: [1, 1, 1] } }],
     ['pictures', { pictures: [{ format: 'webp', quality: 70 }] }],
     ['bits', { bits: [8] }],
+    ['bottlenecks', { bottlenecks: [{ components: 4, bits: 5 }] }],
   ])('does not fit a recipe with other %s', (_, change) => {
     expect(matchingRecord(committed(change), plan.model.sha256)).toBeUndefined();
   });

@@ -1,27 +1,44 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { toBase64 } from '../../../shared/base64.ts';
 import { type ActivationCodec, activationCodec, geometryOf } from '../../../shared/codec/activation.ts';
-import { expandFrequency, NEIGHBOUR_STATES, NIBBLES } from '../../../shared/codec/context-model.ts';
+import { bucketCount, stateCount } from '../../../shared/codec/context-model.ts';
+import { expandFrequency } from '../../../shared/codec/frequencies.ts';
 import { dequantize } from '../../../shared/codec/quantize.ts';
-import type { QuantizedTier, TensorSpec } from '../../../shared/plan.ts';
+import {
+  type QuantizedTensor,
+  type QuantizedTier,
+  type TensorSpec,
+  TIER_BITS,
+  type TierBits,
+} from '../../../shared/plan.ts';
 import { gaussian, type Random, randomInt, seededRandom } from '../../../shared/random.ts';
 import { asFloat32, elementCount, float32, type Tensor, tensor } from '../../../shared/tensor.ts';
 import { flatTier } from '../sample-plan.ts';
 import { orRefusal, tandemError } from '../tandem-error.ts';
 
-type Coding = NonNullable<QuantizedTier['tensors'][number]>;
+/** A coded tensor's tables before they are text. */
+interface Tables {
+  readonly classes: readonly number[];
+  readonly starts: readonly number[];
+  readonly first: readonly number[];
+  readonly second: readonly number[];
+}
+
+type Coding = QuantizedTensor;
 
 /** One tensor with tables of its own: what a tier codes. */
 interface Case {
-  readonly bits: 4 | 8;
+  readonly bits: TierBits;
   readonly coding: Coding;
+  readonly tables: Tables;
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
 
 const cases: fc.Arbitrary<Case> = fc
   .record({
-    bits: fc.constantFrom(4 as const, 8 as const),
+    bits: fc.constantFrom(...TIER_BITS),
     channels: fc.integer({ min: 1, max: 5 }),
     rows: fc.integer({ min: 1, max: 4 }),
     columns: fc.integer({ min: 1, max: 17 }),
@@ -32,34 +49,45 @@ const cases: fc.Arbitrary<Case> = fc
   })
   .map(({ bits, channels, rows, columns, isOneRow, spread, seed }) => {
     const random = seededRandom(seed);
-    const coding = randomCoding(random, bits, isOneRow ? 1 : channels);
+    const tables = randomTables(random, bits, isOneRow ? 1 : channels);
+    const coding = codingOf(tables, Math.fround(-5 * random()), Math.fround(0.01 + random()));
     const shape = [1, channels, rows, columns];
     const width = coding.step * (2 ** bits - 1);
     const values = Float32Array.from(
       { length: elementCount(shape) },
       () => coding.low + width * (0.5 + spread * gaussian(random)),
     );
-    return { bits, coding, shape, values };
+    return { bits, coding, tables, shape, values };
   });
 
-function randomCoding(random: Random, bits: 4 | 8, channels: number): Coding {
+function randomTables(random: Random, bits: number, channels: number): Tables {
   const classCount = randomInt(random, 1, channels);
   // Some tables are flat, some steep: codes are exponents, so a small maximum makes them alike.
   const steepness = randomInt(random, 0, 255);
   const codes = (length: number) => Array.from({ length }, () => randomInt(random, 0, steepness));
+  const isSplit = bits > 4;
+  const starts = new Set([0]);
+  while (isSplit && starts.size < bucketCount(bits)) starts.add(randomInt(random, 1, 2 ** bits - 1));
   return {
-    low: Math.fround(-5 * random()),
-    step: Math.fround(0.01 + random()),
-    channels,
     classes: Array.from({ length: channels }, (_, c) =>
       c === 0 ? classCount - 1 : randomInt(random, 0, classCount - 1),
     ),
-    first: codes(classCount * NEIGHBOUR_STATES * NIBBLES),
-    second: bits === 8 ? codes(NIBBLES * NIBBLES) : [],
+    starts: isSplit ? [...starts].sort((a, b) => a - b) : [],
+    first: codes(classCount * stateCount(bits) * bucketCount(bits)),
+    second: codes(isSplit ? 2 ** bits : 0),
   };
 }
 
-function codecOf({ bits, coding, shape }: Omit<Case, 'values'>): ActivationCodec {
+function codingOf(tables: Tables, low: number, step: number): Coding {
+  const text = (bytes: readonly number[]) => toBase64(Uint8Array.from(bytes));
+  return {
+    ...{ low, step, channels: tables.classes.length, map: null },
+    ...{ classes: text(tables.classes), starts: text(tables.starts) },
+    ...{ first: text(tables.first), second: text(tables.second) },
+  };
+}
+
+function codecOf({ bits, coding, shape }: Pick<Case, 'bits' | 'coding' | 'shape'>): ActivationCodec {
   const tier: QuantizedTier = { type: 'quantized', name: 'random', bits, tensors: [coding] };
   return activationCodec(tier, [specOf(shape)]);
 }
@@ -81,28 +109,42 @@ function bytesMax({ bits, values }: Case): number {
 }
 
 /** The symbols that these tables expect least (or most), each given those before it. */
-function symbolsAgainst({ bits, coding, shape, values }: Case, isWorse: (a: number, b: number) => boolean): Uint8Array {
-  const { channels, rows, columns } = geometryOf(shape, coding.channels);
-  const pickFrom = (table: readonly number[], context: number) => {
-    let picked = 0;
-    const at = (nibble: number) => expandFrequency(table[context * NIBBLES + nibble] as number);
-    for (let nibble = 1; nibble < NIBBLES; nibble++) if (isWorse(at(nibble), at(picked))) picked = nibble;
-    return picked;
+function symbolsAgainst({ bits, tables, shape, values }: Case, isWorse: (a: number, b: number) => boolean): Uint8Array {
+  const { classes, second } = tables;
+  const { channels, rows, columns } = geometryOf(shape, classes.length);
+  const buckets = bucketCount(bits);
+  const starts = bits > 4 ? tables.starts : Array.from({ length: buckets }, (_, b) => b);
+  const bucketOf = (symbol: number) => starts.findLastIndex((start) => start <= symbol);
+  const share = (codes: readonly number[], i: number) => {
+    const counts = codes.map(expandFrequency);
+    const sum = counts.reduce((total, count) => total + count, 0);
+    return sum > 0 ? (counts[i] as number) / sum : 1 / codes.length;
   };
-  const nibbles: number[] = [];
+  const within = Array.from({ length: 2 ** bits }, (_, symbol) => {
+    const [start, end] = [starts[bucketOf(symbol)] as number, starts[bucketOf(symbol) + 1] ?? 2 ** bits];
+    return bits > 4 ? share(second.slice(start, end), symbol - start) : 1;
+  });
+  const pickFrom = (context: number) => {
+    const codes = tables.first.slice(context * buckets, (context + 1) * buckets);
+    const chances = within.map((chance, symbol) => chance * share(codes, bucketOf(symbol)));
+    return chances.reduce(
+      (picked, chance, symbol) => (isWorse(chance, chances[picked] as number) ? symbol : picked),
+      0,
+    );
+  };
+  const symbols: number[] = [];
   for (let channel = 0, i = 0; channel < channels; channel++) {
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++, i++) {
         const neighbours: number[] = [];
-        if (column > 0) neighbours.push(nibbles[i - 1] as number);
-        if (row > 0) neighbours.push(nibbles[i - columns] as number);
-        const sum = neighbours.reduce((total, nibble) => total + nibble, 0);
-        const state = neighbours.length === 0 ? NIBBLES : Math.round(sum / neighbours.length);
-        nibbles.push(pickFrom(coding.first, (coding.classes[channel] as number) * NEIGHBOUR_STATES + state));
+        if (column > 0) neighbours.push(bucketOf(symbols[i - 1] as number));
+        if (row > 0) neighbours.push(bucketOf(symbols[i - columns] as number));
+        const sum = neighbours.reduce((total, bucket) => total + bucket, 0);
+        const state = neighbours.length === 0 ? buckets : Math.round(sum / neighbours.length);
+        symbols.push(pickFrom((classes[channel] as number) * (buckets + 1) + state));
       }
     }
   }
-  const symbols = bits === 8 ? nibbles.map((nibble) => nibble * NIBBLES + pickFrom(coding.second, nibble)) : nibbles;
   expect(symbols).toHaveLength(values.length);
   return Uint8Array.from(symbols);
 }
@@ -162,13 +204,13 @@ describe('the activation codec', () => {
   test('makes much less of what its tables expect', () => {
     const shape = [1, 4, 8, 40];
     for (const bits of [4, 8] as const) {
-      const coding = { ...randomCoding(seededRandom(bits), bits, 4), low: -1, step: 0.5 };
-      // Every context expects one nibble, 2 ** 10 times as often as the others.
-      const steep = (_: number, i: number) => (i % NIBBLES === (i >> 4) % NIBBLES ? 176 : 16);
+      const random = randomTables(seededRandom(bits), bits, 4);
+      // Every context expects one symbol, 2 ** 10 times as often as the others.
+      const steep = (_: number, i: number) => (i % 16 === (i >> 4) % 16 ? 176 : 16);
+      const starts = random.starts.map((_, b) => b * 16);
+      const tables = { ...random, starts, first: random.first.map(steep), second: random.second.map(steep) };
       const coded: Case = {
-        bits,
-        coding: { ...coding, first: coding.first.map(steep), second: coding.second.map(steep) },
-        shape,
+        ...{ bits, shape, tables, coding: codingOf(tables, -1, 0.5) },
         values: new Float32Array(elementCount(shape)),
       };
       const codec = codecOf(coded);
@@ -184,7 +226,8 @@ describe('the activation codec', () => {
   });
 
   test('codes a tensor without elements as the mode alone', () => {
-    const codec = codecOf({ bits: 4, coding: randomCoding(seededRandom(1), 4, 2), shape: [1, 2, 0] });
+    const coding = codingOf(randomTables(seededRandom(1), 4, 2), -1, 0.5);
+    const codec = codecOf({ bits: 4, coding, shape: [1, 2, 0] });
     const part = encode(codec, [1, 2, 0], new Float32Array(0));
     expect(part).toEqual(Uint8Array.of(0));
     expect(decode(codec, part, [1, 2, 0])).toEqual(float32([1, 2, 0], new Float32Array(0)));
@@ -204,7 +247,7 @@ describe('the activation codec', () => {
       [1, 4, 7],
     ];
     const random = seededRandom(5);
-    const codings = [randomCoding(random, 8, 2), randomCoding(random, 8, 4)];
+    const codings = [2, 4].map((channels) => codingOf(randomTables(random, 8, channels), -1, 0.25));
     const tier: QuantizedTier = { type: 'quantized', name: 'two', bits: 8, tensors: codings };
     const codec = activationCodec(tier, shapes.map(specOf));
     const tensors = shapes.map((shape, i) => {
@@ -293,25 +336,31 @@ describe('parts that the codec did not write', () => {
 });
 
 describe('a tier whose tables do not fit', () => {
+  const bucketsFrom = (from: number, count: number) => Array.from({ length: count }, (_, b) => from + b);
   const tier = flatTier('q8', 8, [2]);
   const [coding] = tier.tensors as [Coding];
-  const make = (changes: Partial<Coding>, bits: 4 | 8 = 8, shape: TensorSpec['shape'] = [1, 2, 'width']) =>
+  const text = (...bytes: readonly number[]) => toBase64(Uint8Array.from(bytes));
+  const make = (changes: Partial<Coding>, bits: TierBits = 8, shape: TensorSpec['shape'] = [1, 2, 'width']) =>
     activationCodec({ ...tier, bits, tensors: [{ ...coding, ...changes }] }, [{ name: 'a', dtype: 'float32', shape }]);
 
   test('is refused, and one that does is not', () => {
     expect(() => make({})).not.toThrow();
-    expect(() => make({ channels: 1, classes: [0] })).not.toThrow();
+    expect(() => make({ channels: 1, classes: text(0) })).not.toThrow();
   });
 
   test.each([
-    ['classes for fewer channels', () => make({ classes: [0] })],
-    ['classes for more channels', () => make({ classes: [0, 0, 0] })],
+    ['classes for fewer channels', () => make({ classes: text(0) })],
+    ['classes for more channels', () => make({ classes: text(0, 0, 0) })],
     ['other channels than the tensor', () => make({}, 8, [1, 3, 'width'])],
     ['channels where the tensor varies', () => make({}, 8, [1, 'width', 2])],
-    ['a class without a table', () => make({ classes: [0, 1] })],
-    ['a first table cut short', () => make({ first: coding.first.slice(1) })],
-    ['8 bits and no second table', () => make({ second: [] })],
+    ['a class without a table', () => make({ classes: text(0, 1) })],
+    ['a first table cut short', () => make({ first: coding.first.slice(4) })],
+    ['8 bits and no second table', () => make({ second: '' })],
     ['4 bits and a second table', () => make({}, 4)],
+    ['no buckets', () => make({ starts: '' })],
+    ['buckets that do not begin at 0', () => make({ starts: text(...bucketsFrom(1, 16)) })],
+    ['two buckets of one start', () => make({ starts: text(0, ...bucketsFrom(0, 15)) })],
+    ['a bucket behind the last symbol', () => make({ starts: text(...bucketsFrom(0, 16)) }, 4)],
   ])('is refused with BAD_PLAN: %s', (_, action) => {
     expect(action).toThrow(tandemError('BAD_PLAN'));
   });

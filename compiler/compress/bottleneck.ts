@@ -1,0 +1,109 @@
+/**
+ * A bottleneck in closed form: the principal components of a boundary's channels, all in steps of one size. That is reverse
+ * water-filling (Cover and Thomas, "Elements of Information Theory", 10.3.3): every component is known to the same error,
+ * and one that varies less than a step is almost always 0 and costs almost nothing.
+ */
+import { toBase64 } from '../../shared/base64.ts';
+import { toComponents } from '../../shared/codec/channel-map.ts';
+import { centreOf, quantizeCentred } from '../../shared/codec/quantize.ts';
+import type { QuantizerCoding } from '../../shared/codec/tensor-quantizer.ts';
+import { type ChannelStatistics, someColumns } from './channel-statistics.ts';
+import { entropy } from './symbol-counts.ts';
+
+/** Of all components of calibration samples, those that may lie beyond the last level. */
+const BEYOND_SHARE = 2e-5;
+const ROUNDINGS = [0.5, 0.45, 0.4, 0.35, 0.3];
+/**
+ * What a bit is worth in squared steps: where a finer step would cost as many bits as it saves error, at high rates (Gish and
+ * Pierce, "Asymptotically efficient quantizing", 1968: D = step^2 / 12, and a bit less of rate doubles the step).
+ */
+const BIT_WORTH = Math.LN2 / 6;
+
+/** The map of one tensor: its parts as the plan carries them, and what they stand for. */
+export interface BottleneckMap {
+  readonly channels: number;
+  readonly components: number;
+  readonly mean: Float64Array;
+  /** [component][channel], as precise as the plan has them. */
+  readonly rows: Float64Array;
+  readonly parts: Pick<NonNullable<QuantizerCoding['map']>, 'mean' | 'scales' | 'rows'>;
+}
+
+export function bottleneckMap(statistics: ChannelStatistics, channels: number, components: number): BottleneckMap {
+  const { mean, rows } = statistics.principal(components);
+  const scales = new Float32Array(components);
+  const weights = Int8Array.from(rows, () => 0);
+  for (let i = 0; i < components; i++) {
+    const row = rows.subarray(i * channels, (i + 1) * channels);
+    const scale = Math.fround(row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127);
+    scales[i] = scale;
+    for (const [c, value] of row.entries()) weights[i * channels + c] = Math.round(value / scale);
+  }
+  const means = Float32Array.from(mean);
+  return {
+    ...{ channels, components, mean: Float64Array.from(means) },
+    rows: Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number)),
+    parts: {
+      mean: toBase64(littleEndian(means)),
+      scales: toBase64(littleEndian(scales)),
+      rows: toBase64(new Uint8Array(weights.buffer)),
+    },
+  };
+}
+
+/** Some of a sample's columns as components, [component][column]. */
+export function sampleComponents(values: Float32Array, map: BottleneckMap): Float64Array {
+  return toComponents(someColumns(values, map.channels), map);
+}
+
+/**
+ * The step with which `bits` reach as far as components do, and the rounding that is best at it.
+ * @param seen `sampleComponents` of calibration samples
+ */
+export function bottleneckCoding(map: BottleneckMap, bits: number, seen: readonly Float64Array[]): QuantizerCoding {
+  const magnitudes = Float64Array.from(seen.flatMap((values) => [...values]))
+    .map(Math.abs)
+    .sort();
+  const reach = magnitudes[Math.max(0, Math.ceil(magnitudes.length * (1 - BEYOND_SHARE)) - 1)] ?? 0;
+  const centre = centreOf(bits);
+  // Nothing varies: any step does.
+  const step = Math.fround(reach > 1e-30 ? reach / (centre - 1) : 1);
+  const costs = ROUNDINGS.map((rounding) => costOf(seen, map.components, { step, bits, rounding }));
+  const rounding = ROUNDINGS[costs.indexOf(Math.min(...costs))] ?? 0.5;
+  return { low: -centre * step, step, channels: map.components, map: { rounding, ...map.parts } };
+}
+
+interface Rounding {
+  readonly step: number;
+  readonly bits: number;
+  readonly rounding: number;
+}
+
+/** Squared error in steps, and bits at what they are worth. */
+function costOf(seen: readonly Float64Array[], components: number, { step, bits, rounding }: Rounding): number {
+  const levels = 2 ** bits;
+  const counts = new Float64Array(components * levels);
+  let error = 0;
+  for (const values of seen) {
+    const columns = values.length / components;
+    const symbols = quantizeCentred(values, step, bits, rounding);
+    for (const [i, symbol] of symbols.entries()) {
+      error += ((values[i] as number) / step - (symbol - centreOf(bits))) ** 2;
+      const at = Math.floor(i / columns) * levels + symbol;
+      counts[at] = (counts[at] as number) + 1;
+    }
+  }
+  let rate = 0;
+  for (let i = 0; i < components; i++) {
+    const ofComponent = counts.subarray(i * levels, (i + 1) * levels);
+    rate += entropy(ofComponent) * ofComponent.reduce((a, b) => a + b, 0);
+  }
+  return error + BIT_WORTH * rate;
+}
+
+function littleEndian(values: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  const view = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries()) view.setFloat32(4 * i, value, true);
+  return bytes;
+}

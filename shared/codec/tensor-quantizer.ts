@@ -1,0 +1,64 @@
+/** One float32 tensor <-> the symbols that a tier codes: its values themselves, or their components, in steps. */
+import { fromBase64 } from '../base64.ts';
+import { TandemError } from '../errors.ts';
+import type { QuantizedTensor, TensorSpec } from '../plan.ts';
+import { type ChannelMap, fromComponents, toComponents } from './channel-map.ts';
+import { centreOf, dequantize, quantize, quantizeCentred } from './quantize.ts';
+
+export interface TensorQuantizer {
+  quantize(values: Float32Array): Uint8Array;
+  dequantize(symbols: Uint8Array): Float32Array;
+}
+
+/** What of a coded tensor is about its levels. */
+export type QuantizerCoding = Pick<QuantizedTensor, 'low' | 'step' | 'channels' | 'map'>;
+
+/** Throws BAD_PLAN where the map does not fit the tensor. */
+export function tensorQuantizer(coding: QuantizerCoding, bits: number, spec: TensorSpec): TensorQuantizer {
+  const { low, step, map } = coding;
+  if (map === null) {
+    return {
+      quantize: (values) => quantize(values, coding, bits),
+      dequantize: (symbols) => dequantize(symbols, coding),
+    };
+  }
+  const channelMap = channelMapOf(map, coding.channels, spec);
+  const centre = centreOf(bits);
+  if (low !== -centre * step) {
+    throw new TandemError(
+      'BAD_PLAN',
+      `components of ${spec.name} lie around 0: expected low ${-centre * step}, got ${low}`,
+    );
+  }
+  return {
+    quantize: (values) => quantizeCentred(toComponents(values, channelMap), step, bits, map.rounding),
+    dequantize: (symbols) => fromComponents(symbols, centre, step, channelMap),
+  };
+}
+
+function channelMapOf(map: NonNullable<QuantizedTensor['map']>, components: number, spec: TensorSpec): ChannelMap {
+  const [mean, scales] = [floatsOf(map.mean), floatsOf(map.scales)];
+  const bytes = fromBase64(map.rows);
+  const weights = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const channels = mean.length;
+  const fits = scales.length === components && weights.length === components * channels;
+  if (!fits || spec.shape[0] !== 1 || spec.shape[1] !== channels || components > channels) {
+    throw new TandemError(
+      'BAD_PLAN',
+      `a map of ${channels} channels, ${weights.length} weights and ${scales.length} scales makes no ${components} ` +
+        `components of ${spec.name}, [${spec.shape}]`,
+    );
+  }
+  if (![...mean, ...scales].every(Number.isFinite)) {
+    throw new TandemError('BAD_PLAN', `the map of ${spec.name} has means or scales that are no numbers`);
+  }
+  const rows = Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number));
+  return { channels, components, mean, rows };
+}
+
+/** Of little-endian float32; a stray end is no number. */
+function floatsOf(text: string): Float64Array {
+  const bytes = fromBase64(text);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Float64Array.from({ length: Math.floor(bytes.length / 4) }, (_, i) => view.getFloat32(4 * i, true));
+}

@@ -1,0 +1,54 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type ChannelMap, fromComponents, toComponents } from '../../../shared/codec/channel-map.ts';
+import { gaussian, seededRandom } from '../../../shared/random.ts';
+
+const maps = fc
+  .record({ channels: fc.integer({ min: 1, max: 11 }), components: fc.integer({ min: 1, max: 11 }), seed: fc.nat() })
+  .map(({ channels, components, seed }): ChannelMap => {
+    const random = seededRandom(seed);
+    const numbers = (length: number) => Float64Array.from({ length }, () => gaussian(random));
+    return { channels, components, mean: numbers(channels), rows: numbers(components * channels) };
+  });
+
+describe('a channel map', () => {
+  test('multiplies what is above the means with its rows', () => {
+    fc.assert(
+      fc.property(maps, fc.integer({ min: 0, max: 7 }), fc.nat(), (map, columns, seed) => {
+        const { channels, components, mean, rows } = map;
+        const random = seededRandom(seed);
+        const values = Float32Array.from({ length: channels * columns }, () => gaussian(random));
+        const found = toComponents(values, map);
+        expect(found).toHaveLength(components * columns);
+        for (const [at, value] of found.entries()) {
+          const [i, j] = [Math.floor(at / columns), at % columns];
+          let sum = 0;
+          for (let c = 0; c < channels; c++) {
+            sum += (rows[i * channels + c] as number) * ((values[c * columns + j] as number) - (mean[c] as number));
+          }
+          expect(value).toBeCloseTo(sum, 4);
+        }
+      }),
+    );
+  });
+
+  test('leads back by the same rows, from levels counted from the centre', () => {
+    fc.assert(
+      fc.property(maps, fc.integer({ min: 0, max: 7 }), fc.nat(), (map, columns, seed) => {
+        const { channels, components, mean, rows } = map;
+        const random = seededRandom(seed);
+        const levels = Uint8Array.from({ length: components * columns }, () => Math.floor(random() * 32));
+        const found = fromComponents(levels, 16, 0.25, map);
+        expect(found).toHaveLength(channels * columns);
+        for (const [at, value] of found.entries()) {
+          const [c, j] = [Math.floor(at / columns), at % columns];
+          let sum = mean[c] as number;
+          for (let i = 0; i < components; i++) {
+            sum += (rows[i * channels + c] as number) * ((levels[i * columns + j] as number) - 16) * 0.25;
+          }
+          expect(value).toBeCloseTo(sum, 3);
+        }
+      }),
+    );
+  });
+});
