@@ -35,6 +35,14 @@ smallest tier that keeps the answers, its bytes, and the memory of the head.</p>
 <p id="expected"></p>
 <table id="sets"></table>
 </section>
+<section id="search" hidden>
+<h2>How it was compressed</h2>
+<p>Every recipe that was tried on held-out samples: its size against how much worse the model's first metric became with the
+whole model on the device. The line is what was allowed, the ring what was taken: verified at every k, slow segments put back.</p>
+<svg id="pareto" viewBox="0 0 800 300" role="img" aria-label="size against loss of the recipes that were tried"></svg>
+<details><summary>Every layer: the form it got, and what each form would have saved and lost</summary>
+<table id="layers"></table></details>
+</section>
 <h2>What a request takes</h2>
 <p id="controls">
   <label>uplink <input id="mbps" type="range" min="-1.3" max="2" step="0.05" value="0.8"> <output id="mbps-out"></output></label>

@@ -1,7 +1,7 @@
 /** The report's own script, as text: it runs in the reader's browser, knows nothing but the page and its data. */
 export const SCRIPT = `
 'use strict';
-const { plan, boundaries, fusions, sizes, dropped, choice } = JSON.parse(document.getElementById('data').textContent);
+const { plan, boundaries, fusions, sizes, dropped, choice, searches } = JSON.parse(document.getElementById('data').textContent);
 const measured = plan.measured;
 const K = plan.segments.length;
 const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
@@ -126,6 +126,34 @@ table('sizes', ['target', 'segment', 'float', 'quantized', 'stored', 'sent', 'br
   }));
 document.getElementById('dropped').hidden = dropped.length === 0;
 for (const text of dropped) document.getElementById('drops').append(Object.assign(document.createElement('li'), { textContent: text }));
+const search = searches[target];
+if (search) {
+  document.getElementById('search').hidden = false;
+  const pareto = document.getElementById('pareto');
+  const share = (bytes) => bytes / search.float.bytes;
+  const drops = [...search.front, search.chosen].map(({ drop }) => drop);
+  const top = Math.max(...drops, search.accuracyDropMax) * 1.1, bottom = Math.min(...drops, 0) * 1.1;
+  const dropY = (drop) => 20 + ((top - drop) / (top - bottom)) * 240;
+  const shareX = (point) => 60 + share(point.bytes) * 700;
+  for (const part of [0, .25, .5, .75, 1]) {
+    pareto.append(svg('line', { x1: 60 + part * 700, x2: 60 + part * 700, y1: 20, y2: 260, stroke: '#8884' }));
+    pareto.append(svg('text', { x: 48 + part * 700, y: 276 }, part * 100 + ' %'));
+  }
+  pareto.append(svg('line', { x1: 60, x2: 760, y1: dropY(search.accuracyDropMax), y2: dropY(search.accuracyDropMax), stroke: 'var(--net)' }));
+  pareto.append(svg('text', { x: 600, y: dropY(search.accuracyDropMax) - 5 }, 'allowed: ' + search.accuracyDropMax));
+  for (const drop of [top, 0, bottom]) pareto.append(svg('text', { x: 4, y: dropY(drop) + 4 }, drop.toPrecision(2)));
+  const told = (point) => (share(point.bytes) * 100).toFixed(1) + ' % of the bytes, ' + ((point.timeMs / search.float.timeMs) * 100).toFixed(0) +
+    ' % of the time, ' + measured.metrics[0].name + ' worse by ' + point.drop.toPrecision(2);
+  for (const point of search.front) pareto.append(titled(svg('circle', { cx: shareX(point), cy: dropY(point.drop), r: 4, class: 'tried', fill: 'var(--device)' }), told(point)));
+  pareto.append(titled(svg('circle', { cx: shareX(search.chosen), cy: dropY(search.chosen.drop), r: 8, id: 'taken', fill: 'none', 'stroke-width': 2, stroke: 'var(--net)' }), told(search.chosen)));
+  pareto.append(svg('text', { x: 300, y: 295 }, 'bytes of all segments, over float'));
+  table('layers', ['layer', 'segment', 'form', 'bytes saved', 'ms saved', 'loss', 'others: bytes saved, loss'],
+    search.layers.map(({ layer, segment, form, options }) => {
+      const own = options.find((one) => one.form === form) ?? options[0];
+      const others = options.filter((one) => one.form !== form).map((one) => one.form + ': ' + -one.bytes + ', ' + one.loss.toExponential(1));
+      return [layer, segment + 1, form, -own.bytes, (-own.timeMs).toFixed(2), own.loss.toExponential(1), others.join('; ')];
+    }));
+}
 if (choice) {
   document.getElementById('choice').hidden = false;
   const nameOf = ({ tensors }) => tensors.join(' + ');

@@ -1,0 +1,122 @@
+/**
+ * One model in float, in integers everywhere, with all weights in 8 bits and in 4, and as the search compressed it: bytes, the
+ * time of the whole chain on the device in Chromium's wasm and in node, and the model's metrics on test samples.
+ */
+import * as ortNode from 'onnxruntime-node';
+import { findBrowser } from '../cli/browser.ts';
+import { type SegmentCompressor, segmentCompressor } from '../compiler/compress/compress-segment.ts';
+import { layersOf } from '../compiler/compress/layers.ts';
+import { packModel } from '../compiler/compress/pack-weights.ts';
+import type { LayerForm, SegmentRecipe } from '../compiler/compress/segment-recipe.ts';
+import { allBoundaries, twoSizes } from '../compiler/cut/boundary-specs.ts';
+import { buildProvenChain } from '../compiler/cut/proven-chain.ts';
+import { draftPlan, NO_MODEL } from '../compiler/draft-plan.ts';
+import { measureTime } from '../compiler/measure/time.ts';
+import { writeModel } from '../compiler/onnx/write.ts';
+import { prepareModel, readSourceBytes } from '../compiler/prepare.ts';
+import type { Grade } from '../compiler/recipe.ts';
+import { inputCrossing, wholeOf } from '../compiler/samples/crossing.ts';
+import { loadRecipe } from '../models/index.ts';
+import { openChromium } from '../runtimes/chromium.ts';
+import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
+import { runSegments } from '../shared/chain.ts';
+import type { Plan } from '../shared/plan.ts';
+import { costAt } from '../shared/size.ts';
+import type { Tensors } from '../shared/tensor.ts';
+
+const [name = 'ocr-line', target = 'wasm', count = '500'] = process.argv.slice(2);
+const SAMPLES = Number(count);
+const CALIBRATION_SAMPLES = 64;
+
+const node = nodeRuntime(ortNode, { threads: 1 });
+const recipe = await loadRecipe(name);
+const model = await prepareModel(await readSourceBytes(recipe), recipe, node);
+const chain = await buildProvenChain(model, recipe.cuts, node, twoSizes(recipe.size).map(recipe.noise));
+const float = await Promise.all(chain.segments.map((segment) => node.load(segment.float)));
+const draft = draftPlan(recipe, chain, NO_MODEL, []);
+const boundaries = await allBoundaries(draft, float, recipe.noise(recipe.size.typical));
+const plan: Plan = {
+  ...draft,
+  boundaries: boundaries.map((tensors) => ({
+    tensors: Object.entries(tensors).map(([tensor, { dtype, shape }]) => ({ name: tensor, dtype, shape: [...shape] })),
+    tiers: [],
+  })),
+};
+const chosen = (recipe.committed as { recipes?: Record<string, SegmentRecipe[]> } | undefined)?.recipes?.[target];
+
+const all = (form: LayerForm) =>
+  chain.segments.map((segment) => ({
+    layers: Object.fromEntries(layersOf(segment.model.graph).map((layer) => [layer.name, form])),
+  }));
+const FORMS: Readonly<Record<string, readonly SegmentRecipe[]>> = {
+  float: all('float32'),
+  'int8 everywhere': all('int8'),
+  'weights in 8 bits': all('w8'),
+  'weights in 4 bits': all('w4'),
+  ...(chosen && { 'what the search chose': chosen }),
+};
+
+const compressors = chain.segments.map((segment, k): SegmentCompressor => {
+  async function* samples(): AsyncIterable<Tensors> {
+    for await (const { input } of recipe.samples('calibration', CALIBRATION_SAMPLES, 1, wholeOf(plan, float))) {
+      yield runSegments(plan, float, { from: 0, to: k, tensors: inputCrossing(plan, input).tensors });
+    }
+  }
+  return segmentCompressor({ model: segment.model, samples, runtime: node }, CALIBRATION_SAMPLES);
+});
+const files = new Map<string, Uint8Array[]>();
+for (const [form, recipes] of Object.entries(FORMS)) {
+  const made: Uint8Array[] = [];
+  for (const [k, one] of recipes.entries()) made.push(writeModel(await (compressors[k] as SegmentCompressor)(one)));
+  files.set(form, made);
+}
+const metrics = await metricsOf();
+const path = findBrowser(undefined);
+if (path === undefined) throw new Error('no Chromium here: CHROMIUM_PATH names one');
+const browser = await openChromium(path);
+const wasmMs = await timesOf(await browser.open({ provider: 'wasm', threads: 1 }));
+await browser.close();
+const nodeMs = await timesOf(node);
+const rows = [...files].map(([form, made]) => ({
+  form,
+  bytes: made.reduce((sum, bytes) => sum + packModel(bytes).bytes.byteLength, 0),
+  ...{ wasmMs: wasmMs[form], nodeMs: nodeMs[form], metrics: metrics.get(form) },
+}));
+process.stdout.write(`${JSON.stringify({ name, target, samples: SAMPLES, size: recipe.size.typical, rows })}\n`);
+process.exit();
+
+/** Whole chains on onnxruntime-node, on the same test samples. */
+async function metricsOf(): Promise<Map<string, Record<string, number>>> {
+  const chains = new Map<string, typeof float>();
+  for (const [form, made] of files) chains.set(form, await Promise.all(made.map((bytes) => node.load(bytes))));
+  const grades = new Map<string, Grade[]>([...files.keys()].map((form) => [form, []]));
+  for await (const { input, truth } of recipe.samples('test', SAMPLES, 3, wholeOf(plan, float))) {
+    const { tensors } = inputCrossing(plan, input);
+    const run = (sessions: typeof float) => runSegments(plan, sessions, { from: 0, to: sessions.length, tensors });
+    const expected = await run(float);
+    for (const [form, sessions] of chains) grades.get(form)?.push(recipe.judge(await run(sessions), truth, expected));
+  }
+  return new Map([...grades].map(([form, list]) => [form, recipe.score(list)]));
+}
+
+/** Milliseconds of all segments, every form in turn. */
+async function timesOf(runtime: typeof node): Promise<Record<string, number>> {
+  const places = new Map<string, { plan: Plan; sessions: typeof float }>();
+  for (const [form, made] of files) {
+    places.set(form, { plan, sessions: await Promise.all(made.map((bytes) => runtime.load(bytes))) });
+  }
+  const sizes = [recipe.size.typical];
+  const times = await measureTime({
+    places,
+    sizes,
+    input: recipe.noise,
+    now: () => performance.now(),
+    progress: () => {},
+  });
+  return Object.fromEntries(
+    Object.entries(times).map(([form, costs]) => [
+      form,
+      costs.reduce((sum, cost) => sum + costAt(cost, recipe.size.typical), 0),
+    ]),
+  );
+}
