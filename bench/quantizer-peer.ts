@@ -7,13 +7,19 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CALIBRATION_METHODS, collectHistograms, rangeOf } from '../compiler/compress/activation-ranges.ts';
+import {
+  CALIBRATION_METHODS,
+  calibrateRanges,
+  collectHistograms,
+  rangeOf,
+} from '../compiler/compress/activation-ranges.ts';
+import { equalize } from '../compiler/compress/equalize.ts';
 import { quantizable, valuesToCalibrate } from '../compiler/compress/integer-groups.ts';
 import { quantizedModel } from '../compiler/compress/quantize-nodes.ts';
-import { relativeError } from '../compiler/measure/error.ts';
+import { cloneGraph } from '../compiler/graph/graph.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
 import { literalRuntime, serverRuntime } from '../compiler/runtimes.ts';
-import { type Tensor, type Tensors, tensorBytes } from '../shared/tensor.ts';
+import { type Tensors, tensorBytes } from '../shared/tensor.ts';
 import { type BenchModel, benchModels } from './quantizer-models.ts';
 import { markdownTable } from './stats.ts';
 
@@ -45,7 +51,11 @@ async function compare(bench: BenchModel, folder: string): Promise<void> {
   const calibration: Tensors[] = [];
   for await (const { inputs } of bench.samples('calibration', CALIBRATION)) calibration.push(inputs);
   const heldOut = await heldOutOf(bench, float);
-  writeForPeer(folder, float, calibration, nodes);
+  // Theirs takes in a ReLU or Clip where that is named as well.
+  const bounds = model.graph.nodes
+    .filter(({ op, inputs }) => (op === 'Relu' || op === 'Clip') && nodes.has(inputs[0] ?? ''))
+    .map(({ name: bound }) => bound);
+  writeForPeer(folder, float, calibration, new Set([...nodes, ...bounds]));
   const script = fileURLToPath(new URL('../../bench/peers/quantizer.py', import.meta.url));
   spawnSync(python, [script, folder], { stdio: ['ignore', 'ignore', 'inherit'] });
   const samples = async function* () {
@@ -66,6 +76,7 @@ async function compare(bench: BenchModel, folder: string): Promise<void> {
       ]);
     }
   }
+  rows.push([name, 'min-max', 'tensor, equalized', ...(await equalized(bench, heldOut, nodes, calibration)), '-', '-']);
   const metric = bench.recipe?.metrics[0]?.name ?? 'metric';
   const float32 = await measure(bench, heldOut, float);
   out(
@@ -74,6 +85,23 @@ async function compare(bench: BenchModel, folder: string): Promise<void> {
   out(
     markdownTable(['model', 'method', 'weights', 'our error', `our ${metric}`, 'their error', `their ${metric}`], rows),
   );
+}
+
+/** One scale a weight, with the channels of neighbouring layers evened out before. */
+async function equalized(
+  bench: BenchModel,
+  heldOut: readonly HeldOut[],
+  nodes: ReadonlySet<string>,
+  calibration: readonly Tensors[],
+): Promise<string[]> {
+  const model = { ...bench.model, graph: cloneGraph(bench.model.graph) };
+  equalize(model.graph);
+  const samples = async function* () {
+    yield* calibration;
+  };
+  const data = { model, samples, runtime: literalRuntime() };
+  const ranges = await calibrateRanges(data, valuesToCalibrate(model.graph, nodes), 'min-max');
+  return measure(bench, heldOut, writeModel(quantizedModel(model, { nodes, ranges, granularity: 'tensor' }).model));
 }
 
 /** All there is to quantize; of the wake word not the spectrogram, whose powers span ten decades and have no 8-bit codes. */
@@ -92,22 +120,25 @@ async function heldOutOf(bench: BenchModel, float: Uint8Array): Promise<HeldOut[
   return found;
 }
 
-/** Error over all held-out outputs of float32, and the model's first metric. */
+/** Norm of the error over that of the outputs, all held-out samples together, and the model's first metric. */
 async function measure({ recipe }: BenchModel, heldOut: readonly HeldOut[], model: Uint8Array): Promise<string[]> {
   const session = await serverRuntime().load(model);
-  const errors: number[] = [];
+  let [error, power] = [0, 0];
   const grades = [];
   for (const { inputs, truth, expected } of heldOut) {
     const outputs = await session.run(inputs);
-    for (const [name, tensor] of Object.entries(expected)) {
-      if (tensor.dtype === 'float32') errors.push(relativeError(outputs[name] as Tensor, tensor));
+    for (const [name, { dtype, data }] of Object.entries(expected)) {
+      if (dtype !== 'float32') continue;
+      for (const [i, value] of (data as Float32Array).entries()) {
+        error += (Number(outputs[name]?.data[i]) - value) ** 2;
+        power += value ** 2;
+      }
     }
     if (recipe) grades.push(recipe.judge(outputs, truth, expected));
   }
   await session.release();
-  const rms = Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length);
   const score = recipe?.score(grades)[recipe.metrics[0]?.name ?? ''] ?? 0;
-  return [rms.toFixed(4), score.toFixed(3)];
+  return [Math.sqrt(error / power).toFixed(4), score.toFixed(3)];
 }
 
 function writeForPeer(

@@ -6,6 +6,7 @@ import { calibrateRanges } from '../compiler/compress/activation-ranges.ts';
 import { fusionOf } from '../compiler/compress/fused.ts';
 import { quantizable, valuesToCalibrate } from '../compiler/compress/integer-groups.ts';
 import { quantizedModel } from '../compiler/compress/quantize-nodes.ts';
+import { saturatingLayers } from '../compiler/compress/saturation.ts';
 import { relativeError } from '../compiler/measure/error.ts';
 import { loadModel } from '../compiler/onnx/load.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
@@ -40,6 +41,9 @@ async function compare({ name, model, samples }: BenchModel): Promise<string[]> 
   const fusions = fusionOf((await optimizedModel(writeModel(integer), 'device')).graph, quantized);
   for (const fusion of fusions)
     if (fusion.type === 'float') out(`${name}: ${fusion.name} ${fusion.kernel}: ${fusion.reason}`);
+  const saturating = await saturatingLayers(data, ranges, 'channel');
+  const seen = saturating.filter(({ share }) => share > 0);
+  out(`${name}: ${saturating.length} layers could saturate int16 without VNNI, ${seen.length} did on the samples`);
   const runtime = deviceRuntime('wasm');
   const sessions = [await loadModel(runtime, model), await loadModel(runtime, integer)] as const;
   let first: Tensors = {};

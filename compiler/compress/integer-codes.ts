@@ -45,12 +45,6 @@ export function weightCodeMax(bits: 7 | 8): number {
   return bits === 8 ? 127 : 63;
 }
 
-export interface WeightCodes {
-  readonly codes: Int8Array;
-  /** One, or one an output channel. */
-  readonly scales: Float32Array;
-}
-
 /**
  * Scales of a weight's channels by its largest values, raised where the bias would not fit its own codes.
  * @param rows [channels, inputs of one]

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { equalize } from '../../../compiler/compress/equalize.ts';
-import { layersOf, rowCount, weightRows } from '../../../compiler/compress/layers.ts';
 import { cloneGraph, constantOf, floatConstant, type Graph } from '../../../compiler/graph/graph.ts';
 import { expectSameOutputs } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
@@ -19,15 +18,17 @@ const CHAIN = `
   y = Conv(s, v)
   out y`;
 
-/** The widest channel of each weight over its narrowest. */
-function unevenness(graph: Graph): number[] {
-  return layersOf(graph).map((layer) => {
-    const rows = weightRows(layer, floatConstant(graph, layer.weight)?.data ?? new Float32Array(0));
-    const width = rows.length / rowCount(layer);
-    const ranges = Array.from({ length: rowCount(layer) }, (_, r) =>
-      Math.max(...rows.slice(r * width, (r + 1) * width).map(Math.abs)),
-    );
-    return Math.max(...ranges) / Math.min(...ranges);
+/** The largest weight of each of the six channels: of the first two layers by output, of the third by input. */
+function ranges(graph: Graph): number[][] {
+  return ['w', 'd', 'v'].map((name) => {
+    const { shape, data } = floatConstant(graph, name) ?? { shape: [], data: new Float32Array(0) };
+    const isByInput = name === 'v';
+    const largest = new Array<number>(6).fill(0);
+    for (const [i, value] of data.entries()) {
+      const channel = isByInput ? i % 6 : Math.floor(i / (data.length / (shape[0] ?? 1)));
+      largest[channel] = Math.max(largest[channel] ?? 0, Math.abs(value));
+    }
+    return largest;
   });
 }
 
@@ -50,11 +51,14 @@ describe('equalizing layers', () => {
     const after = cloneGraph(before);
     expect(equalize(after)).toBe(2);
     await expectSameOutputs(before, after);
-    expect(unevenness(before)[0]).toBeGreaterThan(1e4);
-    for (const [i, ratio] of unevenness(after).slice(0, 2).entries()) {
-      expect(ratio).toBeLessThan((unevenness(before)[i] ?? 0) + 100);
-      expect(ratio).toBeLessThan(200);
+    // Where three layers settle: each channel of all three at the geometric mean of what they had.
+    const [w, d, v] = ranges(before) as [number[], number[], number[]];
+    const means = w.map((range, c) => Math.cbrt(range * (d[c] as number) * (v[c] as number)));
+    for (const found of ranges(after)) {
+      for (const [c, range] of found.entries()) expect(range / (means[c] as number)).toBeCloseTo(1, 2);
     }
+    const spread = (list: readonly number[]) => Math.max(...list) / Math.min(...list);
+    expect(spread(means)).toBeLessThan(spread(w) / 1000);
   });
 
   test.each([

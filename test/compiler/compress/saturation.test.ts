@@ -67,6 +67,8 @@ describe('saturation of sums of two products', () => {
     expect(sum).toBe(exact);
     expect(canSaturate(most, 64)).toBe(false);
     expect(canSaturate(new Int8Array(64).fill(65), 64)).toBe(true);
+    // Second and third are neighbours, but no pair.
+    expect(canSaturate(Int8Array.of(1, 127, 127, 1), 4)).toBe(false);
   });
 
   test('of a convolution is between neighbours of channels, not of the kernel', () => {
