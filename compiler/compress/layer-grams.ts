@@ -16,8 +16,8 @@ export type LayerGrams = ReadonlyMap<string, readonly Moments[]>;
 const ROWS_PER_COLUMN = 3;
 /** Of one sample and group at least, where it has as many: narrow layers have plenty, and they cost little. */
 const ROWS_PER_SAMPLE_MIN = 64;
-/** Wider layers have none: a matrix takes 8 n^2 bytes, and GPTQ n^3 / 6 multiplications. 4,608 is 512 channels, 3 x 3. */
-const COLUMNS_MAX = 4608;
+/** Wider layers have none: their rows take 3 n^3 / 2 multiplications here, and GPTQ n^3 / 6. 2,880 is 320 channels, 3 x 3. */
+const COLUMNS_MAX = 2880;
 
 /**
  * One pass over the samples; memory does not grow with their number. A value that several layers read is fetched once, and
