@@ -35,7 +35,7 @@ export interface CompressedTarget {
 /** Forms that are tried; what needs no samples where there is only noise. */
 const FORMS: Readonly<Record<string, readonly LayerForm[]>> = {
   wasm: ['float32', 'float16', 'w8', 'w4', 'w3', 'int8'],
-  node: ['float32', 'float16', 'w8', 'w4', 'w3', 'int8'],
+  node: ['float32', 'float16', 'w8', 'w4', 'w3', 'int8', 'nbits4'],
 };
 const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly LayerForm[];
 
@@ -88,7 +88,7 @@ function compressorsOf(
         );
       }
     }
-    return segmentCompressor({ model, samples, runtime }, count);
+    return segmentCompressor({ model, samples, runtime }, recipe.isNoise ? 0 : count);
   });
 }
 
@@ -113,37 +113,44 @@ async function searchFor(
   const ends = recipe.outputs.map(({ of }) => of);
   const reference = await referenceOf(plan, models, request.server, ends, inputs);
   const heldOut = await holdOut({ plan, recipe, server }, request.heldOutSamples, seed + HELD_OUT_SEED);
-  const saved = forms.includes('int8') ? await integersSave(request, plan, chain, reference, place, journal) : [];
+  const saved = recipe.isNoise ? [] : await measureSavings(request, plan, chain, reference, place, journal);
   try {
     return await searchRecipes({
       ...{ plan, recipe, models, compressors, reference, heldOut, device, place, forms, pins, journal, now, progress },
       ...{ runtime: request.server, budget: request.budget },
-      savedMs: (segment, layer, form) => (form === 'int8' ? (saved[segment]?.[layer] ?? 0) : 0),
+      savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
   } finally {
     await releaseAll([reference.sessions]);
   }
 }
 
-/** Milliseconds that integers save, by segment and layer. */
-async function integersSave(
+/** Milliseconds that a form saves, by form and layer. */
+type Savings = { readonly [Form in LayerForm]?: Readonly<Record<string, number>> };
+
+/** Of each segment, by timing its layers on the target. */
+async function measureSavings(
   { recipe, server, now, progress }: CompileRequest,
   plan: Plan,
   { segments }: Chain,
   { sessions }: Reference,
   place: Runtime,
   journal: Journal,
-): Promise<readonly Readonly<Record<string, number>>[]> {
+): Promise<Savings[]> {
   const conversionMs = await journal.once('conversion', () => conversionTime(place, now));
   const boundaries = await allBoundaries(plan, sessions, recipe.noise(recipe.size.typical));
-  const savings: Readonly<Record<string, number>>[] = [];
+  const savings: Savings[] = [];
   for (const [k, { model }] of segments.entries()) {
     const typed = { ...model, graph: cloneGraph(model.graph) };
     await inferTypes(typed, server);
     const types = await observeTypes(typed, server, boundaries[k] as Tensors);
     const saved = await journal.once(`layer times ${k}`, async () => {
       const times = await timeLayers(model, types, place, now, progress);
-      return Object.fromEntries(integerSavings(model.graph, times, types, conversionMs));
+      const int8 = Object.fromEntries(integerSavings(model.graph, times, types, conversionMs));
+      const nbits4 = Object.fromEntries(
+        [...times].map(([layer, ms]) => [layer, Math.max(0, ms.floatMs - ms.nbits4Ms)]),
+      );
+      return { int8, nbits4 };
     });
     savings.push(saved);
   }

@@ -2,10 +2,12 @@
 import { cloneGraph, type Graph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';
 import { calibrateRanges, type ValueRange } from './activation-ranges.ts';
+import { correctBiases } from './bias-correction.ts';
 import { integerGroups, quantizable, valuesToCalibrate } from './integer-groups.ts';
 import { integerKind } from './integer-nodes.ts';
 import { type LayerGrams, layerGrams } from './layer-grams.ts';
 import { layersOf } from './layers.ts';
+import { toMatMulNBits } from './matmul-nbits.ts';
 import { quantizedModel } from './quantize-nodes.ts';
 import type { SegmentData } from './segment-data.ts';
 import type { LayerForm, SegmentRecipe } from './segment-recipe.ts';
@@ -14,38 +16,55 @@ import { storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts'
 /** Compresses one segment in any way that is asked for. */
 export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<Model>;
 
-/** @param samples how many there are in `data` */
+/** Every so many samples one is kept apart: a bias is corrected only where that helps on those. */
+const HELD_OUT_EVERY = 4;
+
+/** @param samples how many there are in `data`; 0 where they are noise: weights are then rounded to the nearest */
 export function segmentCompressor(data: SegmentData, samples: number): SegmentCompressor {
+  const { graph } = data.model;
+  const layers = layersOf(graph);
   let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;
-  let grams: Promise<LayerGrams> | undefined;
+  let grams: Promise<readonly [fitted: LayerGrams, heldOut: LayerGrams]> | undefined;
   return async (recipe) => {
-    const { graph } = data.model;
     const named = (wanted: (form: LayerForm) => boolean) =>
-      layersOf(graph).filter(({ name }) => wanted(recipe.layers[name] ?? 'float32'));
-    const integers = new Set(named((form) => form === 'int8').map(({ name }) => name));
-    let model: Model = { ...data.model, graph: cloneGraph(graph) };
+      new Set(layers.map(({ name }) => name).filter((name) => wanted(recipe.layers[name] ?? 'float32')));
+    let model: Model = { ...data.model, graph: cloneGraph(graph), opsets: new Map(data.model.opsets) };
+    const integers = named((form) => form === 'int8');
     if (integers.size > 0) {
       ranges ??= calibrateRanges(data, everyRange(graph), 'mse');
-      model = quantizedModel(model, {
-        ...{ nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' },
-      }).model;
+      const options = { nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' } as const;
+      model = quantizedModel(model, options).model;
     }
-    // Rounding 8 bits to the nearest loses next to nothing, and needs no samples.
-    if (named((form) => FEW_BITS.has(form)).length > 0) grams ??= layerGrams(data, layersOf(graph), samples);
-    const forms = new Map<string, WeightForm>(
-      named(isWeightForm).map(({ name }) => [name, recipe.layers[name] as WeightForm]),
-    );
-    const known = [...((await grams) ?? [])].filter(([name]) => FEW_BITS.has(recipe.layers[name] ?? 'float32'));
-    storeWeights(model.graph, forms, new Map(known));
+    if (samples > 0 && named((form) => FITTED.has(form)).size > 0) grams ??= gramsOf(data, samples);
+    const [fitted, heldOut] = (await grams) ?? [new Map(), new Map()];
+    const blocks = named((form) => form === 'nbits4');
+    if (blocks.size > 0) toMatMulNBits(model, blocks, fitted);
+    const forms = [...named(isWeightForm)].map((name) => [name, recipe.layers[name] as WeightForm] as const);
+    const stored = storeWeights(model.graph, new Map(forms), fitted);
+    correctBiases(model.graph, graph, stored, fitted, heldOut);
     verifyGraph(model.graph, 'after compressing');
     return model;
   };
 }
 
-const FEW_BITS: ReadonlySet<LayerForm> = new Set(['w4', 'w3', 'nbits4']);
+/** Rounded by GPTQ. */
+const FITTED: ReadonlySet<LayerForm> = new Set(['w8', 'w4', 'w3', 'nbits4']);
 
 function isWeightForm(form: LayerForm): form is WeightForm {
   return (WEIGHT_FORMS as readonly LayerForm[]).includes(form);
+}
+
+async function gramsOf(data: SegmentData, samples: number): Promise<[LayerGrams, LayerGrams]> {
+  const part = (isHeldOut: boolean): SegmentData => ({
+    ...data,
+    samples: async function* () {
+      let i = 0;
+      for await (const sample of data.samples()) if ((i++ % HELD_OUT_EVERY === 0) === isHeldOut) yield sample;
+    },
+  });
+  const layers = layersOf(data.model.graph);
+  const heldOut = Math.ceil(samples / HELD_OUT_EVERY);
+  return [await layerGrams(part(false), layers, samples - heldOut), await layerGrams(part(true), layers, heldOut)];
 }
 
 /** Of every value that some choice of layers needs. */

@@ -7,9 +7,19 @@ import type { Runtime, Session } from '../../shared/runtime.ts';
 import { elementCount, type Tensors } from '../../shared/tensor.ts';
 import type { ValueRange } from '../compress/activation-ranges.ts';
 import { layersOf } from '../compress/layers.ts';
+import { toMatMulNBits } from '../compress/matmul-nbits.ts';
 import { quantizedModel } from '../compress/quantize-nodes.ts';
 import type { Types } from '../graph/cost.ts';
-import { cloneNode, constantOf, type Graph, type Model, makeGraph, makeNode, type Node } from '../graph/graph.ts';
+import {
+  cloneGraph,
+  cloneNode,
+  constantOf,
+  type Graph,
+  type Model,
+  makeGraph,
+  makeNode,
+  type Node,
+} from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
 import type { Progress } from '../progress.ts';
 
@@ -17,6 +27,8 @@ export interface LayerTimes {
   readonly floatMs: number;
   /** Infinite where it has no integer kernel. */
   readonly int8Ms: number;
+  /** With its weight unpacked by the kernel; infinite where that is not a product with a matrix. */
+  readonly nbits4Ms: number;
 }
 
 /** Runs of each layer and form: some to get warm (V8 compiles hot WebAssembly anew), and those that count. */
@@ -33,7 +45,7 @@ export async function timeLayers(
   now: () => number,
   progress: Progress,
 ): Promise<Map<string, LayerTimes>> {
-  const alone = new Map<string, { layers: string[]; float: Timed; int8: Timed | undefined }>();
+  const alone = new Map<string, Alone>();
   for (const layer of layersOf(model.graph)) {
     const key = signature(model.graph, layer.node, types);
     const known = alone.get(key);
@@ -42,12 +54,15 @@ export async function timeLayers(
       continue;
     }
     const float = layerAlone(model, layer.node, types);
-    const int8 = float && inIntegers(float);
     if (!float) continue;
+    const [int8, nbits4] = [inIntegers(float), inBlocks(float)];
     const load = async (one: Model) => ({ session: await place.load(writeModel(one)), feeds: feedsOf(one), ms: [] });
-    alone.set(key, { layers: [layer.name], float: await load(float), int8: int8 && (await load(int8)) });
+    alone.set(key, {
+      ...{ layers: [layer.name], float: await load(float) },
+      ...{ int8: int8 && (await load(int8)), nbits4: nbits4 && (await load(nbits4)) },
+    });
   }
-  const timed = [...alone.values()].flatMap(({ float, int8 }) => (int8 ? [float, int8] : [float]));
+  const timed = [...alone.values()].flatMap(({ float, int8, nbits4 }) => [float, int8 ?? [], nbits4 ?? []].flat());
   const { warmUp, counted } = ROUNDS;
   for (let round = 0; round < warmUp + counted; round++) {
     progress({ stage: 'timing layers', done: round, total: warmUp + counted });
@@ -59,11 +74,20 @@ export async function timeLayers(
   }
   await Promise.all(timed.map(({ session }) => session.release()));
   return new Map(
-    [...alone.values()].flatMap(({ layers, float, int8 }) => {
-      const times = { floatMs: middle(float.ms), int8Ms: int8 ? middle(int8.ms) : Number.POSITIVE_INFINITY };
+    [...alone.values()].flatMap(({ layers, float, int8, nbits4 }) => {
+      const msOf = (form: Timed | undefined) => (form ? middle(form.ms) : Number.POSITIVE_INFINITY);
+      const times = { floatMs: msOf(float), int8Ms: msOf(int8), nbits4Ms: msOf(nbits4) };
       return layers.map((name) => [name, times] as const);
     }),
   );
+}
+
+/** Layers that look alike, and the forms that one of them is timed in. */
+interface Alone {
+  readonly layers: string[];
+  readonly float: Timed;
+  readonly int8: Timed | undefined;
+  readonly nbits4: Timed | undefined;
 }
 
 /** Elements that the conversion is timed on. */
@@ -167,6 +191,12 @@ function inIntegers(alone: Model): Model | undefined {
       nodes: nodes.filter((node) => node !== first && node !== last),
     },
   };
+}
+
+/** The same on a weight of 4 bits; undefined for what is no product with a matrix. */
+function inBlocks(alone: Model): Model | undefined {
+  const model = { ...alone, graph: cloneGraph(alone.graph), opsets: new Map(alone.opsets) };
+  return toMatMulNBits(model).length > 0 ? model : undefined;
 }
 
 function feedsOf({ graph }: Model): Tensors {

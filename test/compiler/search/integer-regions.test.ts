@@ -19,7 +19,7 @@ const types: Types = new Map(
 for (const [name, info] of types) graph.values.set(name, info);
 /** 400 elements at each edge: a region of one convolution pays 0.8 ms. */
 const CONVERSION_MS = 0.001;
-const saves = (ms: number) => ({ floatMs: 10, int8Ms: 10 - ms });
+const saves = (ms: number) => ({ floatMs: 10, int8Ms: 10 - ms, nbits4Ms: Number.POSITIVE_INFINITY });
 
 describe('regions of integers', () => {
   test('hold layers that pay for their edges together, and not one that cannot alone', () => {
@@ -42,7 +42,7 @@ describe('regions of integers', () => {
   });
 
   test('are none where nothing is faster', () => {
-    const times = new Map([['a', { floatMs: 1, int8Ms: Number.POSITIVE_INFINITY }]]);
+    const times = new Map([['a', { floatMs: 1, int8Ms: Number.POSITIVE_INFINITY, nbits4Ms: 1 }]]);
     expect(integerSavings(graph, times, types, CONVERSION_MS).size).toBe(0);
   });
 });
