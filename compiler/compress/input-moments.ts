@@ -1,0 +1,35 @@
+/** Moments of what flows into layers, over samples: what importance, low ranks and compensation are computed from. */
+
+import type { Tensor } from '../../shared/tensor.ts';
+import { addRows, finishMoments, type Moments, newMoments } from '../linalg/moments.ts';
+import { inputColumns, inputRows } from './input-rows.ts';
+import type { Layer } from './layers.ts';
+import { type SegmentData, visitValues } from './segment-data.ts';
+
+/** Output positions of a sample that are looked at. */
+const ROWS_PER_SAMPLE = 128;
+
+/** By the layer's name, one for each group. */
+export async function inputMoments(
+  data: SegmentData,
+  layers: readonly Layer[],
+): Promise<ReadonlyMap<string, readonly Moments[]>> {
+  const found = new Map<string, Moments[]>();
+  for (const layer of layers) {
+    found.set(
+      layer.name,
+      Array.from({ length: layer.groups }, () => newMoments(inputColumns(layer))),
+    );
+  }
+  const inputs = [...new Set(layers.map(({ node }) => node.inputs[0] ?? ''))];
+  await visitValues(data.model, data, inputs, (values) => {
+    for (const layer of layers) {
+      const x = values[layer.node.inputs[0] ?? ''] as Tensor;
+      for (const [group, moments] of (found.get(layer.name) ?? []).entries()) {
+        addRows(moments, inputRows(layer, x, group, ROWS_PER_SAMPLE).rows);
+      }
+    }
+  });
+  for (const groups of found.values()) for (const moments of groups) finishMoments(moments);
+  return found;
+}

@@ -1,0 +1,138 @@
+/**
+ * A segment made smaller in structure: channels removed, layers split into thinner ones, and what is left fitted to the
+ * original by least squares. No gradients; the same samples give the same model.
+ */
+
+import { TandemError } from '../../shared/errors.ts';
+import { costOf } from '../graph/cost.ts';
+import { cloneGraph, type Graph, indexGraph, type Model } from '../graph/graph.ts';
+import { inferTypes } from '../graph/infer.ts';
+import { observeTypes } from '../graph/observe.ts';
+import { verifyGraph } from '../graph/verify.ts';
+import type { Moments } from '../linalg/moments.ts';
+import { secondMoments } from '../linalg/ridge.ts';
+import { type Channels, channelsOf } from './channel-groups.ts';
+import { chooseStructure, type StructureChoice } from './choose-structure.ts';
+import { readWeights, writeWeights } from './layer-weights.ts';
+import { type Layer, rowCount } from './layers.ts';
+import { composed, outputCovariance, principalFactors, symmetricEigen } from './low-rank.ts';
+import { channelCurves } from './prune-channels.ts';
+import { rankCurves, withMeanKept } from './rank-options.ts';
+import { reconstruct } from './reconstruct.ts';
+import { keptPositions, withoutChannels } from './remove-channels.ts';
+import type { SegmentData, SegmentSamples } from './segment-data.ts';
+import { splitLayer } from './split-layer.ts';
+import { newTrial, type OutputError, squaredError } from './trial.ts';
+
+export interface StructureOptions {
+  readonly technique: 'channels' | 'low-rank' | 'both';
+  /** Share of multiply-accumulates to keep, in (0, 1]; default 0: as little as the price allows. */
+  readonly macsShare?: number | undefined;
+  /** Most error of the outputs for each multiply-accumulate saved; default: any. */
+  readonly priceMax?: number | undefined;
+  /** Kept channels and ranks are multiples of it; default 8, what a SIMD kernel takes at once. */
+  readonly step?: number | undefined;
+  /** Default: squared error of the outputs over their squared size. */
+  readonly errorOf?: OutputError | undefined;
+  /** Samples that prices are tried on; default 8. */
+  readonly trialSamples?: number | undefined;
+  /** What compressed segments before this one make of the same samples, in the same order; default: the samples. */
+  readonly inputs?: SegmentSamples | undefined;
+}
+
+export interface Restructured {
+  readonly model: Model;
+  /** Multiply-accumulates left over those of the original, on the first sample. */
+  readonly macsRatio: number;
+  readonly choice: StructureChoice;
+}
+
+/** What was found about a segment: many choices can be made from it. */
+export interface StructurePrices {
+  readonly channels: Channels;
+  /** The model smaller by a choice of its own, fitted. */
+  restructure(options: Pick<StructureOptions, 'macsShare' | 'priceMax' | 'inputs'>): Promise<Restructured>;
+}
+
+/**
+ * @throws BAD_INPUT where there are no samples
+ */
+export async function restructure(data: SegmentData, options: StructureOptions): Promise<Restructured> {
+  return (await structurePrices(data, options)).restructure(options);
+}
+
+/** The costly part: orders, prices and ranks, once for all sizes. */
+export async function structurePrices(
+  data: SegmentData,
+  {
+    technique,
+    step = 8,
+    errorOf = squaredError,
+    trialSamples = 8,
+  }: Omit<StructureOptions, 'macsShare' | 'priceMax' | 'inputs'>,
+): Promise<StructurePrices> {
+  const types = await shapesOf(data);
+  const channels = channelsOf(data.model, types);
+  const cost = costOf(data.model.graph, types);
+  const trial = await newTrial(data, trialSamples, errorOf);
+  const curves = {
+    channelCurves: technique === 'low-rank' ? [] : await channelCurves(data, channels, trial, step),
+    rankCurves: technique === 'channels' ? [] : await rankCurves(data, trial, step),
+  };
+  return {
+    channels,
+    async restructure({ macsShare = 0, priceMax = Number.POSITIVE_INFINITY, inputs }) {
+      const limits = { macsMax: macsShare * cost.macs, priceMax };
+      const choice = chooseStructure({ graph: data.model.graph, cost, channels, ...curves, step, ...limits });
+      const model = await rebuilt(data, channels, choice, inputs);
+      const after = costOf(model.graph, await shapesOf({ ...data, model }));
+      return { model, macsRatio: after.macs / cost.macs, choice };
+    },
+  };
+}
+
+async function shapesOf({ model, runtime, samples }: SegmentData) {
+  const typed = { ...model, graph: cloneGraph(model.graph) };
+  for await (const sample of samples()) {
+    await inferTypes(typed, runtime);
+    return observeTypes(typed, runtime, sample);
+  }
+  throw new TandemError('BAD_INPUT', 'expected samples of what flows into the segment, got none');
+}
+
+async function rebuilt(
+  data: SegmentData,
+  channels: Channels,
+  { removed, ranks }: StructureChoice,
+  samples: SegmentSamples | undefined,
+): Promise<Model> {
+  const pruned = withoutChannels(data.model, channels, removed);
+  const { producer } = indexGraph(data.model.graph);
+  const outputs = new Map(
+    channels.slices
+      .filter(({ role, constant, reader }) => role !== 'input' && producer.get(reader)?.inputs[1] === constant)
+      .map(({ reader, units }) => [reader, keptPositions(units, removed)]),
+  );
+  await reconstruct(data, {
+    ...{ graph: pruned.graph, samples, isForced: (layer) => ranks.has(layer) },
+    keptOutputs: (layer) => outputs.get(layer),
+    settled: (layer, [inputs]) => {
+      const rank = ranks.get(layer.name);
+      if (rank !== undefined && inputs) split(pruned.graph, layer, inputs, rank);
+    },
+  });
+  verifyGraph(pruned.graph, 'after a segment was made smaller');
+  return pruned;
+}
+
+function split(graph: Graph, layer: Layer, inputs: Moments, rank: number): void {
+  const weights = readWeights(graph, layer);
+  const { columns } = inputs;
+  const outputs = rowCount(layer);
+  // Channels that went may have left less than the product would cost.
+  if (!weights || rank * (columns + outputs) >= columns * outputs) return;
+  const covariance = outputCovariance(weights.rows, secondMoments(inputs, weights.bias !== undefined), columns);
+  const factors = principalFactors(weights.rows, symmetricEigen(covariance, outputs), rank);
+  writeWeights(graph, layer, withMeanKept(weights, composed(factors), inputs));
+  splitLayer(graph, layer, factors);
+}
