@@ -47,18 +47,24 @@ export interface Restructured {
   readonly choice: StructureChoice;
 }
 
-/** What was found about a segment: many choices can be made from it. */
+/** How much is to go. */
+export type StructureTarget = Pick<StructureOptions, 'macsShare' | 'priceMax'>;
+
+/** What was found about a segment: many choices can be made from it, and compared with those of other segments. */
 export interface StructurePrices {
-  readonly channels: Channels;
-  /** The model smaller by a choice of its own, fitted. */
-  restructure(options: Pick<StructureOptions, 'macsShare' | 'priceMax' | 'inputs'>): Promise<Restructured>;
+  /** Of the original, on the first sample. */
+  readonly macs: number;
+  choose(target: StructureTarget): StructureChoice;
+  /** The model smaller by a choice, fitted. `inputs` as in the options. */
+  rebuild(choice: StructureChoice, inputs?: SegmentSamples): Promise<Restructured>;
 }
 
 /**
  * @throws BAD_INPUT where there are no samples
  */
 export async function restructure(data: SegmentData, options: StructureOptions): Promise<Restructured> {
-  return (await structurePrices(data, options)).restructure(options);
+  const prices = await structurePrices(data, options);
+  return prices.rebuild(prices.choose(options), options.inputs);
 }
 
 /** The costly part: orders, prices and ranks, once for all sizes. */
@@ -79,11 +85,12 @@ export async function structurePrices(
     channelCurves: technique === 'low-rank' ? [] : await channelCurves(data, channels, trial, step),
     rankCurves: technique === 'channels' ? [] : await rankCurves(data, trial, step),
   };
+  const { graph } = data.model;
   return {
-    channels,
-    async restructure({ macsShare = 0, priceMax = Number.POSITIVE_INFINITY, inputs }) {
-      const limits = { macsMax: macsShare * cost.macs, priceMax };
-      const choice = chooseStructure({ graph: data.model.graph, cost, channels, ...curves, step, ...limits });
+    macs: cost.macs,
+    choose: ({ macsShare = 0, priceMax = Number.POSITIVE_INFINITY }) =>
+      chooseStructure({ graph, cost, channels, ...curves, step, macsMax: macsShare * cost.macs, priceMax }),
+    async rebuild(choice, inputs) {
       const model = await rebuilt(data, channels, choice, inputs);
       const after = costOf(model.graph, await shapesOf({ ...data, model }));
       return { model, macsRatio: after.macs / cost.macs, choice };
