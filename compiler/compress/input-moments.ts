@@ -1,10 +1,11 @@
 /** Moments of what flows into layers, over samples: what importance, low ranks and compensation are computed from. */
 
 import type { Tensor } from '../../shared/tensor.ts';
-import { addRows, finishMoments, type Moments, newMoments } from '../linalg/moments.ts';
+import { finishMoments, type Moments, newMoments } from '../linalg/moments.ts';
+import { newProducts } from '../linalg/products.ts';
 import { inputColumns, inputRows } from './input-rows.ts';
 import type { Layer } from './layers.ts';
-import { type SegmentData, visitValues } from './segment-data.ts';
+import { type SegmentData, valuesOf } from './segment-data.ts';
 
 /** Output positions of a sample that are looked at. */
 const ROWS_PER_SAMPLE = 128;
@@ -21,15 +22,17 @@ export async function inputMoments(
       Array.from({ length: layer.groups }, () => newMoments(inputColumns(layer))),
     );
   }
-  const inputs = [...new Set(layers.map(({ node }) => node.inputs[0] ?? ''))];
-  await visitValues(data.model, data, inputs, (values) => {
+  const names = [...new Set(layers.map(({ node }) => node.inputs[0] ?? ''))];
+  const products = await newProducts(data.runtime);
+  for await (const values of valuesOf(data, names)) {
     for (const layer of layers) {
       const x = values[layer.node.inputs[0] ?? ''] as Tensor;
       for (const [group, moments] of (found.get(layer.name) ?? []).entries()) {
-        addRows(moments, inputRows(layer, x, group, ROWS_PER_SAMPLE).rows);
+        await products.add(moments, inputRows(layer, x, group, ROWS_PER_SAMPLE).rows);
       }
     }
-  });
+  }
+  await products.release();
   for (const groups of found.values()) for (const moments of groups) finishMoments(moments);
   return found;
 }

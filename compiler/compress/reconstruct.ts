@@ -4,15 +4,17 @@
  * are the original's and inputs the rewritten graph's own (He et al. 2017; the asymmetric form of Zhang et al. 2015).
  */
 
-import type { Tensor, Tensors } from '../../shared/tensor.ts';
-import { cloneGraph, type Graph, type Model, type ValueInfo } from '../graph/graph.ts';
-import { addRows, type Moments, newMoments } from '../linalg/moments.ts';
+import { TandemError } from '../../shared/errors.ts';
+import type { Tensor } from '../../shared/tensor.ts';
+import type { Graph } from '../graph/graph.ts';
+import { type Moments, newMoments } from '../linalg/moments.ts';
+import { newProducts, type Products } from '../linalg/products.ts';
 import { fitRidge } from '../linalg/ridge.ts';
-import { loadModel } from '../onnx/load.ts';
 import { removeDeadCode } from '../passes/dead-code.ts';
+import { type Frontier, newFrontier } from './frontier.ts';
 import { inputColumns, inputRows } from './input-rows.ts';
 import { groupRows, readWeights, writeWeights } from './layer-weights.ts';
-import { type Layer, layersOf, rowCount } from './layers.ts';
+import { type Layer, layerOf, layersOf, rowCount } from './layers.ts';
 import type { SegmentData, SegmentSamples } from './segment-data.ts';
 
 /** Wider layers keep their weights: their moments would take seconds and hundreds of megabytes. */
@@ -36,27 +38,46 @@ export interface Rewritten {
 
 /** Gives the names of the layers that were fitted, in order. */
 export async function reconstruct(data: SegmentData, rewritten: Rewritten): Promise<string[]> {
+  const { model, runtime, samples } = data;
   const { graph } = rewritten;
-  const originals = new Map(layersOf(data.model.graph).map((layer) => [layer.name, layer]));
+  const originals = new Map(layersOf(model.graph).map((layer) => [layer.name, layer]));
   const fitted: string[] = [];
   const touched = new Set(rewritten.samples ? graph.inputs.map(({ name }) => name) : []);
+  const context: Context = {
+    rewritten,
+    original: newFrontier(model, samples, runtime),
+    changed: newFrontier({ ...model, graph }, rewritten.samples ?? samples, runtime),
+    places: new Map(model.graph.nodes.map(({ outputs }, i) => [outputs[0] ?? '', i])),
+    products: await newProducts(runtime),
+  };
   for (const node of [...graph.nodes]) {
-    const layer = layersOf({ ...graph, nodes: [node] })[0];
+    const layer = layerOf(graph, node);
     const original = originals.get(layer?.name ?? '');
     const isNarrower = layer && original && inputColumns(layer) !== inputColumns(original);
     const isForced = layer && rewritten.isForced?.(layer.name);
     if (!isNarrower && !isForced && !node.inputs.some((input) => touched.has(input))) continue;
     for (const output of node.outputs) touched.add(output);
-    if (layer && original && (await refit(data, rewritten, layer))) fitted.push(layer.name);
+    if (layer && original && (await refit(context, layer))) fitted.push(layer.name);
   }
+  await context.products.release();
   removeDeadCode(graph);
   return fitted;
 }
 
-async function refit(data: SegmentData, rewritten: Rewritten, layer: Layer): Promise<boolean> {
+interface Context {
+  readonly rewritten: Rewritten;
+  readonly original: Frontier;
+  readonly changed: Frontier;
+  /** Of nodes in the original, by their first output. */
+  readonly places: ReadonlyMap<string, number>;
+  readonly products: Products;
+}
+
+async function refit(context: Context, layer: Layer): Promise<boolean> {
+  const { rewritten } = context;
   const weights = readWeights(rewritten.graph, layer);
   if (!weights || inputColumns(layer) > COLUMNS_MAX) return false;
-  const moments = await layerMoments(data, rewritten, layer);
+  const moments = await layerMoments(context, layer);
   const fits = moments.map((group, g) =>
     fitRidge(group, groupRows(layer, weights.rows, g), weights.bias !== undefined),
   );
@@ -70,26 +91,34 @@ async function refit(data: SegmentData, rewritten: Rewritten, layer: Layer): Pro
     biasAt += fit.intercept?.length ?? 0;
   }
   writeWeights(rewritten.graph, layer, { rows, bias });
-  const [settled] = layersOf({ ...rewritten.graph, nodes: [layer.node] });
+  const settled = layerOf(rewritten.graph, layer.node);
   if (settled) rewritten.settled?.(settled, moments);
   return true;
 }
 
 /** One for each group: of its inputs in the rewritten graph, against the original's outputs. */
-async function layerMoments(data: SegmentData, rewritten: Rewritten, layer: Layer): Promise<Moments[]> {
+async function layerMoments(
+  { rewritten, original, changed, places, products }: Context,
+  layer: Layer,
+): Promise<Moments[]> {
   const perGroup = rowCount(layer) / layer.groups;
   const kept = rewritten.keptOutputs(layer.name) ?? Array.from({ length: rowCount(layer) }, (_, i) => i);
   const isDepthwise = layer.groups > 1 && layer.shape[1] === 1;
   const most = isDepthwise ? DEPTHWISE_ROWS_PER_SAMPLE : ROWS_PER_SAMPLE;
   const moments = Array.from({ length: layer.groups }, () => newMoments(inputColumns(layer), perGroup));
-  const input = layer.node.inputs[0] ?? '';
-  await inStep(data, rewritten, input, layer.name, (x, z) => {
+  const inputs = changed(rewritten.graph.nodes.indexOf(layer.node), layer.node.inputs[0] ?? '');
+  const targets = original((places.get(layer.name) ?? 0) + 1, layer.name);
+  for await (const x of inputs) {
+    const z = (await targets.next()).value;
+    if (!z) throw new TandemError('BAD_INPUT', 'expected as many samples of the original as of what is fitted to it');
     for (const [group, sums] of moments.entries()) {
       const { rows, positions } = inputRows(layer, x, group, most);
       const channels = kept.slice(group * perGroup, (group + 1) * perGroup);
-      addRows(sums, rows, targetRows(layer, z, positions, channels));
+      await products.add(sums, rows, targetRows(layer, z, positions, channels));
     }
-  });
+  }
+  // To its end: it moves on then.
+  await targets.next();
   return moments;
 }
 
@@ -107,42 +136,4 @@ export function targetRows(layer: Layer, z: Tensor, positions: Int32Array, chann
     }
   }
   return rows;
-}
-
-/** Runs both graphs over their samples, each only as far as needed. */
-async function inStep(
-  { model, samples, runtime }: SegmentData,
-  { graph, samples: own }: Rewritten,
-  input: string,
-  output: string,
-  visit: (x: Tensor, z: Tensor) => void,
-): Promise<void> {
-  const rewritten = await loadUpTo({ ...model, graph }, input);
-  const original = await loadUpTo(model, output);
-  const others = own?.()[Symbol.asyncIterator]();
-  try {
-    for await (const sample of samples()) {
-      const other = others ? ((await others.next()).value as Tensors) : sample;
-      visit((await rewritten.run(other))[input] as Tensor, (await original.run(sample))[output] as Tensor);
-    }
-  } finally {
-    await others?.return?.();
-    await rewritten.release();
-    await original.release();
-  }
-
-  async function loadUpTo(whole: Model, name: string) {
-    if (whole.graph.inputs.some((one) => one.name === name)) {
-      return { run: async (feeds: Tensors) => feeds, release: async () => undefined };
-    }
-    return loadModel(runtime, upTo(whole, [name]));
-  }
-}
-
-/** The model with nothing in it but what makes some of its values, taken to be float32. */
-export function upTo(model: Model, names: readonly string[]): Model {
-  const outputs = names.map((name): ValueInfo => ({ name, elementType: 'float32', shape: null }));
-  const graph = { ...cloneGraph(model.graph), outputs };
-  removeDeadCode(graph);
-  return { ...model, graph };
 }
