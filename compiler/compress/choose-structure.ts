@@ -6,6 +6,7 @@ import type { GraphCost } from '../graph/cost.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Channels, Units } from './channel-groups.ts';
 import { inputColumns } from './input-rows.ts';
+import type { Form, FormCost } from './layer-forms.ts';
 import { layerOf, rowCount } from './layers.ts';
 import type { ChannelCurve } from './prune-channels.ts';
 import type { RankCurve } from './rank-options.ts';
@@ -13,7 +14,7 @@ import type { RankCurve } from './rank-options.ts';
 export interface StructureChoice {
   readonly removed: ReadonlySet<number>;
   /** By the layer's name. */
-  readonly ranks: ReadonlyMap<string, number>;
+  readonly forms: ReadonlyMap<string, Form>;
   readonly macs: number;
   /** Expected of the outputs, as trials have it. */
   readonly error: number;
@@ -48,8 +49,8 @@ interface CostedLayer {
   readonly outputs: number;
   readonly inputs: Axis | undefined;
   readonly rows: Axis | undefined;
-  /** By level, from 0, where it has an item; rank 0 is none. */
-  ranks?: { readonly item: number; readonly byLevel: readonly number[] };
+  /** By level, where it has an item; at level 0 it is whole. */
+  forms?: { readonly item: number; readonly byLevel: readonly (FormCost | undefined)[] };
 }
 
 /** Positions along an axis, and how many each item takes away by level. */
@@ -67,9 +68,9 @@ export function chooseStructure(request: ChoiceRequest): StructureChoice {
       errors: (counts[i] ?? []).map((count) => errors[count] as number),
       layers: [...layers.values()].filter(({ inputs, rows }) => inputs?.lost.has(i) || rows?.lost.has(i)),
     })),
-    ...rankCurves.map(({ layer, errors }) => ({
-      errors: [0, ...errors],
-      layers: [layers.get(layer)].filter((l) => l !== undefined),
+    ...rankCurves.map(({ layer, options }) => ({
+      errors: [0, ...options.map(({ error }) => error)],
+      layers: [layers.get(layer)].filter((one) => one !== undefined),
     })),
   ];
   const levels = items.map(() => 0);
@@ -83,12 +84,12 @@ export function chooseStructure(request: ChoiceRequest): StructureChoice {
     price = Math.max(price, best.price);
   }
   const removed = channelCurves.flatMap(({ order }, i) => order.slice(0, counts[i]?.[levels[i] ?? 0]));
-  const ranks = rankCurves.flatMap(({ layer, ranks: own }, i): [string, number][] => {
-    const level = levels[channelCurves.length + i] ?? 0;
-    return level > 0 ? [[layer, own[level - 1] as number]] : [];
+  const forms = rankCurves.flatMap(({ layer, options }, i): [string, Form][] => {
+    const option = options[(levels[channelCurves.length + i] ?? 0) - 1];
+    return option ? [[layer, option.form]] : [];
   });
   const error = sum(items.map(({ errors }, i) => errors[levels[i] ?? 0] ?? 0));
-  return { removed: new Set(removed), ranks: new Map(ranks), macs: total(), error, price };
+  return { removed: new Set(removed), forms: new Map(forms), macs: total(), error, price };
 }
 
 /** The level of an item with the least error for each one saved. Of the best item no more is given up than is needed. */
@@ -108,13 +109,13 @@ function bestMove(items: readonly Item[], levels: number[], needed: number) {
   return best && Number.isFinite(best.price) ? best : undefined;
 }
 
-function macsAt({ macs, columns, outputs, inputs, rows, ranks }: CostedLayer, levels: readonly number[]): number {
+function macsAt({ macs, columns, outputs, inputs, rows, forms }: CostedLayer, levels: readonly number[]): number {
   const [a, b] = [shareLeft(inputs, levels), shareLeft(rows, levels)];
-  const rank = ranks?.byLevel[levels[ranks.item] ?? 0] ?? 0;
-  if (rank === 0) return macs * a * b;
-  const whole = macs / (columns * outputs);
-  // What the layer itself would cost: its rank may be more than is left of it.
-  return Math.min(macs * a * b, whole * rank * (columns * a + outputs * b));
+  const form = forms?.byLevel[levels[forms.item] ?? 0];
+  if (!form) return macs * a * b;
+  const positions = macs / (columns * outputs);
+  // What the layer itself would cost, where its form is wider than what is left of it.
+  return Math.min(macs * a * b, positions * (form.inputs * a + form.outputs * b + form.core));
 }
 
 function shareLeft(axis: Axis | undefined, levels: readonly number[]): number {
@@ -150,11 +151,10 @@ function costedLayers(
     const inputs = axisOf(name, (role) => role === 'input', weight);
     const rows = axisOf(name, (role) => role !== 'input', weight, layer.axis);
     const item = rankCurves.findIndex((curve) => curve.layer === name);
+    const costs = (rankCurves[item]?.options ?? []).map((option) => option.cost);
     found.set(name, {
       ...{ macs, columns: inputColumns(layer), outputs: rowCount(layer), inputs, rows },
-      ...(item >= 0 && {
-        ranks: { item: channelCurves.length + item, byLevel: [0, ...(rankCurves[item]?.ranks ?? [])] },
-      }),
+      ...(item >= 0 && { forms: { item: channelCurves.length + item, byLevel: [undefined, ...costs] } }),
     });
   }
   return found;

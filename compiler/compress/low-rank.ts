@@ -62,48 +62,64 @@ export function outputCovariance(rows: Float32Array, inputs: Float64Array, colum
   return result;
 }
 
-/** Two matrices whose product stands for a weight: [rank, columns] first, then [outputs, rank]. */
+/** One of the thinner layers that stand for one. */
+export interface Stage {
+  /** As a convolution's weight has it, [outputs, inputs, ...kernel]. */
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+  /** Axes of space on which it moves as the whole layer does; on others its kernel is 1. */
+  readonly axes: readonly number[];
+}
+
 export interface Factors {
-  readonly rank: number;
-  readonly down: Float32Array;
-  readonly up: Float32Array;
+  /** The weight that they are together. */
+  readonly rows: Float32Array;
+  /** The first reads the input. */
+  readonly stages: readonly Stage[];
 }
 
 /**
+ * W ~ U (Uᵀ W): the kernel first.
  * @param rows the weight, [outputs, columns]
  * @param eigen of the outputs' covariance
+ * @param kernel [inputs, ...kernel], whose product is the columns
  */
-export function principalFactors(rows: Float32Array, { vectors }: Eigen, rank: number): Factors {
+export function principalFactors(
+  rows: Float32Array,
+  { vectors }: Eigen,
+  rank: number,
+  kernel: readonly number[],
+): Factors {
   const outputs = Math.sqrt(vectors.length);
-  const columns = rows.length / outputs;
-  const down = new Float32Array(rank * columns);
-  const up = new Float32Array(outputs * rank);
-  const sum = new Float64Array(columns);
-  for (let r = 0; r < rank; r++) {
-    sum.fill(0);
-    for (let o = 0; o < outputs; o++) {
-      const weight = vectors[r * outputs + o] as number;
-      up[o * rank + r] = weight;
-      for (let c = 0; c < columns; c++) sum[c] = (sum[c] as number) + weight * (rows[o * columns + c] as number);
-    }
-    down.set(sum, r * columns);
-  }
-  return { rank, down, up };
+  const basis = new Float32Array(rank * outputs).map((_, i) => vectors[i] as number);
+  const up = new Float32Array(outputs * rank).map(
+    (_, i) => basis[(i % rank) * outputs + Math.floor(i / rank)] as number,
+  );
+  const down = product(basis, rows, outputs);
+  const space = kernel.slice(1);
+  return {
+    rows: product(up, down, rank),
+    stages: [
+      { shape: [rank, ...kernel], data: down, axes: space.map((_, axis) => axis) },
+      { shape: [outputs, rank, ...space.map(() => 1)], data: up, axes: [] },
+    ],
+  };
 }
 
-/** up · down: [outputs, columns] */
-export function composed({ rank, down, up }: Factors): Float32Array {
-  const [columns, outputs] = [down.length / rank, up.length / rank];
-  const rows = new Float32Array(outputs * columns);
-  for (let o = 0; o < outputs; o++) {
-    for (let r = 0; r < rank; r++) {
-      const weight = up[o * rank + r] as number;
+/** a [rows, inner] times b [inner, columns]. */
+export function product(a: Float32Array, b: Float32Array, inner: number): Float32Array {
+  const [count, columns] = [a.length / inner, b.length / inner];
+  const result = new Float32Array(count * columns);
+  for (let i = 0; i < count; i++) {
+    const to = i * columns;
+    for (let k = 0; k < inner; k++) {
+      const factor = a[i * inner + k] as number;
       for (let c = 0; c < columns; c++) {
-        rows[o * columns + c] = (rows[o * columns + c] as number) + weight * (down[r * columns + c] as number);
+        result[to + c] = (result[to + c] as number) + factor * (b[k * columns + c] as number);
       }
     }
   }
-  return rows;
+  return result;
 }
 
 /** Error of the outputs at every rank from 0 to all, over their variance: the eigenvalues that are dropped. */

@@ -1,66 +1,104 @@
-/** What lower ranks of each layer cost in error: predicted from the outputs' covariance, priced by trials. */
-
+/** What thinner forms of each layer cost in error: predicted from the moments of what comes in, priced by trials. */
 import type { Moments } from '../linalg/moments.ts';
 import { secondMoments } from '../linalg/ridge.ts';
 import { inputMoments } from './input-moments.ts';
 import { inputColumns } from './input-rows.ts';
+import { type Form, type FormCost, factorsOf, formCost, formsOf, totalCost } from './layer-forms.ts';
 import { type LayerWeights, readWeights } from './layer-weights.ts';
 import { type Layer, layersOf, rowCount } from './layers.ts';
-import { composed, EIGEN_MAX, outputCovariance, principalFactors, rankErrors, symmetricEigen } from './low-rank.ts';
+import { EIGEN_MAX, type Eigen, outputCovariance, rankErrors, symmetricEigen } from './low-rank.ts';
 import { priced } from './prune-channels.ts';
 import { COLUMNS_MAX } from './reconstruct.ts';
 import type { SegmentData } from './segment-data.ts';
 import type { Trial } from './trial.ts';
 
-/** Shares of the largest rank that saves anything, at which the price is tried. */
-const TRIED_SHARES = [7 / 8, 1 / 2, 1 / 4];
+/** Places in the list of forms at which the price is tried. */
+const TRIED_PLACES = [1 / 8, 1 / 2, 7 / 8];
 
-export interface RankCurve {
-  readonly layer: string;
-  /** Ranks that save multiply-accumulates and are multiples of the step, the largest first. */
-  readonly ranks: readonly number[];
-  /** Error of the segment's outputs at each, as the trial has it. */
-  readonly errors: readonly number[];
+export interface RankOption {
+  readonly form: Form;
+  readonly cost: FormCost;
+  /** Of the segment's outputs, as the trial has it. */
+  readonly error: number;
 }
 
-/** Whether a layer can be written as a product. */
-export function isFactorable(layer: Layer): boolean {
-  return layer.groups === 1 && rowCount(layer) <= EIGEN_MAX && inputColumns(layer) <= COLUMNS_MAX;
+export interface RankCurve {
+  /** The layer's name. */
+  readonly layer: string;
+  /** The costliest first; each costs less and errs more than the one before. */
+  readonly options: readonly RankOption[];
 }
 
 export async function rankCurves(data: SegmentData, trial: Trial, step: number): Promise<RankCurve[]> {
   const { graph } = data.model;
-  const layers = layersOf(graph).filter((layer) => isFactorable(layer) && readWeights(graph, layer));
-  const wide = layers.filter((layer) => ranksOf(layer, step).length > 0);
-  const moments = await inputMoments(data, wide);
+  const layers = layersOf(graph).filter((layer) => {
+    const isNarrow = layer.groups === 1 && rowCount(layer) <= EIGEN_MAX && inputColumns(layer) <= COLUMNS_MAX;
+    return isNarrow && readWeights(graph, layer) && formsOf(layer, step).length > 0;
+  });
+  const moments = await inputMoments(data, layers);
   const curves: RankCurve[] = [];
-  for (const layer of wide) {
+  for (const layer of layers) {
     const [inputs] = moments.get(layer.name) ?? [];
-    if (inputs) curves.push(await rankCurve(layer, readWeights(graph, layer) as LayerWeights, inputs, trial, step));
+    const weights = readWeights(graph, layer);
+    if (inputs && weights)
+      curves.push({ layer: layer.name, options: await rankOptions(layer, weights, inputs, trial, step) });
   }
   return curves;
 }
 
-async function rankCurve(
+/** The forms of one layer that no other beats. */
+async function rankOptions(
   layer: Layer,
   weights: LayerWeights,
   inputs: Moments,
   trial: Trial,
   step: number,
-): Promise<RankCurve> {
-  const { columns } = inputs;
-  const ranks = ranksOf(layer, step);
-  const covariance = outputCovariance(weights.rows, secondMoments(inputs, weights.bias !== undefined), columns);
-  const eigen = symmetricEigen(covariance, rowCount(layer));
-  const byRank = rankErrors(eigen);
-  // By place in the list, as removals are by their number: 0 stands for the whole layer.
-  const predicted = Float64Array.from([0, ...ranks.map((rank) => byRank[rank] as number)]);
+): Promise<RankOption[]> {
+  const moments = secondMoments(inputs, weights.bias !== undefined);
+  const eigen = outputEigen(weights.rows, moments, inputs.columns);
+  const predicted = formsOf(layer, step).map((form) => ({
+    ...{ form, cost: formCost(layer, form) },
+    error: predictedError(layer, weights.rows, eigen, moments, form),
+  }));
+  const best = undominated(predicted);
   const tried: [number, number][] = [];
-  for (const at of new Set(TRIED_SHARES.map((share) => 1 + Math.floor((1 - share) * (ranks.length - 1))))) {
-    const rows = composed(principalFactors(weights.rows, eigen, ranks[at - 1] as number));
+  for (const at of new Set(TRIED_PLACES.map((share) => Math.floor(share * best.length)))) {
+    const option = best[at];
+    if (!option) continue;
+    const { rows } = factorsOf(layer, weights.rows, eigen, option.form);
     tried.push([at, await trial(new Map([[layer.name, withMeanKept(weights, rows, inputs)]]))]);
   }
-  return { layer: layer.name, ranks, errors: [...priced(predicted, tried)].slice(1) };
+  const errors = priced(
+    Float64Array.from(best, ({ error }) => error),
+    tried,
+  );
+  return best.map((option, i) => ({ ...option, error: errors[i] as number }));
+}
+
+/** Eigenvalues of the covariance of what a layer gives. */
+export function outputEigen(rows: Float32Array, moments: Float64Array, columns: number): Eigen {
+  return symmetricEigen(outputCovariance(rows, moments, columns), rows.length / columns);
+}
+
+/** Error of the layer's outputs over their variance. */
+function predictedError(layer: Layer, rows: Float32Array, eigen: Eigen, moments: Float64Array, form: Form): number {
+  if (form.type === 'principal') return rankErrors(eigen)[form.rank] as number;
+  const low = factorsOf(layer, rows, eigen, form).rows;
+  const difference = low.map((value, i) => value - (rows[i] as number));
+  const covariance = outputCovariance(difference, moments, inputColumns(layer));
+  const outputs = rowCount(layer);
+  let error = 0;
+  for (let o = 0; o < outputs; o++) error += covariance[o * outputs + o] as number;
+  const variance = eigen.values.reduce((sum, value) => sum + Math.max(0, value), 0);
+  return error / Math.max(1e-30, variance);
+}
+
+function undominated(options: readonly RankOption[]): RankOption[] {
+  const sorted = [...options].sort((a, b) => totalCost(a.cost) - totalCost(b.cost) || a.error - b.error);
+  const kept: RankOption[] = [];
+  // From the cheapest on: what costs more must err less.
+  for (const option of sorted) if (option.error < (kept.at(-1)?.error ?? Number.POSITIVE_INFINITY)) kept.push(option);
+  return kept.reverse();
 }
 
 /** Other rows, and the bias with which the mean of what the layer gives stays. */
@@ -78,11 +116,4 @@ export function withMeanKept(
     return value + shift;
   });
   return { rows: other, bias: shifted };
-}
-
-function ranksOf(layer: Layer, step: number): number[] {
-  const [columns, outputs] = [inputColumns(layer), rowCount(layer)];
-  const most = Math.ceil((columns * outputs) / (columns + outputs)) - 1;
-  const count = Math.floor(most / step);
-  return Array.from({ length: count }, (_, i) => (count - i) * step);
 }

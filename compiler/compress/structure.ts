@@ -13,11 +13,11 @@ import type { Moments } from '../linalg/moments.ts';
 import { secondMoments } from '../linalg/ridge.ts';
 import { type Channels, channelsOf } from './channel-groups.ts';
 import { chooseStructure, type StructureChoice } from './choose-structure.ts';
+import { type Form, factorsOf, formCost, totalCost } from './layer-forms.ts';
 import { readWeights, writeWeights } from './layer-weights.ts';
 import { type Layer, rowCount } from './layers.ts';
-import { composed, outputCovariance, principalFactors, symmetricEigen } from './low-rank.ts';
 import { channelCurves } from './prune-channels.ts';
-import { rankCurves, withMeanKept } from './rank-options.ts';
+import { outputEigen, rankCurves, withMeanKept } from './rank-options.ts';
 import { reconstruct } from './reconstruct.ts';
 import { keptPositions, withoutChannels } from './remove-channels.ts';
 import type { SegmentData, SegmentSamples } from './segment-data.ts';
@@ -110,7 +110,7 @@ async function shapesOf({ model, runtime, samples }: SegmentData) {
 async function rebuilt(
   data: SegmentData,
   channels: Channels,
-  { removed, ranks }: StructureChoice,
+  { removed, forms }: StructureChoice,
   samples: SegmentSamples | undefined,
 ): Promise<Model> {
   const pruned = withoutChannels(data.model, channels, removed);
@@ -121,25 +121,24 @@ async function rebuilt(
       .map(({ reader, units }) => [reader, keptPositions(units, removed)]),
   );
   await reconstruct(data, {
-    ...{ graph: pruned.graph, samples, isForced: (layer) => ranks.has(layer) },
+    ...{ graph: pruned.graph, samples, isForced: (layer) => forms.has(layer) },
     keptOutputs: (layer) => outputs.get(layer),
     settled: (layer, [inputs]) => {
-      const rank = ranks.get(layer.name);
-      if (rank !== undefined && inputs) split(pruned.graph, layer, inputs, rank);
+      const form = forms.get(layer.name);
+      if (form && inputs) split(pruned.graph, layer, inputs, form);
     },
   });
   verifyGraph(pruned.graph, 'after a segment was made smaller');
   return pruned;
 }
 
-function split(graph: Graph, layer: Layer, inputs: Moments, rank: number): void {
+function split(graph: Graph, layer: Layer, inputs: Moments, form: Form): void {
   const weights = readWeights(graph, layer);
   const { columns } = inputs;
-  const outputs = rowCount(layer);
-  // Channels that went may have left less than the product would cost.
-  if (!weights || rank * (columns + outputs) >= columns * outputs) return;
-  const covariance = outputCovariance(weights.rows, secondMoments(inputs, weights.bias !== undefined), columns);
-  const factors = principalFactors(weights.rows, symmetricEigen(covariance, outputs), rank);
-  writeWeights(graph, layer, withMeanKept(weights, composed(factors), inputs));
+  // Channels that went may have left less than the form would cost.
+  if (!weights || totalCost(formCost(layer, form)) >= columns * rowCount(layer)) return;
+  const eigen = outputEigen(weights.rows, secondMoments(inputs, weights.bias !== undefined), columns);
+  const factors = factorsOf(layer, weights.rows, eigen, form);
+  writeWeights(graph, layer, withMeanKept(weights, factors.rows, inputs));
   splitLayer(graph, layer, factors);
 }
