@@ -2,6 +2,7 @@
 
 import { float32 } from '../../shared/tensor.ts';
 import { constantOf, floatAttribute, floatConstant, freshName, type Graph, intAttribute } from '../graph/graph.ts';
+import type { Moments } from '../linalg/moments.ts';
 import { inputColumns } from './input-rows.ts';
 import { type Layer, rowCount, weightOfRows, weightRows } from './layers.ts';
 
@@ -45,6 +46,23 @@ export function writeWeights(graph: Graph, layer: Layer, { rows, bias }: LayerWe
   };
   node.inputs[1] = put(`${layer.name}.weight`, shape, weightOfRows(layer, rows));
   if (bias) node.inputs[2] = put(`${layer.name}.bias`, [bias.length], bias);
+}
+
+/** Other rows, and the bias with which the mean of what the layer gives stays. */
+export function withMeanKept(
+  { rows, bias }: LayerWeights,
+  other: Float32Array,
+  { columns, sum, count }: Moments,
+): LayerWeights {
+  const shifted = bias?.map((value, o) => {
+    let shift = 0;
+    for (let c = 0; c < columns; c++) {
+      const at = o * columns + c;
+      shift += (((rows[at] as number) - (other[at] as number)) * (sum[c] as number)) / count;
+    }
+    return value + shift;
+  });
+  return { rows: other, bias: shifted };
 }
 
 /** Rows of a group are columns × its output channels. */

@@ -3,11 +3,37 @@
  * With second moments of what comes in, the weights that stay make up for those that go, column by column (SparseGPT,
  * Frantar & Alistarh 2023, which is optimal brain surgeon with one order for all rows).
  */
+
+import { cloneGraph, type Model } from '../graph/graph.ts';
 import { cholesky, choleskyInverse } from '../linalg/cholesky.ts';
-import { addRidge } from '../linalg/ridge.ts';
+import { addRidge, secondMoments } from '../linalg/ridge.ts';
+import { removeDeadCode } from '../passes/dead-code.ts';
+import { inputMoments } from './input-moments.ts';
+import { inputColumns } from './input-rows.ts';
+import { readWeights, withMeanKept, writeWeights } from './layer-weights.ts';
+import { layersOf } from './layers.ts';
+import { COLUMNS_MAX } from './reconstruct.ts';
+import type { SegmentData } from './segment-data.ts';
 
 /** Columns whose weights compete with each other for staying. */
 const BLOCK = 64;
+
+/** The model with a share of the weights of each layer set to 0. Depthwise and very wide layers stay as they are. */
+export async function pruneWeights(data: SegmentData, share: number): Promise<Model> {
+  const graph = cloneGraph(data.model.graph);
+  const layers = layersOf(graph).filter((layer) => layer.groups === 1 && inputColumns(layer) <= COLUMNS_MAX);
+  const moments = await inputMoments(data, layers);
+  for (const layer of layers) {
+    const weights = readWeights(graph, layer);
+    const [inputs] = moments.get(layer.name) ?? [];
+    if (!weights || !inputs) continue;
+    const second = secondMoments(inputs, weights.bias !== undefined);
+    const rows = pruneCompensated(weights.rows, second, inputs.columns, share);
+    writeWeights(graph, layer, withMeanKept(weights, rows, inputs));
+  }
+  removeDeadCode(graph);
+  return { ...data.model, graph };
+}
 
 /** The smallest weights set to 0, `share` of all, rounded down. */
 export function pruneSmallest(rows: Float32Array, share: number): Float32Array {

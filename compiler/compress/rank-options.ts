@@ -4,7 +4,7 @@ import { secondMoments } from '../linalg/ridge.ts';
 import { inputMoments } from './input-moments.ts';
 import { inputColumns } from './input-rows.ts';
 import { type Form, type FormCost, factorsOf, formCost, formsOf, totalCost } from './layer-forms.ts';
-import { type LayerWeights, readWeights } from './layer-weights.ts';
+import { type LayerWeights, readWeights, withMeanKept } from './layer-weights.ts';
 import { type Layer, layersOf, rowCount } from './layers.ts';
 import { EIGEN_MAX, type Eigen, outputCovariance, rankErrors, symmetricEigen } from './low-rank.ts';
 import { priced } from './prune-channels.ts';
@@ -99,21 +99,4 @@ function undominated(options: readonly RankOption[]): RankOption[] {
   // From the cheapest on: what costs more must err less.
   for (const option of sorted) if (option.error < (kept.at(-1)?.error ?? Number.POSITIVE_INFINITY)) kept.push(option);
   return kept.reverse();
-}
-
-/** Other rows, and the bias with which the mean of what the layer gives stays. */
-export function withMeanKept(
-  { rows, bias }: LayerWeights,
-  other: Float32Array,
-  { columns, sum, count }: Moments,
-): LayerWeights {
-  const shifted = bias?.map((value, o) => {
-    let shift = 0;
-    for (let c = 0; c < columns; c++) {
-      const at = o * columns + c;
-      shift += (((rows[at] as number) - (other[at] as number)) * (sum[c] as number)) / count;
-    }
-    return value + shift;
-  });
-  return { rows: other, bias: shifted };
 }

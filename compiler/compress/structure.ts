@@ -14,10 +14,10 @@ import { secondMoments } from '../linalg/ridge.ts';
 import { type Channels, channelsOf } from './channel-groups.ts';
 import { chooseStructure, type StructureChoice } from './choose-structure.ts';
 import { type Form, factorsOf, formCost, totalCost } from './layer-forms.ts';
-import { readWeights, writeWeights } from './layer-weights.ts';
+import { readWeights, withMeanKept, writeWeights } from './layer-weights.ts';
 import { type Layer, rowCount } from './layers.ts';
 import { channelCurves } from './prune-channels.ts';
-import { outputEigen, rankCurves, withMeanKept } from './rank-options.ts';
+import { outputEigen, rankCurves } from './rank-options.ts';
 import { reconstruct } from './reconstruct.ts';
 import { keptPositions, withoutChannels } from './remove-channels.ts';
 import type { SegmentData, SegmentSamples } from './segment-data.ts';
@@ -96,6 +96,26 @@ export async function structurePrices(
       return { model, macsRatio: after.macs / cost.macs, choice };
     },
   };
+}
+
+/** How often a price is halved on the way to the one that gives the number asked for. */
+const PRICE_STEPS = 60;
+
+/**
+ * Choices for several segments at one price for all, so that together they keep a share of their multiply-accumulates:
+ * segments that can spare more give more. Prices must be in one currency: see `endError`.
+ */
+export function chooseTogether(segments: readonly StructurePrices[], macsShare: number): StructureChoice[] {
+  const macsMax = macsShare * segments.reduce((sum, { macs }) => sum + macs, 0);
+  const at = (priceMax: number) => segments.map((prices) => prices.choose({ priceMax }));
+  const all = segments.map((prices) => prices.choose({}));
+  let [low, high] = [1e-24, 2 * Math.max(1e-24, ...all.map(({ price }) => price))];
+  for (let i = 0; i < PRICE_STEPS; i++) {
+    const middle = Math.sqrt(low * high);
+    if (at(middle).reduce((sum, { macs }) => sum + macs, 0) > macsMax) low = middle;
+    else high = middle;
+  }
+  return at(high);
 }
 
 async function shapesOf({ model, runtime, samples }: SegmentData) {
