@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { pruneCompensated, pruneSmallest } from '../../../compiler/compress/prune-weights.ts';
+import { readWeights, writeWeights } from '../../../compiler/compress/layer-weights.ts';
+import { layersOf } from '../../../compiler/compress/layers.ts';
+import { pruneCompensated, pruneSmallest, pruneWeights } from '../../../compiler/compress/prune-weights.ts';
+import type { SegmentData } from '../../../compiler/compress/segment-data.ts';
+import { squaredError } from '../../../compiler/compress/trial.ts';
+import { cloneGraph, floatConstant, type Graph } from '../../../compiler/graph/graph.ts';
 import { addRows, newMoments } from '../../../compiler/linalg/moments.ts';
 import { secondMoments } from '../../../compiler/linalg/ridge.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
+import { literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
+import { graphOf } from '../text-graph.ts';
 
 const [OUTPUTS, COLUMNS, COUNT] = [5, 8, 400];
 
@@ -77,5 +84,35 @@ describe('weights set to 0', () => {
         expect(loss(pruned.with(c, (pruned[c] as number) + step))).toBeGreaterThan(loss(pruned));
       }
     }
+  });
+
+  test('of a whole model leave its outputs nearer with compensation, and depthwise layers alone', async () => {
+    const text =
+      'in x [1,4,8,8]\nconst w1 [12,4,3,3]\nconst b1 [12]\na = Conv(x, w1, b1)\nr = Relu(a)\nconst w2 [12,1,3,3]\nd = Conv(r, w2) group=12\nconst w3 [6,12,1,1]\ny = Conv(d, w3)\nout y';
+    const model = modelOf(graphOf(text), 13);
+    const samples = Array.from({ length: 10 }, (_, i) => randomFeeds(model.graph, 50 + i));
+    const data: SegmentData = {
+      ...{ model, runtime: literal },
+      async *samples() {
+        yield* samples;
+      },
+    };
+    const pruned = await pruneWeights(data, 0.5);
+    const zeros = layersOf(pruned.graph).map(({ weight }) => {
+      const values = floatConstant(pruned.graph, weight)?.data as Float32Array;
+      return values.filter((value) => value === 0).length / values.length;
+    });
+    expect(zeros).toEqual([0.5, 0, 0.5]);
+    const plain = cloneGraph(model.graph);
+    for (const layer of layersOf(plain)) {
+      const weights = readWeights(plain, layer);
+      if (layer.groups === 1 && weights)
+        writeWeights(plain, layer, { ...weights, rows: pruneSmallest(weights.rows, 0.5) });
+    }
+    const error = async (graph: Graph) => {
+      const feeds = randomFeeds(model.graph, 3);
+      return squaredError(await runGraph(graph, feeds, 13), await runGraph(model.graph, feeds, 13));
+    };
+    expect(await error(pruned.graph)).toBeLessThan(0.7 * (await error(plain)));
   });
 });

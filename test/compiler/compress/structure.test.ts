@@ -1,6 +1,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { SegmentData } from '../../../compiler/compress/segment-data.ts';
-import { restructure, type StructurePrices, structurePrices } from '../../../compiler/compress/structure.ts';
+import {
+  chooseTogether,
+  restructure,
+  type StructurePrices,
+  structurePrices,
+} from '../../../compiler/compress/structure.ts';
 import { squaredError } from '../../../compiler/compress/trial.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
@@ -112,4 +117,25 @@ describe('a segment made smaller', () => {
     const none: SegmentData = { ...data, async *samples() {} };
     await expect(restructure(none, { technique: 'channels' })).rejects.toMatchObject({ code: 'BAD_INPUT' });
   });
+
+  test('together with others gives what costs least, wherever that is', () => {
+    const [first, second] = [of('channels'), cheaper(of('channels'), 100)];
+    const choices = chooseTogether([first, second], 0.8);
+    const kept = choices.map(({ macs }) => macs / first.macs) as [number, number];
+    expect((kept[0] + kept[1]) / 2).toBeLessThanOrEqual(0.8);
+    expect((kept[0] + kept[1]) / 2).toBeGreaterThan(0.6);
+    expect(kept[1]).toBeLessThan(kept[0]);
+    expect(chooseTogether([first, second], 1).map(({ macs }) => macs)).toEqual([first.macs, first.macs]);
+  });
 });
+
+/** The same segment, whose errors matter less. */
+function cheaper(prices: StructurePrices, times: number): StructurePrices {
+  return {
+    ...prices,
+    choose({ priceMax = Number.POSITIVE_INFINITY, ...target }) {
+      const choice = prices.choose({ ...target, priceMax: priceMax * times });
+      return { ...choice, price: choice.price / times };
+    },
+  };
+}
