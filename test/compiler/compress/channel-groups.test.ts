@@ -51,9 +51,9 @@ function withZeros(graph: Graph, channels: Channels, removed: ReadonlySet<number
   return zeroed;
 }
 
-/** Every third unit, of all groups. */
+/** Every third unit of each group, others in the next. */
 function everyThird({ groups }: Channels): Set<number> {
-  return new Set(groups.flatMap(({ units }) => units.filter((_, i) => i % 3 === 1)));
+  return new Set(groups.flatMap(({ units }, g) => units.filter((_, i) => (i + g) % 3 === 1)));
 }
 
 async function expectRemovable(model: Model, channels: Channels, feeds: Tensors): Promise<Graph> {

@@ -5,7 +5,7 @@ import { reconstruct, targetRows } from '../../../compiler/compress/reconstruct.
 import { keptPositions, withoutChannels } from '../../../compiler/compress/remove-channels.ts';
 import type { SegmentData } from '../../../compiler/compress/segment-data.ts';
 import { squaredError } from '../../../compiler/compress/trial.ts';
-import { cloneGraph, indexGraph, type Model } from '../../../compiler/graph/graph.ts';
+import { cloneGraph, type Graph, indexGraph, type Model } from '../../../compiler/graph/graph.ts';
 import { inferTypes } from '../../../compiler/graph/infer.ts';
 import { observeTypes } from '../../../compiler/graph/observe.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
@@ -84,6 +84,21 @@ describe('fitting what is left to the original', () => {
     expect(fitted).toEqual(expect.arrayContaining(['e', 'g', 'm']));
     expect(fitted).not.toContain('a');
     expect(await heldOutError(data.model, model)).toBeLessThan(before / 3);
+    // Each layer gives what those of its channels that are left gave before.
+    const kept = keptOutputs('e') ?? [];
+    expect(kept).toEqual([0, 2, 3, 4, 6, 7]);
+    const feeds = randomFeeds(data.model.graph, 950);
+    const inner = async (graph: Graph) => {
+      const outputs = [{ name: 'e', elementType: 'float32', shape: null } as const];
+      return (await runGraph({ ...graph, outputs }, feeds, 13))['e'] as Tensor;
+    };
+    const [own, whole] = [await inner(model.graph), await inner(data.model.graph)];
+    const plane = 120;
+    const target = kept.flatMap((channel) => [
+      ...(whole.data as Float32Array).subarray(channel * plane, (channel + 1) * plane),
+    ]);
+    const expected = { ...own, data: Float32Array.from(target) } as Tensor;
+    expect(squaredError({ e: own }, { e: expected })).toBeLessThan(0.1);
   });
 
   test('is least squares: columns that others can stand for cost nothing', async () => {
@@ -102,8 +117,13 @@ describe('fitting what is left to the original', () => {
     expectClose(await runGraph(graph, feeds, 13), await runGraph(data.model.graph, feeds, 13), 0.02);
   });
 
-  test('makes up for what the segments before did to the inputs', async () => {
-    const data = await dataOf('in x [1,3,6,6]\nconst w [4,3,3,3]\ny = Conv(x, w)\nout y', 6);
+  test.each([
+    ['convolution', 'in x [1,3,6,6]\nconst w [4,3,3,3]\ny = Conv(x, w)\nout y'],
+    ['convolution in groups', 'in x [1,4,6,6]\nconst w [6,2,3,3]\nconst b [6]\ny = Conv(x, w, b) group=2\nout y'],
+    ['depthwise convolution', 'in x [1,4,6,6]\nconst w [8,1,3,3]\ny = Conv(x, w) group=4\nout y'],
+    ['Gemm', 'in x [20,4]\nconst w [4,3]\ny = Gemm(x, w)\nout y'],
+  ])('makes up in a %s for what the segments before did to the inputs', async (_, text) => {
+    const data = await dataOf(text, 12);
     const halved = (sample: Tensors): Tensors => {
       const x = sample['x'] as Tensor;
       return { x: { ...x, data: (x.data as Float32Array).map((value) => 0.5 * value + 1) } as Tensor };
