@@ -1,7 +1,7 @@
 /**
  * The OCR model's backbone made smaller in structure, without gradients: multiply-accumulates against what is read, on
  * lines of the calibration split that were drawn from another seed than those it was fitted on, and the time in wasm
- * (Node, one thread). `node dist/bench/structure.js [samples] [lines]`. Draws docs/structure.svg.
+ * (Node, one thread). `node dist/bench/structure.js [samples] [lines] [technique]`. Draws docs/structure.svg.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -38,7 +38,8 @@ const [SAMPLE_SEED, LINE_SEED] = [1, 77];
 const BACKBONE = 3;
 const SHARES = [0.9, 0.8, 0.7, 0.6, 0.5];
 const WEIGHT_SHARES = [0.3, 0.5];
-const TECHNIQUES = ['channels', 'low-rank', 'both'] as const;
+const ALL_TECHNIQUES = ['channels', 'low-rank', 'both'] as const;
+const TECHNIQUES = ALL_TECHNIQUES.filter((name) => name === (process.argv[4] ?? name));
 const TIMED_RUNS = 40;
 
 interface Line {

@@ -12,6 +12,7 @@ import { newProducts, type Products } from '../linalg/products.ts';
 import { fitRidge } from '../linalg/ridge.ts';
 import { removeDeadCode } from '../passes/dead-code.ts';
 import { type Frontier, newFrontier } from './frontier.ts';
+import { rowsPerSample } from './input-moments.ts';
 import { inputColumns, inputRows } from './input-rows.ts';
 import { groupRows, readWeights, writeWeights } from './layer-weights.ts';
 import { type Layer, layerOf, layersOf, rowCount } from './layers.ts';
@@ -19,8 +20,7 @@ import type { SegmentData, SegmentSamples } from './segment-data.ts';
 
 /** Wider layers keep their weights: their moments would take seconds and hundreds of megabytes. */
 export const COLUMNS_MAX = 2048;
-/** Output positions of a sample that are looked at; of a depthwise layer, which has few weights a channel. */
-const ROWS_PER_SAMPLE = 128;
+/** Output positions of a sample that are looked at in a depthwise layer, which has few weights a channel. */
 const DEPTHWISE_ROWS_PER_SAMPLE = 24;
 
 export interface Rewritten {
@@ -104,7 +104,7 @@ async function layerMoments(
   const perGroup = rowCount(layer) / layer.groups;
   const kept = rewritten.keptOutputs(layer.name) ?? Array.from({ length: rowCount(layer) }, (_, i) => i);
   const isDepthwise = layer.groups > 1 && layer.shape[1] === 1;
-  const most = isDepthwise ? DEPTHWISE_ROWS_PER_SAMPLE : ROWS_PER_SAMPLE;
+  const most = isDepthwise ? DEPTHWISE_ROWS_PER_SAMPLE : rowsPerSample(layer);
   const moments = Array.from({ length: layer.groups }, () => newMoments(inputColumns(layer), perGroup));
   const inputs = changed(rewritten.graph.nodes.indexOf(layer.node), layer.node.inputs[0] ?? '');
   const targets = original((places.get(layer.name) ?? 0) + 1, layer.name);

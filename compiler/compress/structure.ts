@@ -93,7 +93,7 @@ export async function structurePrices(
     async rebuild(choice, inputs) {
       const model = await rebuilt(data, channels, choice, inputs);
       const after = costOf(model.graph, await shapesOf({ ...data, model }));
-      return { model, macsRatio: after.macs / cost.macs, choice };
+      return { model, macsRatio: cost.macs === 0 ? 1 : after.macs / cost.macs, choice };
     },
   };
 }
@@ -115,7 +115,15 @@ export function chooseTogether(segments: readonly StructurePrices[], macsShare: 
     if (at(middle).reduce((sum, { macs }) => sum + macs, 0) > macsMax) low = middle;
     else high = middle;
   }
-  return at(high);
+  // The last change may be a large one: it is made as far as needed.
+  const choices = at(low);
+  for (const [i, prices] of segments.entries()) {
+    const excess = choices.reduce((sum, { macs }) => sum + macs, 0) - macsMax;
+    if (excess <= 0) break;
+    const own = ((choices[i] as StructureChoice).macs - excess) / prices.macs;
+    choices[i] = prices.choose({ priceMax: high, macsShare: Math.max(0, own) });
+  }
+  return choices;
 }
 
 async function shapesOf({ model, runtime, samples }: SegmentData) {

@@ -113,6 +113,13 @@ describe('a segment made smaller', () => {
     expect(await bytes()).toEqual(await bytes());
   });
 
+  test('without a layer that can be smaller is what it was', async () => {
+    const plain = dataOf('in x [2,4]\ny = Softmax(x)\nout y');
+    const { model, macsRatio } = await restructure(plain, { technique: 'both', macsShare: 0.5 });
+    expect(macsRatio).toBe(1);
+    expect(model.graph.nodes.length).toBe(1);
+  });
+
   test('needs samples', async () => {
     const none: SegmentData = { ...data, async *samples() {} };
     await expect(restructure(none, { technique: 'channels' })).rejects.toMatchObject({ code: 'BAD_INPUT' });
@@ -123,7 +130,7 @@ describe('a segment made smaller', () => {
     const choices = chooseTogether([first, second], 0.8);
     const kept = choices.map(({ macs }) => macs / first.macs) as [number, number];
     expect((kept[0] + kept[1]) / 2).toBeLessThanOrEqual(0.8);
-    expect((kept[0] + kept[1]) / 2).toBeGreaterThan(0.6);
+    expect((kept[0] + kept[1]) / 2).toBeGreaterThan(0.7);
     expect(kept[1]).toBeLessThan(kept[0]);
     expect(chooseTogether([first, second], 1).map(({ macs }) => macs)).toEqual([first.macs, first.macs]);
   });
