@@ -20,25 +20,32 @@ export interface SegmentData {
  */
 export async function visitValues(
   model: Model,
-  { samples, runtime }: Pick<SegmentData, 'samples' | 'runtime'>,
+  data: Pick<SegmentData, 'samples' | 'runtime'>,
   names: readonly string[],
   visit: (values: Tensors) => void,
 ): Promise<void> {
+  for await (const values of valuesOf({ ...data, model }, names)) visit(values);
+}
+
+/** The same one by one, for what has to wait. */
+export async function* valuesOf(
+  { model, samples, runtime }: SegmentData,
+  names: readonly string[],
+): AsyncGenerator<Tensors, void> {
   const { graph } = model;
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   const asked = new Set(names.filter((name) => !inputs.has(name)));
   if (asked.size === 0) {
     // A runtime does not run for nothing.
-    for await (const sample of samples()) visit(sample);
+    yield* samples();
     return;
   }
   const known = new Map(graph.outputs.map((output) => [output.name, output]));
   const outputs = [...asked].map((name): ValueInfo => known.get(name) ?? { name, elementType: 'float32', shape: null });
-  // A model without outputs is none that a runtime would run.
-  const session = outputs.length > 0 ? await loadModel(runtime, { ...model, graph: { ...graph, outputs } }) : undefined;
+  const session = await loadModel(runtime, { ...model, graph: { ...graph, outputs } });
   try {
-    for await (const sample of samples()) visit({ ...sample, ...(await session?.run(sample)) });
+    for await (const sample of samples()) yield { ...sample, ...(await session.run(sample)) };
   } finally {
-    await session?.release();
+    await session.release();
   }
 }
