@@ -7,10 +7,11 @@ import type { Tensors } from '../shared/tensor.ts';
 import { sha256 } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
 import { type SegmentCompressor, segmentCompressor } from './compress/compress-segment.ts';
+import type { SegmentData } from './compress/segment-data.ts';
 import { COMPRESSION_VERSION, type LayerForm, type SegmentRecipe } from './compress/segment-recipe.ts';
 import { allBoundaries } from './cut/boundary-specs.ts';
 import type { Chain } from './cut/segments.ts';
-import { cloneGraph } from './graph/graph.ts';
+import { cloneGraph, type Model } from './graph/graph.ts';
 import { inferTypes } from './graph/infer.ts';
 import { observeTypes } from './graph/observe.ts';
 import { type MeasuredRecord, recipeSha256 } from './measure/record.ts';
@@ -22,7 +23,8 @@ import { integerSavings } from './search/integer-regions.ts';
 import { type Journal, openJournal } from './search/journal.ts';
 import { conversionTime, timeLayers } from './search/layer-times.ts';
 import { type Reference, referenceOf } from './search/losses.ts';
-import { type SearchRecord, searchRecipes } from './search/search-recipes.ts';
+import { isWithin, type SearchRecord, searchRecipes } from './search/search-recipes.ts';
+import { rebuiltChain, searchStructures } from './search/structures.ts';
 
 export interface CompressedTarget {
   /** One a segment. */
@@ -54,55 +56,97 @@ export async function compressChain(
   server: readonly Session[],
   record: MeasuredRecord | undefined,
 ): Promise<CompressedChain> {
-  const compressors = compressorsOf(request, plan, chain, server);
+  const parts = { plan, chain, server, data: segmentData(request, plan, chain, server) };
   const compressed = new Map<string, CompressedTarget>();
   for (const [target, device] of request.devices) {
-    const known = request.float ? chain.segments.map(() => ({ layers: {} })) : record?.recipes[target];
+    const known: readonly SegmentRecipe[] | undefined = request.float
+      ? chain.segments.map(() => ({ layers: {} }))
+      : record?.recipes[target];
     const found = known
-      ? { recipes: known, record: record?.searches[target] }
-      : await searchFor(request, plan, chain, server, compressors, target, device);
+      ? {
+          recipes: known,
+          compressors: compressorsOf(request, parts.data, await structured(request, parts, known)),
+          record: record?.searches[target],
+        }
+      : await searchFor(request, parts, target, device);
     const models: Uint8Array[] = [];
     for (const [i, recipe] of found.recipes.entries()) {
       request.progress({ stage: `compressing for ${target}`, done: i, total: found.recipes.length });
-      models.push(writeModel(await (compressors[i] as SegmentCompressor)(recipe)));
+      models.push(writeModel(await (found.compressors[i] as SegmentCompressor)(recipe)));
     }
     compressed.set(target, { recipes: found.recipes, models, search: found.record });
   }
   return compressed;
 }
 
+/** The chain that is compressed. */
+interface Parts {
+  readonly plan: Plan;
+  readonly chain: Chain;
+  /** In full precision. */
+  readonly server: readonly Session[];
+  /** Of its segments. */
+  readonly data: readonly SegmentData[];
+}
+
 /** Samples are run through the chain anew for each segment and pass: memory does not grow with their number. */
-function compressorsOf(
-  { recipe, server: runtime, calibrationSamples: count, seed }: CompileRequest,
+function segmentData(
+  request: CompileRequest,
   plan: Plan,
   { segments }: Chain,
   server: readonly Session[],
-): SegmentCompressor[] {
+): SegmentData[] {
   return segments.map(({ model }, k) => {
     async function* samples(): AsyncIterable<Tensors> {
-      for await (const { input } of recipe.samples('calibration', count, seed, wholeOf(plan, server))) {
-        const { tensors } = inputCrossing(plan, input);
+      for await (const tensors of calibrationInputs(request, plan, server)) {
         const boundary = await runSegments(plan, server, { from: 0, to: k, tensors });
         yield Object.fromEntries(
           (plan.segments[k]?.inputs ?? []).map((name) => [name, boundary[name] as Tensors[string]]),
         );
       }
     }
-    return segmentCompressor({ model, samples, runtime }, recipe.isNoise ? 0 : count);
+    return { model, samples, runtime: request.server };
   });
 }
 
-async function searchFor(
-  request: CompileRequest,
+/** Boundary 0 of each calibration sample. */
+async function* calibrationInputs(
+  { recipe, calibrationSamples, seed }: CompileRequest,
   plan: Plan,
-  chain: Chain,
   server: readonly Session[],
-  compressors: readonly SegmentCompressor[],
-  target: string,
-  device: Runtime,
-) {
-  const { recipe, seed, progress, now, pins } = request;
-  const models = chain.segments.map(({ model }) => model);
+): AsyncIterable<Tensors> {
+  for await (const { input } of recipe.samples('calibration', calibrationSamples, seed, wholeOf(plan, server))) {
+    yield inputCrossing(plan, input).tensors;
+  }
+}
+
+/** The chain's models, without what recipes say is to go. */
+async function structured(
+  request: CompileRequest,
+  { plan, chain, server, data }: Parts,
+  recipes: readonly Pick<SegmentRecipe, 'structure'>[],
+): Promise<Model[]> {
+  if (recipes.every(({ structure }) => structure === undefined)) return chain.segments.map(({ model }) => model);
+  const inputs = () => calibrationInputs(request, plan, server);
+  return rebuiltChain(
+    { plan, data, inputs, runtime: request.server, progress: request.progress },
+    recipes.map(({ structure }) => structure),
+  );
+}
+
+function compressorsOf(
+  { recipe, calibrationSamples }: CompileRequest,
+  data: readonly SegmentData[],
+  models: readonly Model[],
+): SegmentCompressor[] {
+  return data.map((segment, k) =>
+    segmentCompressor({ ...segment, model: models[k] as Model }, recipe.isNoise ? 0 : calibrationSamples),
+  );
+}
+
+async function searchFor(request: CompileRequest, parts: Parts, target: string, device: Runtime) {
+  const { recipe, seed, progress, now, pins, budget } = request;
+  const { plan, chain, server, data } = parts;
   const journal = await journalOf(request, plan, target);
   const place = (await request.timing()).places.get(target)?.runtime ?? device;
   const forms = recipe.isNoise ? DATA_FREE : (FORMS[target] ?? DATA_FREE);
@@ -110,16 +154,36 @@ async function searchFor(
   for await (const { input } of recipe.samples('calibration', LOSS_SAMPLES, seed + LOSS_SEED, wholeOf(plan, server))) {
     inputs.push(inputCrossing(plan, input).tensors);
   }
+  const originals = chain.segments.map(({ model }) => model);
   const ends = recipe.outputs.map(({ of }) => of);
-  const reference = await referenceOf(plan, models, request.server, ends, inputs);
-  const heldOut = await holdOut({ plan, recipe, server }, request.heldOutSamples, seed + HELD_OUT_SEED);
-  const saved = recipe.isNoise ? [] : await measureSavings(request, plan, chain, reference, place, journal);
+  const reference = await referenceOf(plan, originals, request.server, ends, inputs);
   try {
-    return await searchRecipes({
-      ...{ plan, recipe, models, compressors, reference, heldOut, device, place, forms, pins, journal, now, progress },
-      ...{ runtime: request.server, budget: request.budget },
+    progress({ stage: 'setting samples aside', done: 0, total: 1 });
+    const heldOut = await holdOut({ plan, recipe, server }, request.heldOutSamples, seed + HELD_OUT_SEED);
+    const structures = await journal.once('structures', async () =>
+      budget.macsShare === undefined || recipe.isNoise
+        ? null
+        : ((await searchStructures(
+            {
+              ...{ plan, data, reference, heldOut, runtime: request.server, progress, macsShare: budget.macsShare },
+              inputs: () => calibrationInputs(request, plan, server),
+            },
+            (lost) => isWithin(budget, lost),
+          )) ?? null),
+    );
+    const models = await structured(
+      request,
+      parts,
+      originals.map((_, k) => ({ structure: structures?.[k] })),
+    );
+    const compressors = compressorsOf(request, data, models);
+    const saved = recipe.isNoise ? [] : await measureSavings(request, plan, models, reference, place, journal);
+    const found = await searchRecipes({
+      ...{ plan, recipe, originals, models, structures: structures ?? undefined, compressors, reference, heldOut },
+      ...{ device, place, forms, pins, journal, now, progress, runtime: request.server, budget },
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
+    return { ...found, compressors };
   } finally {
     await releaseAll([reference.sessions]);
   }
@@ -132,7 +196,7 @@ type Savings = { readonly [Form in LayerForm]?: Readonly<Record<string, number>>
 async function measureSavings(
   { recipe, server, now, progress }: CompileRequest,
   plan: Plan,
-  { segments }: Chain,
+  models: readonly Model[],
   { sessions }: Reference,
   place: Runtime,
   journal: Journal,
@@ -140,7 +204,7 @@ async function measureSavings(
   const conversionMs = await journal.once('conversion', () => conversionTime(place, now));
   const boundaries = await allBoundaries(plan, sessions, recipe.noise(recipe.size.typical));
   const savings: Savings[] = [];
-  for (const [k, { model }] of segments.entries()) {
+  for (const [k, model] of models.entries()) {
     const typed = { ...model, graph: cloneGraph(model.graph) };
     await inferTypes(typed, server);
     const types = await observeTypes(typed, server, boundaries[k] as Tensors);

@@ -44,6 +44,11 @@ const CompressionSchema = v.strictObject({
     v.optional(error),
     "How much worse the model's first metric may become with the compressed head, up to any boundary",
   ),
+  answersChangedMax: described(v.optional(share), 'Share of answers that may change with the compressed head'),
+  macsShare: described(
+    v.optional(v.pipe(share, v.gtValue(0))),
+    'Share of the multiply-accumulates to come down to, by pruning channels and splitting layers, where accuracy allows',
+  ),
   bytesMax: described(v.optional(integer(1)), 'Of all device segments together, as they are stored'),
   timeMax: described(v.optional(positive), 'Of all device segments together, over what they take in full precision'),
   pins: described(

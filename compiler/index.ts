@@ -88,10 +88,13 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
 const CALIBRATION_SAMPLES = 64;
 const HELD_OUT_SAMPLES = 300;
 
+const ANSWERS_CHANGED_MAX = 0.15;
+
 /** By default half a point may be lost of what is better the higher it is; an error may grow by two hundredths. */
 function budgetOf({ metrics: [metric] }: ModelRecipe, given: GivenBudget = {}): CompressionBudget {
   const accuracyDropMax = given.accuracyDropMax ?? (metric?.isHigherBetter ? 0.005 : 0.02);
-  return { accuracyDropMax, bytesMax: given.bytesMax, timeMax: given.timeMax };
+  const answersChangedMax = given.answersChangedMax ?? ANSWERS_CHANGED_MAX;
+  return { ...given, accuracyDropMax, answersChangedMax };
 }
 
 /**

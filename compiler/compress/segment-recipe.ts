@@ -1,5 +1,6 @@
 /** How one segment is compressed for one target: a form for every layer. Plain data, so that it can be kept and compared. */
 import { sha256 } from '../bundle.ts';
+import type { Form } from './layer-forms.ts';
 
 /**
  * `float32`: as it is. `float16`, `w8`, `w4`, `w3`: the weight is stored in so many bits and computed with in float32. `nbits4`: 4 bits,
@@ -11,8 +12,16 @@ export type LayerForm = (typeof LAYER_FORMS)[number];
 export interface SegmentRecipe {
   /** By layer, which is known by its output's name. Layers that are not named stay float32. */
   readonly layers: Readonly<Record<string, LayerForm>>;
-  /** Share of the segment's multiplications that stay, where channels are pruned: (0, 1). */
-  readonly macsShare?: number | undefined;
+  /** What it does without; layers are then those that are left. */
+  readonly structure?: SegmentStructure | undefined;
+}
+
+/** Channels that are pruned, and layers that are split into factors: `StructureChoice` as plain data. */
+export interface SegmentStructure {
+  /** Share of the segment's multiply-accumulates that stay. */
+  readonly macsShare: number;
+  readonly removed: readonly number[];
+  readonly factors: Readonly<Record<string, Form>>;
 }
 
 /** Raised whenever the same recipe gives another file: what was measured of the old one says nothing of the new one. */
@@ -23,16 +32,16 @@ export function recipeDigest(recipe: SegmentRecipe): string {
   const layers = Object.entries(recipe.layers)
     .filter(([, form]) => form !== 'float32')
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, recipe.macsShare ?? null]));
+  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, recipe.structure ?? null]));
 }
 
 /** For people: `int8 x 3, w4 x 10`. */
-export function recipeText({ layers, macsShare }: SegmentRecipe): string {
+export function recipeText({ layers, structure }: SegmentRecipe): string {
   const counts = new Map<LayerForm, number>();
   for (const form of Object.values(layers)) counts.set(form, (counts.get(form) ?? 0) + 1);
   const forms = LAYER_FORMS.filter((form) => form !== 'float32' && counts.has(form));
   const said = forms.map((form) => `${form} x ${counts.get(form)}`);
-  if (macsShare !== undefined) said.unshift(`channels pruned to ${Math.round(macsShare * 100)} % of the work`);
+  if (structure && structure.macsShare < 1) said.unshift(`${Math.round(structure.macsShare * 100)} % of the work`);
   return said.join(', ') || 'float32';
 }
 

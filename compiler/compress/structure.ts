@@ -98,6 +98,15 @@ export async function structurePrices(
   };
 }
 
+/** The segment made smaller by a choice from before, fitted. `inputs` as in the options. */
+export async function rebuildStructure(
+  data: SegmentData,
+  choice: Pick<StructureChoice, 'removed' | 'forms'>,
+  inputs?: SegmentSamples,
+): Promise<Model> {
+  return rebuilt(data, channelsOf(data.model, await shapesOf(data)), choice, inputs);
+}
+
 /** How often a price is halved on the way to the one that gives the number asked for. */
 const PRICE_STEPS = 60;
 
@@ -138,7 +147,7 @@ async function shapesOf({ model, runtime, samples }: SegmentData) {
 async function rebuilt(
   data: SegmentData,
   channels: Channels,
-  { removed, forms }: StructureChoice,
+  { removed, forms }: Pick<StructureChoice, 'removed' | 'forms'>,
   samples: SegmentSamples | undefined,
 ): Promise<Model> {
   const pruned = withoutChannels(data.model, channels, removed);

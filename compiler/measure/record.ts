@@ -33,7 +33,9 @@ const RecordSchema = v.looseObject({
   planId: v.string(),
   recipes: v.record(
     v.string(),
-    v.array(v.object({ layers: v.record(v.string(), v.picklist(LAYER_FORMS)), macsShare: v.optional(v.number()) })),
+    v.array(
+      v.object({ layers: v.record(v.string(), v.picklist(LAYER_FORMS)), structure: v.optional(v.looseObject({})) }),
+    ),
   ),
   searches: v.record(v.string(), v.looseObject({})),
   tiers: v.array(v.array(v.looseObject({ name: v.string() }))),

@@ -143,7 +143,7 @@ if (search) {
   pareto.append(svg('text', { x: 600, y: dropY(search.accuracyDropMax) - 5 }, 'allowed: ' + search.accuracyDropMax));
   for (const drop of [top, 0, bottom]) pareto.append(svg('text', { x: 4, y: dropY(drop) + 4 }, drop.toPrecision(2)));
   const told = (point) => (share(point.bytes) * 100).toFixed(1) + ' % of the bytes, ' + ((point.timeMs / search.float.timeMs) * 100).toFixed(0) +
-    ' % of the time, ' + measured.metrics[0].name + ' worse by ' + point.drop.toPrecision(2);
+    ' % of the time, ' + measured.metrics[0].name + ' worse by ' + point.drop.toPrecision(2) + ', ' + (point.changed * 100).toFixed(0) + ' % of the answers others';
   for (const point of search.front) pareto.append(titled(svg('circle', { cx: shareX(point), cy: dropY(point.drop), r: 4, class: 'tried', fill: 'var(--device)' }), told(point)));
   pareto.append(titled(svg('circle', { cx: shareX(search.chosen), cy: dropY(search.chosen.drop), r: 8, id: 'taken', fill: 'none', 'stroke-width': 2, stroke: 'var(--net)' }), told(search.chosen)));
   pareto.append(svg('text', { x: 300, y: 295 }, 'bytes of all segments, over float'));

@@ -13,7 +13,7 @@ import { lossOf, type Reference } from './losses.ts';
 import { storedBytes } from './stored-bytes.ts';
 
 export interface FormsRequest {
-  /** Of the chain's segments, in full precision. */
+  /** Of the chain's segments, in full precision; where channels were pruned, of what is left. */
   readonly models: readonly Model[];
   readonly compressors: readonly SegmentCompressor[];
   readonly reference: Reference;
@@ -44,13 +44,17 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
         await journal.once(`form ${segment} ${layer} ${form}`, () => measureForm(request, segment, layer, form)),
       );
     }
-    items.push({ segment, layer, options });
+    items.push({
+      segment,
+      layer,
+      options: options.filter(({ form, bytes, loss }) => form === 'float32' || bytes !== 0 || loss > 0),
+    });
   }
   return items;
 }
 
 async function measureForm(
-  { models, compressors, reference, runtime, savedMs }: FormsRequest,
+  { models, compressors, reference, runtime, savedMs, journal }: FormsRequest,
   segment: number,
   layer: string,
   form: LayerForm,
@@ -59,11 +63,22 @@ async function measureForm(
   const float = models[segment] as Model;
   const model = await (compressors[segment] as SegmentCompressor)({ layers: { [layer]: form } });
   const bytes = storedBytes(model) - storedBytes(float);
-  const isLast = segment === models.length - 1;
-  const session = await runtime.load(writeModel(isLast ? withTaps(model, reference.ends) : model));
-  try {
-    return { form, bytes, timeMs: -savedMs(segment, layer, form), loss: await lossOf(reference, segment, session) };
-  } finally {
-    await session.release();
+  // What pruning lost is lost already, in whatever form.
+  const before = await journal.once(`loss ${segment}`, () => lossOfModel(float));
+  return {
+    form,
+    bytes,
+    timeMs: -savedMs(segment, layer, form),
+    loss: Math.max(0, (await lossOfModel(model)) - before),
+  };
+
+  async function lossOfModel(one: Model): Promise<number> {
+    const isLast = segment === models.length - 1;
+    const session = await runtime.load(writeModel(isLast ? withTaps(one, reference.ends) : one));
+    try {
+      return await lossOf(reference, segment, session);
+    } finally {
+      await session.release();
+    }
   }
 }

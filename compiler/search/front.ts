@@ -42,7 +42,7 @@ export interface FrontBudget {
 }
 
 /** Candidates that are tried on held-out samples at most. */
-const POINTS = 12;
+const POINTS = 10;
 /** How much bytes count against time, from equal shares upward, until a budget of either holds. */
 const WEIGHTS = [1, 4, 16, 64, 256, 1024];
 
@@ -76,8 +76,8 @@ export function costOf({ bytes, timeMs }: Totals, float: Totals): number {
   return bytes / float.bytes + timeMs / float.timeMs;
 }
 
-/** Within both budgets, by making what is over one weigh more. */
-function cheapest(
+/** Within the loss and both budgets, by making what is over one weigh more; undefined where nothing is. */
+export function cheapest(
   items: readonly LayerItem[],
   float: Totals,
   { bytesMax = Number.POSITIVE_INFINITY, timeMaxMs = Number.POSITIVE_INFINITY }: FrontBudget,

@@ -40,17 +40,28 @@ export async function holdOut(
   return { plan, recipe, server, samples, baseline };
 }
 
+/** What a compressed head costs, at the worst of the depths that were asked for. */
+export interface HeadLoss {
+  /** Of the metric; below 0 where it became better everywhere. */
+  readonly drop: number;
+  /**
+   * Share of answers that are others than in full precision. It tells small losses from chance long before the metric does,
+   * for what changes in either direction counts.
+   */
+  readonly changed: number;
+}
+
 /**
  * @param device the compressed chain
  * @param depths at which the tail is to take over; K for a chain that runs on the device as a whole
- * @returns the largest drop of all depths; below 0 where the metric became better everywhere
  */
-export async function worstDrop(
+export async function headLoss(
   heldOut: HeldOut,
   device: readonly Session[],
   depths: readonly number[],
-): Promise<number> {
+): Promise<HeadLoss> {
   const { plan, recipe, server, samples, baseline } = heldOut;
+  const changed = new Map(depths.map((k) => [k, 0]));
   const grades = new Map(depths.map((k) => [k, [] as Grade[]]));
   for (const { input, truth, expected } of samples) {
     let live = input;
@@ -60,6 +71,7 @@ export async function worstDrop(
       if (!graded) continue;
       const outputs = await runSegments(plan, server, { from: k, to: depthOf(plan), tensors: live });
       graded.push(recipe.judge(outputs, truth, expected));
+      if (recipe.answer(outputs) !== recipe.answer(expected)) changed.set(k, (changed.get(k) ?? 0) + 1);
     }
   }
   const isHigherBetter = recipe.metrics[0]?.isHigherBetter ?? true;
@@ -67,7 +79,7 @@ export async function worstDrop(
     const change = baseline - scoreOf(recipe, list);
     return isHigherBetter ? change : -change;
   });
-  return Math.max(...drops);
+  return { drop: Math.max(...drops), changed: Math.max(...changed.values()) / Math.max(1, samples.length) };
 }
 
 function scoreOf(recipe: ModelRecipe, grades: readonly Grade[]): number {

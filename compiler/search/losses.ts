@@ -53,7 +53,7 @@ async function boundariesOf(reference: Reference, input: Tensors): Promise<Tenso
 }
 
 /** The ends, from boundary k on. */
-async function endsOf({ plan, sessions, ends }: Reference, k: number, boundary: Tensors): Promise<Tensors> {
+export async function endsOf({ plan, sessions, ends }: Reference, k: number, boundary: Tensors): Promise<Tensors> {
   let live = boundary;
   for (let at = k; at < sessions.length - 1; at++) live = await runSegment(plan, sessions[at] as Session, at, live);
   const last = sessions.at(-1) as Session;

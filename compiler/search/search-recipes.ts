@@ -6,7 +6,8 @@
 import { depthOf, type Plan } from '../../shared/plan.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
-import type { LayerForm, SegmentRecipe } from '../compress/segment-recipe.ts';
+import type { LayerForm, SegmentRecipe, SegmentStructure } from '../compress/segment-recipe.ts';
+import type { Model } from '../graph/graph.ts';
 import { loadAll, releaseAll } from '../measure/sessions.ts';
 import { measureTime } from '../measure/time.ts';
 import { writeModel } from '../onnx/write.ts';
@@ -15,19 +16,24 @@ import { type FormsRequest, measureForms } from './forms.ts';
 import {
   type Candidate,
   candidateOf,
+  cheapest,
   type FormCost,
   type LayerItem,
   paretoFront,
   type Totals,
   withoutWorst,
 } from './front.ts';
-import { type HeldOut, worstDrop } from './held-out.ts';
+import { type HeadLoss, type HeldOut, headLoss } from './held-out.ts';
 import { storedBytes } from './stored-bytes.ts';
 
 /** What a recipe may cost. */
 export interface CompressionBudget {
   /** How much worse the model's first metric may become, with the compressed head up to any k. */
   readonly accuracyDropMax: number;
+  /** Share of answers that may become others: a metric may stay the same by chance. */
+  readonly answersChangedMax: number;
+  /** Share of the multiply-accumulates to come down to, where the rest of the budget allows. */
+  readonly macsShare?: number | undefined;
   /** Of all device segments together, as they are stored. */
   readonly bytesMax?: number | undefined;
   /** Of all device segments together on the target, over what they take in float. */
@@ -35,6 +41,10 @@ export interface CompressionBudget {
 }
 
 export interface SearchRequest extends FormsRequest {
+  /** Of the chain's segments in full precision, as the cloud has them. */
+  readonly originals: readonly Model[];
+  /** What segments do without; none where the chain is whole. */
+  readonly structures: readonly SegmentStructure[] | undefined;
   readonly plan: Plan;
   readonly recipe: ModelRecipe;
   readonly heldOut: HeldOut;
@@ -47,11 +57,9 @@ export interface SearchRequest extends FormsRequest {
 }
 
 /** A point of the front, as it was tried. */
-export interface TriedRecipe extends Totals {
+export interface TriedRecipe extends Totals, HeadLoss {
   /** Predicted. */
   readonly loss: number;
-  /** Of the metric, on held-out samples. */
-  readonly drop: number;
 }
 
 /** What the report tells of a search. */
@@ -60,7 +68,7 @@ export interface SearchRecord {
   readonly accuracyDropMax: number;
   /** With the whole chain on the device. */
   readonly front: readonly TriedRecipe[];
-  /** With the worst drop of all k, and the time that was measured. */
+  /** With the worst loss of all k, and the time that was measured. */
   readonly chosen: TriedRecipe;
   /** What was put back, and why. */
   readonly reverted: readonly string[];
@@ -77,38 +85,62 @@ export interface SearchResult {
 
 /** How much slower than float a segment may measure: storage forms run the same folded graph, so a difference is noise. */
 const SLOWDOWN_MAX = 1.15;
+/** Recipes that are tried beyond the front, where it crosses the budget. */
+const REFINEMENTS = 3;
 /** What a segment in integers must gain at least: else it costs accuracy for nothing. */
 const GAIN_MIN = 1.03;
 
 export async function searchRecipes(request: SearchRequest): Promise<SearchResult> {
-  const { plan, budget, journal, models, progress } = request;
+  const { plan, budget, journal, models, originals, progress } = request;
   const items = await measureForms(request);
-  const floatMs = await journal.once('time of float', async () => (await timeOf(request, {})).float);
-  const float = {
-    bytes: models.reduce((sum, model) => sum + storedBytes(model), 0),
-    timeMs: Math.max(sumOf(floatMs), Number.MIN_VALUE),
-  };
+  const ms = await journal.once('time of float', () => timeOf(request));
+  const bytesOf = (all: readonly Model[]) => all.reduce((sum, model) => sum + storedBytes(model), 0);
+  const float = { bytes: bytesOf(originals), timeMs: sumOf(ms.float) };
+  /** What no form was given to: the chain that forms are chosen for. */
+  const bare = { bytes: bytesOf(models), timeMs: sumOf(ms.compressed) };
   const timeMaxMs = budget.timeMax === undefined ? undefined : budget.timeMax * float.timeMs;
-  const candidates = paretoFront(items, float, { bytesMax: budget.bytesMax, timeMaxMs });
+  const candidates = paretoFront(items, bare, { bytesMax: budget.bytesMax, timeMaxMs });
   const depth = depthOf(plan);
-  const front: { candidate: Candidate; drop: number }[] = [];
+  const front: { candidate: Candidate; lost: HeadLoss }[] = [];
   for (const [i, candidate] of candidates.entries()) {
     progress({ stage: 'trying recipes on held-out samples', done: i, total: candidates.length });
-    front.push({ candidate, drop: await dropOf(request, request.runtime, items, candidate, [depth]) });
+    front.push({ candidate, lost: await lostBy(request, request.runtime, items, candidate, [depth]) });
   }
   const reverted: string[] = [];
-  const best = front.findLast(({ drop }) => drop <= budget.accuracyDropMax) ?? front[0];
-  const timed = await withoutSlow(request, items, best?.candidate ?? inFloat(items, float), float, reverted);
-  const { candidate, drop } = await withinBudget(request, items, timed, float, reverted);
+  await refine(request, items, bare, timeMaxMs, front);
+  const best = front.findLast(({ lost }) => isWithin(budget, lost)) ?? front[0];
+  const timed = await withoutSlow(request, items, best?.candidate ?? inFloat(items, bare), bare, reverted);
+  const { candidate, lost } = await withinBudget(request, items, timed, bare, reverted);
   return {
     recipes: recipesOf(request, items, candidate),
     record: {
       ...{ float, accuracyDropMax: budget.accuracyDropMax, reverted },
-      front: front.map((point) => triedOf(point.candidate, point.drop)),
-      chosen: triedOf(candidate, drop),
+      front: front.map((point) => triedOf(point.candidate, point.lost)),
+      chosen: triedOf(candidate, lost),
       layers: items.map((item, i) => ({ ...item, form: candidate.forms[i]?.form ?? 'float32' })),
     },
   };
+}
+
+/** Between the last recipe that holds and the first that does not, by halving; the front stays in its order. */
+async function refine(
+  request: SearchRequest,
+  items: readonly LayerItem[],
+  bare: Totals,
+  timeMaxMs: number | undefined,
+  front: { candidate: Candidate; lost: HeadLoss }[],
+): Promise<void> {
+  const { budget, plan, runtime } = request;
+  for (let i = 0; i < REFINEMENTS; i++) {
+    const at = front.findLastIndex(({ lost }) => isWithin(budget, lost));
+    const [holds, fails] = [front[at], front[at + 1]];
+    if (!holds || !fails) return;
+    const lossMax = Math.sqrt(Math.max(holds.candidate.loss, 1e-12) * fails.candidate.loss);
+    const candidate = cheapest(items, bare, { bytesMax: budget.bytesMax, timeMaxMs }, lossMax);
+    if (!candidate || candidate.loss <= holds.candidate.loss) return;
+    const lost = await lostBy(request, runtime, items, candidate, [depthOf(plan)]);
+    front.splice(at + 1, 0, { candidate, lost });
+  }
 }
 
 /** Segments that measure slower than in float are put back: out of integers first, then altogether. */
@@ -123,7 +155,7 @@ async function withoutSlow(
   for (let round = 0; round < 2; round++) {
     const forms = [...current.forms];
     const { float: floatMs, compressed } = await timeOf(request, { items, candidate: current });
-    for (const [segment, ms] of (compressed ?? []).entries()) {
+    for (const [segment, ms] of compressed.entries()) {
       const own = items.flatMap((item, i) => (item.segment === segment ? [i] : []));
       const computing = own.filter((i) => (forms[i]?.timeMs ?? 0) < 0);
       const isSlow = ms * (computing.length > 0 ? GAIN_MIN : 1 / SLOWDOWN_MAX) > (floatMs[segment] ?? 0);
@@ -148,6 +180,13 @@ function storedForm({ options }: LayerItem, isCompressed: boolean): FormCost {
   return exact ?? (options[0] as FormCost);
 }
 
+export function isWithin(
+  { accuracyDropMax, answersChangedMax }: CompressionBudget,
+  { drop, changed }: HeadLoss,
+): boolean {
+  return drop <= accuracyDropMax && changed <= answersChangedMax;
+}
+
 /** The layer that loses most is put one form back until the metric holds at every k, several at once where much is lost. */
 async function withinBudget(
   request: SearchRequest,
@@ -155,70 +194,63 @@ async function withinBudget(
   candidate: Candidate,
   float: Totals,
   reverted: string[],
-): Promise<{ candidate: Candidate; drop: number }> {
-  const { accuracyDropMax } = request.budget;
+): Promise<{ candidate: Candidate; lost: HeadLoss }> {
   const depths = Array.from({ length: depthOf(request.plan) }, (_, i) => i + 1);
   let current = candidate;
   for (;;) {
-    const drop = await dropOf(request, request.device, items, current, depths);
-    if (drop <= accuracyDropMax) return { candidate: current, drop };
+    const lost = await lostBy(request, request.device, items, current, depths);
+    if (isWithin(request.budget, lost)) return { candidate: current, lost };
     // Half of the predicted loss at a time: the metric of a few hundred samples does not see single layers.
     const lossMax = current.loss / 2;
     let better = withoutWorst(items, current, float);
     while (better && better.loss > lossMax) better = withoutWorst(items, better, float) ?? undefined;
     const next = better ?? withoutWorst(items, current, float);
-    if (!next) return { candidate: current, drop };
+    if (!next) return { candidate: current, lost };
     for (const [i, form] of next.forms.entries()) {
       if (form === current.forms[i]) continue;
       reverted.push(
-        `${items[i]?.layer} from ${current.forms[i]?.form} to ${form.form}: ${drop.toPrecision(2)} was lost`,
+        `${items[i]?.layer} from ${current.forms[i]?.form} to ${form.form}: the metric lost ${lost.drop.toPrecision(2)}, ${(lost.changed * 100).toFixed(0)} % of the answers changed`,
       );
     }
     current = next;
   }
 }
 
-/** Milliseconds of each segment where the target is timed, in full precision and as a candidate has them, in turn. */
+/**
+ * Milliseconds of each segment where the target is timed, in turn: in full precision and as a candidate has them, or without any
+ * form where there is none.
+ */
 async function timeOf(
   request: SearchRequest,
-  { items, candidate }: { items?: readonly LayerItem[]; candidate?: Candidate },
-): Promise<{ float: number[]; compressed?: number[] }> {
-  const { plan, recipe, place, models, now, progress } = request;
+  tried?: { items: readonly LayerItem[]; candidate: Candidate },
+): Promise<{ float: number[]; compressed: number[] }> {
+  const { plan, recipe, place, models, originals, now, progress } = request;
+  const load = async (files: readonly Uint8Array[]) => ({ plan, sessions: await loadAll(place, files) });
+  const bytesOf = (all: readonly Model[]) => all.map((model) => writeModel(model));
+  const files = tried ? await filesOf(request, tried.items, tried.candidate) : bytesOf(models);
   const places = new Map([
-    [
-      'float',
-      {
-        plan,
-        sessions: await loadAll(
-          place,
-          models.map((model) => writeModel(model)),
-        ),
-      },
-    ],
+    ['float', await load(bytesOf(originals))],
+    ['compressed', await load(files)],
   ]);
-  if (items && candidate) {
-    places.set('compressed', { plan, sessions: await loadAll(place, await filesOf(request, items, candidate)) });
-  }
   const times = await measureTime({ places, sizes: [recipe.size.typical], input: recipe.noise, now, progress });
   await releaseAll([...places.values()].map(({ sessions }) => sessions));
-  const msOf = (name: string) => times[name]?.map((cost) => costAt(cost, recipe.size.typical));
-  const compressed = msOf('compressed');
-  return { float: msOf('float') ?? [], ...(compressed && { compressed }) };
+  const msOf = (name: string) => (times[name] ?? []).map((cost) => costAt(cost, recipe.size.typical));
+  return { float: msOf('float'), compressed: msOf('compressed') };
 }
 
-async function dropOf(
+async function lostBy(
   request: SearchRequest,
   runtime: Runtime,
   items: readonly LayerItem[],
   candidate: Candidate,
   depths: readonly number[],
-): Promise<number> {
+): Promise<HeadLoss> {
   const { journal, heldOut } = request;
   const forms = candidate.forms.map(({ form }) => form).join(' ');
-  return journal.once(`drop on ${runtime.name} at ${depths} with ${forms}`, async () => {
+  return journal.once(`loss on ${runtime.name} at ${depths} with ${forms}`, async () => {
     const sessions: Session[] = await loadAll(runtime, await filesOf(request, items, candidate));
     try {
-      return await worstDrop(heldOut, sessions, depths);
+      return await headLoss(heldOut, sessions, depths);
     } finally {
       await releaseAll([sessions]);
     }
@@ -238,13 +270,18 @@ async function filesOf(
   return files;
 }
 
-function recipesOf({ models }: SearchRequest, items: readonly LayerItem[], { forms }: Candidate): SegmentRecipe[] {
+function recipesOf(
+  { models, structures }: SearchRequest,
+  items: readonly LayerItem[],
+  { forms }: Candidate,
+): SegmentRecipe[] {
   return models.map((_, segment) => {
     const layers = items.flatMap((item, i): [string, LayerForm][] => {
       const form = forms[i]?.form ?? 'float32';
       return item.segment === segment && form !== 'float32' ? [[item.layer, form]] : [];
     });
-    return { layers: Object.fromEntries(layers) };
+    const structure = structures?.[segment];
+    return { layers: Object.fromEntries(layers), ...(structure && { structure }) };
   });
 }
 
@@ -255,10 +292,14 @@ function inFloat(items: readonly LayerItem[], float: Totals): Candidate {
   );
 }
 
-function triedOf({ bytes, timeMs, loss }: Candidate, drop: number): TriedRecipe {
-  return { bytes, timeMs, loss, drop };
+function triedOf({ bytes, timeMs, loss }: Candidate, lost: HeadLoss): TriedRecipe {
+  return { bytes, timeMs, loss, ...lost };
 }
 
 function sumOf(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+  // A clock that does not move divides nothing.
+  return Math.max(
+    values.reduce((total, value) => total + value, 0),
+    1e-9,
+  );
 }

@@ -1,18 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { pinnedForm, recipeDigest, recipeText } from '../../../compiler/compress/segment-recipe.ts';
 
+const structure = { macsShare: 0.7, removed: [3], factors: {} };
+
 describe("a segment's recipe", () => {
   test('is told in a few words', () => {
     expect(recipeText({ layers: {} })).toBe('float32');
     expect(recipeText({ layers: { a: 'w4', b: 'int8', c: 'w4', d: 'float32' } })).toBe('w4 x 2, int8 x 1');
-    expect(recipeText({ layers: { a: 'w8' }, macsShare: 0.7 })).toBe('channels pruned to 70 % of the work, w8 x 1');
+    expect(recipeText({ layers: { a: 'w8' }, structure })).toBe('70 % of the work, w8 x 1');
   });
 
   test('has a digest that tells what changes the file, and nothing else', () => {
     const digest = recipeDigest({ layers: { a: 'w4', b: 'w8' } });
     expect(recipeDigest({ layers: { b: 'w8', a: 'w4', c: 'float32' } })).toBe(digest);
     expect(recipeDigest({ layers: { a: 'w8', b: 'w8' } })).not.toBe(digest);
-    expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, macsShare: 0.5 })).not.toBe(digest);
+    expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, structure })).not.toBe(digest);
   });
 
   test('has pins by name and by pattern, of which the last counts', () => {
