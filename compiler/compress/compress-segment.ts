@@ -35,13 +35,17 @@ export function segmentCompressor(data: SegmentData, samples: number): SegmentCo
       const options = { nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' } as const;
       model = quantizedModel(model, options).model;
     }
-    if (samples > 0 && named((form) => FITTED.has(form)).size > 0) grams ??= gramsOf(data, samples);
-    const [fitted, heldOut] = (await grams) ?? [new Map(), new Map()];
+    const fitting = samples > 0 ? named((form) => FITTED.has(form)) : new Set<string>();
+    if (fitting.size > 0) grams ??= gramsOf(data, samples);
+    // Only of the layers that are fitted now: a file depends on its recipe alone, not on what was tried before.
+    const [fitted, heldOut] = ((await grams) ?? []).map(
+      (all) => new Map([...all].filter(([name]) => fitting.has(name))),
+    );
     const blocks = named((form) => form === 'nbits4');
     if (blocks.size > 0) toMatMulNBits(model, blocks, fitted);
     const forms = [...named(isWeightForm)].map((name) => [name, recipe.layers[name] as WeightForm] as const);
     const stored = storeWeights(model.graph, new Map(forms), fitted);
-    correctBiases(model.graph, graph, stored, fitted, heldOut);
+    if (fitted && heldOut) correctBiases(model.graph, graph, stored, fitted, heldOut);
     verifyGraph(model.graph, 'after compressing');
     return model;
   };

@@ -143,6 +143,7 @@ describe('a compiled bundle', () => {
     expect([...stages]).toEqual([
       'reading and cutting the model',
       ...['calibrating boundary 1', 'calibrating boundary 2', 'calibrating boundary 3'],
+      'setting samples aside',
       ...['timing layers', 'what each form of each layer costs', 'warming up', 'time per segment'],
       ...['trying recipes on held-out samples', 'compressing for node', 'accuracy and bytes on test samples'],
     ]);
