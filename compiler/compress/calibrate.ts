@@ -9,7 +9,13 @@ import { type QuantizerCoding, type TensorQuantizer, tensorQuantizer } from '../
 import type { QuantizedTensor, QuantizedTier, TensorSpec, TierBits } from '../../shared/plan.ts';
 import { asFloat32, type Tensor } from '../../shared/tensor.ts';
 import type { Bottleneck } from '../recipe.ts';
-import { type BottleneckMap, bottleneckCoding, bottleneckMap, sampleComponents } from './bottleneck.ts';
+import {
+  type BottleneckMap,
+  bottleneckCoding,
+  bottleneckMap,
+  type Components,
+  sampleComponents,
+} from './bottleneck.ts';
 import { ChannelStatistics } from './channel-statistics.ts';
 import { clipRange } from './clip-range.ts';
 import { SymbolCounts } from './symbol-counts.ts';
@@ -83,7 +89,7 @@ class TensorCalibration {
   private readonly statistics: ChannelStatistics | null;
   /** By number of components. */
   private readonly maps = new Map<number, BottleneckMap>();
-  private readonly components = new Map<number, Float64Array[]>();
+  private readonly components = new Map<number, Components[]>();
   private readonly coded = new Map<number, Coded>();
 
   constructor(spec: TensorSpec, drafts: readonly TierDraft[]) {
@@ -165,6 +171,6 @@ class TensorCalibration {
   }
 }
 
-function centred(values: Float64Array, { step, map }: QuantizerCoding, bits: number): Uint8Array {
+function centred(values: Components, { step, map }: QuantizerCoding, bits: number): Uint8Array {
   return quantizeCentred(values, step, bits, map?.rounding ?? 0.5);
 }

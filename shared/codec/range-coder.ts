@@ -66,11 +66,13 @@ export class RangeEncoder {
   }
 }
 
-/** Reads what RangeEncoder wrote. Knows nothing of the symbols: the caller looks them up by `target`. */
+/** Targets that share an entry of a lookup table. */
+export const LOOKUP_SHIFT = 7;
+
+/** Reads what RangeEncoder wrote. */
 export class RangeDecoder {
   private range = 0xffffffff;
   private code = 0;
-  private unit = 0;
   private position = 0;
   private readonly bytes: Uint8Array;
 
@@ -79,21 +81,37 @@ export class RangeDecoder {
     for (let i = 0; i < 4; i++) this.code = ((this.code << 8) | this.next()) >>> 0;
   }
 
-  /** Where in [0, FREQUENCY_TOTAL) the next symbol lies. */
-  target(): number {
-    this.unit = this.range >>> FREQUENCY_BITS;
-    const target = (this.code / this.unit) | 0;
-    return target < FREQUENCY_TOTAL ? target : FREQUENCY_TOTAL - 1;
-  }
-
-  /** Takes the symbol that owns [start, start + frequency) out of the stream. Call after `target`. */
-  consume(start: number, frequency: number): void {
-    this.code -= this.unit * start;
-    this.range = this.unit * frequency;
-    while (this.range < TOP) {
-      this.range = (this.range << 8) >>> 0;
-      this.code = ((this.code << 8) | this.next()) >>> 0;
+  /**
+   * The next symbol, counted from 0. All in one, on locals: fields that pass 31 bits are slow to get at.
+   * @param cumulated symbol s owns [cumulated[at + s], cumulated[at + s + 1]) of FREQUENCY_TOTAL
+   * @param lookup entry lookupAt + (target >> LOOKUP_SHIFT) is a symbol that does not begin behind the target
+   */
+  decode(cumulated: Uint16Array, at: number, lookup: Uint8Array, lookupAt: number): number {
+    const { bytes } = this;
+    let { code, range } = this;
+    const unit = range >>> FREQUENCY_BITS;
+    // Past the total only where the bytes are none of ours.
+    const target = Math.min((code / unit) >>> 0, FREQUENCY_TOTAL - 1);
+    let symbol = lookup[lookupAt + (target >> LOOKUP_SHIFT)] as number;
+    let start = cumulated[at + symbol] as number;
+    let end = cumulated[at + symbol + 1] as number;
+    while (end <= target) {
+      symbol++;
+      start = end;
+      end = cumulated[at + symbol + 1] as number;
     }
+    code -= unit * start;
+    range = unit * (end - start);
+    while (range < TOP) {
+      range = (range << 8) >>> 0;
+      // Past the end zeros are read, so that bad input costs no more than good; finish() tells.
+      const byte = this.position < bytes.length ? (bytes[this.position] as number) : 0;
+      this.position++;
+      code = ((code << 8) | byte) >>> 0;
+    }
+    this.code = code;
+    this.range = range;
+    return symbol;
   }
 
   /** Throws BAD_PAYLOAD unless exactly all bytes were read: a message cut short or padded is not one of ours. */
@@ -107,7 +125,6 @@ export class RangeDecoder {
   }
 
   private next(): number {
-    // Past the end zeros are read, so that bad input costs no more than good; finish() tells.
     return this.bytes[this.position++] ?? 0;
   }
 }
