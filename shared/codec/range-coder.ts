@@ -71,14 +71,14 @@ export const LOOKUP_SHIFT = 7;
 
 /** Reads what RangeEncoder wrote. */
 export class RangeDecoder {
-  private range = 0xffffffff;
-  private code = 0;
+  /** The code and the range: in a field, a number of more than 31 bits is a slow one. */
+  private readonly state = Uint32Array.of(0, 0xffffffff);
   private position = 0;
   private readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    for (let i = 0; i < 4; i++) this.code = ((this.code << 8) | this.next()) >>> 0;
+    for (let i = 0; i < 4; i++) this.state[0] = ((this.state[0] as number) << 8) | this.next();
   }
 
   /**
@@ -87,8 +87,9 @@ export class RangeDecoder {
    * @param lookup entry lookupAt + (target >> LOOKUP_SHIFT) is a symbol that does not begin behind the target
    */
   decode(cumulated: Uint16Array, at: number, lookup: Uint8Array, lookupAt: number): number {
-    const { bytes } = this;
-    let { code, range } = this;
+    const { bytes, state } = this;
+    let code = state[0] as number;
+    let range = state[1] as number;
     const unit = range >>> FREQUENCY_BITS;
     // Past the total only where the bytes are none of ours.
     const target = Math.min((code / unit) >>> 0, FREQUENCY_TOTAL - 1);
@@ -109,8 +110,8 @@ export class RangeDecoder {
       this.position++;
       code = ((code << 8) | byte) >>> 0;
     }
-    this.code = code;
-    this.range = range;
+    state[0] = code;
+    state[1] = range;
     return symbol;
   }
 
