@@ -61,6 +61,14 @@ describe('a bottleneck', () => {
       ['p12q6', 6],
     ]);
     expect((await calibrated(13, 6)).map(({ name }) => name)).toEqual(['q4']);
+    const namesFor = async (channels: number) => {
+      const recipe = { bits: [], bottlenecks: [{ channels, components: 4, bits: 5 as const }] };
+      const tiers = await calibrateTiers([SPEC], recipe, async function* () {
+        yield [mixture(4, 1)];
+      });
+      return tiers.map(({ name }) => name);
+    };
+    expect([await namesFor(CHANNELS), await namesFor(CHANNELS * 2)]).toEqual([['p4q5'], []]);
   });
 
   test('of as many components as there are sources restores all channels, in fewer bytes than they take', async () => {
