@@ -48,9 +48,12 @@ const named = (k: number, prefix: string): RateLine['points'] =>
     }));
 const depths = plan.boundaries.slice(1, -1).map((_, i) => i + 1);
 const lines: RateLine[] = [
-  { name: 'the line as JPEG', points: named(0, 'jpeg'), isPicture: true },
-  { name: 'the line as WebP', points: named(0, 'webp'), isPicture: true },
-  ...depths.map((k) => ({ name: `k = ${k}`, points: named(k, ''), isPicture: false })),
+  { name: 'the line as JPEG', points: named(0, 'jpeg'), style: 'dashed' as const },
+  { name: 'the line as WebP', points: named(0, 'webp'), style: 'dashed' as const },
+  ...depths.map((k) => ({ name: `k = ${k}`, points: named(k, 'q'), style: 'solid' as const })),
+  ...depths
+    .map((k) => ({ name: `k = ${k}, bottleneck`, points: named(k, 'p'), style: 'points' as const }))
+    .filter(({ points }) => points.length > 0),
 ];
 const title = `Exact match against bytes a line, ${SAMPLES} lines`;
 if (SVG) writeFileSync(SVG, ratePlot(title, lines, float['exactMatch'] ?? Number.NaN));

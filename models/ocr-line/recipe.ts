@@ -41,7 +41,7 @@ export function ocrLineRecipe(measured: unknown): PictureRecipe {
     bits: [8, 6, 4, 3, 2],
     // Inside and after the backbone: with fewer components answers are lost, with more bytes.
     bottlenecks: [
-      { channels: 240, components: 120, bits: 5 },
+      { channels: 240, components: 120, bits: 6 },
       { channels: 480, components: 192, bits: 5 },
     ],
     raw: false,
