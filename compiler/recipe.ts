@@ -34,6 +34,8 @@ export interface JoinedFiles extends JoinEnds {
 
 /** Tiers that send this many principal components of a boundary's channels, in so many bits each. */
 export interface Bottleneck {
+  /** Offered only for tensors of so many channels; without it wherever there are at least twice as many as components. */
+  readonly channels?: number | undefined;
   readonly components: number;
   readonly bits: TierBits;
 }
@@ -58,7 +60,7 @@ export interface ModelRecipe {
   readonly pictures: readonly { readonly format: 'webp' | 'jpeg'; readonly quality: number }[];
   /** Bits of the quantized tiers, at every inner boundary, and at boundary 0 where that is no picture. */
   readonly bits: readonly TierBits[];
-  /** Bottlenecks, at boundaries of at least twice as many channels. */
+  /** Each at the boundaries it fits. */
   readonly bottlenecks: readonly Bottleneck[];
   /** Whether every boundary can also be sent as it is. */
   readonly raw: boolean;

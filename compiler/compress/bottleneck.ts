@@ -4,7 +4,7 @@
  * and one that varies less than a step is almost always 0 and costs almost nothing.
  */
 import { toBase64 } from '../../shared/base64.ts';
-import { toComponents } from '../../shared/codec/channel-map.ts';
+import { type PreparedMap, preparedMap } from '../../shared/codec/channel-map.ts';
 import { centreOf, quantizeCentred } from '../../shared/codec/quantize.ts';
 import type { QuantizerCoding } from '../../shared/codec/tensor-quantizer.ts';
 import { type ChannelStatistics, someColumns } from './channel-statistics.ts';
@@ -19,13 +19,15 @@ const ROUNDINGS = [0.5, 0.45, 0.4, 0.35, 0.3];
  */
 const BIT_WORTH = Math.LN2 / 6;
 
+/** [component][column]. */
+export type Components = ReturnType<PreparedMap['toComponents']>;
+
 /** The map of one tensor: its parts as the plan carries them, and what they stand for. */
 export interface BottleneckMap {
   readonly channels: number;
   readonly components: number;
-  readonly mean: Float64Array;
-  /** [component][channel], as precise as the plan has them. */
-  readonly rows: Float64Array;
+  /** As precise as the plan has it. */
+  readonly map: PreparedMap;
   readonly parts: Pick<NonNullable<QuantizerCoding['map']>, 'mean' | 'scales' | 'rows'>;
 }
 
@@ -41,8 +43,11 @@ export function bottleneckMap(statistics: ChannelStatistics, channels: number, c
   }
   const means = Float32Array.from(mean);
   return {
-    ...{ channels, components, mean: Float64Array.from(means) },
-    rows: Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number)),
+    ...{ channels, components },
+    map: preparedMap({
+      ...{ channels, components, mean: Float64Array.from(means) },
+      rows: Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number)),
+    }),
     parts: {
       mean: toBase64(littleEndian(means)),
       scales: toBase64(littleEndian(scales)),
@@ -52,15 +57,15 @@ export function bottleneckMap(statistics: ChannelStatistics, channels: number, c
 }
 
 /** Some of a sample's columns as components, [component][column]. */
-export function sampleComponents(values: Float32Array, map: BottleneckMap): Float64Array {
-  return toComponents(someColumns(values, map.channels), map);
+export function sampleComponents(values: Float32Array, { channels, map }: BottleneckMap): Components {
+  return map.toComponents(someColumns(values, channels));
 }
 
 /**
  * The step with which `bits` reach as far as components do, and the rounding that is best at it.
  * @param seen `sampleComponents` of calibration samples
  */
-export function bottleneckCoding(map: BottleneckMap, bits: number, seen: readonly Float64Array[]): QuantizerCoding {
+export function bottleneckCoding(map: BottleneckMap, bits: number, seen: readonly Components[]): QuantizerCoding {
   const magnitudes = Float64Array.from(seen.flatMap((values) => [...values]))
     .map(Math.abs)
     .sort();
@@ -80,7 +85,7 @@ interface Rounding {
 }
 
 /** Squared error in steps, and bits at what they are worth. */
-function costOf(seen: readonly Float64Array[], components: number, { step, bits, rounding }: Rounding): number {
+function costOf(seen: readonly Components[], components: number, { step, bits, rounding }: Rounding): number {
   const levels = 2 ** bits;
   const counts = new Float64Array(components * levels);
   let error = 0;

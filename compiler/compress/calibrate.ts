@@ -9,7 +9,13 @@ import { type QuantizerCoding, type TensorQuantizer, tensorQuantizer } from '../
 import type { QuantizedTensor, QuantizedTier, TensorSpec, TierBits } from '../../shared/plan.ts';
 import { asFloat32, type Tensor } from '../../shared/tensor.ts';
 import type { Bottleneck } from '../recipe.ts';
-import { type BottleneckMap, bottleneckCoding, bottleneckMap, sampleComponents } from './bottleneck.ts';
+import {
+  type BottleneckMap,
+  bottleneckCoding,
+  bottleneckMap,
+  type Components,
+  sampleComponents,
+} from './bottleneck.ts';
 import { ChannelStatistics } from './channel-statistics.ts';
 import { clipRange } from './clip-range.ts';
 import { SymbolCounts } from './symbol-counts.ts';
@@ -26,7 +32,7 @@ export type BoundarySamples = () => AsyncIterable<readonly Tensor[]>;
 interface TierDraft {
   readonly name: string;
   readonly bits: TierBits;
-  readonly components: number | null;
+  readonly bottleneck: Bottleneck | null;
 }
 
 /**
@@ -39,10 +45,10 @@ export async function calibrateTiers(
   samples: BoundarySamples,
 ): Promise<QuantizedTier[]> {
   const drafts: TierDraft[] = [
-    ...bits.map((width) => ({ name: `q${width}`, bits: width, components: null })),
+    ...bits.map((width) => ({ name: `q${width}`, bits: width, bottleneck: null })),
     ...bottlenecks
-      .filter(({ components }) => specs.some((spec) => isReducible(spec, components)))
-      .map((one) => ({ name: `p${one.components}q${one.bits}`, ...one })),
+      .filter((one) => specs.some((spec) => isReducible(spec, one)))
+      .map((one) => ({ name: `p${one.components}q${one.bits}`, bits: one.bits, bottleneck: one })),
   ];
   const tensors = specs.map((spec) => new TensorCalibration(spec, drafts));
   const each = async (see: (calibration: TensorCalibration, tensor: Tensor) => void) => {
@@ -62,9 +68,9 @@ export async function calibrateTiers(
 }
 
 /** Whether a tensor has channels to make so few components of. */
-function isReducible({ dtype, shape: [batch, channels, ...rest] }: TensorSpec, components: number): boolean {
+function isReducible({ dtype, shape: [batch, channels, ...rest] }: TensorSpec, asked: Bottleneck): boolean {
   if (dtype !== 'float32' || batch !== 1 || typeof channels !== 'number' || rest.length === 0) return false;
-  return channels >= components * CHANNELS_PER_COMPONENT_MIN;
+  return (asked.channels ?? channels) === channels && channels >= asked.components * CHANNELS_PER_COMPONENT_MIN;
 }
 
 /** One tensor at one tier. */
@@ -83,7 +89,7 @@ class TensorCalibration {
   private readonly statistics: ChannelStatistics | null;
   /** By number of components. */
   private readonly maps = new Map<number, BottleneckMap>();
-  private readonly components = new Map<number, Float64Array[]>();
+  private readonly components = new Map<number, Components[]>();
   private readonly coded = new Map<number, Coded>();
 
   constructor(spec: TensorSpec, drafts: readonly TierDraft[]) {
@@ -91,7 +97,7 @@ class TensorCalibration {
     this.spec = spec;
     this.drafts = drafts;
     this.channels = rest.length > 0 && typeof channels === 'number' ? channels : 1;
-    const isReduced = drafts.some(({ components }) => components !== null && isReducible(spec, components));
+    const isReduced = drafts.some(({ bottleneck }) => bottleneck !== null && isReducible(spec, bottleneck));
     this.statistics = isReduced ? new ChannelStatistics(this.channels) : null;
   }
 
@@ -105,8 +111,9 @@ class TensorCalibration {
 
   fixRanges(): void {
     if (!this.isFloat) return;
-    for (const [t, { bits, components }] of this.drafts.entries()) {
-      if (components !== null && isReducible(this.spec, components)) {
+    for (const [t, { bits, bottleneck }] of this.drafts.entries()) {
+      if (bottleneck !== null && isReducible(this.spec, bottleneck)) {
+        const { components } = bottleneck;
         this.maps.set(components, this.maps.get(components) ?? this.mapOf(components));
         this.components.set(components, []);
         continue;
@@ -124,9 +131,10 @@ class TensorCalibration {
   }
 
   fixClasses(): void {
-    for (const [t, { bits, components }] of this.drafts.entries()) {
-      const map = components === null ? undefined : this.maps.get(components);
-      if (components === null || map === undefined) continue;
+    for (const [t, { bits, bottleneck }] of this.drafts.entries()) {
+      if (bottleneck === null || !isReducible(this.spec, bottleneck)) continue;
+      const { components } = bottleneck;
+      const map = this.maps.get(components) as BottleneckMap;
       const seen = this.components.get(components) ?? [];
       const { coding, counts } = this.code(t, bits, bottleneckCoding(map, bits, seen));
       for (const values of seen) counts.count(centred(values, coding, bits));
@@ -165,6 +173,6 @@ class TensorCalibration {
   }
 }
 
-function centred(values: Float64Array, { step, map }: QuantizerCoding, bits: number): Uint8Array {
+function centred(values: Components, { step, map }: QuantizerCoding, bits: number): Uint8Array {
   return quantizeCentred(values, step, bits, map?.rounding ?? 0.5);
 }

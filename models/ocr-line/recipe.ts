@@ -39,8 +39,11 @@ export function ocrLineRecipe(measured: unknown): PictureRecipe {
       { format: 'jpeg', quality: 85 },
     ],
     bits: [8, 6, 4, 3, 2],
-    // Of the backbone's 480 channels: with fewer answers are lost, with more bytes.
-    bottlenecks: [{ components: 192, bits: 5 }],
+    // Inside and after the backbone: with fewer components answers are lost, with more bytes.
+    bottlenecks: [
+      { channels: 240, components: 120, bits: 6 },
+      { channels: 480, components: 192, bits: 5 },
+    ],
     raw: false,
     assets: { charset: join(assets, CHARSET) },
     committed: measured,

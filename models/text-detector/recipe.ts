@@ -44,6 +44,7 @@ export function textDetectorRecipe(measured: unknown): PictureRecipe {
       { format: 'jpeg', quality: 85 },
     ],
     bits: [8, 4],
+    bottlenecks: [],
     raw: false,
     assets: {},
     committed: measured,

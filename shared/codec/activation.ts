@@ -91,19 +91,15 @@ function tensorCoder(coding: QuantizedTensor, { name, bits }: QuantizedTier, spe
 
 type Bytes3 = [Uint8Array, Uint8Array, Uint8Array];
 
-/** How the symbols of a tensor of this shape lie. */
+/** How the symbols of a tensor of this shape lie: [1, C, ..., columns] with C coded channels, or one row of everything. */
 export function codedGeometry(
   shape: readonly number[],
   { channels, map }: Pick<QuantizedTensor, 'channels' | 'map'>,
 ): Geometry {
-  return geometryOf(map === null ? shape : [1, channels, ...shape.slice(2)], channels);
-}
-
-/** A [1, C, ..., columns] tensor of C coded channels, or one row of everything. */
-export function geometryOf(shape: readonly number[], channels: number): Geometry {
-  const count = elementCount(shape);
+  const coded = map === null ? shape : [1, channels, ...shape.slice(2)];
+  const count = elementCount(coded);
   if (channels === 1) return { channels: 1, rows: 1, columns: count };
-  const columns = shape.length > 2 ? (shape.at(-1) ?? 1) : 1;
+  const columns = coded.length > 2 ? (coded.at(-1) ?? 1) : 1;
   return { channels, rows: count / channels / Math.max(1, columns), columns };
 }
 

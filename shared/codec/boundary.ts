@@ -6,7 +6,8 @@ import { fitPicture, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
 import { sizeOf } from '../size.ts';
 import { elementCount, holdsDType, type Tensor, type Tensors, tensorBytes } from '../tensor.ts';
-import { type ActivationCodec, activationCodec, rawTensor } from './activation.ts';
+import { type ActivationCodec, activationCodec, codedGeometry, rawTensor } from './activation.ts';
+import { packedBytes } from './pack.ts';
 import type { PictureCodec } from './picture.ts';
 
 /** Where a request is: boundary k, with everything that would have to cross it. */
@@ -143,8 +144,13 @@ export function partBytesMax(tier: Tier, shapes: readonly (readonly number[])[])
   const elements = Math.max(0, ...shapes.map(elementCount));
   if (tier.type === 'raw') return elements * RAW_ELEMENT_BYTES_MAX;
   if (tier.type === 'quantized') {
-    const raw = tier.tensors.some((tensor) => tensor === null) ? elements * RAW_ELEMENT_BYTES_MAX : 0;
-    return Math.max(raw, 1 + Math.ceil((elements * tier.bits) / 8));
+    const bytes = shapes.map((shape, i) => {
+      const coding = tier.tensors[i];
+      if (!coding) return elementCount(shape) * RAW_ELEMENT_BYTES_MAX;
+      const { channels, rows, columns } = codedGeometry(shape, coding);
+      return 1 + packedBytes(channels * rows * columns, tier.bits);
+    });
+    return Math.max(0, ...bytes);
   }
   // An element is one byte of a raw picture; formats add a header, and expand noise a little.
   return 4096 + 2 * elements;

@@ -6,7 +6,7 @@
  * and carried by the plan; a message carries none.
  */
 import { TandemError } from '../errors.ts';
-import { cumulative, LOOKUP_ENTRIES, LOOKUP_SHIFT, lookup } from './frequencies.ts';
+import { cumulative, LOOKUP_ENTRIES, lookup } from './frequencies.ts';
 import type { RangeDecoder, RangeEncoder } from './range-coder.ts';
 
 const BUCKETS_MAX = 16;
@@ -230,15 +230,5 @@ function encodeIn({ offsets, cumulated }: Coding, context: number, symbol: numbe
 }
 
 function decodeIn({ offsets, cumulated, lookup: lookups }: Coding, context: number, decoder: RangeDecoder): number {
-  const base = offsets[context] as number;
-  const target = decoder.target();
-  let symbol = lookups[context * LOOKUP_ENTRIES + (target >> LOOKUP_SHIFT)] as number;
-  let end = cumulated[base + symbol + 1] as number;
-  while (end <= target) {
-    symbol++;
-    end = cumulated[base + symbol + 1] as number;
-  }
-  const start = cumulated[base + symbol] as number;
-  decoder.consume(start, end - start);
-  return symbol;
+  return decoder.decode(cumulated, offsets[context] as number, lookups, context * LOOKUP_ENTRIES);
 }

@@ -1,5 +1,5 @@
 /** Frequencies of symbols: as a plan carries them, a byte each, and as the range coder takes them, cumulative. */
-import { FREQUENCY_BITS, FREQUENCY_TOTAL } from './range-coder.ts';
+import { FREQUENCY_BITS, FREQUENCY_TOTAL, LOOKUP_SHIFT } from './range-coder.ts';
 
 /** An 8-bit floating form of a count: 4 bits of exponent, 4 of mantissa, exact in integers on every machine. */
 export function expandFrequency(code: number): number {
@@ -34,8 +34,7 @@ export function cumulative(codes: Uint8Array): Uint16Array {
   return result;
 }
 
-/** Targets that share an entry of the table that decoding looks symbols up in. */
-export const LOOKUP_SHIFT = 7;
+/** Entries of the table that decoding looks the symbols of a context up in. */
 export const LOOKUP_ENTRIES = 1 << (FREQUENCY_BITS - LOOKUP_SHIFT);
 
 /** Of each run of targets, the symbol that owns its first: decoding goes on from there, mostly by no step at all. */

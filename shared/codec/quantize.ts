@@ -37,7 +37,12 @@ export function centreOf(bits: number): number {
  * to the nearest, at less more often towards 0, which costs fewer bits than the error is worth (Sullivan, "Efficient scalar
  * quantization of exponential and Laplacian random variables", 1996). NaN becomes 0.
  */
-export function quantizeCentred(values: Float64Array, step: number, bits: number, rounding: number): Uint8Array {
+export function quantizeCentred(
+  values: Float32Array | Float64Array,
+  step: number,
+  bits: number,
+  rounding: number,
+): Uint8Array {
   const centre = centreOf(bits);
   const top = centre - 1;
   const factor = 1 / step;

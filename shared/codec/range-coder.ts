@@ -66,34 +66,53 @@ export class RangeEncoder {
   }
 }
 
-/** Reads what RangeEncoder wrote. Knows nothing of the symbols: the caller looks them up by `target`. */
+/** Targets that share an entry of a lookup table. */
+export const LOOKUP_SHIFT = 7;
+
+/** Reads what RangeEncoder wrote. */
 export class RangeDecoder {
-  private range = 0xffffffff;
-  private code = 0;
-  private unit = 0;
+  /** The code and the range: in a field, a number of more than 31 bits is a slow one. */
+  private readonly state = Uint32Array.of(0, 0xffffffff);
   private position = 0;
   private readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    for (let i = 0; i < 4; i++) this.code = ((this.code << 8) | this.next()) >>> 0;
+    for (let i = 0; i < 4; i++) this.state[0] = ((this.state[0] as number) << 8) | this.next();
   }
 
-  /** Where in [0, FREQUENCY_TOTAL) the next symbol lies. */
-  target(): number {
-    this.unit = this.range >>> FREQUENCY_BITS;
-    const target = (this.code / this.unit) | 0;
-    return target < FREQUENCY_TOTAL ? target : FREQUENCY_TOTAL - 1;
-  }
-
-  /** Takes the symbol that owns [start, start + frequency) out of the stream. Call after `target`. */
-  consume(start: number, frequency: number): void {
-    this.code -= this.unit * start;
-    this.range = this.unit * frequency;
-    while (this.range < TOP) {
-      this.range = (this.range << 8) >>> 0;
-      this.code = ((this.code << 8) | this.next()) >>> 0;
+  /**
+   * The next symbol, counted from 0. All in one, on locals: fields that pass 31 bits are slow to get at.
+   * @param cumulated symbol s owns [cumulated[at + s], cumulated[at + s + 1]) of FREQUENCY_TOTAL
+   * @param lookup entry lookupAt + (target >> LOOKUP_SHIFT) is a symbol that does not begin behind the target
+   */
+  decode(cumulated: Uint16Array, at: number, lookup: Uint8Array, lookupAt: number): number {
+    const { bytes, state } = this;
+    let code = state[0] as number;
+    let range = state[1] as number;
+    const unit = range >>> FREQUENCY_BITS;
+    // Past the total only where the bytes are none of ours.
+    const target = Math.min((code / unit) >>> 0, FREQUENCY_TOTAL - 1);
+    let symbol = lookup[lookupAt + (target >> LOOKUP_SHIFT)] as number;
+    let start = cumulated[at + symbol] as number;
+    let end = cumulated[at + symbol + 1] as number;
+    while (end <= target) {
+      symbol++;
+      start = end;
+      end = cumulated[at + symbol + 1] as number;
     }
+    code -= unit * start;
+    range = unit * (end - start);
+    while (range < TOP) {
+      range = (range << 8) >>> 0;
+      // Past the end zeros are read, so that bad input costs no more than good; finish() tells.
+      const byte = this.position < bytes.length ? (bytes[this.position] as number) : 0;
+      this.position++;
+      code = ((code << 8) | byte) >>> 0;
+    }
+    state[0] = code;
+    state[1] = range;
+    return symbol;
   }
 
   /** Whether exactly all bytes were read, once all symbols are. */
@@ -112,7 +131,6 @@ export class RangeDecoder {
   }
 
   private next(): number {
-    // Past the end zeros are read, so that bad input costs no more than good; finish() tells.
     return this.bytes[this.position++] ?? 0;
   }
 }

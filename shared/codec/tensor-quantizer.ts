@@ -2,7 +2,7 @@
 import { fromBase64 } from '../base64.ts';
 import { TandemError } from '../errors.ts';
 import type { QuantizedTensor, TensorSpec } from '../plan.ts';
-import { type ChannelMap, fromComponents, toComponents } from './channel-map.ts';
+import { type ChannelMap, preparedMap } from './channel-map.ts';
 import { centreOf, dequantize, quantize, quantizeCentred } from './quantize.ts';
 
 export interface TensorQuantizer {
@@ -22,7 +22,7 @@ export function tensorQuantizer(coding: QuantizerCoding, bits: number, spec: Ten
       dequantize: (symbols) => dequantize(symbols, coding),
     };
   }
-  const channelMap = channelMapOf(map, coding.channels, spec);
+  const channelMap = preparedMap(channelMapOf(map, coding.channels, spec));
   const centre = centreOf(bits);
   if (low !== -centre * step) {
     throw new TandemError(
@@ -31,8 +31,8 @@ export function tensorQuantizer(coding: QuantizerCoding, bits: number, spec: Ten
     );
   }
   return {
-    quantize: (values) => quantizeCentred(toComponents(values, channelMap), step, bits, map.rounding),
-    dequantize: (symbols) => fromComponents(symbols, centre, step, channelMap),
+    quantize: (values) => quantizeCentred(channelMap.toComponents(values), step, bits, map.rounding),
+    dequantize: (symbols) => channelMap.fromComponents(symbols, centre, step),
   };
 }
 

@@ -5,6 +5,7 @@
  * There is no checksum: whoever reads a file of a plan has checked its SHA-256, and unpacking rounds nothing.
  */
 import { TandemError } from '../errors.ts';
+import { lookup } from './frequencies.ts';
 import { FREQUENCY_TOTAL, RangeDecoder } from './range-coder.ts';
 
 /** No protobuf message begins with a zero byte: it would be the tag of field 0. The last byte is the version. */
@@ -27,12 +28,11 @@ interface Run {
   readonly classes: Uint8Array;
 }
 
-/** Which code owns each of the FREQUENCY_TOTAL slots, and where each code's slots begin and how many it has. */
+/** Cumulative frequencies of the codes from `first` on, and where decoding looks them up. */
 interface Table {
-  /** Codes as bytes: -1 is 255. */
-  readonly owner: Uint8Array;
-  readonly start: Uint16Array;
-  readonly frequency: Uint16Array;
+  readonly first: number;
+  readonly cumulated: Uint16Array;
+  readonly entries: Uint8Array;
 }
 
 /**
@@ -80,12 +80,9 @@ function decodeRun(codes: Uint8Array, { stride, classes }: Run, tables: readonly
 }
 
 function decodeCodes(codes: Uint8Array, from: number, to: number, table: Table, decoder: RangeDecoder): void {
-  const { owner, start, frequency } = table;
-  for (let i = from; i < to; i++) {
-    const code = owner[decoder.target()] as number;
-    decoder.consume(start[code] as number, frequency[code] as number);
-    codes[i] = code;
-  }
+  const { first, cumulated, entries } = table;
+  // Codes count on from -1, which is 255, to 0: what is written keeps its low byte.
+  for (let i = from; i < to; i++) codes[i] = first + decoder.decode(cumulated, 0, entries, 0);
 }
 
 function readTables(reader: Reader): Table[] {
@@ -95,23 +92,15 @@ function readTables(reader: Reader): Table[] {
 }
 
 function readTable(reader: Reader): Table {
-  const owner = new Uint8Array(FREQUENCY_TOTAL);
-  const start = new Uint16Array(256);
-  const frequency = new Uint16Array(256);
   const first = reader.uint8();
-  const last = first + reader.uint8();
+  const cumulated = new Uint16Array(2 + reader.uint8());
   let total = 0;
-  for (let code = first; code <= last; code++) {
-    // Codes count on from -1, which is 255, to 0.
-    const byte = code & 255;
-    const slots = reader.uint16();
-    start[byte] = total;
-    frequency[byte] = slots;
-    owner.fill(byte, total, total + slots);
-    total += slots;
+  for (let symbol = 1; symbol < cumulated.length; symbol++) {
+    total += reader.uint16();
+    cumulated[symbol] = total;
   }
   if (total !== FREQUENCY_TOTAL) throw broken(`expected frequencies that sum to ${FREQUENCY_TOTAL}, got ${total}`);
-  return { owner, start, frequency };
+  return { first, cumulated, entries: lookup(cumulated) };
 }
 
 function readRuns(reader: Reader, tableCount: number): Run[] {

@@ -1,12 +1,14 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { calibrateTiers } from '../../../compiler/compress/calibrate.ts';
 import { bucketStarts } from '../../../compiler/compress/symbol-counts.ts';
 import { activationCodec } from '../../../shared/codec/activation.ts';
+import { partBytesMax } from '../../../shared/codec/boundary.ts';
 import type { QuantizedTier, TensorSpec, TierBits } from '../../../shared/plan.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
 import { asFloat32, float32, type Tensor } from '../../../shared/tensor.ts';
 import { changed } from '../../shared/changed.ts';
-import { tandemError } from '../../shared/tandem-error.ts';
+import { orRefusal, tandemError } from '../../shared/tandem-error.ts';
 
 const CHANNELS = 24;
 const SPEC: TensorSpec = { name: 'h', dtype: 'float32', shape: [1, CHANNELS, 2, 'width'] };
@@ -59,6 +61,14 @@ describe('a bottleneck', () => {
       ['p12q6', 6],
     ]);
     expect((await calibrated(13, 6)).map(({ name }) => name)).toEqual(['q4']);
+    const namesFor = async (channels: number) => {
+      const recipe = { bits: [], bottlenecks: [{ channels, components: 4, bits: 5 as const }] };
+      const tiers = await calibrateTiers([SPEC], recipe, async function* () {
+        yield [mixture(4, 1)];
+      });
+      return tiers.map(({ name }) => name);
+    };
+    expect([await namesFor(CHANNELS), await namesFor(CHANNELS * 2)]).toEqual([['p4q5'], []]);
   });
 
   test('of as many components as there are sources restores all channels, in fewer bytes than they take', async () => {
@@ -100,6 +110,25 @@ describe('a bottleneck', () => {
       const [restored] = codec.decode([part], [[1, CHANNELS, 2, 40]]) as [Tensor];
       expect(asFloat32(restored).every(Number.isFinite)).toBe(true);
     }
+  });
+
+  test('whose parts were changed gives a tensor of the right shape or BAD_PAYLOAD', async () => {
+    const [, tier] = (await calibrated(4, 5)) as [QuantizedTier, QuantizedTier];
+    const codec = activationCodec(tier, [SPEC]);
+    const shape = [1, CHANNELS, 2, 40];
+    const [part] = codec.encode([mixture(40, 99)]) as [Uint8Array];
+    expect(partBytesMax(tier, [shape])).toBe(1 + (4 * 2 * 40 * 5) / 8);
+    const changes = fc.array(fc.record({ at: fc.nat(part.length - 1), byte: fc.nat(255) }), { maxLength: 5 });
+    fc.assert(
+      fc.property(changes, fc.nat(2 * part.length), (changed, length) => {
+        const bad = new Uint8Array(length);
+        bad.set(part.subarray(0, length));
+        for (const { at, byte } of changed) if (at < length) bad[at] = byte;
+        const decoded = orRefusal(() => codec.decode([bad], [shape]));
+        if (decoded) expect([decoded[0]?.shape, decoded[0]?.data.length]).toEqual([shape, CHANNELS * 80]);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test.each([

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toBase64 } from '../../../shared/base64.ts';
-import { type ActivationCodec, activationCodec, geometryOf } from '../../../shared/codec/activation.ts';
+import { type ActivationCodec, activationCodec, codedGeometry } from '../../../shared/codec/activation.ts';
 import { bucketCount, stateCount } from '../../../shared/codec/context-model.ts';
 import { expandFrequency } from '../../../shared/codec/frequencies.ts';
 import { dequantize } from '../../../shared/codec/quantize.ts';
@@ -111,7 +111,7 @@ function bytesMax({ bits, values }: Case): number {
 /** The symbols that these tables expect least (or most), each given those before it. */
 function symbolsAgainst({ bits, tables, shape, values }: Case, isWorse: (a: number, b: number) => boolean): Uint8Array {
   const { classes, second } = tables;
-  const { channels, rows, columns } = geometryOf(shape, classes.length);
+  const { channels, rows, columns } = codedGeometry(shape, { channels: classes.length, map: null });
   const buckets = bucketCount(bits);
   const starts = bits > 4 ? tables.starts : Array.from({ length: buckets }, (_, b) => b);
   const bucketOf = (symbol: number) => starts.findLastIndex((start) => start <= symbol);
@@ -372,5 +372,5 @@ test('a tensor that is not float32 is our own mistake', () => {
 });
 
 test('channels of a tensor that has nothing behind them have one row of one column', () => {
-  expect(geometryOf([1, 16], 16)).toEqual({ channels: 16, rows: 1, columns: 1 });
+  expect(codedGeometry([1, 16], { channels: 16, map: null })).toEqual({ channels: 16, rows: 1, columns: 1 });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ChannelMap, fromComponents, toComponents } from '../../../shared/codec/channel-map.ts';
+import { type ChannelMap, preparedMap } from '../../../shared/codec/channel-map.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
 
 const maps = fc
@@ -11,14 +11,19 @@ const maps = fc
     return { channels, components, mean: numbers(channels), rows: numbers(components * channels) };
   });
 
-describe('a channel map', () => {
+const WAYS = {
+  'in plain JavaScript': (map: ChannelMap) => preparedMap(map, () => null),
+  'with WebAssembly where there is any': (map: ChannelMap) => preparedMap(map),
+};
+
+describe.each(Object.entries(WAYS))('a channel map %s', (_, prepare) => {
   test('multiplies what is above the means with its rows', () => {
     fc.assert(
       fc.property(maps, fc.integer({ min: 0, max: 7 }), fc.nat(), (map, columns, seed) => {
         const { channels, components, mean, rows } = map;
         const random = seededRandom(seed);
         const values = Float32Array.from({ length: channels * columns }, () => gaussian(random));
-        const found = toComponents(values, map);
+        const found = prepare(map).toComponents(values);
         expect(found).toHaveLength(components * columns);
         for (const [at, value] of found.entries()) {
           const [i, j] = [Math.floor(at / columns), at % columns];
@@ -38,7 +43,7 @@ describe('a channel map', () => {
         const { channels, components, mean, rows } = map;
         const random = seededRandom(seed);
         const levels = Uint8Array.from({ length: components * columns }, () => Math.floor(random() * 32));
-        const found = fromComponents(levels, 16, 0.25, map);
+        const found = prepare(map).fromComponents(levels, 16, 0.25);
         expect(found).toHaveLength(channels * columns);
         for (const [at, value] of found.entries()) {
           const [c, j] = [Math.floor(at / columns), at % columns];

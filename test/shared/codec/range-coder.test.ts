@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { lookup } from '../../../shared/codec/frequencies.ts';
 import { FREQUENCY_TOTAL, RangeDecoder, RangeEncoder } from '../../../shared/codec/range-coder.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { orRefusal, tandemError } from '../tandem-error.ts';
@@ -45,13 +46,9 @@ function encode(symbols: readonly number[], table: Table): Uint8Array {
 
 function decode(bytes: Uint8Array, count: number, table: Table): number[] {
   const decoder = new RangeDecoder(bytes);
-  const symbols = Array.from({ length: count }, () => {
-    const target = decoder.target();
-    let symbol = 0;
-    while (startOf(table, symbol + 1) <= target) symbol++;
-    decoder.consume(startOf(table, symbol), table[symbol] as number);
-    return symbol;
-  });
+  const cumulated = Uint16Array.from({ length: table.length + 1 }, (_, symbol) => startOf(table, symbol));
+  const found = lookup(cumulated);
+  const symbols = Array.from({ length: count }, () => decoder.decode(cumulated, 0, found, 0));
   decoder.finish();
   return symbols;
 }
