@@ -62,7 +62,10 @@ const compressors = chain.segments.map((segment, k): SegmentCompressor => {
       yield runSegments(plan, float, { from: 0, to: k, tensors: inputCrossing(plan, input).tensors });
     }
   }
-  return segmentCompressor({ model: segment.model, samples, runtime: node }, CALIBRATION_SAMPLES);
+  return segmentCompressor(
+    { model: segment.model, samples, runtime: node },
+    { samples: CALIBRATION_SAMPLES, mayLackVnni: target === 'node' },
+  );
 });
 const files = new Map<string, Uint8Array[]>();
 for (const [form, recipes] of Object.entries(FORMS)) {

@@ -65,7 +65,7 @@ export async function compressChain(
     const found = known
       ? {
           recipes: known,
-          compressors: compressorsOf(request, parts.data, await structured(request, parts, known)),
+          compressors: compressorsOf(request, target, parts.data, await structured(request, parts, known)),
           record: record?.searches[target],
         }
       : await searchFor(request, parts, target, device);
@@ -136,11 +136,16 @@ async function structured(
 
 function compressorsOf(
   { recipe, calibrationSamples }: CompileRequest,
+  target: string,
   data: readonly SegmentData[],
   models: readonly Model[],
 ): SegmentCompressor[] {
   return data.map((segment, k) =>
-    segmentCompressor({ ...segment, model: models[k] as Model }, recipe.isNoise ? 0 : calibrationSamples),
+    segmentCompressor(
+      { ...segment, model: models[k] as Model },
+      // WebAssembly widens to 16 bits before it multiplies.
+      { samples: recipe.isNoise ? 0 : calibrationSamples, mayLackVnni: target === 'node' },
+    ),
   );
 }
 
@@ -176,7 +181,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
       parts,
       originals.map((_, k) => ({ structure: structures?.[k] })),
     );
-    const compressors = compressorsOf(request, data, models);
+    const compressors = compressorsOf(request, target, data, models);
     const saved = recipe.isNoise ? [] : await measureSavings(request, plan, models, reference, place, journal);
     const found = await searchRecipes({
       ...{ plan, recipe, originals, models, structures: structures ?? undefined, compressors, reference, heldOut },

@@ -9,6 +9,7 @@ import { type LayerGrams, layerGrams } from './layer-grams.ts';
 import { layersOf } from './layers.ts';
 import { toMatMulNBits } from './matmul-nbits.ts';
 import { quantizedModel } from './quantize-nodes.ts';
+import { saturatingLayers } from './saturation.ts';
 import type { SegmentData } from './segment-data.ts';
 import type { LayerForm, SegmentRecipe } from './segment-recipe.ts';
 import { storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
@@ -19,11 +20,18 @@ export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<Model>;
 /** Every so many samples one is kept apart: a bias is corrected only where that helps on those. */
 const HELD_OUT_EVERY = 4;
 
-/** @param samples how many there are in `data`; 0 where they are noise: weights are then rounded to the nearest */
-export function segmentCompressor(data: SegmentData, samples: number): SegmentCompressor {
+export interface CompressorOptions {
+  /** How many there are in the segment's data; 0 where they are noise: weights are then rounded to the nearest. */
+  readonly samples: number;
+  /** Whether the target may be an x64 CPU without VNNI, which adds products of 8 bits in int16. */
+  readonly mayLackVnni: boolean;
+}
+
+export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: CompressorOptions): SegmentCompressor {
   const { graph } = data.model;
   const layers = layersOf(graph);
   let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;
+  let saturating: Promise<ReadonlySet<string>> | undefined;
   let grams: Promise<readonly [fitted: LayerGrams, heldOut: LayerGrams]> | undefined;
   return async (recipe) => {
     const named = (wanted: (form: LayerForm) => boolean) =>
@@ -32,8 +40,12 @@ export function segmentCompressor(data: SegmentData, samples: number): SegmentCo
     const integers = named((form) => form === 'int8');
     if (integers.size > 0) {
       ranges ??= calibrateRanges(data, everyRange(graph), 'mse');
-      const options = { nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' } as const;
-      model = quantizedModel(model, options).model;
+      if (mayLackVnni) saturating ??= layersThatSaturate(data, await ranges);
+      const narrow = (await saturating) ?? new Set<string>();
+      model = quantizedModel(model, {
+        ...{ nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' },
+        weightBitsOf: ({ name }) => (narrow.has(name) ? 7 : 8),
+      }).model;
     }
     const fitting = samples > 0 ? named((form) => FITTED.has(form)) : new Set<string>();
     if (fitting.size > 0) grams ??= gramsOf(data, samples);
@@ -49,6 +61,12 @@ export function segmentCompressor(data: SegmentData, samples: number): SegmentCo
     verifyGraph(model.graph, 'after compressing');
     return model;
   };
+}
+
+/** Those whose sums leave int16 on samples: a bound alone would take a bit from nearly every layer. */
+async function layersThatSaturate(data: SegmentData, ranges: ReadonlyMap<string, ValueRange>): Promise<Set<string>> {
+  const tried = await saturatingLayers(data, ranges, 'channel');
+  return new Set(tried.filter(({ share }) => share > 0).map(({ layer }) => layer.name));
 }
 
 /** Rounded by GPTQ. */

@@ -9,6 +9,7 @@ import { expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-gra
 import { graphOf } from '../text-graph.ts';
 
 const SAMPLES = 12;
+const OPTIONS = { samples: SAMPLES, mayLackVnni: false };
 
 /** Two convolutions with a ReLU between them, and a product behind. */
 async function segment(): Promise<SegmentData> {
@@ -37,7 +38,7 @@ async function segment(): Promise<SegmentData> {
 const recipe = (forms: Readonly<Record<string, LayerForm>>): SegmentRecipe => ({ layers: forms });
 
 async function outputs(data: SegmentData, forms: Readonly<Record<string, LayerForm>>): Promise<Tensors> {
-  const model = await segmentCompressor(data, SAMPLES)(recipe(forms));
+  const model = await segmentCompressor(data, OPTIONS)(recipe(forms));
   return runGraph(model.graph, randomFeeds(data.model.graph, 99), model.opsets.get(''));
 }
 
@@ -61,9 +62,38 @@ describe('compressing a segment', () => {
     expect(await outputs(data, {})).toEqual(await runGraph(data.model.graph, randomFeeds(data.model.graph, 99), 13));
   });
 
+  test('takes a bit from the weights of layers that saturate, for processors that could, and from no others', async () => {
+    // Both inputs at full swing, and two large weights beside each other in the first layer; apart in the second.
+    const graph = graphOf(`
+      in x [64,2]
+      const w [2,4] = 1 0.1 1 0.1 1 0.1 -1 0.1
+      const v [4,4] = 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1
+      a = MatMul(x, w)
+      y = MatMul(a, v)
+      out y`);
+    const model = modelOf(graph, 13);
+    await inferTypes(model, literal, true);
+    const ones = { x: { dtype: 'float32' as const, shape: [64, 2], data: new Float32Array(128).fill(1) } };
+    const data: SegmentData = {
+      ...{ model, runtime: literal },
+      samples: async function* () {
+        yield ones;
+      },
+    };
+    const largest = async (mayLackVnni: boolean) => {
+      const compressed = await segmentCompressor(data, { samples: 1, mayLackVnni })(recipe({ a: 'int8', y: 'int8' }));
+      const codes = [...compressed.graph.initializers.values()].filter(({ elementType }) => elementType === 'int8');
+      const maxima = codes.map(({ bytes }) => Math.max(...Int8Array.from(bytes, (byte) => (byte << 24) >> 24)));
+      // A scale's zero points are int8 too.
+      return maxima.filter((max) => max > 0).sort((a, b) => a - b);
+    };
+    expect(await largest(false)).toEqual([127, 127]);
+    expect(await largest(true)).toEqual([63, 127]);
+  });
+
   test('gives a file that depends on the recipe alone, not on what was tried before', async () => {
     const data = await segment();
-    const [fresh, used] = [segmentCompressor(data, SAMPLES), segmentCompressor(data, SAMPLES)];
+    const [fresh, used] = [segmentCompressor(data, OPTIONS), segmentCompressor(data, OPTIONS)];
     await used(recipe({ a: 'w4', c: 'int8', y: 'w4' }));
     for (const forms of [{ a: 'float16' }, { a: 'float16', y: 'w4' }, { c: 'int8' }] as const) {
       expect(writeModel(await used(recipe(forms)))).toEqual(writeModel(await fresh(recipe(forms))));
