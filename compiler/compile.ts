@@ -14,7 +14,7 @@ import type { CompileRequest } from './compile-request.ts';
 import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { packModel } from './compress/pack-weights.ts';
 import { recipeDigest, recipeText, type SegmentRecipe } from './compress/segment-recipe.ts';
-import { type CompressedChain, compressChain } from './compress-chain.ts';
+import { type CompressedChain, compressChain, forgetSearches } from './compress-chain.ts';
 import { allBoundaries, boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
 import { buildProvenChain } from './cut/proven-chain.ts';
 import type { Chain, ChainSegment } from './cut/segments.ts';
@@ -88,6 +88,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   if (isMeasuredNow || !committed)
     files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, compressed, measured))}\n`);
   await writeBundle(request.outDir, files);
+  await forgetSearches(request);
   await releaseAll([server]);
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
 }

@@ -1,4 +1,5 @@
 /** Every target's segments: built as recipes from before say, or as a search finds them. */
+import { rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { runSegments } from '../shared/chain.ts';
 import type { Plan } from '../shared/plan.ts';
@@ -226,11 +227,20 @@ async function measureSavings(
   return savings;
 }
 
+/** A search that went into a bundle is over. */
+export async function forgetSearches({ outDir, devices }: CompileRequest): Promise<void> {
+  for (const target of devices.keys()) await rm(journalPath(outDir, target), { force: true });
+}
+
 /** Beside the folder that is compiled to, which is replaced as a whole. */
+function journalPath(outDir: string, target: string): string {
+  const folder = resolve(outDir);
+  return join(dirname(folder), `.${basename(folder)}-${target}.search`);
+}
+
 function journalOf({ outDir, recipe, seed, ...request }: CompileRequest, plan: Plan, target: string): Promise<Journal> {
   const { budget, pins, calibrationSamples, heldOutSamples } = request;
   const asked = { budget, pins, calibrationSamples, heldOutSamples, seed, samplesKey: recipe.samplesKey };
   const key = sha256(JSON.stringify([plan.id, target, recipeSha256(recipe), COMPRESSION_VERSION, asked]));
-  const folder = resolve(outDir);
-  return openJournal(join(dirname(folder), `.${basename(folder)}-${target}.search`), key);
+  return openJournal(journalPath(outDir, target), key);
 }

@@ -44,11 +44,9 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
         await journal.once(`form ${segment} ${layer} ${form}`, () => measureForm(request, segment, layer, form)),
       );
     }
-    items.push({
-      segment,
-      layer,
-      options: options.filter(({ form, bytes, loss }) => form === 'float32' || bytes !== 0 || loss > 0),
-    });
+    // A weight that is too small to store is what it was.
+    const changing = options.filter(({ form, bytes, loss }) => form === 'float32' || bytes !== 0 || loss > 0);
+    items.push({ segment, layer, options: pinned ? options : changing });
   }
   return items;
 }

@@ -2,14 +2,12 @@
  * What a search has measured so far, a line each in a file: a search that was stopped goes on where it was. Of a run that
  * measures the same again nothing is asked twice.
  */
-import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface Journal {
   /** The value under this name, measured unless the journal has it. Values are JSON. */
   once<T>(name: string, measure: () => Promise<T>): Promise<T>;
-  /** Forgets everything: the search is over. */
-  remove(): Promise<void>;
 }
 
 /**
@@ -30,7 +28,6 @@ export async function openJournal(path: string, key: string): Promise<Journal> {
       await appendFile(path, `${JSON.stringify([name, value])}\n`);
       return value;
     },
-    remove: () => rm(path, { force: true }),
   };
 }
 

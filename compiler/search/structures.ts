@@ -41,13 +41,15 @@ export async function searchStructures(
 ): Promise<readonly SegmentStructure[] | undefined> {
   const { plan, data, reference, heldOut, runtime, progress } = request;
   const depth = data.length;
+  // Errors are followed to the end of the chain; where tensors pass a segment by, they stay at its outputs.
+  const follows = plan.segments.slice(0, -1).every(({ outputs }, k) => carriesOnly(plan, k + 1, outputs));
   const prices: StructurePrices[] = [];
   for (const [k, segment] of data.entries()) {
     progress({ stage: 'what channels and ranks are worth', done: k, total: depth });
     const errorOf = endError((outputs) =>
       k + 1 === depth ? Promise.resolve(outputs) : endsOf(reference, k + 1, outputs),
     );
-    prices.push(await structurePrices(segment, { technique: 'both', errorOf }));
+    prices.push(await structurePrices(segment, { technique: 'both', ...(follows && { errorOf }) }));
   }
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const macsShare = 1 - (1 - request.macsShare) / 2 ** attempt;
@@ -60,6 +62,10 @@ export async function searchStructures(
     if (isWithin(lost)) return structures;
   }
   return undefined;
+}
+
+function carriesOnly(plan: Plan, k: number, outputs: readonly string[]): boolean {
+  return plan.boundaries[k]?.tensors.every(({ name }) => outputs.includes(name)) ?? false;
 }
 
 /** Segments made smaller one after the other: each is fitted to what the ones before it now make. */

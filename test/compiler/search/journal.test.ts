@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -32,11 +32,5 @@ describe('a journal of measurements', () => {
     const again = await openJournal(path, 'a');
     expect(await again.once('x', async () => [0])).toEqual([1, 2]);
     expect(await again.once('y', async () => [4])).toEqual([4]);
-  });
-
-  test('leaves nothing behind once it is removed', async () => {
-    const journal = await openJournal(join(dir, 'journal'), 'a');
-    await journal.remove();
-    expect(await readdir(dir)).toEqual([]);
   });
 });

@@ -1,0 +1,99 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { SearchRecord } from '../../compiler/search/search-recipes.ts';
+import type { Plan } from '../../shared/plan.ts';
+import { type TinyModel, tinyModel } from '../helpers/tiny-model.ts';
+import { compileTiny } from './compile-tiny.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 });
+
+let tiny: TinyModel;
+beforeAll(async () => {
+  tiny = await tinyModel();
+});
+afterAll(() => tiny.remove());
+
+const recipesOf = (plan: Plan) => plan.segments.map(({ targets }) => targets['node']?.recipe);
+
+async function searchOf(folder: string): Promise<SearchRecord> {
+  const record = JSON.parse(await readFile(join(tiny.dir, folder, 'measured.json'), 'utf8'));
+  return record.searches.node as SearchRecord;
+}
+
+describe('compressing a chain', () => {
+  test('gives layers the form that they are pinned to, whatever it costs', async () => {
+    const pins = [
+      { match: '*', form: 'w4' },
+      { match: 'deep', form: 'float32' },
+    ] as const;
+    const budget = { accuracyDropMax: 1, answersChangedMax: 1 };
+    const { plan } = await compileTiny(tiny, 'pinned', () => 1, { pins, budget });
+    const { layers } = await searchOf('pinned');
+    expect(layers.length).toBeGreaterThan(4);
+    for (const { layer, form, options } of layers) {
+      expect(form).toBe(layer === 'deep' ? 'float32' : 'w4');
+      expect(options.map((option) => option.form)).toEqual([form]);
+    }
+    expect(recipesOf(plan).join()).not.toContain('w8');
+  });
+
+  test('takes the smallest recipe of its front that loses no more than is allowed, and says what all of them lose', async () => {
+    const budget = { accuracyDropMax: 0, answersChangedMax: 0 };
+    await compileTiny(tiny, 'strict', () => 1, { budget, heldOutSamples: 40 });
+    const strict = await searchOf('strict');
+    await compileTiny(tiny, 'loose', () => 1, { budget: { accuracyDropMax: 1, answersChangedMax: 1 } });
+    const loose = await searchOf('loose');
+    expect(strict.chosen).toMatchObject({ drop: 0, changed: 0 });
+    expect(loose.chosen.changed).toBeGreaterThan(0);
+    expect(loose.chosen.bytes).toBeLessThan(strict.chosen.bytes);
+    expect(strict.chosen.bytes).toBeLessThan(strict.float.bytes);
+    for (const { front } of [strict, loose]) {
+      expect(front.length).toBeGreaterThan(3);
+      for (const [i, point] of front.entries()) if (i > 0) expect(point.loss).toBeGreaterThan(front[i - 1]?.loss ?? 0);
+    }
+  });
+
+  test('keeps what a user says of bytes', async () => {
+    const budget = { accuracyDropMax: 1, answersChangedMax: 1 };
+    await compileTiny(tiny, 'all', () => 1, { budget });
+    const { front, float } = await searchOf('all');
+    const bytesMax = Math.round((float.bytes + Math.min(...front.map(({ bytes }) => bytes))) / 2);
+    await compileTiny(tiny, 'small', () => 1, { budget: { ...budget, bytesMax } });
+    for (const { bytes } of (await searchOf('small')).front) expect(bytes).toBeLessThanOrEqual(bytesMax);
+  });
+
+  test('prunes to a share of the work where that is asked for and allowed, and boundaries keep their shapes', async () => {
+    const whole = await compileTiny(tiny, 'whole', () => 1);
+    const budget = { accuracyDropMax: 1, answersChangedMax: 1, macsShare: 0.7 };
+    const { plan } = await compileTiny(tiny, 'pruned', () => 1, { budget });
+    expect(recipesOf(plan).join()).toMatch(/\d\d % of the work/);
+    expect(plan.id).toBe(whole.plan.id);
+    expect(plan.measured?.boundaryErrors['node']).toHaveLength(4);
+    // The recipe alone makes the same files again.
+    const committed = JSON.parse(await readFile(join(tiny.dir, 'pruned', 'measured.json'), 'utf8'));
+    const again = await compileTiny({ ...tiny, recipe: { ...tiny.recipe, committed } }, 'again', () => 1, { budget });
+    expect(again.isMeasuredNow).toBe(false);
+    expect(again.plan).toEqual(plan);
+  });
+
+  test('goes on from what a search that was stopped had measured, and leaves nothing of it beside the bundle', async () => {
+    await mkdir(join(tiny.dir, 'apart'));
+    const stopped = compileTiny(tiny, 'apart/bundle', () => 1, {
+      progress: ({ stage, done }) => {
+        if (stage === 'trying recipes on held-out samples' && done === 1) throw new Error('stopped');
+      },
+    });
+    await expect(stopped).rejects.toThrow('stopped');
+    const [name = ''] = await readdir(join(tiny.dir, 'apart'));
+    expect(name).toBe('.bundle-node.search');
+    const path = join(tiny.dir, 'apart', name);
+    // A value that no measurement gives: it is taken as it is.
+    const kept = (await readFile(path, 'utf8')).replaceAll(/"loss":[\d.e-]+(?=\}\]\n\["form 1 )/g, '"loss":0.125');
+    await writeFile(path, kept);
+    await compileTiny(tiny, 'apart/bundle', () => 1);
+    const losses = (await searchOf('apart/bundle')).layers.flatMap(({ options }) => options.map(({ loss }) => loss));
+    expect(losses).toContain(0.125);
+    expect(await readdir(join(tiny.dir, 'apart'))).toEqual(['bundle']);
+  });
+});
