@@ -43,6 +43,8 @@ export interface FrontBudget {
 
 /** Candidates that are tried on held-out samples at most. */
 const POINTS = 10;
+/** The smallest budget of loss that is tried, over what everything in its cheapest form loses: less is never seen. */
+const LOSS_RATIO_MIN = 1e-5;
 /** How much bytes count against time, from equal shares upward, until a budget of either holds. */
 const WEIGHTS = [1, 4, 16, 64, 256, 1024];
 
@@ -51,14 +53,15 @@ const WEIGHTS = [1, 4, 16, 64, 256, 1024];
  * @returns from the least loss to the most, each cheaper than the one before; empty where no choice keeps the budget
  */
 export function paretoFront(items: readonly LayerItem[], float: Totals, budget: FrontBudget = {}): Candidate[] {
-  const losses = items.map(({ options }) => options.map(({ loss }) => loss));
-  const least = Math.max(
-    losses.reduce((sum, own) => sum + Math.min(...own), 0),
-    1e-12,
-  );
+  const sum = (of: (losses: readonly number[]) => number) =>
+    items.reduce((total, { options }) => total + of(options.map(({ loss }) => loss)), 0);
   const most = Math.max(
-    losses.reduce((sum, own) => sum + Math.max(...own), 0),
-    least,
+    sum((losses) => Math.max(...losses)),
+    Number.MIN_VALUE,
+  );
+  const least = Math.max(
+    sum((losses) => Math.min(...losses)),
+    most * LOSS_RATIO_MIN,
   );
   const front: Candidate[] = [];
   for (let i = 0; i < POINTS; i++) {
