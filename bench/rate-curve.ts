@@ -18,8 +18,8 @@ import { markdownTable } from './stats.ts';
 
 const SAMPLES = Number(process.argv[2] ?? 300);
 const SVG = process.argv[3];
-/** Other lines than the committed measurements have. */
-const SEED = 2;
+/** Other lines than the committed measurements have, and than tiers were chosen on. */
+const SEED = 8;
 const CALIBRATION_SAMPLES = 64;
 const QUALITIES = { jpeg: [10, 30, 50, 70, 85, 95], webp: [1, 10, 30, 50, 80, 95] } as const;
 

@@ -38,6 +38,11 @@ export interface Bottleneck {
   readonly channels?: number | undefined;
   readonly components: number;
   readonly bits: TierBits;
+  /**
+   * The step of all components over what a channel deviates from its mean, the root mean square over all channels; without it
+   * the step with which the bits reach just as far as components do. Bits that reach further with it cost next to nothing.
+   */
+  readonly stepShare?: number | undefined;
 }
 
 export interface ModelRecipe {

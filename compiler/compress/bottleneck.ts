@@ -7,6 +7,7 @@ import { toBase64 } from '../../shared/base64.ts';
 import { type PreparedMap, preparedMap } from '../../shared/codec/channel-map.ts';
 import { centreOf, quantizeCentred } from '../../shared/codec/quantize.ts';
 import type { QuantizerCoding } from '../../shared/codec/tensor-quantizer.ts';
+import type { Bottleneck } from '../recipe.ts';
 import { type ChannelStatistics, someColumns } from './channel-statistics.ts';
 import { entropy } from './symbol-counts.ts';
 
@@ -26,6 +27,8 @@ export type Components = ReturnType<PreparedMap['toComponents']>;
 export interface BottleneckMap {
   readonly channels: number;
   readonly components: number;
+  /** Of channels from their means: see `ChannelStatistics`. */
+  readonly deviation: number;
   /** As precise as the plan has it. */
   readonly map: PreparedMap;
   readonly parts: Pick<NonNullable<QuantizerCoding['map']>, 'mean' | 'scales' | 'rows'>;
@@ -43,7 +46,7 @@ export function bottleneckMap(statistics: ChannelStatistics, channels: number, c
   }
   const means = Float32Array.from(mean);
   return {
-    ...{ channels, components },
+    ...{ channels, components, deviation: statistics.deviation() },
     map: preparedMap({
       ...{ channels, components, mean: Float64Array.from(means) },
       rows: Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number)),
@@ -62,20 +65,30 @@ export function sampleComponents(values: Float32Array, { channels, map }: Bottle
 }
 
 /**
- * The step with which `bits` reach as far as components do, and the rounding that is best at it.
+ * The step that is asked for, or else the one with which the bits reach as far as components do, and the rounding that is
+ * best at it.
  * @param seen `sampleComponents` of calibration samples
  */
-export function bottleneckCoding(map: BottleneckMap, bits: number, seen: readonly Components[]): QuantizerCoding {
-  const magnitudes = Float64Array.from(seen.flatMap((values) => [...values]))
-    .map(Math.abs)
-    .sort();
-  const reach = magnitudes[Math.max(0, Math.ceil(magnitudes.length * (1 - BEYOND_SHARE)) - 1)] ?? 0;
+export function bottleneckCoding(
+  map: BottleneckMap,
+  { bits, stepShare }: Pick<Bottleneck, 'bits' | 'stepShare'>,
+  seen: readonly Components[],
+): QuantizerCoding {
   const centre = centreOf(bits);
+  const asked = stepShare === undefined ? reachOf(seen) / (centre - 1) : stepShare * map.deviation;
   // Nothing varies: any step does.
-  const step = Math.fround(reach > 1e-30 ? reach / (centre - 1) : 1);
+  const step = Math.fround(asked > 1e-30 ? asked : 1);
   const costs = ROUNDINGS.map((rounding) => costOf(seen, map.components, { step, bits, rounding }));
   const rounding = ROUNDINGS[costs.indexOf(Math.min(...costs))] ?? 0.5;
   return { low: -centre * step, step, channels: map.components, map: { rounding, ...map.parts } };
+}
+
+/** The magnitude that all but a few components keep within. */
+function reachOf(seen: readonly Components[]): number {
+  const magnitudes = Float64Array.from(seen.flatMap((values) => [...values]))
+    .map(Math.abs)
+    .sort();
+  return magnitudes[Math.max(0, Math.ceil(magnitudes.length * (1 - BEYOND_SHARE)) - 1)] ?? 0;
 }
 
 interface Rounding {

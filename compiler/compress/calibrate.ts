@@ -136,7 +136,7 @@ class TensorCalibration {
       const { components } = bottleneck;
       const map = this.maps.get(components) as BottleneckMap;
       const seen = this.components.get(components) ?? [];
-      const { coding, counts } = this.code(t, bits, bottleneckCoding(map, bits, seen));
+      const { coding, counts } = this.code(t, bits, bottleneckCoding(map, bottleneck, seen));
       for (const values of seen) counts.count(centred(values, coding, bits));
     }
     for (const { counts } of this.coded.values()) counts.fix();

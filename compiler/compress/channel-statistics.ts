@@ -36,6 +36,17 @@ export class ChannelStatistics {
     this.columns += count;
   }
 
+  /** What a channel deviates from its mean: the root mean square over all channels and samples. */
+  deviation(): number {
+    const { channels, sums, products } = this;
+    const count = Math.max(1, this.columns);
+    let variance = 0;
+    for (let c = 0; c < channels; c++) {
+      variance += (products[c * channels + c] as number) / count - ((sums[c] as number) / count) ** 2;
+    }
+    return Math.sqrt(Math.max(0, variance) / channels);
+  }
+
   /** @returns the means, and `components` orthonormal directions, [component][channel], from the most varied on */
   principal(components: number): { mean: Float64Array; rows: Float64Array } {
     const { channels, sums, products, columns, origin } = this;

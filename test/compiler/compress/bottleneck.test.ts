@@ -80,6 +80,30 @@ describe('a bottleneck', () => {
     expect(b.bytes).toBeLessThan(a.bytes / 2);
   });
 
+  test('whose step is asked for as a share has it of what channels deviate from their means, whatever its bits', async () => {
+    const samples = Array.from({ length: 12 }, (_, seed) => mixture(20, seed));
+    const steps = async (bits: TierBits, stepShare: number) => {
+      const tiers = await calibrateTiers(
+        [SPEC],
+        { bits: [], bottlenecks: [{ components: 4, bits, stepShare }] },
+        async function* () {
+          for (const sample of samples) yield [sample];
+        },
+      );
+      return tiers[0]?.tensors[0]?.step;
+    };
+    const variances = Array.from({ length: CHANNELS }, (_, c) => {
+      const channel = samples.flatMap((sample) => [...asFloat32(sample).subarray(c * 40, (c + 1) * 40)]);
+      const mean = channel.reduce((sum, value) => sum + value, 0) / channel.length;
+      return channel.reduce((sum, value) => sum + (value - mean) ** 2, 0) / channel.length;
+    });
+    const deviation = Math.sqrt(variances.reduce((sum, variance) => sum + variance, 0) / CHANNELS);
+    for (const bits of [5, 7] as const) {
+      expect(await steps(bits, 0.5)).toBeCloseTo(0.5 * deviation, 4);
+      expect(await steps(bits, 0.25)).toBeCloseTo(0.25 * deviation, 4);
+    }
+  });
+
   test('leaves the weakest sources out where it has fewer components', async () => {
     const share = async (components: number) => {
       const tiers = await calibrated(components, 8);
