@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.calibrate import CalibraterBase, create_calibrator
+from onnxruntime.quantization.calibrate import CalibraterBase, HistogramCollector, create_calibrator
 
 folder = Path(sys.argv[1])
 samples = json.loads((folder / "samples.json").read_text())
@@ -54,6 +54,16 @@ def select_needed(self, model):
 
 
 CalibraterBase.select_tensors_to_calibrate = select_needed
+
+collect_even = HistogramCollector.collect
+
+
+def collect_any(self, values):
+    """It stacks a value's samples, which fails where their shapes differ. Stacked, it would flatten them: so do we."""
+    return collect_even(self, {name: numpy.concatenate([numpy.ravel(a) for a in all]) for name, all in values.items()})
+
+
+HistogramCollector.collect = collect_any
 entry = importlib.import_module("onnxruntime.quantization.quantize")
 
 for name in sys.argv[2:]:
