@@ -65,7 +65,7 @@ export function weightCodeMax(bits: 7 | 8): number {
 }
 
 /**
- * Scales of a weight's channels by its largest values, raised where the bias would not fit its own codes.
+ * Scales of a weight by its largest values, raised where the bias would not fit its own codes: one a channel, or one for all.
  * @param rows [channels, inputs of one]
  * @param bias [channels] or none
  * @param inputScale of the activation that the weight is multiplied with
@@ -73,18 +73,21 @@ export function weightCodeMax(bits: 7 | 8): number {
 export function weightScales(
   rows: Float32Array,
   channels: number,
+  granularity: 'tensor' | 'channel',
   codeMax: number,
   bias: Float32Array | undefined,
   inputScale: number,
 ): Float32Array {
   const columns = rows.length / channels;
-  return Float32Array.from({ length: channels }, (_, c) => {
+  const perChannel = Float32Array.from({ length: channels }, (_, c) => {
     let largest = 0;
     for (let i = c * columns; i < (c + 1) * columns; i++) largest = Math.max(largest, Math.abs(rows[i] as number));
     const least = Math.abs(bias?.[c] ?? 0) / inputScale / BIAS_CODE_MAX;
-    const scale = Math.max(largest / codeMax, least);
-    return scale < 1e-30 ? 1 : scale;
+    return Math.max(largest / codeMax, least);
   });
+  const scales = granularity === 'channel' ? perChannel : Float32Array.of(Math.max(...perChannel));
+  // Nothing but 0. Not before the largest was taken: a channel of zeros must not set the scale of all.
+  return scales.map((scale) => (scale < 1e-30 ? 1 : scale));
 }
 
 /**

@@ -68,11 +68,10 @@ export function codesOf(layer: Layer, weight: Float32Array, granularity: 'tensor
   const rows = weightRows(layer, weight);
   const channels = rowCount(layer);
   const codeMax = weightCodeMax(bits);
-  const scales = weightScales(rows, channels, codeMax, undefined, 1);
-  const used = granularity === 'channel' ? scales : Float32Array.of(Math.max(...scales));
+  const scales = weightScales(rows, channels, granularity, codeMax, undefined, 1);
   return inProductOrder(
     layer,
-    weightCodes({ shape: [channels, rows.length / channels], data: rows }, 0, used, codeMax),
+    weightCodes({ shape: [channels, rows.length / channels], data: rows }, 0, scales, codeMax),
   );
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { activationScale } from '../../../compiler/compress/integer-codes.ts';
+import { activationScale, weightScales } from '../../../compiler/compress/integer-codes.ts';
 
 const [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
 
@@ -58,4 +58,11 @@ describe('codes of a range that an activation bounds', () => {
   test('are those of the range where the bound is far from it', () => {
     expect(activationScale({ low: -1, high: 4.1 }, { low: -3, high })).toEqual(activationScale({ low: -1, high: 4.1 }));
   });
+});
+
+test('a channel of zeros leaves the one scale of a weight to the others', () => {
+  const rows = Float32Array.of(0.127, -0.0635, 0, 0);
+  expect(weightScales(rows, 2, 'tensor', 127, undefined, 1)).toEqual(Float32Array.of(0.001));
+  expect(weightScales(rows, 2, 'channel', 127, undefined, 1)).toEqual(Float32Array.of(0.001, 1));
+  expect(weightScales(new Float32Array(4), 2, 'tensor', 127, undefined, 1)).toEqual(Float32Array.of(1));
 });
