@@ -2,7 +2,7 @@
  * Counts of values that come batch by batch, in bins whose width never has to be known before: bins lie at whole multiples of
  * one width, the range grows by whole bins so that old counts keep theirs, and where there would be too many bins, pairs of
  * them become one. Memory does not depend on how much was counted. Zeros are counted apart: after a ReLU they are most
- * values, and every range holds them exactly.
+ * values, and every range holds them exactly. So are those that equal the least or largest value, where a bound cut many off.
  */
 
 /** Bins of the first batch on its wider side. */
@@ -14,6 +14,9 @@ export interface Histogram {
   /** Least and largest value seen; 0 before there is one. */
   min: number;
   max: number;
+  /** How many values were as small, or as large, as these. They are in the bins (or zeros) as well. */
+  atMin: number;
+  atMax: number;
   zeros: number;
   /** All values seen, zeros too. NaN and infinite ones are left out. */
   count: number;
@@ -27,21 +30,25 @@ export interface Histogram {
 
 export function newHistogram(): Histogram {
   const none = new Float64Array(0);
-  return { min: 0, max: 0, zeros: 0, count: 0, width: 0, first: 0, counts: none, sums: none };
+  return { min: 0, max: 0, atMin: 0, atMax: 0, zeros: 0, count: 0, width: 0, first: 0, counts: none, sums: none };
 }
 
 export function addValues(histogram: Histogram, values: Float32Array): void {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  let finite = 0;
+  let [atLow, atHigh, finite] = [0, 0, 0];
   for (const value of values) {
     if (!Number.isFinite(value)) continue;
     finite++;
-    if (value < low) low = value;
-    if (value > high) high = value;
+    if (value < low) [low, atLow] = [value, 0];
+    if (value > high) [high, atHigh] = [value, 0];
+    if (value === low) atLow++;
+    if (value === high) atHigh++;
   }
   if (finite === 0) return;
-  histogram.min = histogram.count === 0 ? low : Math.min(histogram.min, low);
-  histogram.max = histogram.count === 0 ? high : Math.max(histogram.max, high);
+  if (histogram.count === 0 || low < histogram.min) [histogram.min, histogram.atMin] = [low, 0];
+  if (histogram.count === 0 || high > histogram.max) [histogram.max, histogram.atMax] = [high, 0];
+  if (low === histogram.min) histogram.atMin += atLow;
+  if (high === histogram.max) histogram.atMax += atHigh;
   histogram.count += finite;
   if (low === 0 && high === 0) {
     histogram.zeros += finite;

@@ -15,9 +15,12 @@ export interface CodeScale {
 const UINT8_MAX = 255;
 /** So much of int32 may be bias: the rest is for the products' sum. */
 const BIAS_CODE_MAX = 2 ** 30;
+/** Share of a range that may be cut off for the sake of a bound at its other end. */
+const CUT_MAX = 0.01;
 
 /**
- * The codes of a range.
+ * The codes of a range. The zero point is a whole number, so one end moves. Where an activation bounds one end, many values lie
+ * on it and no code may lie beyond: it is met exactly, by a wider step.
  * @param bounds beyond which no code may mean a value: those of an activation that saturation stands for
  */
 export function activationScale({ low, high }: ValueRange, bounds?: ValueRange): CodeScale {
@@ -26,13 +29,29 @@ export function activationScale({ low, high }: ValueRange, bounds?: ValueRange):
   const scale = Math.fround((to - from) / UINT8_MAX);
   // Nothing but 0, or next to nothing: float32 could not hold the step.
   if (scale < 1e-30) return { scale: 1, zeroPoint: 0 };
+  const [least, most] = [-(bounds?.low ?? -Infinity), bounds?.high ?? Infinity];
+  if (least + from < scale && to + scale < most) {
+    const codes = codesToBound(least / scale);
+    const met = { scale: codes === 0 ? floatBelow(to / UINT8_MAX) : floatBelow(least / codes), zeroPoint: codes };
+    if (met.scale * (UINT8_MAX - codes) <= most) return met;
+  } else if (most - to < scale && least > scale - from) {
+    const codes = codesToBound(most / scale);
+    const met = { scale: floatBelow(codes === 0 ? -from / UINT8_MAX : most / codes), zeroPoint: UINT8_MAX - codes };
+    if (met.scale * met.zeroPoint <= least) return met;
+  }
   const zeroPoint = Math.min(UINT8_MAX, Math.max(0, roundHalfEven(-from / scale)));
   // Rounding the zero point moved the ends by up to half a step.
   const limits = [
-    zeroPoint > 0 ? -(bounds?.low ?? -Infinity) / zeroPoint : Infinity,
-    zeroPoint < UINT8_MAX ? (bounds?.high ?? Infinity) / (UINT8_MAX - zeroPoint) : Infinity,
+    zeroPoint > 0 ? least / zeroPoint : Infinity,
+    zeroPoint < UINT8_MAX ? most / (UINT8_MAX - zeroPoint) : Infinity,
   ];
   return { scale: floatBelow(Math.min(scale, ...limits)), zeroPoint };
+}
+
+/** Whole steps between 0 and a bound: fewer make a step wider, and one more would cut off the same share at the other end. */
+function codesToBound(steps: number): number {
+  const above = Math.ceil(steps);
+  return 1 - steps / above <= CUT_MAX ? above : Math.floor(steps);
 }
 
 /** uint8 codes of values. */
@@ -46,7 +65,7 @@ export function weightCodeMax(bits: 7 | 8): number {
 }
 
 /**
- * Scales of a weight's channels by its largest values, raised where the bias would not fit its own codes.
+ * Scales of a weight by its largest values, raised where the bias would not fit its own codes: one a channel, or one for all.
  * @param rows [channels, inputs of one]
  * @param bias [channels] or none
  * @param inputScale of the activation that the weight is multiplied with
@@ -54,18 +73,21 @@ export function weightCodeMax(bits: 7 | 8): number {
 export function weightScales(
   rows: Float32Array,
   channels: number,
+  granularity: 'tensor' | 'channel',
   codeMax: number,
   bias: Float32Array | undefined,
   inputScale: number,
 ): Float32Array {
   const columns = rows.length / channels;
-  return Float32Array.from({ length: channels }, (_, c) => {
+  const perChannel = Float32Array.from({ length: channels }, (_, c) => {
     let largest = 0;
     for (let i = c * columns; i < (c + 1) * columns; i++) largest = Math.max(largest, Math.abs(rows[i] as number));
     const least = Math.abs(bias?.[c] ?? 0) / inputScale / BIAS_CODE_MAX;
-    const scale = Math.max(largest / codeMax, least);
-    return scale < 1e-30 ? 1 : scale;
+    return Math.max(largest / codeMax, least);
   });
+  const scales = granularity === 'channel' ? perChannel : Float32Array.of(Math.max(...perChannel));
+  // Nothing but 0. Not before the largest was taken: a channel of zeros must not set the scale of all.
+  return scales.map((scale) => (scale < 1e-30 ? 1 : scale));
 }
 
 /**

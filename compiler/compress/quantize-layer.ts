@@ -27,10 +27,11 @@ export function quantizeLayer(
   const biasName = node.inputs[2] ?? '';
   const bias = floatConstant(graph, biasName)?.data;
   const codeMax = weightCodeMax(bits);
-  const perChannel = weightScales(weightRows(layer, weight.data), rowCount(layer), codeMax, bias, inputScale);
   // A stack of matrices has no kernel with a scale a column.
   const isPerChannel = granularity === 'channel' && (layer.kind !== 'matmul' || shape.length === 2);
-  const scales = isPerChannel ? perChannel : Float32Array.of(Math.max(...perChannel));
+  const rows = weightRows(layer, weight.data);
+  const per = isPerChannel ? 'channel' : 'tensor';
+  const scales = weightScales(rows, rowCount(layer), per, codeMax, bias, inputScale);
   const made: Node[] = [];
   const dequantize = (stem: string, codes: ReturnType<typeof constantOf>, factors: Float32Array, along: number) => {
     const [codesName, scaleName, zeroName] = [fresh(`${stem}.codes`), fresh(`${stem}.scale`), fresh(`${stem}.zero`)];

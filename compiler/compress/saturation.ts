@@ -3,6 +3,9 @@
  * holds no more than 32,767, and two products can make 64,770. Layers that can reach it are found by a bound on their weights,
  * and by doing their sums on samples as such a CPU would. With weights of 7 bits none can. Source: Intel's VPMADDUBSW;
  * onnxruntime PR 12088.
+ *
+ * Which products are neighbours is an assumption: the first with the second of a row, the third with the fourth and so on, rows
+ * of convolutions with the channel fastest. It was never seen on such a CPU, and another packing would pair other weights.
  */
 import { asFloat32 } from '../../shared/tensor.ts';
 import { floatConstant } from '../graph/graph.ts';
@@ -60,16 +63,15 @@ export async function saturatingLayers(
   return tried.map(({ layer, pairs, saturated }) => ({ layer, share: pairs === 0 ? 0 : saturated / pairs }));
 }
 
-/** int8 codes of a weight as rows, in the order that its products are summed in. */
+/** int8 codes of a weight as rows, in the order that its products are assumed to be summed in. */
 export function codesOf(layer: Layer, weight: Float32Array, granularity: 'tensor' | 'channel', bits: 7 | 8): Int8Array {
   const rows = weightRows(layer, weight);
   const channels = rowCount(layer);
   const codeMax = weightCodeMax(bits);
-  const scales = weightScales(rows, channels, codeMax, undefined, 1);
-  const used = granularity === 'channel' ? scales : Float32Array.of(Math.max(...scales));
+  const scales = weightScales(rows, channels, granularity, codeMax, undefined, 1);
   return inProductOrder(
     layer,
-    weightCodes({ shape: [channels, rows.length / channels], data: rows }, 0, used, codeMax),
+    weightCodes({ shape: [channels, rows.length / channels], data: rows }, 0, scales, codeMax),
   );
 }
 
@@ -104,7 +106,7 @@ function pairsProducts({ kind, shape, groups }: Layer): boolean {
   return kind !== 'conv-transpose' && !(groups > 1 && shape[1] === 1);
 }
 
-/** Integer convolutions are channels last: in a row the channel runs fastest. */
+/** Integer convolutions are channels last, so a row is assumed to have the channel run fastest. */
 function inProductOrder<T extends Uint8Array | Int8Array>(layer: Layer, rows: T): T {
   const channels = layer.shape[1] ?? 1;
   const columns = inputColumns(layer);
