@@ -39,7 +39,8 @@ export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: C
     let model: Model = { ...data.model, graph: cloneGraph(graph), opsets: new Map(data.model.opsets) };
     const integers = named((form) => form === 'int8');
     if (integers.size > 0) {
-      ranges ??= calibrateRanges(data, everyRange(graph), 'mse');
+      // Clipping rare large values costs answers on networks that were measured (bench/peers).
+      ranges ??= calibrateRanges(data, everyRange(graph), 'min-max');
       if (mayLackVnni) saturating ??= layersThatSaturate(data, await ranges);
       const narrow = (await saturating) ?? new Set<string>();
       model = quantizedModel(model, {
