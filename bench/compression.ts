@@ -1,6 +1,7 @@
 /**
  * One model in float, in integers everywhere, with all weights in 8 bits and in 4, and as the search compressed it: bytes, the
  * time of the whole chain on the device in Chromium's wasm and in node, and the model's metrics on test samples.
+ * `node dist/bench/compression.js [model] [target] [samples]`.
  */
 import * as ortNode from 'onnxruntime-node';
 import { findBrowser } from '../cli/browser.ts';
@@ -23,6 +24,7 @@ import { runSegments } from '../shared/chain.ts';
 import type { Plan } from '../shared/plan.ts';
 import { costAt } from '../shared/size.ts';
 import type { Tensors } from '../shared/tensor.ts';
+import { markdownTable } from './stats.ts';
 
 const [name = 'ocr-line', target = 'wasm', count = '500'] = process.argv.slice(2);
 const SAMPLES = Number(count);
@@ -73,6 +75,8 @@ for (const [form, recipes] of Object.entries(FORMS)) {
   for (const [k, one] of recipes.entries()) made.push(writeModel(await (compressors[k] as SegmentCompressor)(one)));
   files.set(form, made);
 }
+/** Answers that are others than in full precision. */
+const changed = new Map<string, number>();
 const metrics = await metricsOf();
 const path = findBrowser(undefined);
 if (path === undefined) throw new Error('no Chromium here: CHROMIUM_PATH names one');
@@ -80,12 +84,26 @@ const browser = await openChromium(path);
 const wasmMs = await timesOf(await browser.open({ provider: 'wasm', threads: 1 }));
 await browser.close();
 const nodeMs = await timesOf(node);
-const rows = [...files].map(([form, made]) => ({
-  form,
-  bytes: made.reduce((sum, bytes) => sum + packModel(bytes).bytes.byteLength, 0),
-  ...{ wasmMs: wasmMs[form], nodeMs: nodeMs[form], metrics: metrics.get(form) },
-}));
-process.stdout.write(`${JSON.stringify({ name, target, samples: SAMPLES, size: recipe.size.typical, rows })}\n`);
+const bytesOf = (made: readonly Uint8Array[]) =>
+  made.reduce((sum, bytes) => sum + packModel(bytes).bytes.byteLength, 0);
+const floatBytes = bytesOf(files.get('float') ?? []);
+const ratio = (times: Record<string, number>, form: string) => ((times[form] ?? 0) / (times['float'] ?? 1)).toFixed(2);
+const names = recipe.metrics.map((metric) => metric.name);
+process.stdout.write(
+  `${name}, ${SAMPLES} test samples, at ${recipe.size.typical} ${recipe.size.unit}; float takes ` +
+    `${wasmMs['float']?.toFixed(1)} ms in wasm and ${nodeMs['float']?.toFixed(1)} ms in node, one thread\n\n`,
+);
+process.stdout.write(
+  `${markdownTable(
+    ['', 'MB', 'of float', 'wasm, x float', 'node, x float', 'answers changed %', ...names.map((one) => `${one} %`)],
+    [...files].map(([form, made]) => [
+      ...[form, (bytesOf(made) / 1e6).toFixed(2), `${((bytesOf(made) / floatBytes) * 100).toFixed(1)} %`],
+      ...[ratio(wasmMs, form), ratio(nodeMs, form)],
+      ((100 * (changed.get(form) ?? 0)) / SAMPLES).toFixed(1),
+      ...names.map((one) => (100 * (metrics.get(form)?.[one] ?? Number.NaN)).toFixed(2)),
+    ]),
+  )}\n`,
+);
 process.exit();
 
 /** Whole chains on onnxruntime-node, on the same test samples. */
@@ -97,7 +115,11 @@ async function metricsOf(): Promise<Map<string, Record<string, number>>> {
     const { tensors } = inputCrossing(plan, input);
     const run = (sessions: typeof float) => runSegments(plan, sessions, { from: 0, to: sessions.length, tensors });
     const expected = await run(float);
-    for (const [form, sessions] of chains) grades.get(form)?.push(recipe.judge(await run(sessions), truth, expected));
+    for (const [form, sessions] of chains) {
+      const outputs = await run(sessions);
+      grades.get(form)?.push(recipe.judge(outputs, truth, expected));
+      if (recipe.answer(outputs) !== recipe.answer(expected)) changed.set(form, (changed.get(form) ?? 0) + 1);
+    }
   }
   return new Map([...grades].map(([form, list]) => [form, recipe.score(list)]));
 }
