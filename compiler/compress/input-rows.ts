@@ -52,9 +52,12 @@ function patches(layer: Layer, x: Tensor, group: number, columns: number, rowsMa
   const taps = elementCount(kernel);
   // Where each tap of a position lies in a channel's plane; -1 outside.
   const offsets = new Int32Array(taps);
+  // A kernel of one tap that goes over every pixel finds it where it is.
+  const isPlain = taps === 1 && perImage === plane && window.pads.every((pad) => pad === 0);
   for (const [r, position] of positions.entries()) {
     const image = Math.floor(position / perImage);
-    tapOffsets(offsets, unflatten(position % perImage, output), window, space, kernel);
+    if (isPlain) offsets[0] = position % perImage;
+    else tapOffsets(offsets, unflatten(position % perImage, output), window, space, kernel);
     for (let c = 0; c < channels; c++) {
       const from = (image * (x.shape[1] ?? 1) + group * channels + c) * plane;
       const to = r * columns + c * taps;

@@ -4,10 +4,11 @@
  */
 import { asFloat32, type Tensor, type Tensors } from '../../shared/tensor.ts';
 import { intAttribute, type Node } from '../graph/graph.ts';
-import { addRows, finishMoments, type Moments, newMoments } from '../linalg/moments.ts';
+import { finishMoments, type Moments, newMoments } from '../linalg/moments.ts';
+import { newProducts, type Products } from '../linalg/products.ts';
 import { inputColumns, inputRows } from './input-rows.ts';
 import type { Layer } from './layers.ts';
-import { type SegmentData, visitValues } from './segment-data.ts';
+import { type SegmentData, valuesOf } from './segment-data.ts';
 
 /** By the layer's name; one a group, each over the columns of `inputRows`. */
 export type LayerGrams = ReadonlyMap<string, readonly Moments[]>;
@@ -42,18 +43,31 @@ export async function layerGrams(data: SegmentData, layers: readonly Layer[], sa
     grams.set(layer.name, moments);
   }
   const names = new Set([...windows.values()].map(({ layer }) => inputOf(layer)));
-  await visitValues(data.model, data, [...names], (values) => {
-    for (const { layer, moments } of windows.values()) addSample(layer, moments, values, samples);
-  });
+  const products = await newProducts(data.runtime);
+  try {
+    for await (const values of valuesOf(data, [...names])) {
+      for (const { layer, moments } of windows.values()) await addSample(products, layer, moments, values, samples);
+    }
+  } finally {
+    await products.release();
+  }
   for (const { moments } of windows.values()) for (const group of moments) finishMoments(group);
   return grams;
 }
 
-function addSample(layer: Layer, moments: readonly Moments[], values: Tensors, samples: number): void {
+async function addSample(
+  products: Products,
+  layer: Layer,
+  moments: readonly Moments[],
+  values: Tensors,
+  samples: number,
+): Promise<void> {
   const x = values[inputOf(layer)] as Tensor;
   asFloat32(x);
   const rowsMax = Math.max(ROWS_PER_SAMPLE_MIN, Math.ceil((ROWS_PER_COLUMN * inputColumns(layer)) / samples));
-  for (const [group, sums] of moments.entries()) addRows(sums, inputRows(layer, x, group, rowsMax).rows);
+  for (const [group, sums] of moments.entries()) {
+    await products.add(sums, inputRows(layer, x, group, rowsMax).rows);
+  }
 }
 
 function hasRows(layer: Layer): boolean {

@@ -110,7 +110,8 @@ describe("the moments of layers' inputs", () => {
     const asked: string[][] = [];
     const data = dataOf(TEXT, asked);
     const grams = await layerGrams(data, layersOf(data.model.graph), samples.length);
-    expect(asked).toEqual([['r', 'd']]);
+    // Products are summed by the runtime too.
+    expect(asked.filter(([name]) => name !== 'product')).toEqual([['r', 'd']]);
     expect(grams.get('q')).toBe(grams.get('p'));
   });
 
