@@ -13,7 +13,7 @@ import { CODES, type Histogram, roughBits, weightClasses } from './weight-classe
 
 /** Smaller weights take more bytes to describe than coding them saves. */
 const CODES_MIN = 256;
-/** What coding must leave of brotli's bytes at most: less of a gain is not worth the work on the device. */
+/** What coding must leave of the file at most, and it must not be larger as it is sent: else it is no work for a device. */
 const SIZE_RATIO_MAX = 0.95;
 const RUNS_MAX = 65_535;
 
@@ -30,7 +30,7 @@ export function packModel(model: Uint8Array): { readonly bytes: Uint8Array; read
   });
   const bytes = packedFile(model, classed, tables);
   if (model.length > bytes.length * EXPANSION_MAX) return plain;
-  if (brotliBytes(bytes) > SIZE_RATIO_MAX * brotliBytes(model)) return plain;
+  if (bytes.length > SIZE_RATIO_MAX * model.length || brotliBytes(bytes) > brotliBytes(model)) return plain;
   assertSame(unpackModel(bytes), model);
   return { bytes, isPacked: true };
 }

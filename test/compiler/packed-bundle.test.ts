@@ -47,8 +47,8 @@ function fewValued() {
 
 test('a bundle has a segment packed where that pays, and says so in its plan', async () => {
   const [few, any] = plan.segments.map(({ targets }) => targets['node']);
-  expect(few).toMatchObject({ file: '1.node.packed', recipe: 'int8-storage', encoding: 'packed' });
-  expect(any).toMatchObject({ file: '2.node.onnx', recipe: 'int8-storage' });
+  expect(few).toMatchObject({ file: '1.node.packed', recipe: 'w8 x 1', encoding: 'packed' });
+  expect(any).toMatchObject({ file: '2.node.onnx', recipe: 'w8 x 1' });
   expect(any).not.toHaveProperty('encoding');
   const file = await readFile(join(out, '1.node.packed'));
   expect(file.length).toBe(few?.bytes);
