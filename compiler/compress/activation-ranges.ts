@@ -30,8 +30,27 @@ export async function calibrateRanges(
   names: readonly string[],
   method: CalibrationMethod,
 ): Promise<Map<string, ValueRange>> {
+  if (method === 'min-max') return seenRanges(data, names);
   const histograms = await collectHistograms(data, names);
   return new Map([...histograms].map(([name, histogram]) => [name, rangeOf(histogram, method)]));
+}
+
+/** What `rangeOf` says of min-max, without the histograms. */
+async function seenRanges(data: SegmentData, names: readonly string[]): Promise<Map<string, ValueRange>> {
+  const ranges = new Map<string, ValueRange>(names.map((name) => [name, { low: 0, high: 0 }]));
+  await visitValues(data.model, data, names, (values) => {
+    for (const [name, range] of ranges) {
+      const tensor = values[name];
+      if (!tensor) continue;
+      let { low, high } = range;
+      for (const value of asFloat32(tensor)) {
+        if (value < low) low = value;
+        else if (value > high) high = value;
+      }
+      ranges.set(name, { low, high });
+    }
+  });
+  return ranges;
 }
 
 /** What the values of each name are, for more than one rule. */

@@ -42,8 +42,8 @@ export function compileTiny(
   return compileModel({
     ...{ recipe, outDir: join(dir, folder), server, devices: new Map([['node', device]]) },
     ...{ pictures: sharpPictures(sharp), measure: false, float: false, pins: [], now: () => nowMs },
-    ...{ seed: 1, calibrationSamples: 16, testSamples: 4, heldOutSamples: 8, progress: () => {} },
-    budget: { accuracyDropMax: 0.2, answersChangedMax: 1 },
+    ...{ seed: 1, calibrationSamples: 16, testSamples: 4, heldOutSamples: 24, progress: () => {} },
+    budget: { accuracyDropMax: 0.05, answersChangedMax: 0.05 },
     timing: async () => ({ places: new Map([['node', { target: 'node', runtime: device }]]), machine: 'none' }),
     optimized: async (model) => readModel(model, 'optimized'),
     ...changes,
