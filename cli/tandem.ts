@@ -53,4 +53,6 @@ function report(error: unknown): number {
 
 process.exitCode = await main(process.argv.slice(2));
 // Worker threads and sockets of libraries may hold the process; what was to be done is done.
-process.exit();
+const code = ;
+// A pipe may still hold what was written.
+process.stdout.write("", () => process.exit(code));
