@@ -53,6 +53,5 @@ function report(error: unknown): number {
 
 process.exitCode = await main(process.argv.slice(2));
 // Worker threads and sockets of libraries may hold the process; what was to be done is done.
-const code = ;
 // A pipe may still hold what was written.
-process.stdout.write("", () => process.exit(code));
+process.stdout.write('', () => process.exit());
