@@ -9,7 +9,7 @@ import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, weightRows } from './layers.ts';
 
 /** What the sums over rows are of. */
-type Sums = Pick<Moments, 'columns' | 'count' | 'sum' | 'gram'>;
+type Sums = Pick<Moments, 'columns' | 'count' | 'sum'>;
 
 /**
  * Corrects biases in place; Conv and Gemm that have none get one.
@@ -40,7 +40,7 @@ export function correctBiases(
       after.map((value, i) => value - (before[i] as number)),
     );
     const shift = biasShift(difference, seen);
-    if (outputError(difference, unseen, shift) >= outputError(difference, unseen)) continue;
+    if (errorSaved(difference, unseen, shift) <= 0) continue;
     if (addToBias(graph, { ...layer, node }, shift)) corrected.push(layer.name);
   }
   return corrected;
@@ -62,23 +62,19 @@ export function biasShift(difference: Float32Array, moments: readonly Sums[]): F
 }
 
 /**
- * Squared error of a layer's output over the rows that the moments are of, exactly: sum of |(W~ - W) x + shift|^2.
+ * By how much a shift of the bias lessens the squared error of a layer's output, exactly: the sum over rows x of
+ * |(W~ - W) x|^2 - |(W~ - W) x + shift|^2. What is squared in x is in both: means are enough.
  * @param shift added to the bias, by output channel
  */
-export function outputError(difference: Float32Array, moments: readonly Sums[], shift?: Float32Array): number {
-  let error = 0;
-  eachRow(difference, moments, (row, at, { columns, count, sum, gram }) => {
-    const moved = shift?.[row] ?? 0;
-    error += count * moved * moved;
-    for (let i = 0; i < columns; i++) {
-      const d = difference[at + i] as number;
-      if (d === 0) continue;
-      let product = 2 * moved * (sum[i] as number);
-      for (let j = 0; j < columns; j++) product += (difference[at + j] as number) * (gram[i * columns + j] as number);
-      error += d * product;
-    }
+export function errorSaved(difference: Float32Array, moments: readonly Sums[], shift: Float32Array): number {
+  let saved = 0;
+  eachRow(difference, moments, (row, at, { columns, count, sum }) => {
+    const added = shift[row] as number;
+    let moved = 0;
+    for (let c = 0; c < columns; c++) moved += (difference[at + c] as number) * (sum[c] as number);
+    saved -= added * (2 * moved + count * added);
   });
-  return error;
+  return saved;
 }
 
 /**

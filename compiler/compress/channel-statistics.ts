@@ -1,5 +1,5 @@
 /** Means and covariances of a tensor's channels over samples, and their principal components. */
-import { symmetricEigen } from './symmetric-eigen.ts';
+import { symmetricEigen } from '../linalg/eigen.ts';
 
 /** Of each sample, spread evenly: neighbours say much the same. */
 const COLUMNS_PER_SAMPLE = 64;

@@ -5,7 +5,7 @@ import { calibrateRanges, type ValueRange } from './activation-ranges.ts';
 import { correctBiases } from './bias-correction.ts';
 import { integerGroups, quantizable, valuesToCalibrate } from './integer-groups.ts';
 import { integerKind } from './integer-nodes.ts';
-import { type LayerGrams, layerGrams } from './layer-grams.ts';
+import { type LayerGrams, rowsToRound, splitGrams } from './layer-grams.ts';
 import { layersOf } from './layers.ts';
 import { toMatMulNBits } from './matmul-nbits.ts';
 import { quantizedModel } from './quantize-nodes.ts';
@@ -77,17 +77,12 @@ function isWeightForm(form: LayerForm): form is WeightForm {
   return (WEIGHT_FORMS as readonly LayerForm[]).includes(form);
 }
 
-async function gramsOf(data: SegmentData, samples: number): Promise<[LayerGrams, LayerGrams]> {
-  const part = (isHeldOut: boolean): SegmentData => ({
-    ...data,
-    samples: async function* () {
-      let i = 0;
-      for await (const sample of data.samples()) if ((i++ % HELD_OUT_EVERY === 0) === isHeldOut) yield sample;
-    },
-  });
-  const layers = layersOf(data.model.graph);
-  const heldOut = Math.ceil(samples / HELD_OUT_EVERY);
-  return [await layerGrams(part(false), layers, samples - heldOut), await layerGrams(part(true), layers, heldOut)];
+async function gramsOf(data: SegmentData, samples: number): Promise<readonly [LayerGrams, LayerGrams]> {
+  const apart = Math.ceil(samples / HELD_OUT_EVERY);
+  const parts = [rowsToRound(samples - apart), rowsToRound(apart)];
+  const partOf = (sample: number) => (sample % HELD_OUT_EVERY === 0 ? 1 : 0);
+  const [fitted, heldOut] = await splitGrams(data, layersOf(data.model.graph), parts, partOf);
+  return [fitted as LayerGrams, heldOut as LayerGrams];
 }
 
 /** Of every value that some choice of layers needs. */

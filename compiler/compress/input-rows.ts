@@ -21,53 +21,52 @@ export function inputColumns({ kind, shape, axis }: Layer): number {
 }
 
 /**
+ * One entry a group, all of the same positions.
  * @param layer not `conv-transpose`; of a gemm, not with a transposed input
  * @param x the node's first input, float32; of a convolution [n, channels, ...space]
- * @param group of a convolution
  * @param rowsMax at most so many rows, evenly spread over the positions
  */
-export function inputRows(layer: Layer, x: Tensor, group = 0, rowsMax = Number.POSITIVE_INFINITY): InputRows {
+export function inputRows(layer: Layer, x: Tensor, rowsMax = Number.POSITIVE_INFINITY): InputRows[] {
   const columns = inputColumns(layer);
   const data = x.data as Float32Array;
-  if (layer.kind !== 'conv') {
-    const positions = spread(data.length / columns, rowsMax);
-    const rows = new Float32Array(positions.length * columns);
-    for (const [r, p] of positions.entries()) rows.set(data.subarray(p * columns, (p + 1) * columns), r * columns);
-    return { rows, columns, positions };
-  }
-  return patches(layer, x, group, columns, rowsMax);
+  if (layer.kind === 'conv') return patches(layer, x, columns, rowsMax);
+  const positions = spread(data.length / columns, rowsMax);
+  const rows = new Float32Array(positions.length * columns);
+  for (const [r, p] of positions.entries()) rows.set(data.subarray(p * columns, (p + 1) * columns), r * columns);
+  return [{ rows, columns, positions }];
 }
 
-function patches(layer: Layer, x: Tensor, group: number, columns: number, rowsMax: number): InputRows {
+function patches(layer: Layer, x: Tensor, columns: number, rowsMax: number): InputRows[] {
   const space = x.shape.slice(2);
   const kernel = layer.shape.slice(2);
   const window = windowOf(layer.node, space, kernel);
   const output = outputSpace(window, space, kernel);
   const perImage = elementCount(output);
   const positions = spread((x.shape[0] ?? 1) * perImage, rowsMax);
-  const rows = new Float32Array(positions.length * columns);
+  const groups = Array.from({ length: layer.groups }, () => new Float32Array(positions.length * columns));
   const data = x.data as Float32Array;
-  const channels = layer.shape[1] ?? 1;
   const plane = elementCount(space);
   const taps = elementCount(kernel);
   // Where each tap of a position lies in a channel's plane; -1 outside.
   const offsets = new Int32Array(taps);
-  // A kernel of one tap that goes over every pixel finds it where it is.
-  const isPlain = taps === 1 && perImage === plane && window.pads.every((pad) => pad === 0);
   for (const [r, position] of positions.entries()) {
-    const image = Math.floor(position / perImage);
-    if (isPlain) offsets[0] = position % perImage;
-    else tapOffsets(offsets, unflatten(position % perImage, output), window, space, kernel);
-    for (let c = 0; c < channels; c++) {
-      const from = (image * (x.shape[1] ?? 1) + group * channels + c) * plane;
-      const to = r * columns + c * taps;
-      for (let t = 0; t < taps; t++) {
-        const offset = offsets[t] as number;
-        if (offset >= 0) rows[to + t] = data[from + offset] as number;
+    tapOffsets(offsets, unflatten(position % perImage, output), window, space, kernel);
+    let from = Math.floor(position / perImage) * (x.shape[1] ?? 1) * plane;
+    for (const rows of groups) {
+      for (let to = r * columns; to < (r + 1) * columns; to += taps) {
+        copyTaps(rows, to, data, from, offsets);
+        from += plane;
       }
     }
   }
-  return { rows, columns, positions };
+  return groups.map((rows) => ({ rows, columns, positions }));
+}
+
+function copyTaps(rows: Float32Array, to: number, data: Float32Array, from: number, offsets: Int32Array): void {
+  for (let t = 0; t < offsets.length; t++) {
+    const offset = offsets[t] as number;
+    if (offset >= 0) rows[to + t] = data[from + offset] as number;
+  }
 }
 
 interface Window {

@@ -3,8 +3,10 @@
  * between two changes of channels (Tucker-2, Kim et al. 2016). Kernels alone are looked at, but for the outputs of Tucker-2,
  * whose basis comes from what the layer gives.
  */
+
+import { type Eigen, symmetricEigen } from '../linalg/eigen.ts';
 import type { Layer } from './layers.ts';
-import { type Eigen, type Factors, product, symmetricEigen } from './low-rank.ts';
+import { type Factors, product } from './low-rank.ts';
 
 /** Whether a layer is a convolution over two axes with a kernel that can be parted. */
 export function hasKernel({ kind, groups, shape }: Layer): boolean {

@@ -1,10 +1,11 @@
 /** The thinner forms that a layer can take, what they cost and what weights they have. */
 import { elementCount } from '../../shared/tensor.ts';
 import { intsAttribute } from '../graph/graph.ts';
+import { EIGEN_MAX, type Eigen } from '../linalg/eigen.ts';
 import { inputColumns } from './input-rows.ts';
 import { hasKernel, spatialFactors, tuckerFactors } from './kernel-factors.ts';
 import { type Layer, rowCount } from './layers.ts';
-import { EIGEN_MAX, type Eigen, type Factors, principalFactors } from './low-rank.ts';
+import { type Factors, principalFactors } from './low-rank.ts';
 
 export type Form =
   | { readonly type: 'principal'; readonly rank: number }

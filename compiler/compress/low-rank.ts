@@ -3,32 +3,7 @@
  * outputs: W ~ U (Uᵀ W), U the leading eigenvectors of cov(W x). Kernels can also be parted by their axes (Jaderberg et
  * al. 2014), or by both channel modes (Tucker-2, Kim et al. 2016).
  */
-import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
-
-export interface Eigen {
-  /** Largest first. */
-  readonly values: Float64Array;
-  /** [n, n], a row an eigenvector. */
-  readonly vectors: Float64Array;
-}
-
-/** Wider matrices take seconds: they are left alone. */
-export const EIGEN_MAX = 512;
-
-/** Of a symmetric matrix [n, n]. */
-export function symmetricEigen(matrix: Float64Array, n: number): Eigen {
-  const rows = Array.from({ length: n }, (_, i) => matrix.subarray(i * n, (i + 1) * n));
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(new Matrix(rows), {
-    assumeSymmetric: true,
-  });
-  const order = [...realEigenvalues.keys()].sort((a, b) => (realEigenvalues[b] ?? 0) - (realEigenvalues[a] ?? 0));
-  const values = Float64Array.from(order, (i) => realEigenvalues[i] ?? 0);
-  const vectors = new Float64Array(n * n);
-  for (const [to, from] of order.entries()) {
-    for (let i = 0; i < n; i++) vectors[to * n + i] = eigenvectorMatrix.get(i, from);
-  }
-  return { values, vectors };
-}
+import type { Eigen } from '../linalg/eigen.ts';
 
 /**
  * Covariance of what a layer gives: [outputs, outputs].

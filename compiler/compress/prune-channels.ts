@@ -1,8 +1,8 @@
 /** What removing channels of each group costs in error: an order by least squares, its price by trials. */
 import type { ChannelGroup, Channels } from './channel-groups.ts';
 import { type Reader, removalOrder } from './channel-order.ts';
-import { inputMoments } from './input-moments.ts';
 import { inputColumns } from './input-rows.ts';
+import { layerGrams, rowsToFit } from './layer-grams.ts';
 import { readWeights } from './layer-weights.ts';
 import { layersOf } from './layers.ts';
 import { COLUMNS_MAX } from './reconstruct.ts';
@@ -55,7 +55,7 @@ async function readersOf(data: SegmentData, channels: Channels): Promise<Readonl
   const layers = layersOf(graph).filter(
     (layer) => inputs.has(layer.name) && inputColumns(layer) <= COLUMNS_MAX && readWeights(graph, layer),
   );
-  const moments = await inputMoments(data, layers);
+  const moments = await layerGrams(data, layers, rowsToFit);
   return new Map(
     layers.map((layer) => {
       const weights = readWeights(graph, layer) as Reader['weights'];

@@ -8,8 +8,8 @@ import { cloneGraph, type Model } from '../graph/graph.ts';
 import { cholesky, choleskyInverse } from '../linalg/cholesky.ts';
 import { addRidge, secondMoments } from '../linalg/ridge.ts';
 import { removeDeadCode } from '../passes/dead-code.ts';
-import { inputMoments } from './input-moments.ts';
 import { inputColumns } from './input-rows.ts';
+import { layerGrams, rowsToFit } from './layer-grams.ts';
 import { readWeights, withMeanKept, writeWeights } from './layer-weights.ts';
 import { layersOf } from './layers.ts';
 import { COLUMNS_MAX } from './reconstruct.ts';
@@ -22,7 +22,7 @@ const BLOCK = 64;
 export async function pruneWeights(data: SegmentData, share: number): Promise<Model> {
   const graph = cloneGraph(data.model.graph);
   const layers = layersOf(graph).filter((layer) => layer.groups === 1 && inputColumns(layer) <= COLUMNS_MAX);
-  const moments = await inputMoments(data, layers);
+  const moments = await layerGrams(data, layers, rowsToFit);
   for (const layer of layers) {
     const weights = readWeights(graph, layer);
     const [inputs] = moments.get(layer.name) ?? [];

@@ -1,12 +1,14 @@
 /** What thinner forms of each layer cost in error: predicted from the moments of what comes in, priced by trials. */
+
+import { EIGEN_MAX, type Eigen, symmetricEigen } from '../linalg/eigen.ts';
 import type { Moments } from '../linalg/moments.ts';
 import { secondMoments } from '../linalg/ridge.ts';
-import { inputMoments } from './input-moments.ts';
 import { inputColumns } from './input-rows.ts';
 import { type Form, type FormCost, factorsOf, formCost, formsOf, totalCost } from './layer-forms.ts';
+import { layerGrams, rowsToFit } from './layer-grams.ts';
 import { type LayerWeights, readWeights, withMeanKept } from './layer-weights.ts';
 import { type Layer, layersOf, rowCount } from './layers.ts';
-import { EIGEN_MAX, type Eigen, outputCovariance, rankErrors, symmetricEigen } from './low-rank.ts';
+import { outputCovariance, rankErrors } from './low-rank.ts';
 import { priced } from './prune-channels.ts';
 import { COLUMNS_MAX } from './reconstruct.ts';
 import type { SegmentData } from './segment-data.ts';
@@ -35,7 +37,7 @@ export async function rankCurves(data: SegmentData, trial: Trial, step: number):
     const isNarrow = layer.groups === 1 && rowCount(layer) <= EIGEN_MAX && inputColumns(layer) <= COLUMNS_MAX;
     return isNarrow && readWeights(graph, layer) && formsOf(layer, step).length > 0;
   });
-  const moments = await inputMoments(data, layers);
+  const moments = await layerGrams(data, layers, rowsToFit);
   const curves: RankCurve[] = [];
   for (const layer of layers) {
     const [inputs] = moments.get(layer.name) ?? [];

@@ -12,8 +12,8 @@ import { newProducts, type Products } from '../linalg/products.ts';
 import { fitRidge } from '../linalg/ridge.ts';
 import { removeDeadCode } from '../passes/dead-code.ts';
 import { type Frontier, newFrontier } from './frontier.ts';
-import { rowsPerSample } from './input-moments.ts';
 import { inputColumns, inputRows } from './input-rows.ts';
+import { rowsToFit } from './layer-grams.ts';
 import { groupRows, readWeights, writeWeights } from './layer-weights.ts';
 import { type Layer, layerOf, layersOf, rowCount } from './layers.ts';
 import type { SegmentData, SegmentSamples } from './segment-data.ts';
@@ -104,17 +104,16 @@ async function layerMoments(
   const perGroup = rowCount(layer) / layer.groups;
   const kept = rewritten.keptOutputs(layer.name) ?? Array.from({ length: rowCount(layer) }, (_, i) => i);
   const isDepthwise = layer.groups > 1 && layer.shape[1] === 1;
-  const most = isDepthwise ? DEPTHWISE_ROWS_PER_SAMPLE : rowsPerSample(layer);
+  const most = isDepthwise ? DEPTHWISE_ROWS_PER_SAMPLE : rowsToFit(layer);
   const moments = Array.from({ length: layer.groups }, () => newMoments(inputColumns(layer), perGroup));
   const inputs = changed(rewritten.graph.nodes.indexOf(layer.node), layer.node.inputs[0] ?? '');
   const targets = original((places.get(layer.name) ?? 0) + 1, layer.name);
   for await (const x of inputs) {
     const z = (await targets.next()).value;
     if (!z) throw new TandemError('BAD_INPUT', 'expected as many samples of the original as of what is fitted to it');
-    for (const [group, sums] of moments.entries()) {
-      const { rows, positions } = inputRows(layer, x, group, most);
+    for (const [group, { rows, positions }] of inputRows(layer, x, most).entries()) {
       const channels = kept.slice(group * perGroup, (group + 1) * perGroup);
-      await products.add(sums, rows, targetRows(layer, z, positions, channels));
+      await products.add(moments[group] as Moments, rows, targetRows(layer, z, positions, channels));
     }
   }
   // To its end: it moves on then.

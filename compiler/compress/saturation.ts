@@ -51,8 +51,7 @@ export async function saturatingLayers(
       const x = values[layer.node.inputs[0] ?? ''];
       if (!x) continue;
       const perGroup = codes.length / layer.groups;
-      for (let group = 0; group < layer.groups; group++) {
-        const { rows, columns } = inputRows(layer, { ...x, data: asFloat32(x) }, group, ROWS_MAX);
+      for (const [group, { rows, columns }] of inputRows(layer, { ...x, data: asFloat32(x) }, ROWS_MAX).entries()) {
         const activations = inProductOrder(layer, activationCodes(rows, scale));
         const weights = codes.subarray(group * perGroup, (group + 1) * perGroup);
         entry.saturated += saturatedPairs(activations, weights, columns);

@@ -8,7 +8,7 @@ import * as v from 'valibot';
 import { parseAs } from '../../shared/parse.ts';
 import type { Plan, PlanMeasured, Tier } from '../../shared/plan.ts';
 import { RECORD_FILE, sha256 } from '../bundle.ts';
-import { LAYER_FORMS, recipeDigest, type SegmentRecipe } from '../compress/segment-recipe.ts';
+import { COMPRESSION_VERSION, LAYER_FORMS, recipeDigest, type SegmentRecipe } from '../compress/segment-recipe.ts';
 import type { CompressedChain } from '../compress-chain.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import type { SearchRecord } from '../search/search-recipes.ts';
@@ -17,6 +17,8 @@ export interface MeasuredRecord {
   readonly source: string;
   readonly recipe: string;
   readonly planId: string;
+  /** `COMPRESSION_VERSION`: another one makes other files of the same recipes. */
+  readonly compression: number;
   /** How each device segment is compressed, by target. */
   readonly recipes: Readonly<Record<string, readonly SegmentRecipe[]>>;
   /** How that was found, by target. */
@@ -31,6 +33,7 @@ const RecordSchema = v.looseObject({
   source: v.string(),
   recipe: v.string(),
   planId: v.string(),
+  compression: v.number(),
   recipes: v.record(
     v.string(),
     v.array(
@@ -46,7 +49,10 @@ const RecordSchema = v.looseObject({
 export function matchingRecord(recipe: ModelRecipe, sourceSha256: string): MeasuredRecord | undefined {
   if (recipe.committed === undefined) return undefined;
   const record = parseAs(RecordSchema, recipe.committed, 'BAD_CONFIG', `the measurements of ${recipe.name}`);
-  const fits = record.source === sourceSha256 && record.recipe === recipeSha256(recipe);
+  const fits =
+    record.source === sourceSha256 &&
+    record.recipe === recipeSha256(recipe) &&
+    record.compression === COMPRESSION_VERSION;
   return fits ? (record as unknown as MeasuredRecord) : undefined;
 }
 
@@ -96,6 +102,7 @@ export function measuredRecord(
     source: plan.model.sha256,
     recipe: recipeSha256(recipe),
     planId: plan.id,
+    compression: COMPRESSION_VERSION,
     recipes: Object.fromEntries([...compressed].map(([target, { recipes }]) => [target, recipes])),
     searches: Object.fromEntries(searches),
     tiers: plan.boundaries.map(({ tiers }) => tiers),

@@ -12,8 +12,7 @@ function outputFromRows(layer: Layer, weight: Float32Array, x: Tensor): number[]
   const rowsOfWeight = weightRows(layer, weight);
   const perGroup = rowCount(layer) / layer.groups;
   const outputs: number[][] = [];
-  for (let group = 0; group < layer.groups; group++) {
-    const { rows, positions } = inputRows(layer, x, group);
+  for (const [group, { rows, positions }] of inputRows(layer, x).entries()) {
     for (let r = 0; r < positions.length; r++) {
       const output = outputs[r] ?? [];
       outputs[r] = output;
@@ -81,7 +80,7 @@ describe('the input of a layer as rows', () => {
     const graph = graphOf('in x [10,2]\nconst w [2,3]\ny = MatMul(x, w)\nout y');
     const [layer] = layersOf(graph) as [Layer];
     const x: Tensor = { dtype: 'float32', shape: [10, 2], data: Float32Array.from({ length: 20 }, (_, i) => i) };
-    const { rows, positions } = inputRows(layer, x, 0, 3);
+    const [{ rows, positions } = { rows: [], positions: [] }] = inputRows(layer, x, 3);
     expect([...positions]).toEqual([0, 3, 6]);
     expect([...rows]).toEqual([0, 1, 6, 7, 12, 13]);
   });

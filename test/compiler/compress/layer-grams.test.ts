@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { inputRows } from '../../../compiler/compress/input-rows.ts';
-import { layerGrams } from '../../../compiler/compress/layer-grams.ts';
+import { type InputRows, inputRows } from '../../../compiler/compress/input-rows.ts';
+import { layerGrams, rowsToRound, splitGrams } from '../../../compiler/compress/layer-grams.ts';
 import { layersOf } from '../../../compiler/compress/layers.ts';
 import type { SegmentData } from '../../../compiler/compress/segment-data.ts';
 import { floatConstant } from '../../../compiler/graph/graph.ts';
@@ -55,7 +55,7 @@ describe("the moments of layers' inputs", () => {
     const data = dataOf(TEXT);
     const { graph } = data.model;
     const layers = layersOf(graph);
-    const grams = await layerGrams(data, layers, samples.length);
+    const grams = await layerGrams(data, layers, rowsToRound(samples.length));
     expect([...grams.keys()]).toEqual(['a', 'd', 'p', 'q']);
     expect(grams.get('d')).toHaveLength(8);
     // Layer d, group 5: what the oracle gives, multiplied out.
@@ -65,7 +65,7 @@ describe("the moments of layers' inputs", () => {
     const expected = new Float64Array(81);
     let count = 0;
     for (const sample of samples) {
-      const { rows, columns } = inputRows(layer, (await runGraph(relu, sample))['r'] as Tensor, 5);
+      const { rows, columns } = inputRows(layer, (await runGraph(relu, sample))['r'] as Tensor)[5] as InputRows;
       expect(columns).toBe(9);
       for (let at = 0; at < rows.length; at += 9, count++) {
         for (let i = 0; i < 81; i++) {
@@ -81,7 +81,7 @@ describe("the moments of layers' inputs", () => {
 
   test('say what an error in a weight costs in the output', async () => {
     const data = dataOf(TEXT);
-    const grams = await layerGrams(data, layersOf(data.model.graph), samples.length);
+    const grams = await layerGrams(data, layersOf(data.model.graph), rowsToRound(samples.length));
     const changed = graphOf(TEXT);
     const weight = floatConstant(changed, 'w2')?.data as Float32Array;
     const delta = weight.map((_, i) => (i % 3) - 1);
@@ -106,10 +106,24 @@ describe("the moments of layers' inputs", () => {
     expect(actual / expected).toBeCloseTo(1, 4);
   });
 
+  test('of parts of the samples are those of each part by itself', async () => {
+    const data = dataOf(TEXT);
+    const layers = layersOf(data.model.graph);
+    const rows = rowsToRound(1);
+    const both = await splitGrams(data, layers, [rows, rows], (sample) => sample % 2);
+    for (const [part, grams] of both.entries()) {
+      const own = async function* () {
+        for (const [i, sample] of samples.entries()) if (i % 2 === part) yield sample;
+      };
+      expect(grams).toEqual(await layerGrams({ ...data, samples: own }, layers, rows));
+    }
+    expect(both[0]).not.toEqual(both[1]);
+  });
+
   test('fetch a value once, and are shared by layers that see it alike', async () => {
     const asked: string[][] = [];
     const data = dataOf(TEXT, asked);
-    const grams = await layerGrams(data, layersOf(data.model.graph), samples.length);
+    const grams = await layerGrams(data, layersOf(data.model.graph), rowsToRound(samples.length));
     // Products are summed by the runtime too.
     expect(asked.filter(([name]) => name !== 'product')).toEqual([['r', 'd']]);
     expect(grams.get('q')).toBe(grams.get('p'));
@@ -124,18 +138,18 @@ describe("the moments of layers' inputs", () => {
     const kernel = attribute === 'group=2' ? '[4,2,2,2]' : '[4,4,2,2]';
     const text = `in x [1,4,6,6]\nconst v [4,4,2,2]\nconst w ${kernel}\na = Conv(x, v)\nb = Conv(x, w) ${attribute}\nout a\nout b`;
     const data = dataOf(text);
-    const grams = await layerGrams(data, layersOf(data.model.graph), samples.length);
+    const grams = await layerGrams(data, layersOf(data.model.graph), rowsToRound(samples.length));
     expect(grams.get('b')?.[0]?.gram).not.toEqual(grams.get('a')?.[0]?.gram);
   });
 
   test('take so many rows of a sample that all make three a column', async () => {
     const data = dataOf('in x [1,4,6,6]\nconst w [3,1,1,1]\ny = Reshape(x, [1,1,144,1])\nz = Conv(y, w)\nout z');
     const layers = layersOf(data.model.graph);
-    const count = async (given: number) => (await layerGrams(data, layers, given)).get('z')?.[0]?.count;
+    const count = async (given: number) => (await layerGrams(data, layers, rowsToRound(given))).get('z')?.[0]?.count;
     expect(await count(3)).toBe(3 * 64);
     const wide = dataOf(
       'in x [1,4,6,6]\nconst w [120,2]\ny = Reshape(x, [-1,1])\nz = Expand(y, [144,120])\nv = MatMul(z, w)\nout v',
     );
-    expect((await layerGrams(wide, layersOf(wide.model.graph), 3)).get('v')?.[0]?.count).toBe(360);
+    expect((await layerGrams(wide, layersOf(wide.model.graph), rowsToRound(3))).get('v')?.[0]?.count).toBe(360);
   });
 });

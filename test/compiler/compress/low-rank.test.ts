@@ -9,11 +9,11 @@ import {
   product,
   rankErrors,
   type Stage,
-  symmetricEigen,
 } from '../../../compiler/compress/low-rank.ts';
 import { splitLayer } from '../../../compiler/compress/split-layer.ts';
 import { cloneGraph, type Graph } from '../../../compiler/graph/graph.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
+import { symmetricEigen } from '../../../compiler/linalg/eigen.ts';
 import { addRows, newMoments } from '../../../compiler/linalg/moments.ts';
 import { secondMoments } from '../../../compiler/linalg/ridge.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { layerGrams } from '../../../compiler/compress/layer-grams.ts';
+import { layerGrams, rowsToRound } from '../../../compiler/compress/layer-grams.ts';
 import { layersOf } from '../../../compiler/compress/layers.ts';
 import { toMatMulNBits } from '../../../compiler/compress/matmul-nbits.ts';
 import { constantTensor, type Graph, type Model } from '../../../compiler/graph/graph.ts';
@@ -89,7 +89,7 @@ describe('products of 4 bits', () => {
         yield* samples.slice(0, 3);
       },
     };
-    const grams = await layerGrams(data, layersOf(original), 3);
+    const grams = await layerGrams(data, layersOf(original), rowsToRound(3));
     const errorOf = async (model: Model) => {
       const held = samples[3] as Tensors;
       const [a, b] = [await runModel(writeModel(model), held), await runGraph(original, held, 13)];

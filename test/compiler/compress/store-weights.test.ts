@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { type LayerGrams, layerGrams } from '../../../compiler/compress/layer-grams.ts';
+import { type LayerGrams, layerGrams, rowsToRound } from '../../../compiler/compress/layer-grams.ts';
 import { layersOf } from '../../../compiler/compress/layers.ts';
 import {
   quantizePerChannel,
@@ -240,7 +240,7 @@ describe('storing weights in a form', () => {
           yield* samples.slice(0, 3);
         },
       };
-      const grams = await layerGrams(data, layersOf(original), 3);
+      const grams = await layerGrams(data, layersOf(original), rowsToRound(3));
       const errorsOf = async (given: LayerGrams) => {
         const graph = graphOf(text);
         storeWeights(graph, all(graph, form), given);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { recipeDigest, type SegmentRecipe } from '../../../compiler/compress/segment-recipe.ts';
+import { COMPRESSION_VERSION, recipeDigest, type SegmentRecipe } from '../../../compiler/compress/segment-recipe.ts';
 import type { CompressedChain } from '../../../compiler/compress-chain.ts';
 import { isMeasurementOf, matchingRecord, measuredRecord } from '../../../compiler/measure/record.ts';
 import type { ModelRecipe } from '../../../compiler/recipe.ts';
@@ -29,6 +29,7 @@ describe('a committed record', () => {
   test('is found again for the same source and recipe', () => {
     expect(matchingRecord(committed(), plan.model.sha256)).toEqual({
       ...{ source: plan.model.sha256, recipe: expect.stringMatching(/^[0-9a-f]{64}$/), planId: plan.id },
+      compression: COMPRESSION_VERSION,
       recipes: { wasm: RECIPES },
       searches: {},
       tiers: plan.boundaries.map(({ tiers }) => tiers),
@@ -54,6 +55,12 @@ describe('a committed record', () => {
     ['bottlenecks', { bottlenecks: [{ components: 4, bits: 5 }] }],
   ])('does not fit a recipe with other %s', (_, change) => {
     expect(matchingRecord(committed(change), plan.model.sha256)).toBeUndefined();
+  });
+
+  test('does not fit where recipes made other files', () => {
+    const record = committed().committed as Record<string, unknown>;
+    const older = committed({ committed: { ...record, compression: COMPRESSION_VERSION - 1 } });
+    expect(matchingRecord(older, plan.model.sha256)).toBeUndefined();
   });
 
   test('still fits where only words of the recipe changed', () => {

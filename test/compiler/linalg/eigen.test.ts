@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { symmetricEigen } from '../../../compiler/compress/symmetric-eigen.ts';
+import { symmetricEigen } from '../../../compiler/linalg/eigen.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
 
 /** B B' of a B with `rank` columns. */
