@@ -10,20 +10,16 @@ import type { CompileRequest } from './compile-request.ts';
 import { type SegmentCompressor, segmentCompressor } from './compress/compress-segment.ts';
 import type { SegmentData } from './compress/segment-data.ts';
 import { COMPRESSION_VERSION, type LayerForm, type SegmentRecipe } from './compress/segment-recipe.ts';
-import { allBoundaries } from './cut/boundary-specs.ts';
 import type { Chain } from './cut/segments.ts';
-import { cloneGraph, type Model } from './graph/graph.ts';
-import { inferTypes } from './graph/infer.ts';
-import { observeTypes } from './graph/observe.ts';
+import type { Model } from './graph/graph.ts';
 import { type MeasuredRecord, recipeSha256 } from './measure/record.ts';
 import { releaseAll } from './measure/sessions.ts';
 import { writeModel } from './onnx/write.ts';
 import { inputCrossing, wholeOf } from './samples/crossing.ts';
 import { holdOut } from './search/held-out.ts';
-import { integerSavings } from './search/integer-regions.ts';
 import { type Journal, openJournal } from './search/journal.ts';
-import { conversionTime, timeLayers } from './search/layer-times.ts';
-import { type Reference, referenceOf } from './search/losses.ts';
+import { referenceOf } from './search/losses.ts';
+import { measureSavings } from './search/savings.ts';
 import { isWithin, type SearchRecord, searchRecipes } from './search/search-recipes.ts';
 import { rebuiltChain, searchStructures } from './search/structures.ts';
 
@@ -183,48 +179,19 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
       originals.map((_, k) => ({ structure: structures?.[k] })),
     );
     const compressors = compressorsOf(request, target, data, models);
-    const saved = recipe.isNoise ? [] : await measureSavings(request, plan, models, reference, place, journal);
+    const runtime = request.server;
+    const saved = recipe.isNoise
+      ? []
+      : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
     const found = await searchRecipes({
       ...{ plan, recipe, originals, models, structures: structures ?? undefined, compressors, reference, heldOut },
-      ...{ device, place, forms, pins, journal, now, progress, runtime: request.server, budget },
+      ...{ device, place, forms, pins, journal, now, progress, runtime, budget },
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
     return { ...found, compressors };
   } finally {
     await releaseAll([reference.sessions]);
   }
-}
-
-/** Milliseconds that a form saves, by form and layer. */
-type Savings = { readonly [Form in LayerForm]?: Readonly<Record<string, number>> };
-
-/** Of each segment, by timing its layers on the target. */
-async function measureSavings(
-  { recipe, server, now, progress }: CompileRequest,
-  plan: Plan,
-  models: readonly Model[],
-  { sessions }: Reference,
-  place: Runtime,
-  journal: Journal,
-): Promise<Savings[]> {
-  const conversionMs = await journal.once('conversion', () => conversionTime(place, now));
-  const boundaries = await allBoundaries(plan, sessions, recipe.noise(recipe.size.typical));
-  const savings: Savings[] = [];
-  for (const [k, model] of models.entries()) {
-    const typed = { ...model, graph: cloneGraph(model.graph) };
-    await inferTypes(typed, server);
-    const types = await observeTypes(typed, server, boundaries[k] as Tensors);
-    const saved = await journal.once(`layer times ${k}`, async () => {
-      const times = await timeLayers(model, types, place, now, progress);
-      const int8 = Object.fromEntries(integerSavings(model.graph, times, types, conversionMs));
-      const nbits4 = Object.fromEntries(
-        [...times].map(([layer, ms]) => [layer, Math.max(0, ms.floatMs - ms.nbits4Ms)]),
-      );
-      return { int8, nbits4 };
-    });
-    savings.push(saved);
-  }
-  return savings;
 }
 
 /** A search that went into a bundle is over. */

@@ -2,28 +2,26 @@
  * What each boundary that might be deployed costs: the model cut at all of them at once, every piece timed on the device's
  * runtime and on the server's, and each boundary sent at every tier on a few samples, to see what that does to the answers.
  */
-import { boundaryTensors } from '../../shared/chain.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
 import type { Plan } from '../../shared/plan.ts';
 import type { Session } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
-import { boundaryTiers } from '../compress/boundary-tiers.ts';
+import { calibratedPlan } from '../calibrated-plan.ts';
 import { type Behind, type Boundary, legalBoundaries } from '../cut/boundaries.ts';
-import { allBoundaries, boundarySpecs, twoSizes } from '../cut/boundary-specs.ts';
+import { allBoundaries, twoSizes } from '../cut/boundary-specs.ts';
 import type { Candidate, Ends } from '../cut/choose.ts';
 import { flowOf } from '../cut/flow.ts';
 import { buildProvenChain } from '../cut/proven-chain.ts';
 import type { Chain } from '../cut/segments.ts';
-import { draftPlan, NO_MODEL, withoutTiers } from '../draft-plan.ts';
+import { draftPlan, NO_MODEL } from '../draft-plan.ts';
 import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { observeTypes } from '../graph/observe.ts';
 import { readModel } from '../onnx/read.ts';
 import { notRunning } from '../prepare.ts';
-import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { type AccuracyResult, measureAccuracy } from './accuracy.ts';
 import { type ChainTimes, type ChainTimesRequest, timeChains } from './chain-times.ts';
 import { loadAll, releaseAll } from './sessions.ts';
@@ -65,7 +63,7 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
     server,
     chain.segments.map(({ float }) => float),
   );
-  const plan = await planWithTiers(request, chain, sessions);
+  const plan = await calibratedPlan(recipe, chain, sessions, CALIBRATION_SAMPLES, request.progress);
   const sent = cheapestTiers(plan, await gradeTiers(request, plan, sessions), request);
   const memory = await memoryBytes(request, chain, sessions);
   await releaseAll([sessions]);
@@ -98,26 +96,6 @@ export function rangeMs(pieces: readonly number[], whole: readonly number[], fro
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-async function planWithTiers({ recipe, progress }: CandidatesRequest, chain: Chain, server: readonly Session[]) {
-  const draft = draftPlan(recipe, chain, NO_MODEL, []);
-  const specs = await boundarySpecs(draft, server, recipe.noise);
-  const known: Plan = { ...draft, boundaries: withoutTiers(specs) };
-  const samples: Tensors[][] = [];
-  for await (const { input } of recipe.samples('calibration', CALIBRATION_SAMPLES, 1, wholeOf(known, server))) {
-    progress({ stage: 'calibrating each boundary', done: samples.length, total: CALIBRATION_SAMPLES });
-    samples.push(await allBoundaries(known, server, inputCrossing(known, input).tensors));
-  }
-  const tiers = await boundaryTiers(
-    recipe,
-    specs,
-    (k) =>
-      async function* () {
-        for (const all of samples) yield boundaryTensors(known, k, all[k] as Tensors);
-      },
-  );
-  return { ...known, boundaries: specs.map((tensors, k) => ({ tensors, tiers: tiers[k] ?? [] })) };
 }
 
 /** The head in full precision: what is asked here is what sending costs. */

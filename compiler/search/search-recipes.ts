@@ -3,16 +3,11 @@
  * saves and costs, all of them are tried on held-out samples, and the cheapest within the budget is timed against full
  * precision and verified at every k. What does not hold is put back.
  */
-import { depthOf, type Plan } from '../../shared/plan.ts';
-import type { Runtime, Session } from '../../shared/runtime.ts';
-import { costAt } from '../../shared/size.ts';
-import type { LayerForm, SegmentRecipe, SegmentStructure } from '../compress/segment-recipe.ts';
+import { depthOf } from '../../shared/plan.ts';
+import type { Runtime } from '../../shared/runtime.ts';
+import type { LayerForm, SegmentRecipe } from '../compress/segment-recipe.ts';
 import type { Model } from '../graph/graph.ts';
-import { loadAll, releaseAll } from '../measure/sessions.ts';
-import { measureTime } from '../measure/time.ts';
-import { writeModel } from '../onnx/write.ts';
-import type { ModelRecipe } from '../recipe.ts';
-import { type FormsRequest, measureForms } from './forms.ts';
+import { measureForms } from './forms.ts';
 import {
   type Candidate,
   candidateOf,
@@ -23,8 +18,9 @@ import {
   type Totals,
   withoutWorst,
 } from './front.ts';
-import { type HeadLoss, type HeldOut, headLoss } from './held-out.ts';
+import type { HeadLoss } from './held-out.ts';
 import { storedBytes } from './stored-bytes.ts';
+import { lostBy, recipesOf, type TrialsRequest, timeOf } from './trials.ts';
 
 /** What a recipe may cost. */
 export interface CompressionBudget {
@@ -40,20 +36,10 @@ export interface CompressionBudget {
   readonly timeMax?: number | undefined;
 }
 
-export interface SearchRequest extends FormsRequest {
-  /** Of the chain's segments in full precision, as the cloud has them. */
-  readonly originals: readonly Model[];
-  /** What segments do without; none where the chain is whole. */
-  readonly structures: readonly SegmentStructure[] | undefined;
-  readonly plan: Plan;
-  readonly recipe: ModelRecipe;
-  readonly heldOut: HeldOut;
+export interface SearchRequest extends TrialsRequest {
   /** Runs the target's segments here, as they will be run there: the recipe that is taken is verified on it. */
   readonly device: Runtime;
-  /** Where the target is timed. */
-  readonly place: Runtime;
   readonly budget: CompressionBudget;
-  readonly now: () => number;
 }
 
 /** A point of the front, as it was tried. */
@@ -214,75 +200,6 @@ async function withinBudget(
     }
     current = next;
   }
-}
-
-/**
- * Milliseconds of each segment where the target is timed, in turn: in full precision and as a candidate has them, or without any
- * form where there is none.
- */
-async function timeOf(
-  request: SearchRequest,
-  tried?: { items: readonly LayerItem[]; candidate: Candidate },
-): Promise<{ float: number[]; compressed: number[] }> {
-  const { plan, recipe, place, models, originals, now, progress } = request;
-  const load = async (files: readonly Uint8Array[]) => ({ plan, sessions: await loadAll(place, files) });
-  const bytesOf = (all: readonly Model[]) => all.map((model) => writeModel(model));
-  const files = tried ? await filesOf(request, tried.items, tried.candidate) : bytesOf(models);
-  const places = new Map([
-    ['float', await load(bytesOf(originals))],
-    ['compressed', await load(files)],
-  ]);
-  const times = await measureTime({ places, sizes: [recipe.size.typical], input: recipe.noise, now, progress });
-  await releaseAll([...places.values()].map(({ sessions }) => sessions));
-  const msOf = (name: string) => (times[name] ?? []).map((cost) => costAt(cost, recipe.size.typical));
-  return { float: msOf('float'), compressed: msOf('compressed') };
-}
-
-async function lostBy(
-  request: SearchRequest,
-  runtime: Runtime,
-  items: readonly LayerItem[],
-  candidate: Candidate,
-  depths: readonly number[],
-): Promise<HeadLoss> {
-  const { journal, heldOut } = request;
-  const forms = candidate.forms.map(({ form }) => form).join(' ');
-  return journal.once(`loss on ${runtime.name} at ${depths} with ${forms}`, async () => {
-    const sessions: Session[] = await loadAll(runtime, await filesOf(request, items, candidate));
-    try {
-      return await headLoss(heldOut, sessions, depths);
-    } finally {
-      await releaseAll([sessions]);
-    }
-  });
-}
-
-async function filesOf(
-  request: SearchRequest,
-  items: readonly LayerItem[],
-  candidate: Candidate,
-): Promise<Uint8Array[]> {
-  const files: Uint8Array[] = [];
-  for (const [segment, recipe] of recipesOf(request, items, candidate).entries()) {
-    const compressed = await request.compressors[segment]?.(recipe);
-    if (compressed) files.push(writeModel(compressed));
-  }
-  return files;
-}
-
-function recipesOf(
-  { models, structures }: SearchRequest,
-  items: readonly LayerItem[],
-  { forms }: Candidate,
-): SegmentRecipe[] {
-  return models.map((_, segment) => {
-    const layers = items.flatMap((item, i): [string, LayerForm][] => {
-      const form = forms[i]?.form ?? 'float32';
-      return item.segment === segment && form !== 'float32' ? [[item.layer, form]] : [];
-    });
-    const structure = structures?.[segment];
-    return { layers: Object.fromEntries(layers), ...(structure && { structure }) };
-  });
 }
 
 function inFloat(items: readonly LayerItem[], float: Totals): Candidate {

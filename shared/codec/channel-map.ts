@@ -65,18 +65,22 @@ function transposed(rows: Float64Array, components: number, channels: number): F
   });
 }
 
-/** Components whose sums are built together, each of two columns: as many as stay in registers. */
-const ROWS_TOGETHER = 4;
-
 /** @param values [channels][columns] @returns [components][columns] */
 function toComponents(values: Float32Array, { channels, components, mean, rows }: ChannelMap): Float64Array {
   const columns = values.length / channels;
   const result = new Float64Array(components * columns);
   const centred = centredColumns(values, mean, columns);
-  const whole = components - (components % ROWS_TOGETHER);
-  for (let i = 0; i < whole; i += ROWS_TOGETHER) fourRows(centred, rows, i, channels, columns, result);
-  for (let i = whole; i < components; i++) oneRow(centred, rows, i, channels, columns, result);
+  for (let i = 0; i < components; i++) {
+    for (let j = 0; j < columns; j++)
+      result[i * columns + j] = dot(rows, i * channels, centred, j * channels, channels);
+  }
   return result;
+}
+
+function dot(a: Float64Array, fromA: number, b: Float64Array, fromB: number, count: number): number {
+  let sum = 0;
+  for (let c = 0; c < count; c++) sum += (a[fromA + c] as number) * (b[fromB + c] as number);
+  return sum;
 }
 
 /**
@@ -113,67 +117,6 @@ function centredColumns(values: Float32Array, mean: Float64Array, columns: numbe
     for (let j = 0; j < columns; j++) centred[j * channels + c] = (values[c * columns + j] as number) - offset;
   }
   return centred;
-}
-
-function fourRows(
-  centred: Float64Array,
-  rows: Float64Array,
-  component: number,
-  channels: number,
-  columns: number,
-  result: Float64Array,
-): void {
-  const r0 = component * channels;
-  const [r1, r2, r3] = [r0 + channels, r0 + 2 * channels, r0 + 3 * channels];
-  for (let j = 0; j < columns; j += 2) {
-    // The last of an odd number of columns is done twice over.
-    const j1 = j + 1 < columns ? j + 1 : j;
-    const x0 = j * channels;
-    const x1 = j1 * channels;
-    let [a0, a1, b0, b1, c0, c1, d0, d1] = [0, 0, 0, 0, 0, 0, 0, 0];
-    for (let c = 0; c < channels; c++) {
-      const p = centred[x0 + c] as number;
-      const q = centred[x1 + c] as number;
-      const w0 = rows[r0 + c] as number;
-      const w1 = rows[r1 + c] as number;
-      const w2 = rows[r2 + c] as number;
-      const w3 = rows[r3 + c] as number;
-      a0 += w0 * p;
-      a1 += w0 * q;
-      b0 += w1 * p;
-      b1 += w1 * q;
-      c0 += w2 * p;
-      c1 += w2 * q;
-      d0 += w3 * p;
-      d1 += w3 * q;
-    }
-    const at = component * columns;
-    result[at + j] = a0;
-    result[at + j1] = a1;
-    result[at + columns + j] = b0;
-    result[at + columns + j1] = b1;
-    result[at + 2 * columns + j] = c0;
-    result[at + 2 * columns + j1] = c1;
-    result[at + 3 * columns + j] = d0;
-    result[at + 3 * columns + j1] = d1;
-  }
-}
-
-function oneRow(
-  centred: Float64Array,
-  rows: Float64Array,
-  component: number,
-  channels: number,
-  columns: number,
-  result: Float64Array,
-): void {
-  for (let j = 0; j < columns; j++) {
-    let sum = 0;
-    for (let c = 0; c < channels; c++) {
-      sum += (rows[component * channels + c] as number) * (centred[j * channels + c] as number);
-    }
-    result[component * columns + j] = sum;
-  }
 }
 
 function addScaled(column: Float64Array, rows: Float64Array, at: number, factor: number): void {

@@ -1,0 +1,95 @@
+/** What a candidate takes on its target and loses on held-out samples, by making its files and running them. */
+import type { Plan } from '../../shared/plan.ts';
+import type { Runtime } from '../../shared/runtime.ts';
+import { costAt } from '../../shared/size.ts';
+import type { LayerForm, SegmentRecipe, SegmentStructure } from '../compress/segment-recipe.ts';
+import type { Model } from '../graph/graph.ts';
+import { loadAll, releaseAll } from '../measure/sessions.ts';
+import { measureTime } from '../measure/time.ts';
+import { writeModel } from '../onnx/write.ts';
+import type { ModelRecipe } from '../recipe.ts';
+import type { FormsRequest } from './forms.ts';
+import type { Candidate, LayerItem } from './front.ts';
+import { type HeadLoss, type HeldOut, headLoss } from './held-out.ts';
+
+export interface TrialsRequest extends FormsRequest {
+  /** Of the chain's segments in full precision, as the cloud has them. */
+  readonly originals: readonly Model[];
+  /** What segments do without; none where the chain is whole. */
+  readonly structures: readonly SegmentStructure[] | undefined;
+  readonly plan: Plan;
+  readonly recipe: ModelRecipe;
+  readonly heldOut: HeldOut;
+  /** Where the target is timed. */
+  readonly place: Runtime;
+  readonly now: () => number;
+}
+
+/**
+ * Milliseconds of each segment where the target is timed, in turn: in full precision and as a candidate has them, or without any
+ * form where there is none.
+ */
+export async function timeOf(
+  request: TrialsRequest,
+  tried?: { items: readonly LayerItem[]; candidate: Candidate },
+): Promise<{ float: number[]; compressed: number[] }> {
+  const { plan, recipe, place, models, originals, now, progress } = request;
+  const load = async (files: readonly Uint8Array[]) => ({ plan, sessions: await loadAll(place, files) });
+  const bytesOf = (all: readonly Model[]) => all.map((model) => writeModel(model));
+  const files = tried ? await filesOf(request, tried.items, tried.candidate) : bytesOf(models);
+  const places = new Map([
+    ['float', await load(bytesOf(originals))],
+    ['compressed', await load(files)],
+  ]);
+  const times = await measureTime({ places, sizes: [recipe.size.typical], input: recipe.noise, now, progress });
+  await releaseAll([...places.values()].map(({ sessions }) => sessions));
+  const msOf = (name: string) => (times[name] ?? []).map((cost) => costAt(cost, recipe.size.typical));
+  return { float: msOf('float'), compressed: msOf('compressed') };
+}
+
+export async function lostBy(
+  request: TrialsRequest,
+  runtime: Runtime,
+  items: readonly LayerItem[],
+  candidate: Candidate,
+  depths: readonly number[],
+): Promise<HeadLoss> {
+  const { journal, heldOut } = request;
+  const forms = candidate.forms.map(({ form }) => form).join(' ');
+  return journal.once(`loss on ${runtime.name} at ${depths} with ${forms}`, async () => {
+    const sessions = await loadAll(runtime, await filesOf(request, items, candidate));
+    try {
+      return await headLoss(heldOut, sessions, depths);
+    } finally {
+      await releaseAll([sessions]);
+    }
+  });
+}
+
+async function filesOf(
+  request: TrialsRequest,
+  items: readonly LayerItem[],
+  candidate: Candidate,
+): Promise<Uint8Array[]> {
+  const files: Uint8Array[] = [];
+  for (const [segment, recipe] of recipesOf(request, items, candidate).entries()) {
+    const compressed = await request.compressors[segment]?.(recipe);
+    if (compressed) files.push(writeModel(compressed));
+  }
+  return files;
+}
+
+export function recipesOf(
+  { models, structures }: TrialsRequest,
+  items: readonly LayerItem[],
+  { forms }: Candidate,
+): SegmentRecipe[] {
+  return models.map((_, segment) => {
+    const layers = items.flatMap((item, i): [string, LayerForm][] => {
+      const form = forms[i]?.form ?? 'float32';
+      return item.segment === segment && form !== 'float32' ? [[item.layer, form]] : [];
+    });
+    const structure = structures?.[segment];
+    return { layers: Object.fromEntries(layers), ...(structure && { structure }) };
+  });
+}
