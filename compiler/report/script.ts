@@ -80,7 +80,8 @@ function drawTimes() {
   const worst = Math.max(...all.map(({ total }) => total));
   const times = document.getElementById('times');
   times.replaceChildren();
-  const height = 250 / all.length;
+  const height = 20;
+  times.setAttribute('viewBox', '0 0 800 ' + (height * all.length + 10));
   for (const [i, choice] of all.entries()) {
     let left = 150;
     times.append(svg('text', { x: 4, y: i * height + height * 0.7, 'font-weight': choice === best ? 700 : 400 }, 'k = ' + choice.k + ', ' + choice.tier));
@@ -141,7 +142,8 @@ if (search) {
   }
   pareto.append(svg('line', { x1: 60, x2: 760, y1: dropY(search.accuracyDropMax), y2: dropY(search.accuracyDropMax), stroke: 'var(--net)' }));
   pareto.append(svg('text', { x: 600, y: dropY(search.accuracyDropMax) - 5 }, 'allowed: ' + search.accuracyDropMax));
-  for (const drop of [top, 0, bottom]) pareto.append(svg('text', { x: 4, y: dropY(drop) + 4 }, drop.toPrecision(2)));
+  for (const drop of [top, 0]) pareto.append(svg('text', { x: 4, y: dropY(drop) + 4 }, drop.toPrecision(2)));
+  pareto.append(svg('text', { x: 66, y: 14 }, measured.metrics[0].name + ', worse by'));
   const told = (point) => (share(point.bytes) * 100).toFixed(1) + ' % of the bytes, ' + ((point.timeMs / search.float.timeMs) * 100).toFixed(0) +
     ' % of the time, ' + measured.metrics[0].name + ' worse by ' + point.drop.toPrecision(2) + ', ' + (point.changed * 100).toFixed(0) + ' % of the answers others';
   for (const point of search.front) pareto.append(titled(svg('circle', { cx: shareX(point), cy: dropY(point.drop), r: 4, class: 'tried', fill: 'var(--device)' }), told(point)));
