@@ -1,8 +1,10 @@
 /**
  * One model in float, in integers everywhere, with all weights in 8 bits and in 4, and as the search compressed it: bytes, the
  * time of the whole chain on the device in Chromium's wasm and in node, and the model's metrics on test samples.
- * `node dist/bench/compression.js [model] [target] [samples]`.
+ * `node dist/bench/compression.js [model] [target] [samples] [measured.json]`, the last one of a compile for that target where
+ * the model's own record has none.
  */
+import { readFile } from 'node:fs/promises';
 import * as ortNode from 'onnxruntime-node';
 import { findBrowser } from '../cli/browser.ts';
 import { type SegmentCompressor, segmentCompressor } from '../compiler/compress/compress-segment.ts';
@@ -26,7 +28,7 @@ import { costAt } from '../shared/size.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { markdownTable } from './stats.ts';
 
-const [name = 'ocr-line', target = 'wasm', count = '500'] = process.argv.slice(2);
+const [name = 'ocr-line', target = 'wasm', count = '500', record] = process.argv.slice(2);
 const SAMPLES = Number(count);
 const CALIBRATION_SAMPLES = 64;
 
@@ -44,7 +46,8 @@ const plan: Plan = {
     tiers: [],
   })),
 };
-const chosen = (recipe.committed as { recipes?: Record<string, SegmentRecipe[]> } | undefined)?.recipes?.[target];
+const measured: unknown = record ? JSON.parse(await readFile(record, 'utf8')) : recipe.committed;
+const chosen = (measured as { recipes?: Record<string, SegmentRecipe[]> } | undefined)?.recipes?.[target];
 
 const all = (form: LayerForm) =>
   chain.segments.map((segment) => ({
@@ -54,6 +57,8 @@ const FORMS: Readonly<Record<string, readonly SegmentRecipe[]>> = {
   float: all('float32'),
   'int8 everywhere': all('int8'),
   'weights in 8 bits': all('w8'),
+  'weights in 6 bits': all('w6'),
+  'weights in 5 bits': all('w5'),
   'weights in 4 bits': all('w4'),
   ...(chosen && { 'what the search chose': chosen }),
 };

@@ -33,6 +33,7 @@ export async function calibratedPlan(
   const tiers = await boundaryTiers(
     recipe,
     specs,
+    chain.segments,
     (k) =>
       async function* () {
         for (const all of samples) yield boundaryTensors(known, k, all[k] as Tensors);

@@ -1,4 +1,5 @@
 /** What compiling one model takes: the recipe, runtimes, and how much to measure. */
+import type { BundleSource } from '../shared/bundle.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import type { ChosenCuts } from './choose-cuts.ts';
@@ -12,6 +13,8 @@ import type { CompressionBudget } from './search/search-recipes.ts';
 export interface CompileRequest {
   readonly recipe: ModelRecipe;
   readonly outDir: string;
+  /** The bundle that `outDir` may hold already. */
+  readonly earlier: BundleSource;
   /** The server's runtime, and each device target's. */
   readonly server: Runtime;
   readonly devices: ReadonlyMap<string, Runtime>;

@@ -65,7 +65,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   );
   const specs = await boundarySpecs(draft, server, recipe.noise).catch(notRunning(recipe));
   const tiers =
-    record?.tiers ?? (await calibratedTiers(request, { ...draft, boundaries: withoutTiers(specs) }, server, specs));
+    record?.tiers ??
+    (await calibratedTiers(request, { ...draft, boundaries: withoutTiers(specs) }, chain, server, specs));
   const boundaries = specs.map((tensors, k) => ({ tensors, tiers: [...(tiers[k] ?? [])] }));
   const cut = withPlanId({ ...draft, boundaries });
 
@@ -82,7 +83,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
     `the plan of ${recipe.name}`,
   );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
-  files.set(REPORT_FILE, reportPage(await reportData(request, model, chain, plan, compressed)));
+  files.set(REPORT_FILE, reportPage(await reportData(request, model, chain, plan, compressed, files)));
   if (request.choice) files.set(CHOICE_FILE, `${JSON.stringify(request.choice)}\n`);
   const isMeasuredNow = measured !== record?.measured;
   if (isMeasuredNow || !committed)
@@ -97,10 +98,11 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
 function calibratedTiers(
   { recipe, calibrationSamples: total, seed, progress }: CompileRequest,
   plan: Plan,
+  { segments }: Chain,
   server: readonly Session[],
   specs: readonly TensorSpec[][],
 ): Promise<Tier[][]> {
-  return boundaryTiers(recipe, specs, (k) => {
+  return boundaryTiers(recipe, specs, segments, (k) => {
     let passes = 0;
     return async function* () {
       let done = 0;

@@ -12,6 +12,7 @@ import type { SegmentData } from './compress/segment-data.ts';
 import { COMPRESSION_VERSION, type LayerForm, type SegmentRecipe } from './compress/segment-recipe.ts';
 import type { Chain } from './cut/segments.ts';
 import type { Model } from './graph/graph.ts';
+import { keptSegments } from './kept-segments.ts';
 import { type MeasuredRecord, recipeSha256 } from './measure/record.ts';
 import { releaseAll } from './measure/sessions.ts';
 import { writeModel } from './onnx/write.ts';
@@ -33,8 +34,8 @@ export interface CompressedTarget {
 
 /** Forms that are tried; what needs no samples where there is only noise. */
 const FORMS: Readonly<Record<string, readonly LayerForm[]>> = {
-  wasm: ['float32', 'float16', 'w8', 'w4', 'w3', 'int8'],
-  node: ['float32', 'float16', 'w8', 'w4', 'w3', 'int8', 'nbits4'],
+  wasm: ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'int8'],
+  node: ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'int8', 'nbits4'],
 };
 const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly LayerForm[];
 
@@ -43,8 +44,8 @@ export type CompressedChain = ReadonlyMap<string, CompressedTarget>;
 
 /** Samples that losses of single layers are measured on, held in memory with all their boundaries. */
 const LOSS_SAMPLES = 8;
-/** Their seed, and that of the held-out ones, over calibration's. */
-const [LOSS_SEED, HELD_OUT_SEED] = [10_007, 20_011];
+/** Their seed, that of the held-out ones, and of those that the result is verified on, over calibration's. */
+const [LOSS_SEED, HELD_OUT_SEED, VERIFICATION_SEED] = [10_007, 20_011, 30_011];
 
 export async function compressChain(
   request: CompileRequest,
@@ -56,6 +57,12 @@ export async function compressChain(
   const parts = { plan, chain, server, data: segmentData(request, plan, chain, server) };
   const compressed = new Map<string, CompressedTarget>();
   for (const [target, device] of request.devices) {
+    const kept =
+      record && !request.float ? await keptSegments(request.earlier, plan, target, record.recipes[target]) : undefined;
+    if (record && kept) {
+      compressed.set(target, { recipes: record.recipes[target] ?? [], models: kept, search: record.searches[target] });
+      continue;
+    }
     const known: readonly SegmentRecipe[] | undefined = request.float
       ? chain.segments.map(() => ({ layers: {} }))
       : record?.recipes[target];
@@ -161,7 +168,9 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
   const reference = await referenceOf(plan, originals, request.server, ends, inputs);
   try {
     progress({ stage: 'setting samples aside', done: 0, total: 1 });
-    const heldOut = await holdOut({ plan, recipe, server }, request.heldOutSamples, seed + HELD_OUT_SEED);
+    const setAside = (from: number) => holdOut({ plan, recipe, server }, request.heldOutSamples, seed + from);
+    const heldOut = await setAside(HELD_OUT_SEED);
+    const verification = await setAside(VERIFICATION_SEED);
     const structures = await journal.once('structures', async () =>
       budget.macsShare === undefined || recipe.isNoise
         ? null
@@ -185,7 +194,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
       : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
     const found = await searchRecipes({
       ...{ plan, recipe, originals, models, structures: structures ?? undefined, compressors, reference, heldOut },
-      ...{ device, place, forms, pins, journal, now, progress, runtime, budget },
+      ...{ verification, device, place, forms, pins, journal, now, progress, runtime, budget },
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
     return { ...found, compressors };

@@ -113,6 +113,7 @@ export async function compile(
   const request: CompileRequest = {
     recipe,
     outDir,
+    earlier: folderSource(outDir),
     server: serverRuntime(),
     devices: new Map(targets.map((target) => [target, deviceRuntime(target)])),
     pictures: sharpPictures(sharp),

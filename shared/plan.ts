@@ -56,6 +56,8 @@ const TierMap = v.object({
   rounding: v.pipe(v.number(), v.gtValue(0), v.maxValue(0.5)),
   /** float32 of each channel. */
   mean: bytes,
+  /** float32 of each channel: its deviation from the mean is multiplied by it before it is mapped, and divided after. */
+  weights: bytes,
   /** float32 of each component, which its weights are multiples of. */
   scales: bytes,
   /** int8, [component][channel]. */

@@ -1,5 +1,5 @@
 /**
- * A bottleneck in closed form: the principal components of a boundary's channels, all in steps of one size. That is reverse
+ * A bottleneck in closed form: the principal components of a boundary's weighted channels, all in steps of one size. That is reverse
  * water-filling (Cover and Thomas, "Elements of Information Theory", 10.3.3): every component is known to the same error,
  * and one that varies less than a step is almost always 0 and costs almost nothing.
  */
@@ -27,34 +27,36 @@ export type Components = ReturnType<PreparedMap['toComponents']>;
 export interface BottleneckMap {
   readonly channels: number;
   readonly components: number;
-  /** Of channels from their means: see `ChannelStatistics`. */
+  /** Of weighted channels from their means: see `ChannelStatistics`. */
   readonly deviation: number;
   /** As precise as the plan has it. */
   readonly map: PreparedMap;
-  readonly parts: Pick<NonNullable<QuantizerCoding['map']>, 'mean' | 'scales' | 'rows'>;
+  readonly parts: Omit<NonNullable<QuantizerCoding['map']>, 'rounding'>;
 }
 
-export function bottleneckMap(statistics: ChannelStatistics, channels: number, components: number): BottleneckMap {
+export function bottleneckMap(statistics: ChannelStatistics, components: number): BottleneckMap {
+  const { channels } = statistics;
   const { mean, rows } = statistics.principal(components);
   const scales = new Float32Array(components);
-  const weights = Int8Array.from(rows, () => 0);
+  const codes = new Int8Array(rows.length);
   for (let i = 0; i < components; i++) {
     const row = rows.subarray(i * channels, (i + 1) * channels);
     const scale = Math.fround(row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127);
     scales[i] = scale;
-    for (const [c, value] of row.entries()) weights[i * channels + c] = Math.round(value / scale);
+    for (const [c, value] of row.entries()) codes[i * channels + c] = Math.round(value / scale);
   }
-  const means = Float32Array.from(mean);
+  const [means, weights] = [Float32Array.from(mean), Float32Array.from(statistics.weights)];
   return {
     ...{ channels, components, deviation: statistics.deviation() },
     map: preparedMap({
-      ...{ channels, components, mean: Float64Array.from(means) },
-      rows: Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number)),
+      ...{ channels, components, mean: Float64Array.from(means), weights: Float64Array.from(weights) },
+      rows: Float64Array.from(codes, (code, i) => code * (scales[Math.floor(i / channels)] as number)),
     }),
     parts: {
       mean: toBase64(littleEndian(means)),
+      weights: toBase64(littleEndian(weights)),
       scales: toBase64(littleEndian(scales)),
-      rows: toBase64(new Uint8Array(weights.buffer)),
+      rows: toBase64(new Uint8Array(codes.buffer)),
     },
   };
 }

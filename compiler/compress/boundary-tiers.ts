@@ -1,16 +1,20 @@
 /** The ways in which each boundary can travel: as a picture, as it is, or quantized with tables from samples. */
 import type { TensorSpec, Tier } from '../../shared/plan.ts';
+import type { ChainSegment } from '../cut/segments.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import { type BoundarySamples, calibrateTiers } from './calibrate.ts';
+import { channelWeights } from './channel-weights.ts';
 
 /**
  * @param specs of boundaries 0..K
+ * @param segments of the chain: what reads a boundary says what its channels matter
  * @param samplesOf calibration samples of boundary k
  * @returns tiers of boundaries 0..K: none for K
  */
 export async function boundaryTiers(
   recipe: ModelRecipe,
   specs: readonly (readonly TensorSpec[])[],
+  segments: readonly ChainSegment[],
   samplesOf: (k: number) => BoundarySamples,
 ): Promise<Tier[][]> {
   const pictures: Tier[] = recipe.pictures.map(({ format, quality }) => ({
@@ -22,7 +26,11 @@ export async function boundaryTiers(
   const raw: Tier[] = recipe.raw ? [{ type: 'raw', name: 'raw' }] : [];
   const tiers: Tier[][] = recipe.preprocess ? [[...pictures, ...raw]] : [];
   for (let k = tiers.length; k < specs.length - 1; k++) {
-    tiers.push([...(await calibrateTiers(specs[k] ?? [], recipe, samplesOf(k))), ...raw]);
+    const tail = segments.slice(k).map(({ model }) => model.graph);
+    const quantized = await calibrateTiers(specs[k] ?? [], recipe, samplesOf(k), (tensor, channels) =>
+      channelWeights(tail, tensor, channels),
+    );
+    tiers.push([...quantized, ...raw]);
   }
   return [...tiers, []];
 }

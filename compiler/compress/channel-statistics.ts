@@ -1,11 +1,13 @@
-/** Means and covariances of a tensor's channels over samples, and their principal components. */
+/** Means and covariances of a tensor's channels over samples, and the principal components of what they weigh. */
 import { symmetricEigen } from '../linalg/eigen.ts';
 
 /** Of each sample, spread evenly: neighbours say much the same. */
 const COLUMNS_PER_SAMPLE = 64;
 
 export class ChannelStatistics {
-  private readonly channels: number;
+  readonly channels: number;
+  /** Of each channel: what its deviation counts. */
+  readonly weights: Float64Array;
   private columns = 0;
   private readonly sums: Float64Array;
   /** [channels][channels], the part at and below the diagonal. */
@@ -13,8 +15,10 @@ export class ChannelStatistics {
   /** What values are counted from, so that large means cost no precision: the first sample's means. */
   private origin: Float64Array | null = null;
 
-  constructor(channels: number) {
+  constructor(weights: Float64Array) {
+    const channels = weights.length;
     this.channels = channels;
+    this.weights = weights;
     this.sums = new Float64Array(channels);
     this.products = new Float64Array(channels * channels);
   }
@@ -36,26 +40,28 @@ export class ChannelStatistics {
     this.columns += count;
   }
 
-  /** What a channel deviates from its mean: the root mean square over all channels and samples. */
+  /** What a channel deviates from its mean, weighted: the root mean square over all channels and samples. */
   deviation(): number {
-    const { channels, sums, products } = this;
+    const { channels, weights, sums, products } = this;
     const count = Math.max(1, this.columns);
     let variance = 0;
     for (let c = 0; c < channels; c++) {
-      variance += (products[c * channels + c] as number) / count - ((sums[c] as number) / count) ** 2;
+      const own = (products[c * channels + c] as number) / count - ((sums[c] as number) / count) ** 2;
+      variance += own * (weights[c] as number) ** 2;
     }
     return Math.sqrt(Math.max(0, variance) / channels);
   }
 
-  /** @returns the means, and `components` orthonormal directions, [component][channel], from the most varied on */
+  /** @returns the means, and `components` orthonormal directions of weighted channels, [component][channel], from the most varied on */
   principal(components: number): { mean: Float64Array; rows: Float64Array } {
-    const { channels, sums, products, columns, origin } = this;
+    const { channels, weights, sums, products, columns, origin } = this;
     const count = Math.max(1, columns);
     const covariance = new Float64Array(channels * channels);
     for (let a = 0; a < channels; a++) {
       for (let b = 0; b <= a; b++) {
         const product = (products[a * channels + b] as number) / count;
-        const value = product - ((sums[a] as number) / count) * ((sums[b] as number) / count);
+        const plain = product - ((sums[a] as number) / count) * ((sums[b] as number) / count);
+        const value = plain * (weights[a] as number) * (weights[b] as number);
         covariance[a * channels + b] = value;
         covariance[b * channels + a] = value;
       }

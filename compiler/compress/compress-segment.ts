@@ -12,7 +12,7 @@ import { quantizedModel } from './quantize-nodes.ts';
 import { saturatingLayers } from './saturation.ts';
 import type { SegmentData } from './segment-data.ts';
 import type { LayerForm, SegmentRecipe } from './segment-recipe.ts';
-import { storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
+import { type MadeCodes, storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
 
 /** Compresses one segment in any way that is asked for. */
 export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<Model>;
@@ -32,6 +32,7 @@ export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: C
   const layers = layersOf(graph);
   let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;
   let saturating: Promise<ReadonlySet<string>> | undefined;
+  const made: MadeCodes = new Map();
   let grams: Promise<readonly [fitted: LayerGrams, heldOut: LayerGrams]> | undefined;
   return async (recipe) => {
     const named = (wanted: (form: LayerForm) => boolean) =>
@@ -57,7 +58,7 @@ export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: C
     const blocks = named((form) => form === 'nbits4');
     if (blocks.size > 0) toMatMulNBits(model, blocks, fitted);
     const forms = [...named(isWeightForm)].map((name) => [name, recipe.layers[name] as WeightForm] as const);
-    const stored = storeWeights(model.graph, new Map(forms), fitted);
+    const stored = storeWeights(model.graph, new Map(forms), fitted, made);
     if (fitted && heldOut) correctBiases(model.graph, graph, stored, fitted, heldOut);
     verifyGraph(model.graph, 'after compressing');
     return model;
@@ -71,7 +72,7 @@ async function layersThatSaturate(data: SegmentData, ranges: ReadonlyMap<string,
 }
 
 /** Rounded by GPTQ. */
-const FITTED: ReadonlySet<LayerForm> = new Set(['w8', 'w4', 'w3', 'nbits4']);
+const FITTED: ReadonlySet<LayerForm> = new Set(['w8', 'w6', 'w5', 'w4', 'w3', 'nbits4']);
 
 function isWeightForm(form: LayerForm): form is WeightForm {
   return (WEIGHT_FORMS as readonly LayerForm[]).includes(form);

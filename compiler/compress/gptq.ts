@@ -19,7 +19,7 @@ const ROWS_AT_ONCE = 4;
 
 /**
  * @param rows [rows, columns]
- * @param gram [columns, columns], both triangles: sums of x xᵀ
+ * @param gram [columns, columns], both triangles: sums of x xᵀ. Not to be changed between calls
  * @returns codes, [rows, columns]
  */
 export function gptq(
@@ -31,7 +31,7 @@ export function gptq(
   const { columns: n } = grid;
   const codes = new Int8Array(rows.length);
   const sequence = columnSequence(gram, n, order);
-  const feedback = feedbackOf(gram, n, sequence);
+  const feedback = keptFeedback(gram, n, order, sequence);
   const rowCount = rows.length / n;
   const errors: FourRows = [new Float64Array(n), new Float64Array(n), new Float64Array(n), new Float64Array(n)];
   const sums = new Float64Array(ROWS_AT_ONCE);
@@ -49,6 +49,15 @@ export function gptq(
     }
   }
   return codes;
+}
+
+/** Forms of one layer are made one after the other, on the same samples. */
+let latest: { readonly gram: Float64Array; readonly order: ColumnOrder; readonly feedback: Float64Array } | undefined;
+
+function keptFeedback(gram: Float64Array, n: number, order: ColumnOrder, sequence: Int32Array): Float64Array {
+  if (latest?.gram !== gram || latest.order !== order)
+    latest = { gram, order, feedback: feedbackOf(gram, n, sequence) };
+  return latest.feedback;
 }
 
 type FourRows = readonly [Float64Array, Float64Array, Float64Array, Float64Array];

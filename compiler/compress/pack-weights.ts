@@ -1,7 +1,7 @@
 /**
- * Entropy coding of stored weights, where it pays: int8 codes of few values (4 bits and fewer, or pruned) are cut out of
- * the model's file and range-coded. What brotli does as well is left to brotli: 8-bit weights are close to noise, and
- * coding them gains 0 to 2 % over what is served anyway, against 17 % at 4 bits and 22 % at 3 (ocr-line's five segments).
+ * Entropy coding of stored weights, where it pays: int8 codes of few values (6 bits and fewer, or pruned) are cut out of
+ * the model's file and range-coded. 8-bit weights are close to noise and left to brotli: coding them gains 0 to 2 % over what
+ * is served anyway, against 17 % at 4 bits and 22 % at 3 (ocr-line's five segments).
  */
 import { brotliCompressSync, constants } from 'node:zlib';
 import { SERVED_BROTLI_LEVEL } from '../../shared/bundle.ts';
@@ -13,8 +13,12 @@ import { CODES, type Histogram, roughBits, weightClasses } from './weight-classe
 
 /** Smaller weights take more bytes to describe than coding them saves. */
 const CODES_MIN = 256;
-/** What coding must leave of the file at most, and it must not be larger as it is sent: else it is no work for a device. */
+/** What coding must leave of the file at most: else it is no work for a device. */
 const SIZE_RATIO_MAX = 0.95;
+/** Codes of so few values, 6 bits, take at least a third less where they are kept once they are coded... */
+export const FEW_VALUES = 63;
+/** ...and may take so much more where they are sent than as brotli has them. What has more values must gain there as well. */
+const SENT_RATIO_MAX = 1.02;
 const RUNS_MAX = 65_535;
 
 /** The bytes to store for a model: a packed file where that is worth it, else the model's own. */
@@ -30,7 +34,9 @@ export function packModel(model: Uint8Array): { readonly bytes: Uint8Array; read
   });
   const bytes = packedFile(model, classed, tables);
   if (model.length > bytes.length * EXPANSION_MAX) return plain;
-  if (bytes.length > SIZE_RATIO_MAX * model.length || brotliBytes(bytes) > brotliBytes(model)) return plain;
+  if (bytes.length > SIZE_RATIO_MAX * model.length || brotliBytes(bytes) > SENT_RATIO_MAX * brotliBytes(model)) {
+    return plain;
+  }
   assertSame(unpackModel(bytes), model);
   return { bytes, isPacked: true };
 }
@@ -48,7 +54,7 @@ interface Weight {
   readonly channels: readonly Histogram[];
 }
 
-/** Those that are smaller coded than as brotli has them. */
+/** Those that are worth coding, by a quick look. */
 function payingWeights(model: Uint8Array): Weight[] {
   const { graph, places } = rawPlaces(model, 'the segment to pack');
   const codes = places.filter(
@@ -59,8 +65,9 @@ function payingWeights(model: Uint8Array): Weight[] {
   return codes
     .map((place) => weightOf(place, channelsOf(place.name)))
     .filter(({ codes: { buffer, byteOffset, length }, channels }) => {
-      const codedBytes = roughBits(channels) / 8;
-      return codedBytes < SIZE_RATIO_MAX * brotliBytes(new Uint8Array(buffer, byteOffset, length));
+      const bytes = new Uint8Array(buffer, byteOffset, length);
+      const sentRatioMax = new Set(bytes).size <= FEW_VALUES ? SENT_RATIO_MAX : SIZE_RATIO_MAX;
+      return roughBits(channels) / 8 < sentRatioMax * brotliBytes(bytes);
     });
 }
 

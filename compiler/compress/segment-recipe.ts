@@ -3,10 +3,10 @@ import { sha256 } from '../bundle.ts';
 import type { Form } from './layer-forms.ts';
 
 /**
- * `float32`: as it is. `float16`, `w8`, `w4`, `w3`: the weight is stored in so many bits and computed with in float32. `nbits4`: 4 bits,
+ * `float32`: as it is. `float16`, `w8` to `w3`: the weight is stored in so many bits and computed with in float32. `nbits4`: 4 bits,
  * unpacked by the kernel (MatMulNBits). `int8`: weight and activations in 8 bits, computed in integers.
  */
-export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w4', 'w3', 'nbits4', 'int8'] as const;
+export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'nbits4', 'int8'] as const;
 export type LayerForm = (typeof LAYER_FORMS)[number];
 
 export interface SegmentRecipe {

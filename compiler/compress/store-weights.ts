@@ -1,5 +1,5 @@
 /**
- * Weight-only storage: large float weights become integers of 8, 4 or 3 bits, one scale an output channel, which the graph
+ * Weight-only storage: large float weights become integers of 8 to 3 bits, one scale an output channel, which the graph
  * multiplies back as Cast -> Mul, or float16 behind a Cast. onnxruntime folds both when it loads the model, so inference
  * runs at float speed from a small file: codes of few bits are held as int8 and packed where files are. DequantizeLinear
  * would say the same, but is folded only under an option (research: measured 2x slower on node without it), and float
@@ -15,14 +15,17 @@ import { type Layer, layersOf, rowCount, weightOfRows, weightRows } from './laye
 import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 
 /** The weakest first. */
-export const WEIGHT_FORMS = ['w3', 'w4', 'w8', 'float16'] as const;
+export const WEIGHT_FORMS = ['w3', 'w4', 'w5', 'w6', 'w8', 'float16'] as const;
 export type WeightForm = (typeof WEIGHT_FORMS)[number];
 
 /** Codes go from minus to plus this. */
-const LEVELS = { w3: 3, w4: 7, w8: 127 } as const;
+const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, w8: 127 } as const;
 
 /** Weights with fewer elements stay float: the two nodes around them would cost more than they save. */
 const ELEMENTS_MIN = 256;
+
+/** Codes that were made before, by weight and form: of the same weights on the same samples they are the same. */
+export type MadeCodes = Map<string, StoredIntegers>;
 
 /**
  * Rewrites weights in place. Of layers that share a weight the strongest form holds, and float32 if one of them is not
@@ -30,12 +33,14 @@ const ELEMENTS_MIN = 256;
  * @param forms by the layer's name; other layers keep their weights
  * @param grams layers that have some are rounded by GPTQ; the others, and those that share a weight but not its layout, to
  *   the nearest code
+ * @param made is taken where it has what is wanted, and added to
  * @returns by the weight's name the values that it has now, of all that were stored
  */
 export function storeWeights(
   graph: Graph,
   forms: ReadonlyMap<string, WeightForm>,
   grams: LayerGrams = new Map(),
+  made: MadeCodes = new Map(),
 ): ReadonlyMap<string, Float32Array> {
   const makers: Node[] = [];
   const stored = new Map<string, Float32Array>();
@@ -56,7 +61,9 @@ export function storeWeights(
       stored.set(name, float16Values(bits));
       continue;
     }
-    const { codes, scales, scaleShape } = integersOf(form, weight, readers, grams);
+    const key = JSON.stringify([name, form]);
+    const { codes, scales, scaleShape } = made.get(key) ?? integersOf(form, weight, readers, grams);
+    made.set(key, { codes, scales, scaleShape });
     const codesName = replaceConstant(graph, name, fresh(`${name}.int8`), { ...weight, dtype: 'int8', data: codes });
     const scaleName = fresh(`${name}.scale`);
     const castName = fresh(`${name}.cast`);
@@ -98,7 +105,7 @@ function replaceConstant(graph: Graph, old: string, name: string, value: Tensor)
   return name;
 }
 
-interface StoredIntegers {
+export interface StoredIntegers {
   /** In the weight's own layout. */
   readonly codes: Int8Array;
   readonly scales: Float32Array;

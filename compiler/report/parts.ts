@@ -16,6 +16,7 @@ export async function reportData(
   chain: Chain,
   plan: Plan,
   compressed: CompressedChain,
+  files: ReadonlyMap<string, Uint8Array | string>,
 ): Promise<ReportData> {
   const fusions: ReportFusion[] = [];
   const [first] = compressed.values();
@@ -33,7 +34,7 @@ export async function reportData(
   const searches = Object.fromEntries(
     [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : [])),
   );
-  const sizes = reportSizes(plan, compressed, chain.segments);
+  const sizes = reportSizes(plan, compressed, chain.segments, (name) => files.get(name) as Uint8Array);
   return { plan, boundaries, fusions, sizes, dropped: float ? [] : droppedFrom(plan, searches), choice, searches };
 }
 

@@ -1,6 +1,6 @@
 /** What storing the device's segments saves, step by step: quantizing, entropy coding, and brotli over the wire. */
 import type { Plan } from '../../shared/plan.ts';
-import { brotliBytes, packModel } from '../compress/pack-weights.ts';
+import { brotliBytes } from '../compress/pack-weights.ts';
 import type { CompressedChain } from '../compress-chain.ts';
 import type { ChainSegment } from '../cut/segments.ts';
 
@@ -20,13 +20,19 @@ export interface ReportSize {
   readonly sentUnpacked: number;
 }
 
-export function reportSizes(plan: Plan, compressed: CompressedChain, segments: readonly ChainSegment[]): ReportSize[] {
+/** @param fileOf bytes of a file of the plan */
+export function reportSizes(
+  plan: Plan,
+  compressed: CompressedChain,
+  segments: readonly ChainSegment[],
+  fileOf: (name: string) => Uint8Array,
+): ReportSize[] {
   return [...compressed].flatMap(([target, { models }]) =>
     segments.map(({ float }, i) => {
       const quantized = models[i] ?? float;
       const sentUnpacked = brotliBytes(quantized);
-      const isPacked = plan.segments[i]?.targets[target]?.encoding === 'packed';
-      const stored = isPacked ? packModel(quantized).bytes : quantized;
+      const file = plan.segments[i]?.targets[target];
+      const stored = file?.encoding === 'packed' ? fileOf(file.file) : quantized;
       return {
         ...{ target, segment: i + 1, float: float.length, quantized: quantized.length, stored: stored.length },
         ...{ sent: stored === quantized ? sentUnpacked : brotliBytes(stored), sentUnpacked },

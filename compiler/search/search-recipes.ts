@@ -1,7 +1,7 @@
 /**
  * How every layer is to be compressed for one target: a knapsack makes a front of recipes of what each form of each layer
  * saves and costs, all of them are tried on held-out samples, and the cheapest within the budget is timed against full
- * precision and verified at every k. What does not hold is put back.
+ * precision and verified at every k, on samples that nothing was chosen by. What does not hold is put back.
  */
 import { depthOf } from '../../shared/plan.ts';
 import type { Runtime } from '../../shared/runtime.ts';
@@ -18,7 +18,7 @@ import {
   type Totals,
   withoutWorst,
 } from './front.ts';
-import type { HeadLoss } from './held-out.ts';
+import type { HeadLoss, HeldOut } from './held-out.ts';
 import { storedBytes } from './stored-bytes.ts';
 import { lostBy, recipesOf, type TrialsRequest, timeOf } from './trials.ts';
 
@@ -39,6 +39,8 @@ export interface CompressionBudget {
 export interface SearchRequest extends TrialsRequest {
   /** Runs the target's segments here, as they will be run there: the recipe that is taken is verified on it. */
   readonly device: Runtime;
+  /** Samples that nothing was chosen by: what was best on those of `heldOut` is in part so by chance. */
+  readonly verification: HeldOut;
   readonly budget: CompressionBudget;
 }
 
@@ -184,7 +186,7 @@ async function withinBudget(
   const depths = Array.from({ length: depthOf(request.plan) }, (_, i) => i + 1);
   let current = candidate;
   for (;;) {
-    const lost = await lostBy(request, request.device, items, current, depths);
+    const lost = await lostBy(request, request.device, items, current, depths, request.verification);
     if (isWithin(request.budget, lost)) return { candidate: current, lost };
     // Half of the predicted loss at a time: the metric of a few hundred samples does not see single layers.
     const lossMax = current.loss / 2;

@@ -1,17 +1,16 @@
 /** What a model will take in the bundle, without packing it: weights of few values at their entropy, the rest as it is. */
 import { elementCount } from '../../shared/tensor.ts';
+import { FEW_VALUES } from '../compress/pack-weights.ts';
 import type { Model } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
-
-/** Weights whose entropy is above this share of a byte are not packed: 8-bit codes are close to noise. */
-const PACKED_SHARE_MAX = 0.75;
 
 export function storedBytes(model: Model): number {
   let bytes = writeModel(model).byteLength;
   for (const { elementType, shape, bytes: codes } of model.graph.initializers.values()) {
     if (elementType !== 'int8') continue;
-    const share = entropyBits(codes) / 8;
-    if (share < PACKED_SHARE_MAX) bytes -= Math.floor((1 - share) * elementCount(shape));
+    // Of more values they are not packed: 8-bit codes are close to noise.
+    if (new Set(codes).size > FEW_VALUES) continue;
+    bytes -= Math.floor((1 - entropyBits(codes) / 8) * elementCount(shape));
   }
   return bytes;
 }

@@ -19,6 +19,7 @@ export interface TrialsRequest extends FormsRequest {
   readonly structures: readonly SegmentStructure[] | undefined;
   readonly plan: Plan;
   readonly recipe: ModelRecipe;
+  /** Samples that recipes are chosen by. */
   readonly heldOut: HeldOut;
   /** Where the target is timed. */
   readonly place: Runtime;
@@ -53,10 +54,12 @@ export async function lostBy(
   items: readonly LayerItem[],
   candidate: Candidate,
   depths: readonly number[],
+  heldOut: HeldOut = request.heldOut,
 ): Promise<HeadLoss> {
-  const { journal, heldOut } = request;
+  const { journal } = request;
   const forms = candidate.forms.map(({ form }) => form).join(' ');
-  return journal.once(`loss on ${runtime.name} at ${depths} with ${forms}`, async () => {
+  const samples = heldOut === request.heldOut ? '' : 'other samples, ';
+  return journal.once(`loss on ${samples}${runtime.name} at ${depths} with ${forms}`, async () => {
     const sessions = await loadAll(runtime, await filesOf(request, items, candidate));
     try {
       return await headLoss(heldOut, sessions, depths);

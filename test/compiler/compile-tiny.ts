@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { type CompileResult, compileModel } from '../../compiler/compile.ts';
 import type { CompileRequest } from '../../compiler/compile-request.ts';
 import { readModel } from '../../compiler/onnx/read.ts';
+import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../runtimes/pictures-sharp.ts';
 import type { Runtime } from '../../shared/runtime.ts';
@@ -40,7 +41,8 @@ export function compileTiny(
     },
   };
   return compileModel({
-    ...{ recipe, outDir: join(dir, folder), server, devices: new Map([['node', device]]) },
+    ...{ recipe, outDir: join(dir, folder), earlier: folderSource(join(dir, folder)) },
+    ...{ server, devices: new Map([['node', device]]) },
     ...{ pictures: sharpPictures(sharp), measure: false, float: false, pins: [], now: () => nowMs },
     ...{ seed: 1, calibrationSamples: 16, testSamples: 4, heldOutSamples: 24, progress: () => {} },
     budget: { accuracyDropMax: 0.05, answersChangedMax: 0.05 },

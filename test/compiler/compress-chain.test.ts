@@ -77,6 +77,23 @@ describe('compressing a chain', () => {
     expect(again.plan).toEqual(plan);
   });
 
+  test('makes no segment again that the folder holds already, and all again where one is broken', async () => {
+    const stages = async () => {
+      const seen = new Set<string>();
+      const { plan } = await compileTiny(tiny, 'kept', () => 1, { progress: ({ stage }) => seen.add(stage) });
+      return { plan, isMade: seen.has('compressing for node') };
+    };
+    const first = await stages();
+    expect(first.isMade).toBe(true);
+    const second = await stages();
+    expect(second).toEqual({ plan: first.plan, isMade: false });
+    const file = join(tiny.dir, 'kept', first.plan.segments[0]?.targets['node']?.file ?? '');
+    await writeFile(file, 'not what it was');
+    const third = await stages();
+    expect(third).toEqual({ plan: first.plan, isMade: true });
+    expect((await readFile(file)).length).toBe(first.plan.segments[0]?.targets['node']?.bytes);
+  });
+
   test('goes on from what a search that was stopped had measured, and leaves nothing of it beside the bundle', async () => {
     await mkdir(join(tiny.dir, 'apart'));
     const stopped = compileTiny(tiny, 'apart/bundle', () => 1, {

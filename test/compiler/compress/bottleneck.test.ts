@@ -104,6 +104,34 @@ describe('a bottleneck', () => {
     }
   });
 
+  test('keeps channels that weigh more closer, in about as many bytes', async () => {
+    const heavy = (c: number) => c % 2 === 0;
+    const errors = async (weights: Float64Array | undefined) => {
+      const tiers = await calibrateTiers(
+        [SPEC],
+        { bits: [], bottlenecks: [{ components: 12, bits: 6, stepShare: 1 }] },
+        async function* () {
+          for (let seed = 0; seed < 12; seed++) yield [mixture(40, seed)];
+        },
+        () => weights,
+      );
+      const tensor = mixture(40, 99);
+      const codec = activationCodec(tiers[0] as QuantizedTier, [SPEC]);
+      const parts = codec.encode([tensor]);
+      const [restored] = codec.decode(parts, [tensor.shape]) as [Tensor];
+      const sums = { heavy: 0, light: 0 };
+      for (const [i, value] of asFloat32(tensor).entries()) {
+        sums[heavy(Math.floor(i / 80)) ? 'heavy' : 'light'] += (value - (restored.data[i] as number)) ** 2;
+      }
+      return { ...sums, bytes: (parts[0] as Uint8Array).length };
+    };
+    const plain = await errors(undefined);
+    const weighted = await errors(Float64Array.from({ length: CHANNELS }, (_, c) => (heavy(c) ? 1.4 : 0.14)));
+    expect(weighted.heavy).toBeLessThan(0.9 * plain.heavy);
+    expect(weighted.light).toBeGreaterThan(plain.light);
+    expect(weighted.bytes).toBeLessThan(1.1 * plain.bytes);
+  });
+
   test('leaves the weakest sources out where it has fewer components', async () => {
     const share = async (components: number) => {
       const tiers = await calibrated(components, 8);
@@ -157,6 +185,8 @@ describe('a bottleneck', () => {
 
   test.each([
     ['other channels', 'tensors.0.map.mean', 'AAAAAA=='],
+    ['other weights', 'tensors.0.map.weights', 'AAAAAA=='],
+    ['a weight of 0', 'tensors.0.map.weights', Buffer.from(new Float32Array(CHANNELS).buffer).toString('base64')],
     ['other components', 'tensors.0.map.scales', 'AAAAAA=='],
     ['weights cut short', 'tensors.0.map.rows', 'AAAA'],
     ['a centre elsewhere', 'tensors.0.low', 0],

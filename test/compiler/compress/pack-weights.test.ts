@@ -136,7 +136,7 @@ describe('packing the segments of a real model', async () => {
   });
 
   test('keeps the files of 8-bit segments as they are: brotli does as well', () => {
-    for (const file of segments) expect(packModel(file).bytes).toBe(file);
+    for (const file of segments) expect(packModel(file).isPacked).toBe(false);
   });
 
   test.each([
