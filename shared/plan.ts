@@ -50,18 +50,22 @@ const PictureSteps = v.object({
 
 /** Bytes, as base64. */
 const bytes = v.pipe(v.string(), v.check(isBase64, 'expected base64'));
-/** Channels -> principal components and back: what a bottleneck sends. The codec says how the parts lie. */
+/** A matrix, [component][channel]. */
+const MapRows = v.object({
+  /** float32 of each component, which its weights are multiples of. */
+  scales: bytes,
+  /** int8. */
+  rows: bytes,
+});
+/** Channels -> principal components and back: what a bottleneck sends. */
 const TierMap = v.object({
   /** Shares of a step from which on a magnitude is rounded up, from 1: see `quantizeCentred`. */
   rounding: v.pipe(v.number(), v.gtValue(0), v.maxValue(0.5)),
   /** float32 of each channel. */
   mean: bytes,
-  /** float32 of each channel: its deviation from the mean is multiplied by it before it is mapped, and divided after. */
-  weights: bytes,
-  /** float32 of each component, which its weights are multiples of. */
-  scales: bytes,
-  /** int8, [component][channel]. */
-  rows: bytes,
+  forth: MapRows,
+  /** The way back, transposed; null where the rows that lead there are orthonormal, and lead back. */
+  back: v.nullable(MapRows),
 });
 const QuantizedTensor = v.object({
   low: finite,

@@ -1,5 +1,6 @@
 /**
- * A bottleneck in closed form: the principal components of a boundary's weighted channels, all in steps of one size. That is reverse
+ * A bottleneck in closed form: the principal components of a boundary's channels, as their metric measures them, all in
+ * steps of one size. That is reverse
  * water-filling (Cover and Thomas, "Elements of Information Theory", 10.3.3): every component is known to the same error,
  * and one that varies less than a step is almost always 0 and costs almost nothing.
  */
@@ -7,7 +8,9 @@ import { toBase64 } from '../../shared/base64.ts';
 import { type PreparedMap, preparedMap } from '../../shared/codec/channel-map.ts';
 import { centreOf, quantizeCentred } from '../../shared/codec/quantize.ts';
 import type { QuantizerCoding } from '../../shared/codec/tensor-quantizer.ts';
+import { symmetricEigen } from '../linalg/eigen.ts';
 import type { Bottleneck } from '../recipe.ts';
+import { type ChannelMetric, times } from './channel-metric.ts';
 import { type ChannelStatistics, someColumns } from './channel-statistics.ts';
 import { entropy } from './symbol-counts.ts';
 
@@ -27,37 +30,51 @@ export type Components = ReturnType<PreparedMap['toComponents']>;
 export interface BottleneckMap {
   readonly channels: number;
   readonly components: number;
-  /** Of weighted channels from their means: see `ChannelStatistics`. */
+  /** Of channels from their means, by the metric: the root mean square over all channels and samples. */
   readonly deviation: number;
   /** As precise as the plan has it. */
   readonly map: PreparedMap;
   readonly parts: Omit<NonNullable<QuantizerCoding['map']>, 'rounding'>;
 }
 
-export function bottleneckMap(statistics: ChannelStatistics, components: number): BottleneckMap {
+/** @param metric of the channels; without one all errors are alike */
+export function bottleneckMap(
+  statistics: ChannelStatistics,
+  components: number,
+  metric: ChannelMetric | undefined,
+): BottleneckMap {
   const { channels } = statistics;
-  const { mean, rows } = statistics.principal(components);
-  const scales = new Float32Array(components);
+  const plain = statistics.covariance();
+  const covariance = metric ? times(metric.root, times(plain, metric.root, channels), channels) : plain;
+  const directions = symmetricEigen(covariance, channels).vectors.subarray(0, components * channels);
+  let variance = 0;
+  for (let c = 0; c < channels; c++) variance += covariance[c * channels + c] as number;
+  const forth = asInt8(metric ? times(directions, metric.root, channels) : directions, channels);
+  const back = metric && asInt8(times(directions, metric.inverse, channels), channels);
+  const mean = Float32Array.from(statistics.means());
+  return {
+    ...{ channels, components, deviation: Math.sqrt(Math.max(0, variance) / channels) },
+    map: preparedMap({
+      ...{ channels, components, mean: Float64Array.from(mean) },
+      ...{ rows: forth.values, back: back?.values ?? forth.values },
+    }),
+    parts: { mean: toBase64(littleEndian(mean)), forth: forth.parts, back: back?.parts ?? null },
+  };
+}
+
+/** As precise as the plan has it: codes of a scale a row. */
+function asInt8(rows: Float64Array, channels: number) {
+  const scales = new Float32Array(rows.length / channels);
   const codes = new Int8Array(rows.length);
-  for (let i = 0; i < components; i++) {
+  for (const i of scales.keys()) {
     const row = rows.subarray(i * channels, (i + 1) * channels);
     const scale = Math.fround(row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127);
     scales[i] = scale;
     for (const [c, value] of row.entries()) codes[i * channels + c] = Math.round(value / scale);
   }
-  const [means, weights] = [Float32Array.from(mean), Float32Array.from(statistics.weights)];
   return {
-    ...{ channels, components, deviation: statistics.deviation() },
-    map: preparedMap({
-      ...{ channels, components, mean: Float64Array.from(means), weights: Float64Array.from(weights) },
-      rows: Float64Array.from(codes, (code, i) => code * (scales[Math.floor(i / channels)] as number)),
-    }),
-    parts: {
-      mean: toBase64(littleEndian(means)),
-      weights: toBase64(littleEndian(weights)),
-      scales: toBase64(littleEndian(scales)),
-      rows: toBase64(new Uint8Array(codes.buffer)),
-    },
+    values: Float64Array.from(codes, (code, i) => code * (scales[Math.floor(i / channels)] as number)),
+    parts: { scales: toBase64(littleEndian(scales)), rows: toBase64(new Uint8Array(codes.buffer)) },
   };
 }
 

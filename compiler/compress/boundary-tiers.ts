@@ -3,11 +3,11 @@ import type { TensorSpec, Tier } from '../../shared/plan.ts';
 import type { ChainSegment } from '../cut/segments.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import { type BoundarySamples, calibrateTiers } from './calibrate.ts';
-import { channelWeights } from './channel-weights.ts';
+import { channelMetric } from './channel-metric.ts';
 
 /**
  * @param specs of boundaries 0..K
- * @param segments of the chain: what reads a boundary says what its channels matter
+ * @param segments of the chain: what reads a boundary says what errors in it matter
  * @param samplesOf calibration samples of boundary k
  * @returns tiers of boundaries 0..K: none for K
  */
@@ -28,7 +28,7 @@ export async function boundaryTiers(
   for (let k = tiers.length; k < specs.length - 1; k++) {
     const tail = segments.slice(k).map(({ model }) => model.graph);
     const quantized = await calibrateTiers(specs[k] ?? [], recipe, samplesOf(k), (tensor, channels) =>
-      channelWeights(tail, tensor, channels),
+      channelMetric(tail, tensor, channels),
     );
     tiers.push([...quantized, ...raw]);
   }

@@ -16,6 +16,7 @@ import {
   type Components,
   sampleComponents,
 } from './bottleneck.ts';
+import type { ChannelMetric } from './channel-metric.ts';
 import { ChannelStatistics } from './channel-statistics.ts';
 import { clipRange } from './clip-range.ts';
 import { SymbolCounts } from './symbol-counts.ts';
@@ -28,8 +29,8 @@ const CHANNELS_PER_COMPONENT_MIN = 2;
 /** Tensors of one boundary in its order, one array a sample; may be asked for again. */
 export type BoundarySamples = () => AsyncIterable<readonly Tensor[]>;
 
-/** Of a boundary tensor's channels, as `channelWeights` has them; undefined where nothing is known. */
-export type ChannelWeights = (tensor: string, channels: number) => Float64Array | undefined;
+/** Of a boundary tensor's channels, as `channelMetric` has them; undefined where nothing is known. */
+export type ChannelMetrics = (tensor: string, channels: number) => ChannelMetric | undefined;
 
 /** What is offered where, before anything is known of the values. */
 interface TierDraft {
@@ -41,13 +42,13 @@ interface TierDraft {
 /**
  * @param bits of the tiers that send values as they are, q8 to q2
  * @param bottlenecks offered where some tensor has at least twice as many channels; the others are sent as they are
- * @param weights of the channels that bottlenecks are made of; without them all are alike
+ * @param metrics of the channels that bottlenecks are made of; without one all errors are alike
  */
 export async function calibrateTiers(
   specs: readonly TensorSpec[],
   { bits, bottlenecks }: { readonly bits: readonly TierBits[]; readonly bottlenecks: readonly Bottleneck[] },
   samples: BoundarySamples,
-  weights: ChannelWeights = () => undefined,
+  metrics: ChannelMetrics = () => undefined,
 ): Promise<QuantizedTier[]> {
   const drafts: TierDraft[] = [
     ...bits.map((width) => ({ name: `q${width}`, bits: width, bottleneck: null })),
@@ -55,7 +56,7 @@ export async function calibrateTiers(
       .filter((one) => specs.some((spec) => isReducible(spec, one)))
       .map((one) => ({ name: `p${one.components}q${one.bits}`, bits: one.bits, bottleneck: one })),
   ];
-  const tensors = specs.map((spec) => new TensorCalibration(spec, drafts, weights));
+  const tensors = specs.map((spec) => new TensorCalibration(spec, drafts, metrics));
   const each = async (see: (calibration: TensorCalibration, tensor: Tensor) => void) => {
     for await (const sample of samples())
       for (const [i, calibration] of tensors.entries()) see(calibration, sample[i] as Tensor);
@@ -92,19 +93,20 @@ class TensorCalibration {
   private readonly channels: number;
   private readonly values: number[] = [];
   private readonly statistics: ChannelStatistics | null;
+  private readonly metric: ChannelMetric | undefined;
   /** By number of components. */
   private readonly maps = new Map<number, BottleneckMap>();
   private readonly components = new Map<number, Components[]>();
   private readonly coded = new Map<number, Coded>();
 
-  constructor(spec: TensorSpec, drafts: readonly TierDraft[], weights: ChannelWeights) {
+  constructor(spec: TensorSpec, drafts: readonly TierDraft[], metrics: ChannelMetrics) {
     const [, channels, ...rest] = spec.shape;
     this.spec = spec;
     this.drafts = drafts;
     this.channels = rest.length > 0 && typeof channels === 'number' ? channels : 1;
     const isReduced = drafts.some(({ bottleneck }) => bottleneck !== null && isReducible(spec, bottleneck));
-    const known = isReduced ? weights(spec.name, this.channels) : undefined;
-    this.statistics = isReduced ? new ChannelStatistics(known ?? new Float64Array(this.channels).fill(1)) : null;
+    this.statistics = isReduced ? new ChannelStatistics(this.channels) : null;
+    this.metric = isReduced ? metrics(spec.name, this.channels) : undefined;
   }
 
   look(tensor: Tensor): void {
@@ -168,7 +170,7 @@ class TensorCalibration {
   }
 
   private mapOf(components: number): BottleneckMap {
-    return bottleneckMap(this.statistics as ChannelStatistics, components);
+    return bottleneckMap(this.statistics as ChannelStatistics, components, this.metric);
   }
 
   private code(tier: number, bits: number, coding: QuantizerCoding): Coded {

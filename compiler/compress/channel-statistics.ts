@@ -1,13 +1,10 @@
-/** Means and covariances of a tensor's channels over samples, and the principal components of what they weigh. */
-import { symmetricEigen } from '../linalg/eigen.ts';
+/** Means and covariances of a tensor's channels over samples. */
 
 /** Of each sample, spread evenly: neighbours say much the same. */
 const COLUMNS_PER_SAMPLE = 64;
 
 export class ChannelStatistics {
   readonly channels: number;
-  /** Of each channel: what its deviation counts. */
-  readonly weights: Float64Array;
   private columns = 0;
   private readonly sums: Float64Array;
   /** [channels][channels], the part at and below the diagonal. */
@@ -15,10 +12,8 @@ export class ChannelStatistics {
   /** What values are counted from, so that large means cost no precision: the first sample's means. */
   private origin: Float64Array | null = null;
 
-  constructor(weights: Float64Array) {
-    const channels = weights.length;
+  constructor(channels: number) {
     this.channels = channels;
-    this.weights = weights;
     this.sums = new Float64Array(channels);
     this.products = new Float64Array(channels * channels);
   }
@@ -40,34 +35,24 @@ export class ChannelStatistics {
     this.columns += count;
   }
 
-  /** What a channel deviates from its mean, weighted: the root mean square over all channels and samples. */
-  deviation(): number {
-    const { channels, weights, sums, products } = this;
-    const count = Math.max(1, this.columns);
-    let variance = 0;
-    for (let c = 0; c < channels; c++) {
-      const own = (products[c * channels + c] as number) / count - ((sums[c] as number) / count) ** 2;
-      variance += own * (weights[c] as number) ** 2;
-    }
-    return Math.sqrt(Math.max(0, variance) / channels);
+  means(): Float64Array {
+    return this.sums.map((sum, c) => sum / Math.max(1, this.columns) + (this.origin?.[c] ?? 0));
   }
 
-  /** @returns the means, and `components` orthonormal directions of weighted channels, [component][channel], from the most varied on */
-  principal(components: number): { mean: Float64Array; rows: Float64Array } {
-    const { channels, weights, sums, products, columns, origin } = this;
-    const count = Math.max(1, columns);
+  /** [channels][channels]. */
+  covariance(): Float64Array {
+    const { channels, sums, products } = this;
+    const count = Math.max(1, this.columns);
     const covariance = new Float64Array(channels * channels);
     for (let a = 0; a < channels; a++) {
       for (let b = 0; b <= a; b++) {
         const product = (products[a * channels + b] as number) / count;
-        const plain = product - ((sums[a] as number) / count) * ((sums[b] as number) / count);
-        const value = plain * (weights[a] as number) * (weights[b] as number);
+        const value = product - ((sums[a] as number) / count) * ((sums[b] as number) / count);
         covariance[a * channels + b] = value;
         covariance[b * channels + a] = value;
       }
     }
-    const mean = sums.map((sum, c) => sum / count + (origin?.[c] ?? 0));
-    return { mean, rows: symmetricEigen(covariance, channels).vectors.subarray(0, components * channels) };
+    return covariance;
   }
 }
 

@@ -43,7 +43,7 @@ export function ocrLineRecipe(measured: unknown): PictureRecipe {
     bottlenecks: [
       { channels: 240, components: 120, bits: 6 },
       // Just below 1/40 of float32.
-      { channels: 480, components: 240, bits: 6, stepShare: 0.845 },
+      { channels: 480, components: 240, bits: 7, stepShare: 0.53 },
     ],
     raw: false,
     assets: { charset: join(assets, CHARSET) },

@@ -1,8 +1,7 @@
 /**
- * A tensor's channels <-> fewer components, by a map that the compiler found: the principal components of calibration
- * samples, each channel weighted by what it matters to whoever reads it. The rows are orthonormal, so the same map leads
- * there and, transposed, back; what it leaves out comes back as the channels' means. Kept apart from quantizing, which it
- * feeds, because it is where the time goes.
+ * A tensor's channels <-> fewer components, by maps that the compiler found: the principal components of calibration
+ * samples, and the way back, in which what was left out comes back as the channels' means. Kept apart from quantizing, which
+ * it feeds, because it is where the time goes.
  */
 
 import { type Multiply, simdMultiply } from './simd-multiply.ts';
@@ -12,14 +11,11 @@ export interface ChannelMap {
   readonly components: number;
   /** Of each channel. */
   readonly mean: Float64Array;
-  /** Of each channel, above 0: its deviation from the mean is multiplied by it on the way there, and divided on the way back. */
-  readonly weights: Float64Array;
-  /** [components][channels]. */
+  /** [components][channels]: what a channel's deviation from its mean adds to a component. */
   readonly rows: Float64Array;
+  /** [components][channels]: what a component adds to a channel. The same as `rows` where those are orthonormal. */
+  readonly back: Float64Array;
 }
-
-/** One way of a map, its weights in the rows. */
-type Affine = Omit<ChannelMap, 'weights'>;
 
 /** A map made ready to be used again and again. */
 export interface PreparedMap {
@@ -34,20 +30,18 @@ export interface PreparedMap {
 
 /** With WebAssembly where the host has it: it measured 8 to 15 times faster than plain JavaScript, in Node and Chromium. */
 export function preparedMap(map: ChannelMap, multiplier: typeof simdMultiply = simdMultiply): PreparedMap {
-  const { channels, components, mean, weights } = map;
-  const rows = map.rows.map((value, i) => value * (weights[i % channels] as number));
-  const rowsBack = map.rows.map((value, i) => value / (weights[i % channels] as number));
+  const { channels, components, mean, rows, back } = map;
   const forth = multiplier(rows, components, channels, new Float64Array(components));
-  const back = multiplier(transposed(rowsBack, components, channels), channels, components, mean);
-  if (forth === null || back === null) {
+  const home = multiplier(transposed(back, components, channels), channels, components, mean);
+  if (forth === null || home === null) {
     return {
-      toComponents: (values) => toComponents(values, { ...map, rows }),
-      fromComponents: (levels, centre, step) => fromComponents(levels, centre, step, { ...map, rows: rowsBack }),
+      toComponents: (values) => toComponents(values, map),
+      fromComponents: (levels, centre, step) => fromComponents(levels, centre, step, map),
     };
   }
   return {
     toComponents: (values) => multiplied(forth, values, mean),
-    fromComponents: (levels, centre, step) => back(valuesOf(levels, centre, step), levels.length / components),
+    fromComponents: (levels, centre, step) => home(valuesOf(levels, centre, step), levels.length / components),
   };
 }
 
@@ -74,7 +68,7 @@ function transposed(rows: Float64Array, components: number, channels: number): F
 }
 
 /** @param values [channels][columns] @returns [components][columns] */
-function toComponents(values: Float32Array, { channels, components, mean, rows }: Affine): Float64Array {
+function toComponents(values: Float32Array, { channels, components, mean, rows }: ChannelMap): Float64Array {
   const columns = values.length / channels;
   const result = new Float64Array(components * columns);
   const centred = centredColumns(values, mean, columns);
@@ -100,7 +94,7 @@ function fromComponents(
   levels: Uint8Array,
   centre: number,
   step: number,
-  { channels, components, mean, rows }: Affine,
+  { channels, components, mean, back }: ChannelMap,
 ): Float32Array {
   const columns = levels.length / components;
   const column = new Float64Array(channels);
@@ -109,7 +103,7 @@ function fromComponents(
     column.set(mean);
     for (let i = 0; i < components; i++) {
       const level = (levels[i * columns + j] as number) - centre;
-      if (level !== 0) addScaled(column, rows, i * channels, level * step);
+      if (level !== 0) addScaled(column, back, i * channels, level * step);
     }
     for (let c = 0; c < channels; c++) result[c * columns + j] = column[c] as number;
   }

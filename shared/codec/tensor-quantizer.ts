@@ -36,28 +36,33 @@ export function tensorQuantizer(coding: QuantizerCoding, bits: number, spec: Ten
   };
 }
 
-/** Of a channel; and the most is one over it. What is divided by it stays a number. */
-const WEIGHT_MIN = 1e-6;
-
 function channelMapOf(map: NonNullable<QuantizedTensor['map']>, components: number, spec: TensorSpec): ChannelMap {
-  const [mean, weights, scales] = [floatsOf(map.mean), floatsOf(map.weights), floatsOf(map.scales)];
-  const bytes = fromBase64(map.rows);
-  const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const mean = floatsOf(map.mean);
   const channels = mean.length;
-  const fits = weights.length === channels && scales.length === components && codes.length === components * channels;
-  if (!fits || spec.shape[0] !== 1 || spec.shape[1] !== channels || components > channels) {
+  if (spec.shape[0] !== 1 || spec.shape[1] !== channels || components > channels || !mean.every(Number.isFinite)) {
     throw new TandemError(
       'BAD_PLAN',
-      `a map of ${channels} channels, ${weights.length} weights, ${codes.length} codes and ${scales.length} scales ` +
-        `makes no ${components} components of ${spec.name}, [${spec.shape}]`,
+      `a map of ${channels} channels about means that are numbers was expected to make ${components} components of ` +
+        `${spec.name}, [${spec.shape}]`,
     );
   }
-  const isWeight = (value: number) => value > WEIGHT_MIN && value < 1 / WEIGHT_MIN;
-  if (![...mean, ...scales].every(Number.isFinite) || !weights.every(isWeight)) {
-    throw new TandemError('BAD_PLAN', `the map of ${spec.name} has means, weights or scales that are no such numbers`);
+  const rows = rowsOf(map.forth, components, channels, spec);
+  return { channels, components, mean, rows, back: map.back ? rowsOf(map.back, components, channels, spec) : rows };
+}
+
+type MapRows = NonNullable<QuantizedTensor['map']>['forth'];
+
+function rowsOf(map: MapRows, components: number, channels: number, { name }: TensorSpec): Float64Array {
+  const [scales, bytes] = [floatsOf(map.scales), fromBase64(map.rows)];
+  if (scales.length !== components || bytes.length !== components * channels || !scales.every(Number.isFinite)) {
+    throw new TandemError(
+      'BAD_PLAN',
+      `the map of ${name} was expected to have ${components} scales that are numbers and ${components} x ${channels} ` +
+        `weights, got ${scales.length} and ${bytes.length}`,
+    );
   }
-  const rows = Float64Array.from(codes, (code, i) => code * (scales[Math.floor(i / channels)] as number));
-  return { channels, components, mean, weights, rows };
+  const weights = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Float64Array.from(weights, (weight, i) => weight * (scales[Math.floor(i / channels)] as number));
 }
 
 /** Of little-endian float32; a stray end is no number. */
