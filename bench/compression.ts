@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import * as ortNode from 'onnxruntime-node';
 import { findBrowser } from '../cli/browser.ts';
 import { type SegmentCompressor, segmentCompressor } from '../compiler/compress/compress-segment.ts';
-import { layersOf } from '../compiler/compress/layers.ts';
+import { storedLayersOf } from '../compiler/compress/layers.ts';
 import { packModel } from '../compiler/compress/pack-weights.ts';
 import type { LayerForm, SegmentRecipe } from '../compiler/compress/segment-recipe.ts';
 import { allBoundaries, twoSizes } from '../compiler/cut/boundary-specs.ts';
@@ -51,7 +51,7 @@ const chosen = (measured as { recipes?: Record<string, SegmentRecipe[]> } | unde
 
 const all = (form: LayerForm) =>
   chain.segments.map((segment) => ({
-    layers: Object.fromEntries(layersOf(segment.model.graph).map((layer) => [layer.name, form])),
+    layers: Object.fromEntries(storedLayersOf(segment.model.graph).map((layer) => [layer.name, form])),
   }));
 const FORMS: Readonly<Record<string, readonly SegmentRecipe[]>> = {
   float: all('float32'),

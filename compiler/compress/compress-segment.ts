@@ -6,7 +6,7 @@ import { correctBiases } from './bias-correction.ts';
 import { integerGroups, quantizable, valuesToCalibrate } from './integer-groups.ts';
 import { integerKind } from './integer-nodes.ts';
 import { type LayerGrams, rowsToRound, splitGrams } from './layer-grams.ts';
-import { layersOf } from './layers.ts';
+import { layersOf, storedLayersOf } from './layers.ts';
 import { toMatMulNBits } from './matmul-nbits.ts';
 import { quantizedModel } from './quantize-nodes.ts';
 import { saturatingLayers } from './saturation.ts';
@@ -29,7 +29,7 @@ export interface CompressorOptions {
 
 export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: CompressorOptions): SegmentCompressor {
   const { graph } = data.model;
-  const layers = layersOf(graph);
+  const layers = storedLayersOf(graph);
   let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;
   let saturating: Promise<ReadonlySet<string>> | undefined;
   const made: MadeCodes = new Map();

@@ -3,7 +3,7 @@
  * output, which rewrites keep, and its weight can be seen as rows, one an output channel, whatever the operator's layout.
  */
 import { elementCount } from '../../shared/tensor.ts';
-import { floatConstant, type Graph, intAttribute, isStandard, type Node } from '../graph/graph.ts';
+import { floatConstant, type Graph, intAttribute, isStandard, type Node, subgraphs } from '../graph/graph.ts';
 
 export interface Layer {
   readonly node: Node;
@@ -22,6 +22,16 @@ export interface Layer {
 /** In the graph's order. A weight that several nodes read is a layer of each. */
 export function layersOf(graph: Graph): Layer[] {
   return graph.nodes.flatMap((node) => layerOf(graph, node) ?? []);
+}
+
+/** And those of bodies (of If, Loop, Scan) whose weight the graph around them holds: it can be stored like any other. */
+export function storedLayersOf(graph: Graph): Layer[] {
+  const within = (body: Graph): Layer[] =>
+    body.nodes.flatMap((node) => {
+      const layer = body.initializers.has(node.inputs[1] ?? '') ? undefined : layerOf(graph, node);
+      return [...(layer ? [layer] : []), ...subgraphs(node).flatMap(within)];
+    });
+  return [...layersOf(graph), ...graph.nodes.flatMap(subgraphs).flatMap(within)];
 }
 
 /** undefined for a node that has no constant weight of two dimensions or more. */

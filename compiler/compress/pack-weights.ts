@@ -18,7 +18,7 @@ const SIZE_RATIO_MAX = 0.95;
 /** Codes of so few values, 6 bits, take at least a third less where they are kept once they are coded... */
 export const FEW_VALUES = 63;
 /** ...and may take so much more where they are sent than as brotli has them. What has more values must gain there as well. */
-const SENT_RATIO_MAX = 1.02;
+export const SENT_RATIO_MAX = 1.02;
 const RUNS_MAX = 65_535;
 
 /** The bytes to store for a model: a packed file where that is worth it, else the model's own. */

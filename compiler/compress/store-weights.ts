@@ -11,7 +11,7 @@ import type { Moments } from '../linalg/moments.ts';
 import { FLOAT16_MAX, float16Bits, float16Values } from './float16.ts';
 import { gptq } from './gptq.ts';
 import type { LayerGrams } from './layer-grams.ts';
-import { type Layer, layersOf, rowCount, weightOfRows, weightRows } from './layers.ts';
+import { type Layer, layersOf, rowCount, storedLayersOf, weightOfRows, weightRows } from './layers.ts';
 import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 
 /** The weakest first. */
@@ -90,7 +90,7 @@ export function storeInt8(graph: Graph): number {
 
 function readersOf(graph: Graph): Map<string, Layer[]> {
   const readers = new Map<string, Layer[]>();
-  for (const layer of layersOf(graph)) readers.set(layer.weight, [...(readers.get(layer.weight) ?? []), layer]);
+  for (const layer of storedLayersOf(graph)) readers.set(layer.weight, [...(readers.get(layer.weight) ?? []), layer]);
   return readers;
 }
 

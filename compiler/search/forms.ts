@@ -1,7 +1,7 @@
 /** What each form of each layer saves and costs: bytes by storing it, loss by running the chain with it, time as it was measured. */
 import type { Runtime } from '../../shared/runtime.ts';
 import type { SegmentCompressor } from '../compress/compress-segment.ts';
-import { layersOf } from '../compress/layers.ts';
+import { storedLayersOf } from '../compress/layers.ts';
 import { type LayerForm, type Pin, pinnedForm } from '../compress/segment-recipe.ts';
 import type { Model } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
@@ -32,7 +32,9 @@ const COMPUTING: ReadonlySet<LayerForm> = new Set(['int8', 'nbits4']);
 
 export async function measureForms(request: FormsRequest): Promise<LayerItem[]> {
   const { models, journal, progress, pins, forms, savedMs } = request;
-  const layers = models.flatMap(({ graph }, segment) => layersOf(graph).map(({ name }) => ({ segment, layer: name })));
+  const layers = models.flatMap(({ graph }, segment) =>
+    storedLayersOf(graph).map(({ name }) => ({ segment, layer: name })),
+  );
   const items: LayerItem[] = [];
   for (const [i, { segment, layer }] of layers.entries()) {
     progress({ stage: 'what each form of each layer costs', done: i, total: layers.length });

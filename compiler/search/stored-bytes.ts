@@ -1,6 +1,6 @@
 /** What a model will take in the bundle, without packing it: weights of few values at their entropy, the rest as it is. */
 import { elementCount } from '../../shared/tensor.ts';
-import { FEW_VALUES } from '../compress/pack-weights.ts';
+import { brotliBytes, FEW_VALUES, SENT_RATIO_MAX } from '../compress/pack-weights.ts';
 import type { Model } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
 
@@ -10,7 +10,8 @@ export function storedBytes(model: Model): number {
     if (elementType !== 'int8') continue;
     // Of more values they are not packed: 8-bit codes are close to noise.
     if (new Set(codes).size > FEW_VALUES) continue;
-    bytes -= Math.floor((1 - entropyBits(codes) / 8) * elementCount(shape));
+    const coded = Math.ceil((entropyBits(codes) / 8) * elementCount(shape));
+    if (coded < SENT_RATIO_MAX * brotliBytes(codes)) bytes -= codes.length - coded;
   }
   return bytes;
 }

@@ -3,14 +3,14 @@ import fc from 'fast-check';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { type LayerGrams, layerGrams, rowsToRound } from '../../../compiler/compress/layer-grams.ts';
-import { layersOf } from '../../../compiler/compress/layers.ts';
+import { layersOf, storedLayersOf } from '../../../compiler/compress/layers.ts';
 import {
   quantizePerChannel,
   storeInt8,
   storeWeights,
   type WeightForm,
 } from '../../../compiler/compress/store-weights.ts';
-import { constantOf, constantTensor, type Graph } from '../../../compiler/graph/graph.ts';
+import { constantOf, constantTensor, type Graph, makeNode } from '../../../compiler/graph/graph.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
 import { addRows, finishMoments, newMoments } from '../../../compiler/linalg/moments.ts';
 import { relativeError } from '../../../compiler/measure/error.ts';
@@ -209,6 +209,29 @@ describe('storing weights in a form', () => {
     expect(strongest('w3', 'w4')).toBe(7);
     expect(strongest('w8', 'w4')).toBe(127);
     expect(strongest('w8', 'float16')).toBe('float16');
+  });
+
+  test('reaches what a body reads of the graph around it, but not what the body holds', async () => {
+    const body = (outer: string) => {
+      const graph = graphOf(`const own [16,16]\na = MatMul(x, ${outer})\nb = MatMul(a, own)\nout b`);
+      return graph;
+    };
+    const graph = graphOf('in x [4,16]\nconst w [16,16]\nconst v [16,16]\nr = Relu(x)\nout y');
+    graph.initializers.set('c', constantOf({ dtype: 'bool', shape: [], data: Uint8Array.of(1) } as never));
+    graph.nodes.push(
+      makeNode('If', ['c'], ['y'], {
+        then_branch: { type: 'graph', value: body('w') },
+        else_branch: { type: 'graph', value: body('v') },
+      }),
+    );
+    const feeds = randomFeeds(graph);
+    const before = await runGraph(graph, feeds);
+    const forms = new Map(storedLayersOf(graph).map(({ name }) => [name, 'w8' as const]));
+    expect([...storeWeights(graph, forms).keys()]).toEqual(['w', 'v']);
+    verifyGraph(graph, 'stored');
+    const after = await runGraph(graph, feeds);
+    expect(after).not.toEqual(before);
+    expect(relativeError(after['y'] as Tensor, before['y'] as Tensor)).toBeLessThan(0.01);
   });
 
   test('leaves weights beyond what float16 holds', () => {
