@@ -183,11 +183,17 @@ async function withinBudget(
   float: Totals,
   reverted: string[],
 ): Promise<{ candidate: Candidate; lost: HeadLoss }> {
-  const depths = Array.from({ length: depthOf(request.plan) }, (_, i) => i + 1);
+  const { budget, runtime, device, verification, progress } = request;
+  const depth = depthOf(request.plan);
+  const depths = Array.from({ length: depth }, (_, i) => i + 1);
   let current = candidate;
   for (;;) {
-    const lost = await lostBy(request, request.device, items, current, depths, request.verification);
-    if (isWithin(request.budget, lost)) return { candidate: current, lost };
+    progress({ stage: 'verifying on samples that nothing was chosen by', done: 0, total: 1 });
+    // The whole chain where that is fast tells most: only what holds there is run on the device, at every k.
+    const quick = await lostBy(request, runtime, items, current, [depth], verification);
+    const isHopeful = isWithin(budget, quick);
+    const lost = isHopeful ? await lostBy(request, device, items, current, depths, verification) : quick;
+    if (isHopeful && isWithin(budget, lost)) return { candidate: current, lost };
     // Half of the predicted loss at a time: the metric of a few hundred samples does not see single layers.
     const lossMax = current.loss / 2;
     let better = withoutWorst(items, current, float);
