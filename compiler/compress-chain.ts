@@ -39,6 +39,9 @@ const FORMS: Readonly<Record<string, readonly LayerForm[]>> = {
 };
 const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly LayerForm[];
 
+/** Samples that the result is verified on, for each that recipes are chosen by: those are many recipes, this is one. */
+const VERIFIED_PER_HELD_OUT = 3;
+
 /** By target. */
 export type CompressedChain = ReadonlyMap<string, CompressedTarget>;
 
@@ -168,9 +171,9 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
   const reference = await referenceOf(plan, originals, request.server, ends, inputs);
   try {
     progress({ stage: 'setting samples aside', done: 0, total: 1 });
-    const setAside = (from: number) => holdOut({ plan, recipe, server }, request.heldOutSamples, seed + from);
-    const heldOut = await setAside(HELD_OUT_SEED);
-    const verification = await setAside(VERIFICATION_SEED);
+    const setAside = (count: number, from: number) => holdOut({ plan, recipe, server }, count, seed + from);
+    const heldOut = await setAside(request.heldOutSamples, HELD_OUT_SEED);
+    const verification = await setAside(VERIFIED_PER_HELD_OUT * request.heldOutSamples, VERIFICATION_SEED);
     const structures = await journal.once('structures', async () =>
       budget.macsShare === undefined || recipe.isNoise
         ? null

@@ -40,6 +40,13 @@ export async function holdOut(
   return { plan, recipe, server, samples, baseline };
 }
 
+/** Of its samples so many. */
+export function firstOf({ samples, ...heldOut }: HeldOut, count: number): HeldOut {
+  const some = samples.slice(0, count);
+  const grades = some.map(({ expected, truth }) => heldOut.recipe.judge(expected, truth, expected));
+  return { ...heldOut, samples: some, baseline: scoreOf(heldOut.recipe, grades) };
+}
+
 /** What a compressed head costs, at the worst of the depths that were asked for. */
 export interface HeadLoss {
   /** Of the metric; below 0 where it became better everywhere. */

@@ -18,7 +18,7 @@ import {
   type Totals,
   withoutWorst,
 } from './front.ts';
-import type { HeadLoss, HeldOut } from './held-out.ts';
+import { firstOf, type HeadLoss, type HeldOut } from './held-out.ts';
 import { storedBytes } from './stored-bytes.ts';
 import { lostBy, recipesOf, type TrialsRequest, timeOf } from './trials.ts';
 
@@ -75,6 +75,8 @@ export interface SearchResult {
 const SLOWDOWN_MAX = 1.15;
 /** Recipes that are tried beyond the front, where it crosses the budget. */
 const REFINEMENTS = 3;
+/** Samples that are run on the device itself: that takes five to ten times as long. */
+const DEVICE_SAMPLES = 150;
 /** What a segment in integers must gain at least: else it costs accuracy for nothing. */
 const GAIN_MIN = 1.03;
 
@@ -175,39 +177,54 @@ export function isWithin(
   return drop <= accuracyDropMax && changed <= answersChangedMax;
 }
 
-/** The layer that loses most is put one form back until the metric holds at every k, several at once where much is lost. */
+/**
+ * Half of the predicted loss is taken back until the metric holds: the metric of a few hundred samples does not see single
+ * layers. It is estimated with the whole chain, on many samples, where that is fast. The device is then to agree at every k,
+ * on some of them, as far as those can tell.
+ */
 async function withinBudget(
   request: SearchRequest,
   items: readonly LayerItem[],
   candidate: Candidate,
-  float: Totals,
+  bare: Totals,
   reverted: string[],
 ): Promise<{ candidate: Candidate; lost: HeadLoss }> {
   const { budget, runtime, device, verification, progress } = request;
   const depth = depthOf(request.plan);
   const depths = Array.from({ length: depth }, (_, i) => i + 1);
+  const some = firstOf(verification, DEVICE_SAMPLES);
   let current = candidate;
-  for (;;) {
-    progress({ stage: 'verifying on samples that nothing was chosen by', done: 0, total: 1 });
-    // The whole chain where that is fast tells most: only what holds there is run on the device, at every k.
-    const quick = await lostBy(request, runtime, items, current, [depth], verification);
-    const isHopeful = isWithin(budget, quick);
-    const lost = isHopeful ? await lostBy(request, device, items, current, depths, verification) : quick;
-    if (isHopeful && isWithin(budget, lost)) return { candidate: current, lost };
-    // Half of the predicted loss at a time: the metric of a few hundred samples does not see single layers.
-    const lossMax = current.loss / 2;
-    let better = withoutWorst(items, current, float);
-    while (better && better.loss > lossMax) better = withoutWorst(items, better, float) ?? undefined;
-    const next = better ?? withoutWorst(items, current, float);
-    if (!next) return { candidate: current, lost };
-    for (const [i, form] of next.forms.entries()) {
-      if (form === current.forms[i]) continue;
-      reverted.push(
-        `${items[i]?.layer} from ${current.forms[i]?.form} to ${form.form}: the metric lost ${lost.drop.toPrecision(2)}, ${(lost.changed * 100).toFixed(0)} % of the answers changed`,
-      );
+  for (let round = 1; ; round++) {
+    progress({ stage: 'verifying on samples that nothing was chosen by', done: 0, total: round });
+    const lost = await lostBy(request, runtime, items, current, [depth], verification);
+    if (isWithin(budget, lost)) {
+      const there = await lostBy(request, device, items, current, depths, some);
+      if (isWithin(withNoise(budget, there, some.samples.length), there)) return { candidate: current, lost };
     }
+    const next = withHalfTheLoss(items, current, bare) ?? withoutWorst(items, current, bare);
+    if (!next) return { candidate: current, lost };
+    const count = next.forms.filter(({ form }, i) => form !== current.forms[i]?.form).length;
+    reverted.push(
+      `${count} layers have other forms, ${next.bytes - current.bytes} bytes more: with those before the metric lost ` +
+        `${lost.drop.toPrecision(2)}, ${(lost.changed * 100).toFixed(1)} % of the answers changed`,
+    );
     current = next;
   }
+}
+
+/** What is computed otherwise than in float stays so or not at all: nothing else was timed. */
+function withHalfTheLoss(items: readonly LayerItem[], current: Candidate, bare: Totals): Candidate | undefined {
+  const timed = items.map((item, i) => ({
+    ...item,
+    options: item.options.filter(({ form, timeMs }) => timeMs >= 0 || form === current.forms[i]?.form),
+  }));
+  const candidate = cheapest(timed, bare, {}, current.loss / 2);
+  return candidate && candidate.loss < current.loss ? candidate : undefined;
+}
+
+/** Two standard errors of a drop are allowed for: it is a sum over the answers that changed, each of which can go either way. */
+function withNoise(budget: CompressionBudget, { changed }: HeadLoss, samples: number): CompressionBudget {
+  return { ...budget, accuracyDropMax: budget.accuracyDropMax + 2 * Math.sqrt(changed / Math.max(1, samples)) };
 }
 
 function inFloat(items: readonly LayerItem[], float: Totals): Candidate {

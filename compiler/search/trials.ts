@@ -58,8 +58,8 @@ export async function lostBy(
 ): Promise<HeadLoss> {
   const { journal } = request;
   const forms = candidate.forms.map(({ form }) => form).join(' ');
-  const samples = heldOut === request.heldOut ? '' : 'other samples, ';
-  return journal.once(`loss on ${samples}${runtime.name} at ${depths} with ${forms}`, async () => {
+  const samples = heldOut === request.heldOut ? 'those it is chosen by' : `${heldOut.samples.length} others`;
+  return journal.once(`loss on ${samples}, ${runtime.name} at ${depths} with ${forms}`, async () => {
     const sessions = await loadAll(runtime, await filesOf(request, items, candidate));
     try {
       return await headLoss(heldOut, sessions, depths);
