@@ -77,6 +77,8 @@ const SLOWDOWN_MAX = 1.15;
 const REFINEMENTS = 3;
 /** Samples that are run on the device itself: that takes five to ten times as long. */
 const DEVICE_SAMPLES = 150;
+/** What is left of the predicted loss after a step back. */
+const LOSS_STEP = 0.7;
 /** What a segment in integers must gain at least: else it costs accuracy for nothing. */
 const GAIN_MIN = 1.03;
 
@@ -178,7 +180,7 @@ export function isWithin(
 }
 
 /**
- * Half of the predicted loss is taken back until the metric holds: the metric of a few hundred samples does not see single
+ * A part of the predicted loss is taken back until the metric holds: the metric of a few hundred samples does not see single
  * layers. It is estimated with the whole chain, on many samples, where that is fast. The device is then to agree at every k,
  * on some of them, as far as those can tell.
  */
@@ -201,7 +203,7 @@ async function withinBudget(
       const there = await lostBy(request, device, items, current, depths, some);
       if (isWithin(withNoise(budget, there, some.samples.length), there)) return { candidate: current, lost };
     }
-    const next = withHalfTheLoss(items, current, bare) ?? withoutWorst(items, current, bare);
+    const next = withLessLoss(items, current, bare) ?? withoutWorst(items, current, bare);
     if (!next) return { candidate: current, lost };
     const count = next.forms.filter(({ form }, i) => form !== current.forms[i]?.form).length;
     reverted.push(
@@ -213,12 +215,12 @@ async function withinBudget(
 }
 
 /** What is computed otherwise than in float stays so or not at all: nothing else was timed. */
-function withHalfTheLoss(items: readonly LayerItem[], current: Candidate, bare: Totals): Candidate | undefined {
+function withLessLoss(items: readonly LayerItem[], current: Candidate, bare: Totals): Candidate | undefined {
   const timed = items.map((item, i) => ({
     ...item,
     options: item.options.filter(({ form, timeMs }) => timeMs >= 0 || form === current.forms[i]?.form),
   }));
-  const candidate = cheapest(timed, bare, {}, current.loss / 2);
+  const candidate = cheapest(timed, bare, {}, current.loss * LOSS_STEP);
   return candidate && candidate.loss < current.loss ? candidate : undefined;
 }
 
