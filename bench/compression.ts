@@ -1,5 +1,5 @@
 /**
- * One model in float, in integers everywhere, with all weights in 8 bits and in 4, and as the search compressed it: bytes, the
+ * One model in float, in integers everywhere, with all weights in 8 to 4 bits, and as the search compressed it: bytes, the
  * time of the whole chain on the device in Chromium's wasm and in node, and the model's metrics on test samples.
  * `node dist/bench/compression.js [model] [target] [samples] [measured.json]`, the last one of a compile for that target where
  * the model's own record has none.

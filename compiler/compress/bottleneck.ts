@@ -1,8 +1,7 @@
 /**
  * A bottleneck in closed form: the principal components of a boundary's channels, as their metric measures them, all in
- * steps of one size. That is reverse
- * water-filling (Cover and Thomas, "Elements of Information Theory", 10.3.3): every component is known to the same error,
- * and one that varies less than a step is almost always 0 and costs almost nothing.
+ * steps of one size. That is reverse water-filling (Cover and Thomas, "Elements of Information Theory", 10.3.3): every
+ * component is known to the same error, and one that varies less than a step is almost always 0 and costs almost nothing.
  */
 import { toBase64 } from '../../shared/base64.ts';
 import { type PreparedMap, preparedMap } from '../../shared/codec/channel-map.ts';

@@ -179,11 +179,7 @@ export function isWithin(
   return drop <= accuracyDropMax && changed <= answersChangedMax;
 }
 
-/**
- * A part of the predicted loss is taken back until the metric holds: the metric of a few hundred samples does not see single
- * layers. It is estimated with the whole chain, on many samples, where that is fast. The device is then to agree at every k,
- * on some of them, as far as those can tell.
- */
+/** A part of the predicted loss is taken back until the metric holds: that of a few hundred samples does not see single layers. */
 async function withinBudget(
   request: SearchRequest,
   items: readonly LayerItem[],
@@ -191,27 +187,44 @@ async function withinBudget(
   bare: Totals,
   reverted: string[],
 ): Promise<{ candidate: Candidate; lost: HeadLoss }> {
-  const { budget, runtime, device, verification, progress } = request;
-  const depth = depthOf(request.plan);
-  const depths = Array.from({ length: depth }, (_, i) => i + 1);
-  const some = firstOf(verification, DEVICE_SAMPLES);
+  const { budget, progress } = request;
   let current = candidate;
   for (let round = 1; ; round++) {
     progress({ stage: 'verifying on samples that nothing was chosen by', done: 0, total: round });
-    const lost = await lostBy(request, runtime, items, current, [depth], verification);
-    if (isWithin(budget, lost)) {
-      const there = await lostBy(request, device, items, current, depths, some);
-      if (isWithin(withNoise(budget, there, some.samples.length), there)) return { candidate: current, lost };
-    }
-    const next = withLessLoss(items, current, bare) ?? withoutWorst(items, current, bare);
+    const { lost, holds } = await verified(request, items, current);
+    const next = holds ? undefined : (withLessLoss(items, current, bare) ?? withoutWorst(items, current, bare));
     if (!next) return { candidate: current, lost };
     const count = next.forms.filter(({ form }, i) => form !== current.forms[i]?.form).length;
     reverted.push(
       `${count} layers have other forms, ${next.bytes - current.bytes} bytes more: with those before the metric lost ` +
-        `${lost.drop.toPrecision(2)}, ${(lost.changed * 100).toFixed(1)} % of the answers changed`,
+        `${lost.drop.toPrecision(2)}, ${(lost.changed * 100).toFixed(1)} % of the answers changed, at most ` +
+        `${budget.accuracyDropMax} and ${budget.answersChangedMax * 100} % may`,
     );
     current = next;
   }
+}
+
+/**
+ * Whether the budget holds with the head up to every k: on all samples where that is fast, the whole chain first, which tells
+ * most; then on some of them on the device, which has to agree as far as so few can tell.
+ * @returns the loss that decided
+ */
+async function verified(
+  request: SearchRequest,
+  items: readonly LayerItem[],
+  candidate: Candidate,
+): Promise<{ lost: HeadLoss; holds: boolean }> {
+  const { budget, plan, runtime, device, verification } = request;
+  const depths = Array.from({ length: depthOf(plan) }, (_, i) => i + 1);
+  const lostAt = (some: readonly number[]) => lostBy(request, runtime, items, candidate, some, verification);
+  const whole = await lostAt(depths.slice(-1));
+  if (!isWithin(budget, whole)) return { lost: whole, holds: false };
+  const worst = await lostAt(depths);
+  if (!isWithin(budget, worst)) return { lost: worst, holds: false };
+  const few = firstOf(verification, DEVICE_SAMPLES);
+  const there = await lostBy(request, device, items, candidate, depths, few);
+  const holds = isWithin(withNoise(budget, there, few.samples.length), there);
+  return { lost: holds ? worst : there, holds };
 }
 
 /** What is computed otherwise than in float stays so or not at all: nothing else was timed. */
