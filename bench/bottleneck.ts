@@ -17,7 +17,8 @@ import { notNeeded } from './bundle.ts';
 import { floatChain } from './float-chain.ts';
 import { markdownTable } from './stats.ts';
 
-const [lines = '300', ...seeds] = process.argv.slice(2);
+const [lines = 300, ...seeds] = process.argv.slice(2).map(Number);
+if (![lines, ...seeds].every(Number.isInteger)) throw new Error('expected whole numbers: lines of each seed, seeds');
 /** The backbone's. */
 const K = 3;
 const CALIBRATION_SAMPLES = 64;
@@ -30,9 +31,9 @@ const tier = tiers.find((one) => one.type === 'quantized' && one.tensors.some((t
 if (tier?.type !== 'quantized') throw new Error(`boundary ${K} has no bottleneck`);
 const codec = activationCodec(tier, specs);
 const rows: string[][] = [];
-for (const seed of seeds.length > 0 ? seeds : ['9']) {
+for (const seed of seeds.length > 0 ? seeds : [9]) {
   const seen = { count: 0, lost: 0, gained: 0, changed: 0, bytes: 0, raw: 0 };
-  for await (const { input, truth } of recipe.samples('test', Number(lines), Number(seed), notNeeded)) {
+  for await (const { input, truth } of recipe.samples('test', lines, seed, notNeeded)) {
     const all = await allBoundaries(plan, sessions, inputCrossing(plan, input).tensors);
     const sent = boundaryTensors(plan, K, all[K] as Tensors);
     const parts = codec.encode(sent);
@@ -49,8 +50,8 @@ for (const seed of seeds.length > 0 ? seeds : ['9']) {
     seen.raw += sent.reduce((sum, { data }) => sum + 4 * data.length, 0);
   }
   const { count, lost, gained, changed, bytes, raw } = seen;
-  const cells = [count, lost, gained, changed, Math.round(bytes / count)].map(String);
-  rows.push([seed, ...cells, (raw / bytes).toFixed(1)]);
+  const cells = [seed, count, lost, gained, changed, Math.round(bytes / count)].map(String);
+  rows.push([...cells, (raw / bytes).toFixed(1)]);
 }
 const head = ['seed', 'lines', 'exact lost', 'gained', 'read otherwise', 'bytes', 'float32 is x larger'];
 process.stdout.write(`k = ${K}, ${tier.name}\n\n${markdownTable(head, rows)}\n`);
