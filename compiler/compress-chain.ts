@@ -17,6 +17,8 @@ import { type MeasuredRecord, recipeSha256 } from './measure/record.ts';
 import { releaseAll } from './measure/sessions.ts';
 import { writeModel } from './onnx/write.ts';
 import { inputCrossing, wholeOf } from './samples/crossing.ts';
+import { equalizedModel, searchEqualization } from './search/equalization.ts';
+import { COMPUTING } from './search/forms.ts';
 import { holdOut } from './search/held-out.ts';
 import { type Journal, openJournal } from './search/journal.ts';
 import { referenceOf } from './search/losses.ts';
@@ -32,10 +34,22 @@ export interface CompressedTarget {
   readonly search: SearchRecord | undefined;
 }
 
+const STORED_FORMS = [
+  'float32',
+  'float16',
+  'w8',
+  'w6',
+  'w5',
+  'w4',
+  'w3',
+  'sparse',
+] as const satisfies readonly LayerForm[];
 /** Forms that are tried; what needs no samples where there is only noise. */
 const FORMS: Readonly<Record<string, readonly LayerForm[]>> = {
-  wasm: ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'int8'],
-  node: ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'int8', 'nbits4'],
+  wasm: [...STORED_FORMS, 'int8'],
+  node: [...STORED_FORMS, 'int8', 'nbits4'],
+  // Its kernels compute in float: integers would be turned back and forth.
+  webgpu: STORED_FORMS,
 };
 const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly LayerForm[];
 
@@ -127,18 +141,29 @@ async function* calibrationInputs(
   }
 }
 
-/** The chain's models, without what recipes say is to go. */
+/** The chain's models, without what recipes say is to go, and evened out where they say so. */
 async function structured(
   request: CompileRequest,
   { plan, chain, server, data }: Parts,
-  recipes: readonly Pick<SegmentRecipe, 'structure'>[],
+  recipes: readonly Pick<SegmentRecipe, 'structure' | 'equalized'>[],
 ): Promise<Model[]> {
-  if (recipes.every(({ structure }) => structure === undefined)) return chain.segments.map(({ model }) => model);
+  const isEqualized = recipes.map(({ equalized }) => equalized ?? false);
+  if (recipes.every(({ structure }) => structure === undefined)) {
+    return evenedOut(
+      chain.segments.map(({ model }) => model),
+      isEqualized,
+    );
+  }
   const inputs = () => calibrationInputs(request, plan, server);
-  return rebuiltChain(
+  const rebuilt = await rebuiltChain(
     { plan, data, inputs, runtime: request.server, progress: request.progress },
     recipes.map(({ structure }) => structure),
   );
+  return evenedOut(rebuilt, isEqualized);
+}
+
+function evenedOut(models: readonly Model[], equalized: readonly boolean[]): Model[] {
+  return models.map((model, k) => (equalized[k] && equalizedModel(model)) || model);
 }
 
 function compressorsOf(
@@ -185,19 +210,26 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
             (lost) => isWithin(budget, lost),
           )) ?? null),
     );
-    const models = await structured(
+    const left = await structured(
       request,
       parts,
       originals.map((_, k) => ({ structure: structures?.[k] })),
     );
-    const compressors = compressorsOf(request, target, data, models);
     const runtime = request.server;
-    const saved = recipe.isNoise
+    const equalized = forms.includes('int8')
+      ? await searchEqualization({ models: left, reference, runtime, journal, progress }, (models) =>
+          compressorsOf(request, target, data, models),
+        )
+      : left.map(() => false);
+    const models = evenedOut(left, equalized);
+    const compressors = compressorsOf(request, target, data, models);
+    const saved = forms.every((form) => !COMPUTING.has(form))
       ? []
       : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
     const found = await searchRecipes({
       ...{ plan, recipe, originals, models, structures: structures ?? undefined, compressors, reference, heldOut },
-      ...{ verification, device, place, forms, pins, journal, now, progress, runtime, budget },
+      ...{ verification, device, place, forms, pins, journal, now, progress, runtime, budget, equalized },
+      optimized: (model) => request.optimized(model, target === 'node' ? 'server' : 'device'),
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
     return { ...found, compressors };

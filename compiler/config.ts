@@ -68,7 +68,7 @@ export const CompileConfigSchema = v.strictObject({
   ),
   tensorsMax: described(v.optional(integer(1, 4), 2), 'Tensors of a chosen boundary at most'),
   profiles: described(v.optional(v.pipe(v.array(ProfileSchema), v.minLength(1))), 'Whom cuts are chosen for'),
-  targets: described(v.optional(v.array(v.picklist(['wasm', 'node']))), 'Where the device runs its segments'),
+  targets: described(v.optional(v.array(v.picklist(['wasm', 'webgpu', 'node']))), 'Where the device runs its segments'),
   tiers: described(
     v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(/^(raw|q[2-8]|p[1-9]\d{0,3}q[2-8])$/))), v.minLength(1))),
     'How boundaries can be sent: in 8 to 2 bits (q8), as principal components (p128q6: 128 of them in 6 bits), or as they ' +

@@ -22,11 +22,13 @@ export function serverRuntime(): Runtime {
 export function deviceRuntime(target: string): Runtime {
   switch (target) {
     case 'wasm':
+    // Its own kernels are a browser's; the same files give the same numbers here, but for rounding.
+    case 'webgpu':
       return webRuntime(ortWeb, { threads: 1 });
     case 'node':
       return nodeRuntime(ortNode, { threads: 1 });
     default:
-      throw new TandemError('USAGE', `expected a target wasm or node, got ${target}`);
+      throw new TandemError('USAGE', `expected a target wasm, webgpu or node, got ${target}`);
   }
 }
 
@@ -70,7 +72,7 @@ export function timingPlaces(
   let places: Promise<TimingPlaces> | undefined;
   return {
     open() {
-      chromium ??= startBrowser(targets.includes('wasm') ? browser : undefined);
+      chromium ??= startBrowser(targets.some((target) => target !== 'node') ? browser : undefined);
       places ??= chromium.then((found) => placesOf(targets, found));
       return places;
     },
@@ -89,18 +91,26 @@ async function placesOf(targets: readonly string[], chromium: Chromium | string)
   const places = new Map<string, TimingPlace>(
     targets.map((target) => [target, { target, runtime: deviceRuntime(target) }]),
   );
-  if (!targets.includes('wasm')) return { places, machine: describeMachine([]) };
+  if (targets.every((target) => target === 'node')) return { places, machine: describeMachine([]) };
+  if (targets.includes('webgpu') && (typeof chromium === 'string' || chromium.adapter === undefined)) {
+    const why = typeof chromium === 'string' ? chromium : 'it has no adapter';
+    throw new TandemError('UNSUPPORTED', `the target webgpu is timed in Chromium: ${why}; --browser names another one`);
+  }
   if (typeof chromium === 'string') {
     return { places, machine: describeMachine([`wasm: under Node, 1 thread (${chromium})`]) };
   }
   const { version, adapter, processors } = chromium;
-  const addPage = async (name: string, provider: 'wasm' | 'webgpu', threads: number) => {
-    places.set(name, { target: 'wasm', runtime: await chromium.open({ provider, threads }) });
+  const addPage = async (name: string, provider: 'wasm' | 'webgpu', threads: number, target = 'wasm') => {
+    places.set(name, { target, runtime: await chromium.open({ provider, threads }) });
   };
+  if (targets.includes('webgpu')) await addPage('webgpu', 'webgpu', 1, 'webgpu');
+  if (!targets.includes('wasm')) {
+    return { places, machine: describeMachine([`webgpu: ${version}, ${adapter ?? 'no adapter'}`]) };
+  }
   await addPage('wasm', 'wasm', 1);
   places.set('wasm-node', { target: 'wasm', runtime: deviceRuntime('wasm') });
   if (processors > 1) await addPage('wasm-threads', 'wasm', processors);
-  if (adapter !== undefined) await addPage('webgpu', 'webgpu', 1);
+  if (adapter !== undefined && !places.has('webgpu')) await addPage('webgpu', 'webgpu', 1);
   const seen = [`wasm: ${version}, 1 thread`, 'wasm-node: 1 thread', `wasm-threads: ${processors}`];
   return { places, machine: describeMachine([...seen, `webgpu: ${adapter ?? 'no adapter'}`]) };
 }

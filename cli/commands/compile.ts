@@ -10,7 +10,7 @@ import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|node]... [--browser PATH|none] [--float] [--measure] [--count N] [--seed N] [--json]`;
+export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|webgpu|node]... [--browser PATH|none] [--float] [--measure] [--count N] [--seed N] [--json]`;
 
 /** Boundaries that are chosen where nobody says how many. */
 const CUTS_DEFAULT = 3;

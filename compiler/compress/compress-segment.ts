@@ -8,14 +8,19 @@ import { integerKind } from './integer-nodes.ts';
 import { type LayerGrams, rowsToRound, splitGrams } from './layer-grams.ts';
 import { layersOf, storedLayersOf } from './layers.ts';
 import { toMatMulNBits } from './matmul-nbits.ts';
-import { quantizedModel } from './quantize-nodes.ts';
+import { type QuantizedNode, quantizedModel } from './quantize-nodes.ts';
 import { saturatingLayers } from './saturation.ts';
 import type { SegmentData } from './segment-data.ts';
 import type { LayerForm, SegmentRecipe } from './segment-recipe.ts';
 import { type MadeCodes, storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
 
 /** Compresses one segment in any way that is asked for. */
-export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<Model>;
+export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<CompressedSegment>;
+
+export interface CompressedSegment extends Model {
+  /** Nodes that were put into integers, for whoever wants to know what the runtime made of them. */
+  readonly quantized: readonly QuantizedNode[];
+}
 
 /** Every so many samples one is kept apart: a bias is corrected only where that helps on those. */
 const HELD_OUT_EVERY = 4;
@@ -38,16 +43,17 @@ export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: C
     const named = (wanted: (form: LayerForm) => boolean) =>
       new Set(layers.map(({ name }) => name).filter((name) => wanted(recipe.layers[name] ?? 'float32')));
     let model: Model = { ...data.model, graph: cloneGraph(graph), opsets: new Map(data.model.opsets) };
+    let quantized: readonly QuantizedNode[] = [];
     const integers = named((form) => form === 'int8');
     if (integers.size > 0) {
       // Clipping rare large values costs answers on networks that were measured (bench/peers).
       ranges ??= calibrateRanges(data, everyRange(graph), 'min-max');
       if (mayLackVnni) saturating ??= layersThatSaturate(data, await ranges);
       const narrow = (await saturating) ?? new Set<string>();
-      model = quantizedModel(model, {
+      ({ model, quantized } = quantizedModel(model, {
         ...{ nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' },
         weightBitsOf: ({ name }) => (narrow.has(name) ? 7 : 8),
-      }).model;
+      }));
     }
     const fitting = samples > 0 ? named((form) => FITTED.has(form)) : new Set<string>();
     if (fitting.size > 0) grams ??= gramsOf(data, samples);
@@ -61,7 +67,7 @@ export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: C
     const stored = storeWeights(model.graph, new Map(forms), fitted, made);
     if (fitted && heldOut) correctBiases(model.graph, graph, stored, fitted, heldOut);
     verifyGraph(model.graph, 'after compressing');
-    return model;
+    return { ...model, quantized };
   };
 }
 
@@ -71,8 +77,8 @@ async function layersThatSaturate(data: SegmentData, ranges: ReadonlyMap<string,
   return new Set(tried.filter(({ share }) => share > 0).map(({ layer }) => layer.name));
 }
 
-/** Rounded by GPTQ. */
-const FITTED: ReadonlySet<LayerForm> = new Set(['w8', 'w6', 'w5', 'w4', 'w3', 'nbits4']);
+/** To samples. */
+const FITTED: ReadonlySet<LayerForm> = new Set(['w8', 'w6', 'w5', 'w4', 'w3', 'sparse', 'nbits4']);
 
 function isWeightForm(form: LayerForm): form is WeightForm {
   return (WEIGHT_FORMS as readonly LayerForm[]).includes(form);

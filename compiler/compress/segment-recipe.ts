@@ -3,15 +3,17 @@ import { sha256 } from '../bundle.ts';
 import type { Form } from './layer-forms.ts';
 
 /**
- * `float32`: as it is. `float16`, `w8` to `w3`: the weight is stored in so many bits and computed with in float32. `nbits4`: 4 bits,
- * unpacked by the kernel (MatMulNBits). `int8`: weight and activations in 8 bits, computed in integers.
+ * `float32`: as it is. `float16`, `w8` to `w3`: the weight is stored in so many bits and computed with in float32. `sparse`: in 6
+ * bits, and half of its values 0. `nbits4`: 4 bits, unpacked by the kernel (MatMulNBits). `int8`: weight and activations in 8 bits, computed in integers.
  */
-export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'nbits4', 'int8'] as const;
+export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'sparse', 'nbits4', 'int8'] as const;
 export type LayerForm = (typeof LAYER_FORMS)[number];
 
 export interface SegmentRecipe {
   /** By layer, which is known by its output's name. Layers that are not named stay float32. */
   readonly layers: Readonly<Record<string, LayerForm>>;
+  /** Whether ranges are evened out between layers first. */
+  readonly equalized?: boolean | undefined;
   /** What it does without; layers are then those that are left. */
   readonly structure?: SegmentStructure | undefined;
 }
@@ -28,20 +30,21 @@ export interface SegmentStructure {
 export const COMPRESSION_VERSION = 1;
 
 /** The same for the same file, but for what rounding of another machine's floats may turn. */
-export function recipeDigest(recipe: SegmentRecipe): string {
+export function recipeDigest({ structure, equalized, ...recipe }: SegmentRecipe): string {
   const layers = Object.entries(recipe.layers)
     .filter(([, form]) => form !== 'float32')
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, recipe.structure ?? null]));
+  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, structure ?? null, ...(equalized ? ['equalized'] : [])]));
 }
 
 /** For people: `int8 x 3, w4 x 10`. */
-export function recipeText({ layers, structure }: SegmentRecipe): string {
+export function recipeText({ layers, structure, equalized }: SegmentRecipe): string {
   const counts = new Map<LayerForm, number>();
   for (const form of Object.values(layers)) counts.set(form, (counts.get(form) ?? 0) + 1);
   const forms = LAYER_FORMS.filter((form) => form !== 'float32' && counts.has(form));
   const said = forms.map((form) => `${form} x ${counts.get(form)}`);
   if (structure && structure.macsShare < 1) said.unshift(`${Math.round(structure.macsShare * 100)} % of the work`);
+  if (equalized) said.push('equalized');
   return said.join(', ') || 'float32';
 }
 

@@ -12,14 +12,18 @@ import { FLOAT16_MAX, float16Bits, float16Values } from './float16.ts';
 import { gptq } from './gptq.ts';
 import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, rowCount, storedLayersOf, weightOfRows, weightRows } from './layers.ts';
+import { pruneCompensated, pruneSmallest } from './prune-weights.ts';
 import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 
 /** The weakest first. */
-export const WEIGHT_FORMS = ['w3', 'w4', 'w5', 'w6', 'w8', 'float16'] as const;
+export const WEIGHT_FORMS = ['w3', 'w4', 'sparse', 'w5', 'w6', 'w8', 'float16'] as const;
 export type WeightForm = (typeof WEIGHT_FORMS)[number];
 
 /** Codes go from minus to plus this. */
-const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, w8: 127 } as const;
+const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, sparse: 31, w8: 127 } as const;
+
+/** Of the weights that `sparse` keeps no more than the others. */
+const ZEROS_SHARE = 0.5;
 
 /** Weights with fewer elements stay float: the two nodes around them would cost more than they save. */
 const ELEMENTS_MIN = 256;
@@ -123,28 +127,42 @@ function integersOf(
   const moments = sharedMoments(readers, grams);
   // What is measured and committed of 8 bits without data is of exactly these.
   if (form === 'w8' && !moments) return quantizePerChannel(weight, layer.axis);
-  const { codes, scales } = quantizeLayer(layer, weight.data, LEVELS[form], moments);
+  const { codes, scales } = quantizeLayer(
+    layer,
+    weight.data,
+    { levels: LEVELS[form], zeros: form === 'sparse' ? ZEROS_SHARE : 0 },
+    moments,
+  );
   const scaleShape = weight.shape.map((_, i) => (i === layer.axis ? rowCount(layer) : 1));
   return { codes: Int8Array.from(weightOfRows(layer, Float32Array.from(codes))), scales, scaleShape };
 }
 
+interface Quantizer {
+  readonly levels: number;
+  /** Share of the weights that become 0. */
+  readonly zeros: number;
+}
+
 /** Codes by rows, and a scale a row. */
-function quantizeLayer(layer: Layer, weight: Float32Array, levels: number, moments?: readonly Gram[]) {
+function quantizeLayer(layer: Layer, weight: Float32Array, { levels, zeros }: Quantizer, moments?: readonly Gram[]) {
   const rows = weightRows(layer, weight);
   const columns = rows.length / rowCount(layer);
   if (!moments) {
-    const grid = chooseGrid(rows, { columns, levels });
-    return { codes: roundRows(rows, grid), scales: grid.scales };
+    const left = zeros > 0 ? pruneSmallest(rows, zeros) : rows;
+    const grid = chooseGrid(left, { columns, levels });
+    return { codes: roundRows(left, grid), scales: grid.scales };
   }
   const codes = new Int8Array(rows.length);
   const scales = new Float32Array(rowCount(layer));
   const perGroup = rowCount(layer) / moments.length;
   for (const [group, { gram }] of moments.entries()) {
     const first = group * perGroup;
-    const own = rows.subarray(first * columns, (first + perGroup) * columns);
+    const all = rows.subarray(first * columns, (first + perGroup) * columns);
+    const own = zeros > 0 ? pruneCompensated(all, gram, columns, zeros) : all;
     const grid = chooseGrid(own, { columns, levels }, columnImportance(gram, columns));
     scales.set(grid.scales, first);
-    codes.set(gptq(own, gram, grid), first * columns);
+    // What GPTQ moves onto other weights would fill the zeros again.
+    codes.set(zeros > 0 ? roundRows(own, grid) : gptq(own, gram, grid), first * columns);
   }
   return { codes, scales };
 }

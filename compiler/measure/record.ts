@@ -37,7 +37,11 @@ const RecordSchema = v.looseObject({
   recipes: v.record(
     v.string(),
     v.array(
-      v.object({ layers: v.record(v.string(), v.picklist(LAYER_FORMS)), structure: v.optional(v.looseObject({})) }),
+      v.object({
+        layers: v.record(v.string(), v.picklist(LAYER_FORMS)),
+        equalized: v.optional(v.boolean()),
+        structure: v.optional(v.looseObject({})),
+      }),
     ),
   ),
   searches: v.record(v.string(), v.looseObject({})),

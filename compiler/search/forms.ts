@@ -28,7 +28,7 @@ export interface FormsRequest {
 }
 
 /** Forms that compute otherwise than float32 does: worth their loss only where they are faster. */
-const COMPUTING: ReadonlySet<LayerForm> = new Set(['int8', 'nbits4']);
+export const COMPUTING: ReadonlySet<LayerForm> = new Set(['int8', 'nbits4']);
 
 export async function measureForms(request: FormsRequest): Promise<LayerItem[]> {
   const { models, journal, progress, pins, forms, savedMs } = request;

@@ -137,3 +137,10 @@ export function withoutWorst(items: readonly LayerItem[], { forms }: Candidate, 
   if (!better) return undefined;
   return candidateOf(forms.with(worst, better), float);
 }
+
+/** The smallest form that computes in float, or float32; what is pinned stays. */
+export function storedForm({ options }: LayerItem, isCompressed: boolean): FormCost {
+  const stored = options.filter(({ timeMs, form }) => timeMs >= 0 && (form === 'float32' || isCompressed));
+  const exact = stored.find(({ form }) => form === 'w8') ?? stored.find(({ form }) => form === 'float32');
+  return exact ?? (options[0] as FormCost);
+}

@@ -15,12 +15,14 @@ import {
   type FormCost,
   type LayerItem,
   paretoFront,
+  storedForm,
   type Totals,
   withoutWorst,
 } from './front.ts';
 import { firstOf, type HeadLoss, type HeldOut } from './held-out.ts';
 import { storedBytes } from './stored-bytes.ts';
 import { lostBy, recipesOf, type TrialsRequest, timeOf } from './trials.ts';
+import { withoutUnfused } from './without-unfused.ts';
 
 /** What a recipe may cost. */
 export interface CompressionBudget {
@@ -101,7 +103,8 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   const reverted: string[] = [];
   await refine(request, items, bare, timeMaxMs, front);
   const best = front.findLast(({ lost }) => isWithin(budget, lost)) ?? front[0];
-  const timed = await withoutSlow(request, items, best?.candidate ?? inFloat(items, bare), bare, reverted);
+  const fused = await withoutUnfused(request, items, best?.candidate ?? inFloat(items, bare), bare, reverted);
+  const timed = await withoutSlow(request, items, fused, bare, reverted);
   const { candidate, lost } = await withinBudget(request, items, timed, bare, reverted);
   return {
     recipes: recipesOf(request, items, candidate),
@@ -163,13 +166,6 @@ async function withoutSlow(
     current = candidateOf(forms, float);
   }
   return current;
-}
-
-/** The smallest form that computes in float, or float32; what is pinned stays. */
-function storedForm({ options }: LayerItem, isCompressed: boolean): FormCost {
-  const stored = options.filter(({ timeMs, form }) => timeMs >= 0 && (form === 'float32' || isCompressed));
-  const exact = stored.find(({ form }) => form === 'w8') ?? stored.find(({ form }) => form === 'float32');
-  return exact ?? (options[0] as FormCost);
 }
 
 export function isWithin(

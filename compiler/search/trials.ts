@@ -17,6 +17,10 @@ export interface TrialsRequest extends FormsRequest {
   readonly originals: readonly Model[];
   /** What segments do without; none where the chain is whole. */
   readonly structures: readonly SegmentStructure[] | undefined;
+  /** By segment: whether ranges are evened out in it, in `models` too. */
+  readonly equalized: readonly boolean[];
+  /** What the target's runtime makes of a model before it runs it. */
+  readonly optimized: (model: Uint8Array) => Promise<Model>;
   readonly plan: Plan;
   readonly recipe: ModelRecipe;
   /** Samples that recipes are chosen by. */
@@ -83,7 +87,7 @@ async function filesOf(
 }
 
 export function recipesOf(
-  { models, structures }: TrialsRequest,
+  { models, structures, equalized }: Pick<TrialsRequest, 'models' | 'structures' | 'equalized'>,
   items: readonly LayerItem[],
   { forms }: Candidate,
 ): SegmentRecipe[] {
@@ -93,6 +97,10 @@ export function recipesOf(
       return item.segment === segment && form !== 'float32' ? [[item.layer, form]] : [];
     });
     const structure = structures?.[segment];
-    return { layers: Object.fromEntries(layers), ...(structure && { structure }) };
+    return {
+      layers: Object.fromEntries(layers),
+      ...(equalized[segment] && { equalized: true }),
+      ...(structure && { structure }),
+    };
   });
 }

@@ -15,6 +15,8 @@ describe("a segment's recipe", () => {
     expect(recipeDigest({ layers: { b: 'w8', a: 'w4', c: 'float32' } })).toBe(digest);
     expect(recipeDigest({ layers: { a: 'w8', b: 'w8' } })).not.toBe(digest);
     expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, structure })).not.toBe(digest);
+    expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, equalized: true })).not.toBe(digest);
+    expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, equalized: false })).toBe(digest);
   });
 
   test('has pins by name and by pattern, of which the last counts', () => {

@@ -136,6 +136,8 @@ describe('storing weights in a form', () => {
     ['w8', 0.01],
     ['w4', 0.12],
     ['w3', 0.24],
+    // Half of the values, the smaller ones, hold 7 % of what normal values have in squares.
+    ['sparse', 0.3],
     ['float16', 3e-4],
   ] as const)(
     'of %s gives what its values give, and nothing of it is left when a runtime has folded it',
@@ -234,6 +236,17 @@ describe('storing weights in a form', () => {
     expect(relativeError(after['y'] as Tensor, before['y'] as Tensor)).toBeLessThan(0.01);
   });
 
+  test('keeps half of the values where it is sparse, the larger ones where there are no samples', () => {
+    const graph = graphOf('in x [16,16]\nconst w [16,64]\ny = MatMul(x, w)\nout y');
+    const before = (constantTensor(graph.initializers.get('w') as never).data as Float32Array).slice();
+    storeWeights(graph, all(graph, 'sparse'));
+    const codes = constantTensor(graph.initializers.get('w.int8') as never).data as Int8Array;
+    const kept = [...codes.keys()].filter((i) => codes[i] !== 0);
+    expect(kept.length / codes.length).toBeCloseTo(0.5, 1);
+    const median = [...before].map(Math.abs).sort((a, b) => a - b)[512] as number;
+    for (const i of kept) expect(Math.abs(before[i] as number)).toBeGreaterThanOrEqual(median);
+  });
+
   test('leaves weights beyond what float16 holds', () => {
     const graph = graphOf('in x [16,16]\nconst w [16,16]\ny = MatMul(x, w)\nout y');
     const weight = constantTensor(graph.initializers.get('w') as never);
@@ -244,7 +257,7 @@ describe('storing weights in a form', () => {
     expect(storeWeights(graph, all(graph, 'float16')).size).toBe(1);
   });
 
-  test.each(['w8', 'w4', 'w3'] as const)(
+  test.each(['w8', 'w4', 'w3', 'sparse'] as const)(
     'of %s brings outputs nearer by samples, in groups and transposed layouts too',
     async (form) => {
       const text =
