@@ -18,6 +18,8 @@ export interface CompileRequest {
   /** The server's runtime, and each device target's. */
   readonly server: Runtime;
   readonly devices: ReadonlyMap<string, Runtime>;
+  /** Computes as the server's does, for many samples at once: nothing is timed on it. */
+  readonly many: Runtime;
   readonly pictures: PictureCodec;
   readonly choice?: ChosenCuts | undefined;
   /** Measure even where committed measurements, or those of an earlier run into the same folder, fit. */

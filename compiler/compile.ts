@@ -76,7 +76,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const measured =
     record && isMeasurementOf(record, planned)
       ? record.measured
-      : await measurePlan(request, planned, compressed, server);
+      : await measurePlan(request, planned, chain, compressed, server);
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan(
     { ...planned, measured: { ...measured, metrics: [...recipe.metrics] } },

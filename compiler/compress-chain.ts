@@ -14,10 +14,10 @@ import type { Chain } from './cut/segments.ts';
 import type { Model } from './graph/graph.ts';
 import { keptSegments } from './kept-segments.ts';
 import { type MeasuredRecord, recipeSha256 } from './measure/record.ts';
-import { releaseAll } from './measure/sessions.ts';
+import { loadAll, releaseAll } from './measure/sessions.ts';
 import { writeModel } from './onnx/write.ts';
 import { inputCrossing, wholeOf } from './samples/crossing.ts';
-import { equalizedModel, searchEqualization } from './search/equalization.ts';
+import { searchEqualization } from './search/equalization.ts';
 import { COMPUTING } from './search/forms.ts';
 import { holdOut } from './search/held-out.ts';
 import { type Journal, openJournal } from './search/journal.ts';
@@ -141,29 +141,18 @@ async function* calibrationInputs(
   }
 }
 
-/** The chain's models, without what recipes say is to go, and evened out where they say so. */
+/** The chain's models, without what recipes say is to go. */
 async function structured(
   request: CompileRequest,
   { plan, chain, server, data }: Parts,
-  recipes: readonly Pick<SegmentRecipe, 'structure' | 'equalized'>[],
+  recipes: readonly Pick<SegmentRecipe, 'structure'>[],
 ): Promise<Model[]> {
-  const isEqualized = recipes.map(({ equalized }) => equalized ?? false);
-  if (recipes.every(({ structure }) => structure === undefined)) {
-    return evenedOut(
-      chain.segments.map(({ model }) => model),
-      isEqualized,
-    );
-  }
+  if (recipes.every(({ structure }) => structure === undefined)) return chain.segments.map(({ model }) => model);
   const inputs = () => calibrationInputs(request, plan, server);
-  const rebuilt = await rebuiltChain(
+  return rebuiltChain(
     { plan, data, inputs, runtime: request.server, progress: request.progress },
     recipes.map(({ structure }) => structure),
   );
-  return evenedOut(rebuilt, isEqualized);
-}
-
-function evenedOut(models: readonly Model[], equalized: readonly boolean[]): Model[] {
-  return models.map((model, k) => (equalized[k] && equalizedModel(model)) || model);
 }
 
 function compressorsOf(
@@ -193,10 +182,14 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
   }
   const originals = chain.segments.map(({ model }) => model);
   const ends = recipe.outputs.map(({ of }) => of);
-  const reference = await referenceOf(plan, originals, request.server, ends, inputs);
+  const reference = await referenceOf(plan, originals, request.many, ends, inputs);
+  const tails = await loadAll(
+    request.many,
+    chain.segments.map(({ float }) => float),
+  );
   try {
     progress({ stage: 'setting samples aside', done: 0, total: 1 });
-    const setAside = (count: number, from: number) => holdOut({ plan, recipe, server }, count, seed + from);
+    const setAside = (count: number, from: number) => holdOut({ plan, recipe, server: tails }, count, seed + from);
     const heldOut = await setAside(request.heldOutSamples, HELD_OUT_SEED);
     const verification = await setAside(VERIFIED_PER_HELD_OUT * request.heldOutSamples, VERIFICATION_SEED);
     const structures = await journal.once('structures', async () =>
@@ -210,19 +203,16 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
             (lost) => isWithin(budget, lost),
           )) ?? null),
     );
-    const left = await structured(
+    const models = await structured(
       request,
       parts,
       originals.map((_, k) => ({ structure: structures?.[k] })),
     );
-    const runtime = request.server;
-    const equalized = forms.includes('int8')
-      ? await searchEqualization({ models: left, reference, runtime, journal, progress }, (models) =>
-          compressorsOf(request, target, data, models),
-        )
-      : left.map(() => false);
-    const models = evenedOut(left, equalized);
+    const runtime = request.many;
     const compressors = compressorsOf(request, target, data, models);
+    const equalized = forms.includes('int8')
+      ? await searchEqualization({ models, compressors, reference, runtime, journal, progress })
+      : models.map(() => false);
     const saved = forms.every((form) => !COMPUTING.has(form))
       ? []
       : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
@@ -234,7 +224,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
     });
     return { ...found, compressors };
   } finally {
-    await releaseAll([reference.sessions]);
+    await releaseAll([reference.sessions, tails]);
   }
 }
 

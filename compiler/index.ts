@@ -1,8 +1,11 @@
 /** The compiler's entry: `compile` and `verify` with onnxruntime plugged in. */
+
 import { access } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { folderSource } from '../runtimes/bundle-folder.ts';
+import { parallelRuntime } from '../runtimes/onnxruntime-node-parallel.ts';
 import { sharpPictures } from '../runtimes/pictures-sharp.ts';
 import { readPlan, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
@@ -85,6 +88,8 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
   }
 }
 
+/** Each has all of a model's segments in memory. */
+const THREADS_MAX = 4;
 const CALIBRATION_SAMPLES = 64;
 const HELD_OUT_SAMPLES = 300;
 
@@ -110,12 +115,14 @@ export async function compile(
   const targets = options.targets ?? ['wasm'];
   assertSome(options.samples);
   const timing = timingPlaces(targets, options.browser);
+  const many = parallelRuntime(Math.min(THREADS_MAX, availableParallelism()));
   const request: CompileRequest = {
     recipe,
     outDir,
     earlier: folderSource(outDir),
     server: serverRuntime(),
     devices: new Map(targets.map((target) => [target, deviceRuntime(target)])),
+    many: many.runtime,
     pictures: sharpPictures(sharp),
     choice: options.choice,
     measure: options.measure ?? false,
@@ -131,7 +138,7 @@ export async function compile(
     timing: timing.open,
     progress: options.progress ?? (() => {}),
   };
-  return compileModel(request).finally(timing.close);
+  return compileModel(request).finally(() => Promise.all([timing.close(), many.close()]));
 }
 
 export interface ChooseOptions {

@@ -3,6 +3,7 @@ import { cloneGraph, type Graph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';
 import { calibrateRanges, type ValueRange } from './activation-ranges.ts';
 import { correctBiases } from './bias-correction.ts';
+import { equalizedModel } from './equalize.ts';
 import { integerGroups, quantizable, valuesToCalibrate } from './integer-groups.ts';
 import { integerKind } from './integer-nodes.ts';
 import { type LayerGrams, rowsToRound, splitGrams } from './layer-grams.ts';
@@ -32,7 +33,17 @@ export interface CompressorOptions {
   readonly mayLackVnni: boolean;
 }
 
-export function segmentCompressor(data: SegmentData, { samples, mayLackVnni }: CompressorOptions): SegmentCompressor {
+export function segmentCompressor(data: SegmentData, options: CompressorOptions): SegmentCompressor {
+  const plain = compressorOf(data, options);
+  let evened: SegmentCompressor | undefined;
+  return (recipe) => {
+    if (!recipe.equalized) return plain(recipe);
+    evened ??= compressorOf({ ...data, model: equalizedModel(data.model) ?? data.model }, options);
+    return evened(recipe);
+  };
+}
+
+function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOptions): SegmentCompressor {
   const { graph } = data.model;
   const layers = storedLayersOf(graph);
   let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;

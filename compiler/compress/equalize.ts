@@ -6,12 +6,14 @@
  */
 import { elementCount } from '../../shared/tensor.ts';
 import {
+  cloneGraph,
   constantOf,
   floatConstant,
   type Graph,
   type GraphIndex,
   indexGraph,
   isStandard,
+  type Model,
   type Node,
 } from '../graph/graph.ts';
 import { isPrivate } from '../passes/match.ts';
@@ -40,6 +42,12 @@ export function equalize(graph: Graph): number {
     if (farthest < SETTLED) break;
   }
   return pairs.length;
+}
+
+/** A copy of the model, evened out; undefined where there is no pair of layers to do that between. */
+export function equalizedModel(model: Model): Model | undefined {
+  const graph = cloneGraph(model.graph);
+  return equalize(graph) > 0 ? { ...model, graph } : undefined;
 }
 
 function pairOf(graph: Graph, index: GraphIndex, before: Layer): Pair | undefined {

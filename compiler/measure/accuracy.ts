@@ -12,6 +12,7 @@ import { allBoundaries } from '../cut/boundary-specs.ts';
 import type { Progress } from '../progress.ts';
 import type { Grade, ModelRecipe } from '../recipe.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
+import { severalAtATime } from '../several-at-a-time.ts';
 import { relativeError, worstError } from './error.ts';
 import { fitLinear, meanOf, percentile, round } from './fit.ts';
 
@@ -20,6 +21,8 @@ export interface AccuracyRequest {
   readonly recipe: ModelRecipe;
   readonly codec: BoundaryCodec;
   readonly server: readonly Session[];
+  /** The same, for many runs at once; default `server`. */
+  readonly tails?: readonly Session[] | undefined;
   /** Loaded segments by device target. */
   readonly devices: ReadonlyMap<string, readonly Session[]>;
   /** Which samples, how many. */
@@ -67,13 +70,13 @@ export async function measureAccuracy(request: AccuracyRequest): Promise<Accurac
 }
 
 async function measureSample(
-  { plan, recipe, codec, server, devices, now }: AccuracyRequest,
+  { plan, recipe, codec, server, tails = server, devices, now }: AccuracyRequest,
   { rows, errors }: Seen,
   input: Crossing,
   truth: string,
 ): Promise<void> {
   const depth = depthOf(plan);
-  const finish = (k: number, tensors: Tensors) => runSegments(plan, server, { from: k, to: depth, tensors });
+  const finish = (k: number, tensors: Tensors) => runSegments(plan, tails, { from: k, to: depth, tensors });
   const expected = await allBoundaries(plan, server, input.tensors);
   const record = (key: Pick<Row, 'target' | 'k' | 'tier'>, outputs: Tensors, bytes: number, ms: number) => {
     const row = rowOf(rows, key);
@@ -86,10 +89,10 @@ async function measureSample(
   for (const [target, sessions] of devices) {
     const boundaries = await allBoundaries(plan, sessions, input.tensors);
     errors.set(target, worseOf(errors.get(target) ?? [], boundaryErrors(plan, boundaries, expected)));
+    const sent: { k: number; tier: string; tensors: Tensors; own: Tensors; bytes: number; ms: number }[] = [];
     for (const [k, tensors] of boundaries.entries()) {
       // Outputs that the device has made by then are its own, as they are when it serves.
       const own = outputsIn(plan, tensors);
-      if (k === depth) record({ target, k, tier: null }, tensors, 0, 0);
       for (const { name } of plan.boundaries[k]?.tiers ?? []) {
         const crossing = { ...input, k, tensors, picture: k === 0 ? input.picture : null };
         const payload = await codec.encode(crossing, name);
@@ -97,10 +100,15 @@ async function measureSample(
         const bytes = payload.parts.reduce((sum, part) => sum + part.byteLength, 0);
         const startMs = now();
         const decoded = await codec.decode(k, name, payload);
-        const ms = now() - startMs;
-        record({ target, k, tier: name }, { ...own, ...(await finish(k, decoded.tensors)) }, bytes, ms);
+        sent.push({ k, tier: name, tensors: decoded.tensors, own, bytes, ms: now() - startMs });
       }
     }
+    // Only when all is decoded: threads that run beside it would be in the times.
+    const ends = await severalAtATime(sent, ({ k, tensors }) => finish(k, tensors));
+    for (const [i, { k, tier, own, bytes, ms }] of sent.entries()) {
+      record({ target, k, tier }, { ...own, ...ends[i] }, bytes, ms);
+    }
+    record({ target, k: depth, tier: null }, boundaries[depth] as Tensors, 0, 0);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Plan, PlanMeasured } from '../../shared/plan.ts';
 import type { Session } from '../../shared/runtime.ts';
 import type { CompileRequest } from '../compile-request.ts';
 import type { CompressedChain } from '../compress-chain.ts';
+import type { Chain } from '../cut/segments.ts';
 import { measureAccuracy } from './accuracy.ts';
 import { loadPlaces } from './places.ts';
 import { loadAll, releaseAll } from './sessions.ts';
@@ -21,6 +22,7 @@ export function placesLeftOut({ machine }: PlanMeasured): string[] {
 export async function measurePlan(
   request: CompileRequest,
   plan: Plan,
+  chain: Chain,
   compressed: CompressedChain,
   server: readonly Session[],
 ): Promise<PlanMeasured> {
@@ -41,10 +43,14 @@ export async function measurePlan(
   const devices = new Map<string, Session[]>();
   for (const [target, runtime] of request.devices) devices.set(target, await loadAll(runtime, modelsOf(target)));
   const samples = testSamples;
+  const tails = await loadAll(
+    request.many,
+    chain.segments.map(({ float }) => float),
+  );
   const accuracy = await measureAccuracy({
-    ...{ plan, recipe, codec, server, devices, split: 'test', samples, seed, now, progress },
+    ...{ plan, recipe, codec, server, tails, devices, split: 'test', samples, seed, now, progress },
   });
-  await releaseAll([...devices.values()]);
+  await releaseAll([...devices.values(), tails]);
   const machine = [timing.machine, ...remarks].join(REMARK_SEPARATOR).slice(0, MACHINE_LENGTH_MAX);
   return { machine, seed, samples, metrics: [...recipe.metrics], timeMs, ...accuracy };
 }

@@ -16,6 +16,8 @@ export interface FormsRequest {
   /** Of the chain's segments, in full precision; where channels were pruned, of what is left. */
   readonly models: readonly Model[];
   readonly compressors: readonly SegmentCompressor[];
+  /** By segment: whether ranges are evened out in it before layers go into integers. */
+  readonly equalized: readonly boolean[];
   readonly reference: Reference;
   /** Runs compressed segments for their loss: what they compute hardly depends on who does. */
   readonly runtime: Runtime;
@@ -54,14 +56,17 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
 }
 
 async function measureForm(
-  { models, compressors, reference, runtime, savedMs, journal }: FormsRequest,
+  { models, compressors, equalized, reference, runtime, savedMs, journal }: FormsRequest,
   segment: number,
   layer: string,
   form: LayerForm,
 ): Promise<FormCost> {
   if (form === 'float32') return { form, bytes: 0, timeMs: 0, loss: 0 };
   const float = models[segment] as Model;
-  const model = await (compressors[segment] as SegmentCompressor)({ layers: { [layer]: form } });
+  const model = await (compressors[segment] as SegmentCompressor)({
+    layers: { [layer]: form },
+    equalized: form === 'int8' && equalized[segment],
+  });
   const bytes = storedBytes(model) - storedBytes(float);
   // What pruning lost is lost already, in whatever form.
   const before = await journal.once(`loss ${segment}`, () => lossOfModel(float));

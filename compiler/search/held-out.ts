@@ -5,6 +5,7 @@ import type { Session } from '../../shared/runtime.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import type { Grade, ModelRecipe } from '../recipe.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
+import { severalAtATime } from '../several-at-a-time.ts';
 
 export interface HeldOut {
   readonly plan: Plan;
@@ -68,25 +69,35 @@ export async function headLoss(
   depths: readonly number[],
 ): Promise<HeadLoss> {
   const { plan, recipe, server, samples, baseline } = heldOut;
-  const changed = new Map(depths.map((k) => [k, 0]));
-  const grades = new Map(depths.map((k) => [k, [] as Grade[]]));
-  for (const { input, truth, expected } of samples) {
+  /** By sample, and then by depth. */
+  const judged = await severalAtATime(samples, async ({ input, truth, expected }) => {
+    const found: { grade: Grade; isChanged: boolean }[] = [];
     let live = input;
     for (let k = 1; k <= Math.max(...depths); k++) {
       live = await runSegment(plan, device[k - 1] as Session, k - 1, live);
-      const graded = grades.get(k);
-      if (!graded) continue;
+      if (!depths.includes(k)) continue;
       const outputs = await runSegments(plan, server, { from: k, to: depthOf(plan), tensors: live });
-      graded.push(recipe.judge(outputs, truth, expected));
-      if (recipe.answer(outputs) !== recipe.answer(expected)) changed.set(k, (changed.get(k) ?? 0) + 1);
+      const isChanged = recipe.answer(outputs) !== recipe.answer(expected);
+      found.push({ grade: recipe.judge(outputs, truth, expected), isChanged });
     }
-  }
-  const isHigherBetter = recipe.metrics[0]?.isHigherBetter ?? true;
-  const drops = [...grades.values()].map((list) => {
-    const change = baseline - scoreOf(recipe, list);
-    return isHigherBetter ? change : -change;
+    return found;
   });
-  return { drop: Math.max(...drops), changed: Math.max(...changed.values()) / Math.max(1, samples.length) };
+  const isHigherBetter = recipe.metrics[0]?.isHigherBetter ?? true;
+  const losses = depths.map((_, i): HeadLoss => {
+    const column = judged.flatMap((found) => found[i] ?? []);
+    const change =
+      baseline -
+      scoreOf(
+        recipe,
+        column.map(({ grade }) => grade),
+      );
+    const changed = column.filter(({ isChanged }) => isChanged).length / Math.max(1, samples.length);
+    return { drop: isHigherBetter ? change : -change, changed };
+  });
+  return {
+    drop: Math.max(...losses.map(({ drop }) => drop)),
+    changed: Math.max(...losses.map(({ changed }) => changed)),
+  };
 }
 
 function scoreOf(recipe: ModelRecipe, grades: readonly Grade[]): number {

@@ -11,6 +11,7 @@ import { allBoundaries } from '../cut/boundary-specs.ts';
 import type { Model } from '../graph/graph.ts';
 import { loadModel } from '../onnx/load.ts';
 import { withTaps } from '../prepare.ts';
+import { severalAtATime } from '../several-at-a-time.ts';
 
 /** True boundaries 0..K of a few samples, and the values at the end that errors are measured in. */
 export interface Reference {
@@ -64,14 +65,16 @@ export async function endsOf({ plan, sessions, ends }: Reference, k: number, bou
 /** @param session another form of segment k+1, with the ends as outputs if it is the last */
 export async function lossOf(reference: Reference, k: number, session: Session): Promise<number> {
   const { plan, sessions, samples } = reference;
-  let [error, power] = [0, 0];
-  for (const boundaries of samples) {
+  const made = await severalAtATime(samples, async (boundaries) => {
     const from = boundaries[k] as Tensors;
+    return k === sessions.length - 1
+      ? session.run(from)
+      : endsOf(reference, k + 1, await runSegment(plan, session, k, from));
+  });
+  let [error, power] = [0, 0];
+  for (const [i, boundaries] of samples.entries()) {
     const expected = boundaries.at(-1) as Tensors;
-    const actual =
-      k === sessions.length - 1
-        ? await session.run(from)
-        : await endsOf(reference, k + 1, await runSegment(plan, session, k, from));
+    const actual = made[i] as Tensors;
     for (const [name, { data }] of Object.entries(expected)) {
       const other = actual[name]?.data;
       for (let i = 0; i < data.length; i++) {

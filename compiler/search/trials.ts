@@ -17,8 +17,6 @@ export interface TrialsRequest extends FormsRequest {
   readonly originals: readonly Model[];
   /** What segments do without; none where the chain is whole. */
   readonly structures: readonly SegmentStructure[] | undefined;
-  /** By segment: whether ranges are evened out in it, in `models` too. */
-  readonly equalized: readonly boolean[];
   /** What the target's runtime makes of a model before it runs it. */
   readonly optimized: (model: Uint8Array) => Promise<Model>;
   readonly plan: Plan;
@@ -99,7 +97,7 @@ export function recipesOf(
     const structure = structures?.[segment];
     return {
       layers: Object.fromEntries(layers),
-      ...(equalized[segment] && { equalized: true }),
+      ...(equalized[segment] && layers.some(([, form]) => form === 'int8') && { equalized: true }),
       ...(structure && { structure }),
     };
   });

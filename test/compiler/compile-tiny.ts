@@ -42,7 +42,7 @@ export function compileTiny(
   };
   return compileModel({
     ...{ recipe, outDir: join(dir, folder), earlier: folderSource(join(dir, folder)) },
-    ...{ server, devices: new Map([['node', device]]) },
+    ...{ server, many: server, devices: new Map([['node', device]]) },
     ...{ pictures: sharpPictures(sharp), measure: false, float: false, pins: [], now: () => nowMs },
     ...{ seed: 1, calibrationSamples: 16, testSamples: 4, heldOutSamples: 24, progress: () => {} },
     budget: { accuracyDropMax: 0.05, answersChangedMax: 0.05 },

@@ -1,9 +1,10 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { segmentCompressor } from '../../../compiler/compress/compress-segment.ts';
+import { equalizedModel } from '../../../compiler/compress/equalize.ts';
 import { constantOf, floatConstant, type Graph, type Model } from '../../../compiler/graph/graph.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
-import { equalizedModel, searchEqualization } from '../../../compiler/search/equalization.ts';
+import { searchEqualization } from '../../../compiler/search/equalization.ts';
 import type { Journal } from '../../../compiler/search/journal.ts';
 import { referenceOf } from '../../../compiler/search/losses.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
@@ -58,9 +59,8 @@ async function choiceFor(model: Model): Promise<boolean[]> {
   async function* samples(): AsyncIterable<Tensors> {
     yield* inputs;
   }
-  const compressorsOf = (models: readonly Model[]) =>
-    models.map((each) => segmentCompressor({ model: each, samples, runtime }, { samples: 3, mayLackVnni: false }));
-  return searchEqualization({ models: [model], reference, runtime, journal, progress: () => {} }, compressorsOf);
+  const compressors = [segmentCompressor({ model, samples, runtime }, { samples: 3, mayLackVnni: false })];
+  return searchEqualization({ models: [model], compressors, reference, runtime, journal, progress: () => {} });
 }
 
 describe('the choice of equalization', () => {
