@@ -3,10 +3,23 @@ import { pixelsOf } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Channel, Connector } from '../shared/protocol/channel.ts';
-import { connectWith } from './client.ts';
+import { availabilityOf } from './availability.ts';
+import { cacheStore } from './cache-store.ts';
+import { baseUrl, connectWith } from './client.ts';
 import type { Host } from './host.ts';
+import { aloneByLock, lockedNames } from './locks.ts';
+import { ORT_WASM } from './ort-release.ts';
 import { sha256Hex } from './sha256.ts';
-import type { Client, ClientOptions, InferOptions, InferResult, Input } from './types.ts';
+import type {
+  Availability,
+  Client,
+  ClientOptions,
+  Decision,
+  InferOptions,
+  InferResult,
+  Input,
+  StreamResult,
+} from './types.ts';
 import { workerDevice } from './worker-device.ts';
 
 export { TandemError } from '../shared/errors.ts';
@@ -24,6 +37,11 @@ export type BrowserInput = Input | ImageBitmapSource;
 
 export interface BrowserClient extends Client {
   infer(input: BrowserInput, options?: InferOptions): Promise<InferResult>;
+  explain(input: BrowserInput, options?: InferOptions): Promise<Decision>;
+  stream(
+    frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>,
+    options?: InferOptions,
+  ): AsyncIterable<StreamResult>;
 }
 
 /** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
@@ -31,18 +49,53 @@ const PICTURE_SIDE_MAX_PX = 2048;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export async function connect(options: BrowserOptions): Promise<BrowserClient> {
+  const client = await connectWith(browserHost(options), options);
+  const { infer, explain, stream } = client;
+  return Object.assign(client, {
+    async infer(input: BrowserInput, inferOptions?: InferOptions) {
+      inferOptions?.signal?.throwIfAborted();
+      return infer.call(client, await inputOf(input), inferOptions);
+    },
+    async explain(input: BrowserInput, inferOptions?: InferOptions) {
+      return explain.call(client, await inputOf(input), inferOptions);
+    },
+    stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, inferOptions?: InferOptions) =>
+      // The client's own `infer` is the one above by now.
+      stream.call(client, frames as AsyncIterable<Input>, inferOptions),
+  });
+}
+
+/**
+ * Whether a model can run on this device, and what that would take, without connecting or fetching more than its plan.
+ * Never rejects but with the signal's reason.
+ */
+export function availability(
+  options: Pick<BrowserOptions, 'url' | 'model' | 'signal' | 'worker' | 'wasmUrl'>,
+): Promise<Availability> {
+  return availabilityOf(browserHost(options), baseUrl(options.url), options.model, options.signal);
+}
+
+function browserHost({
+  worker,
+  wasmUrl = 'ort-wasm-simd-threaded.wasm',
+}: Pick<BrowserOptions, 'worker' | 'wasmUrl'>): Host {
   const makeWorker =
-    options.worker ?? (() => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' }));
-  const wasmUrl = new URL(options.wasmUrl ?? 'ort-wasm-simd-threaded.wasm', document.baseURI).href;
-  const host: Host = {
+    worker ?? (() => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' }));
+  const clock = systemClock(globalThis);
+  return {
     name: 'tandem-browser/0.1',
     target: 'wasm',
-    clock: systemClock(globalThis),
+    clock,
     random: Math.random,
     fetch: globalThis.fetch.bind(globalThis),
+    files: cacheStore(),
+    runtimeFile: { ...ORT_WASM, url: new URL(wasmUrl, document.baseURI).href },
+    saveData: (navigator as { connection?: { saveData?: boolean } }).connection?.saveData ?? false,
+    alone: (name, work) => aloneByLock(clock, name, work),
+    underWay: lockedNames,
     sha256: sha256Hex,
     connector: webSocketConnector,
-    createDevice: (plan, onLost, signal) => workerDevice(makeWorker(), { plan, wasmUrl, onLost, signal }),
+    createDevice: (plan, onLost, signal) => workerDevice(makeWorker(), { plan, onLost, signal }),
     report: (error) => globalThis.reportError(error),
     onWake: listenForWake,
     onLeave(listener) {
@@ -50,14 +103,10 @@ export async function connect(options: BrowserOptions): Promise<BrowserClient> {
       return () => globalThis.removeEventListener('pagehide', listener);
     },
   };
-  const client = await connectWith(host, options);
-  const inferInput = client.infer.bind(client);
-  return Object.assign(client, {
-    infer: async (input: BrowserInput, inferOptions?: InferOptions) => {
-      inferOptions?.signal?.throwIfAborted();
-      return inferInput(isDrawable(input) ? await toPicture(input) : input, inferOptions);
-    },
-  });
+}
+
+async function inputOf(input: BrowserInput): Promise<Input> {
+  return isDrawable(input) ? toPicture(input) : input;
 }
 
 function webSocketConnector(url: string): Connector {

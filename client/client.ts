@@ -4,18 +4,22 @@ import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
+import type { Decision } from '../shared/schedule/decide.ts';
+import { Answers } from './answers.ts';
 import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Estimates } from './estimates.ts';
+import { Events } from './events.ts';
 import type { Host } from './host.ts';
 import { checkOptions } from './input.ts';
 import { type Installation, type InstallationOptions, install } from './installation.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { Link } from './link.ts';
 import { pause } from './pause.ts';
-import { runRequest, Superseded } from './request.ts';
+import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
+import { newestOnly, type StreamResult } from './stream.ts';
 import { newTrail, type Trail } from './trail.ts';
-import type { Client, ClientOptions, ClientState, InferOptions, InferResult, Input } from './types.ts';
+import type { Client, ClientEventMap, ClientOptions, ClientState, InferOptions, InferResult, Input } from './types.ts';
 import { Usage } from './usage.ts';
 
 const ACCURACY_DROP_MAX_DEFAULT = 0.02;
@@ -42,6 +46,7 @@ export async function connectWith(host: Host, options: ClientOptions): Promise<C
 }
 
 class ClientCore implements Client {
+  private readonly events: Events<ClientEventMap>;
   private installation: Installation | null = null;
   private link: Link | null = null;
   private readonly closing = new AbortController();
@@ -51,7 +56,8 @@ class ClientCore implements Client {
   private deviceBornMs = 0;
   private readonly courtesy: Courtesy;
   private readonly wakeRequests = new Set<() => void>();
-  private readonly listeners = new Set<(state: ClientState) => void>();
+  private readonly answers = new Answers<InferResult>();
+  private announced = -1;
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
   private readonly estimates = new Estimates();
@@ -59,17 +65,22 @@ class ClientCore implements Client {
   private readonly url: string;
   private readonly options: ClientOptions;
   private readonly policy: Policy | undefined;
+  /** Whether a device is to have segments. */
+  private wantsSegments: boolean;
 
   constructor(host: Host, url: string, options: ClientOptions, policy: Policy | undefined) {
     this.host = host;
+    this.events = new Events((error) => host.report(error));
     this.url = url;
     this.options = options;
     this.policy = policy;
+    this.wantsSegments = options.download ?? !host.saveData;
     this.courtesy = new Courtesy(host.clock);
   }
 
   async start(): Promise<void> {
     const { signal } = this.options;
+    this.options.monitor?.(this);
     this.installation = await install(await this.fetchPlan(signal), this.installationOptions(), signal);
     this.deviceBornMs = this.host.clock.now();
     this.stopLeaving = this.host.onLeave?.(() => this.link?.report()) ?? (() => {});
@@ -90,8 +101,9 @@ class ClientCore implements Client {
   }
 
   get state(): ClientState {
-    const { plan, segmentsReady, bytesLoaded, bytesTotal, downloadError } = this.installed;
+    const { plan, segmentsReady, bytesLoaded, bytesTotal, downloadError, availability } = this.installed;
     return {
+      device: availability,
       link: this.link?.status ?? 'connecting',
       message: this.link?.message ?? null,
       segmentsReady,
@@ -104,7 +116,12 @@ class ClientCore implements Client {
 
   async infer(input: Input, options: InferOptions = {}): Promise<InferResult> {
     options.signal?.throwIfAborted();
-    if (this.isClosed) throw new TandemError('CLOSED', 'the client was closed');
+    this.assertOpen();
+    const { idempotencyKey: key } = options;
+    return key === undefined ? this.answer(input, options) : this.answers.once(key, () => this.answer(input, options));
+  }
+
+  private async answer(input: Input, options: InferOptions): Promise<InferResult> {
     const { clock } = this.host;
     const interrupt = createInterrupt(clock, checkOptions(options), options.signal);
     this.interrupts.add(interrupt);
@@ -123,6 +140,50 @@ class ClientCore implements Client {
     }
   }
 
+  async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
+    this.assertOpen();
+    const interrupt = createInterrupt(this.host.clock, checkOptions(options), options.signal);
+    const trail = newTrail(this.host.clock.now());
+    try {
+      return explainRequest(this.contextOf(this.installed), input, options, interrupt, trail);
+    } finally {
+      interrupt.dispose();
+    }
+  }
+
+  stream(
+    frames: AsyncIterable<Input> | ReadableStream<Input>,
+    options: InferOptions = {},
+  ): AsyncIterable<StreamResult> {
+    return newestOnly(frames, async (frame, over) => {
+      const ended = new AbortController();
+      const onOver = () => ended.abort(new TandemError('CANCELLED', 'the stream was left'));
+      const onAbort = () => ended.abort(options.signal?.reason);
+      over.addEventListener('abort', onOver, { once: true });
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      options.signal?.throwIfAborted();
+      return this.infer(frame, { ...options, signal: ended.signal }).finally(() => {
+        over.removeEventListener('abort', onOver);
+        options.signal?.removeEventListener('abort', onAbort);
+      });
+    });
+  }
+
+  async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    this.wantsSegments = true;
+    for (;;) {
+      signal?.throwIfAborted();
+      this.assertOpen();
+      const { installed } = this;
+      if (installed.isComplete) return;
+      if (installed.isAbandoned && installed.lost) throw installed.lost;
+      if (!installed.lost) installed.startDownload();
+      await this.nextChange(signal ?? this.closing.signal);
+      const { downloadError, isDownloading, lost } = this.installed;
+      if (downloadError !== null && !isDownloading && !lost) throw new TandemError('UNAVAILABLE', downloadError);
+    }
+  }
+
   async asset(name: string): Promise<Uint8Array> {
     const { plan } = this;
     const file = Object.hasOwn(plan.assets, name) ? plan.assets[name] : undefined;
@@ -132,20 +193,36 @@ class ClientCore implements Client {
     return readPlanFile(webSource(this.host, this.url, plan.name), file);
   }
 
-  subscribe(listener: (state: ClientState) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+  addEventListener<T extends keyof ClientEventMap>(
+    type: T,
+    listener: (event: ClientEventMap[T]) => void,
+    options?: AddEventListenerOptions,
+  ): void {
+    this.events.add(type, listener, options);
+  }
+
+  removeEventListener<T extends keyof ClientEventMap>(type: T, listener: (event: ClientEventMap[T]) => void): void {
+    this.events.remove(type, listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async close(): Promise<void> {
     if (this.isClosed) return;
     const reason = new TandemError('CLOSED', 'the client was closed');
     this.closing.abort(reason);
+    this.changed();
     for (const interrupt of this.interrupts) interrupt.end(reason);
     this.stopLeaving();
     if (!this.usage.isEmpty) this.link?.report();
     this.link?.close();
     await this.installation?.close();
+  }
+
+  private assertOpen(): void {
+    if (this.isClosed) throw new TandemError('CLOSED', 'the client was closed');
   }
 
   private get isClosed(): boolean {
@@ -165,17 +242,9 @@ class ClientCore implements Client {
     interrupt: InterruptHandle,
     trail: Trail,
   ): Promise<InferResult | undefined> {
-    const { host, estimates, policy } = this;
-    const context = {
-      ...{ host, estimates, policy, installation, link: this.link as Link },
-      accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
-      isCurrent: () => this.installation === installation,
-      changed: (signal: AbortSignal) => this.nextChange(signal),
-      busy: <T>(work: Promise<T>) => this.courtesy.busy(work),
-    };
     installation.users++;
     try {
-      const result = await runRequest(context, input, options, interrupt, trail);
+      const result = await runRequest(this.contextOf(installation), input, options, interrupt, trail);
       this.usage.add(installation.plan.id, result.route.k, 1);
       return result;
     } catch (error) {
@@ -187,12 +256,24 @@ class ClientCore implements Client {
     }
   }
 
+  private contextOf(installation: Installation): RequestContext {
+    const { host, estimates, policy } = this;
+    return {
+      ...{ host, estimates, policy, installation, link: this.link as Link },
+      accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
+      isCurrent: () => this.installation === installation,
+      changed: (signal) => this.nextChange(signal),
+      onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
+      busy: (work) => this.courtesy.busy(work),
+    };
+  }
+
   private installationOptions(): InstallationOptions {
     return {
       host: this.host,
       url: this.url,
       estimates: this.estimates,
-      download: this.options.download ?? true,
+      download: this.wantsSegments,
       whenIdle: () => this.courtesy.whenIdle(),
       onChange: () => this.changed(),
       onLost: (installation) => this.reviveDevice(installation),
@@ -302,17 +383,14 @@ class ClientCore implements Client {
   private changed(): void {
     for (const wake of [...this.wakeRequests]) wake();
     if (!this.installation || !this.link) return;
-    for (const listener of this.listeners) {
-      try {
-        listener(this.state);
-      } catch (error) {
-        this.host.report(error);
-      }
-    }
+    const { bytesLoaded: loaded, bytesTotal: total } = this.installation;
+    if (loaded > this.announced) this.events.dispatch('progress', { loaded, total });
+    this.announced = loaded;
+    this.events.dispatch('statechange', this.state);
   }
 }
 
-function baseUrl(url: string): string {
+export function baseUrl(url: string): string {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new TandemError('BAD_CONFIG', `expected the gateway's address as http:// or https://, got ${url}`);
   }

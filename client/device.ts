@@ -20,8 +20,12 @@ export interface Timed<T> {
 export interface Device {
   /** Key of `segments[].targets` whose files it runs. */
   readonly target: string;
+  /** What runs the segments that are loaded: an engine, and what it computes on. */
+  readonly provider: string;
   /** Warms the picture encoders up. Gives the tiers of boundary 0 that this device cannot make. */
   prepare(): Promise<readonly string[]>;
+  /** Hands over what the host's `runtimeFile` is, before the first segment. */
+  provide?(runtime: Uint8Array): Promise<void>;
   /**
    * Makes segment k+1 runnable and warm. Segments come in chain order, as their files are.
    * @returns the time of one warm run at the smallest size
@@ -68,6 +72,7 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
   };
   return {
     target,
+    provider: runtime.name,
     async prepare() {
       const missing: string[] = [];
       const { preprocess, size } = plan;

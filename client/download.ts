@@ -7,9 +7,11 @@ import { TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 import { filePath, modelPath } from '../shared/protocol/paths.ts';
 import type { Device, Timed } from './device.ts';
-import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
+import { type FetchOptions, fetchBytes, newPartial, type PartialFile } from './fetch-bytes.ts';
+import { evict, keptSource } from './file-store.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
+import { fetchRuntime } from './runtime-file.ts';
 
 /** Attempts for a file that is not there or not what the plan names. A network that fails is tried for good. */
 const WRONG_FILES_MAX = 5;
@@ -26,40 +28,65 @@ export interface DownloadEvents {
   whenIdle(): Promise<void>;
 }
 
-/** A model's bundle as its gateway serves it. Reads reject with UNAVAILABLE, NOT_FOUND or BAD_DOWNLOAD. */
+/** A model's bundle as its gateway serves it, or as it was kept. Reads reject with UNAVAILABLE, NOT_FOUND or BAD_DOWNLOAD. */
 export function webSource(host: Host, url: string, model: string, options: WebSourceOptions = {}): BundleSource {
   const base = `${url}${modelPath(model)}`;
   const get = (address: string, bytesMax: number) => fetchBytes(host, address, { ...options, bytesMax });
-  return {
+  const served: BundleSource = {
     name: base,
     text: async (file) => new TextDecoder().decode(await get(`${base}/${file}`, PLAN_BYTES_MAX)),
     bytes: (file) => get(`${url}${filePath(model, file)}`, file.bytes),
     sha256: host.sha256,
   };
+  return keptSource(served, host.files, host.clock);
 }
 
 export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;
 
-/** Loads all segments of the device's target. Rejects where one cannot be had; those before it stay usable. */
+/** Loads the runtime and all segments of the device's target. Rejects where one cannot be had; those before it stay usable. */
 export async function downloadSegments(
   { host, url, plan, device, signal }: DownloadRequest,
   events: DownloadEvents,
 ): Promise<void> {
   let finished = 0;
+  const { runtimeFile } = host;
+  const { whenIdle } = events;
+  /** Of the file under way. Monotone: what is fetched anew is not counted back. */
+  let most = 0;
+  const countTo = (bytes: number) => {
+    most = Math.max(most, finished + bytes);
+    events.onBytes(most);
+  };
+  const fileDone = (bytes: number) => {
+    finished += bytes;
+    countTo(0);
+  };
+  if (runtimeFile && device.provide) {
+    const partial = newPartial();
+    const onBytes = (bytes: number) => countTo(Math.min(bytes, runtimeFile.bytes));
+    const fetched = () => fetchRuntime(host, runtimeFile, { signal, whenIdle, onBytes, partial });
+    await device.provide(await withRetries(host, signal, partial, () => alone(host, runtimeFile.sha256, fetched)));
+    fileDone(runtimeFile.bytes);
+  }
   for (const [k, segment] of plan.segments.entries()) {
     const file = segment.targets[device.target];
     if (!file) throw new TandemError('UNSUPPORTED', `the plan has no segments for the target ${device.target}`);
-    const source = webSource(host, url, plan.name, {
-      signal,
-      whenIdle: events.whenIdle,
-      onBytes: (bytes) => events.onBytes(finished + Math.min(bytes, file.bytes)),
-    });
-    const bytes = await withRetries(host, signal, () => readPlanFile(source, file));
-    await events.whenIdle();
+    const partial = newPartial();
+    const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
+    const source = webSource(host, url, plan.name, { signal, whenIdle, onBytes, partial });
+    const bytes = await withRetries(host, signal, partial, () =>
+      alone(host, file.sha256, () => readPlanFile(source, file)),
+    );
+    await whenIdle();
     events.onSegment(k, await device.load(k, bytes));
-    finished += file.bytes;
-    events.onBytes(finished);
+    fileDone(file.bytes);
   }
+  await evict(host.files, runtimeFile ? [runtimeFile.sha256] : []);
+}
+
+/** Of two tabs that need a file one fetches it; the other finds it kept. */
+function alone<T>(host: Host, name: string, work: () => Promise<T>): Promise<T> {
+  return host.alone ? host.alone(name, work) : work();
 }
 
 export interface DownloadRequest {
@@ -70,20 +97,29 @@ export interface DownloadRequest {
   readonly signal: AbortSignal;
 }
 
-/** Bytes that the device will have loaded in the end. */
-export function downloadBytes(plan: Plan, target: string): number {
-  return plan.segments.reduce((sum, { targets }) => sum + ((targets[target] as PlanFile | undefined)?.bytes ?? 0), 0);
+/** Bytes that the device will have loaded in the end, runtime and model. */
+export function downloadBytes({ runtimeFile, target }: Pick<Host, 'runtimeFile' | 'target'>, plan: Plan): number {
+  return (
+    (runtimeFile?.bytes ?? 0) +
+    plan.segments.reduce((sum, { targets }) => sum + ((targets[target] as PlanFile | undefined)?.bytes ?? 0), 0)
+  );
 }
 
-async function withRetries<T>(host: Host, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+async function withRetries<T>(
+  host: Host,
+  signal: AbortSignal,
+  partial: PartialFile,
+  work: () => Promise<T>,
+): Promise<T> {
   let wrongFiles = 0;
   for (let attempt = 0; ; attempt++) {
     try {
       return await work();
     } catch (error) {
       // A gateway of several instances may be in the middle of becoming another.
-      const isWrong = error instanceof TandemError && (error.code === 'BAD_BUNDLE' || error.code === 'NOT_FOUND');
-      const mayPass = error instanceof TandemError && error.retryable;
+      const isWrong = error instanceof TandemError && ['BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD'].includes(error.code);
+      const mayPass = error instanceof TandemError && error.retryable && !isWrong;
+      if (isWrong) Object.assign(partial, newPartial());
       if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
       await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal);
     }

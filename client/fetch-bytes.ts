@@ -10,6 +10,18 @@ export interface FetchOptions {
   /** Waited for before each piece is read: while it does not resolve the network slows the sender. */
   readonly whenIdle?: () => Promise<void>;
   readonly onBytes?: (bytes: number) => void;
+  /** What came of it before the network broke; it is added to, and the rest alone is asked for. */
+  readonly partial?: PartialFile | undefined;
+}
+
+export interface PartialFile {
+  pieces: Uint8Array[];
+  /** Bytes. */
+  length: number;
+}
+
+export function newPartial(): PartialFile {
+  return { pieces: [], length: 0 };
 }
 
 /** A response, or the next piece of its body, that takes longer will not come. */
@@ -17,7 +29,7 @@ const STALL_MS = 30_000;
 
 /** Rejects with UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD, or the signal's reason. */
 export async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
-  const { signal } = options;
+  const { signal, partial = newPartial() } = options;
   signal?.throwIfAborted();
   const giveUp = new AbortController();
   // Not AbortSignal.any: older Safaris lack it.
@@ -28,12 +40,15 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
   );
   try {
     watch.start();
-    const response = await host.fetch(url, { signal: giveUp.signal });
+    const headers: Record<string, string> = partial.length > 0 ? { Range: `bytes=${partial.length}-` } : {};
+    const response = await host.fetch(url, { signal: giveUp.signal, headers });
+    // A server that knows no ranges begins anew; so does one that has another file by now.
+    if (response.status !== 206) Object.assign(partial, newPartial());
     if (!response.ok) {
       await response.body?.cancel();
       throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
     }
-    return await readBody(response, url, options, watch);
+    return await readBody(response, url, { ...options, partial }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}`);
@@ -67,31 +82,29 @@ function stallWatch(clock: Clock, onStall: () => void): StallWatch {
 async function readBody(
   response: Response,
   url: string,
-  { whenIdle, onBytes, bytesMax }: FetchOptions,
+  { whenIdle, onBytes, bytesMax, partial }: FetchOptions & { readonly partial: PartialFile },
   watch: StallWatch,
 ): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   if (!reader) return new Uint8Array(await response.arrayBuffer());
-  const pieces: Uint8Array[] = [];
-  let length = 0;
   for (;;) {
     watch.stop();
     await whenIdle?.();
     watch.start();
     const { done, value } = await reader.read();
     if (done) break;
-    pieces.push(value);
-    length += value.byteLength;
-    if (length > bytesMax) {
+    partial.pieces.push(value);
+    partial.length += value.byteLength;
+    if (partial.length > bytesMax) {
       await reader.cancel();
       throw new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
     }
-    onBytes?.(length);
+    onBytes?.(partial.length);
   }
-  return joined(pieces, length);
+  return joined(partial);
 }
 
-function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
+function joined({ pieces, length }: PartialFile): Uint8Array {
   const bytes = new Uint8Array(length);
   let end = 0;
   for (const piece of pieces) {

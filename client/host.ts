@@ -4,6 +4,8 @@ import type { Plan } from '../shared/plan.ts';
 import type { Connector } from '../shared/protocol/channel.ts';
 import type { Random } from '../shared/random.ts';
 import type { Device } from './device.ts';
+import type { FileStore } from './file-store.ts';
+import type { RuntimeFile } from './runtime-file.ts';
 
 export interface Host {
   /** Software and version, for the gateway's logs. */
@@ -13,6 +15,16 @@ export interface Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly fetch: typeof fetch;
+  /** What is kept between visits. */
+  readonly files: FileStore;
+  /** What the device's engine needs besides segments, or null where it has all. */
+  readonly runtimeFile: RuntimeFile | null;
+  /** Whether the user asked to save data: nothing is downloaded then before it is asked for. */
+  readonly saveData?: boolean | undefined;
+  /** Does the work while no other tab does work of this name, or after having waited for that long enough. */
+  alone?<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Names of what tabs do alone now. */
+  underWay?(): Promise<readonly string[]>;
   /** SHA-256 in lower-case hex. */
   sha256(content: Uint8Array | string): Promise<string>;
   /** Opens a WebSocket to a URL. */

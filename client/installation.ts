@@ -9,6 +9,7 @@ import type { Device } from './device.ts';
 import { downloadBytes, downloadSegments } from './download.ts';
 import type { Estimates } from './estimates.ts';
 import type { Host } from './host.ts';
+import type { AvailabilityStatus } from './types.ts';
 
 export interface InstallationOptions {
   readonly host: Host;
@@ -33,7 +34,7 @@ export class Installation {
   users = 0;
   bytesLoaded = 0;
   readonly bytesTotal: number;
-  isDownloading: boolean;
+  isDownloading = false;
   downloadError: string | null = null;
   /** Why the device is gone, or null while it lives. */
   lost: TandemError | null = null;
@@ -43,17 +44,22 @@ export class Installation {
   private readonly abort = new AbortController();
   private readonly options: InstallationOptions;
 
-  constructor(plan: Plan, target: string, options: InstallationOptions) {
+  constructor(plan: Plan, options: InstallationOptions) {
     this.plan = plan;
     this.options = options;
-    this.isDownloading = options.download;
-    this.bytesTotal = options.download ? downloadBytes(plan, target) : 0;
+    this.bytesTotal = downloadBytes(options.host, plan);
   }
 
   /** Only after `start`. */
   get device(): Device {
     if (!this.made) throw new TandemError('DEVICE_FAILED', 'the device was not started');
     return this.made;
+  }
+
+  get availability(): AvailabilityStatus {
+    if (this.isComplete) return 'available';
+    if (this.isDownloading) return 'downloading';
+    return this.lost || this.downloadError !== null ? 'unavailable' : 'downloadable';
   }
 
   get isComplete(): boolean {
@@ -68,10 +74,18 @@ export class Installation {
       this.made = device;
       if (this.abort.signal.aborted) await device.close();
       this.missingTiers = await device.prepare();
-      if (download) void this.download(device);
+      if (download) this.startDownload();
     } catch (error) {
       throw asTandemError(error, 'DEVICE_FAILED', 'the device could not be made');
     }
+  }
+
+  /** Begins the download unless it is under way or done; one that failed begins anew. */
+  startDownload(): void {
+    if (this.isDownloading || this.isComplete || this.abort.signal.aborted) return;
+    this.isDownloading = true;
+    this.downloadError = null;
+    void this.download(this.device);
   }
 
   async close(): Promise<void> {
@@ -125,7 +139,7 @@ export class Installation {
 
 /** An installation that has its device. Rejects with DEVICE_FAILED, or with the signal's reason. */
 export async function install(plan: Plan, options: InstallationOptions, signal?: AbortSignal): Promise<Installation> {
-  const installation = new Installation(plan, options.host.target, options);
+  const installation = new Installation(plan, options);
   let onAbort = () => {};
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal?.reason);

@@ -10,6 +10,7 @@ import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Channel, Connector } from '../shared/protocol/channel.ts';
 import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
+import { NO_STORE } from './file-store.ts';
 import type { Host } from './host.ts';
 import type { Client, ClientOptions } from './types.ts';
 
@@ -37,6 +38,9 @@ export function connect(options: NodeOptions): Promise<Client> {
     clock,
     random: Math.random,
     fetch: globalThis.fetch,
+    // A server or a script has its own place for files; what comes is held in memory.
+    files: NO_STORE,
+    runtimeFile: null,
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
     connector: wsConnector,
     createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock }),

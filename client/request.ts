@@ -7,6 +7,7 @@ import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/bou
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
 import type { Floor, Policy } from '../shared/policy.ts';
+import { fittedWidth } from '../shared/preprocess/picture.ts';
 import { deviceTimeMs } from '../shared/schedule/cost.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
@@ -36,6 +37,7 @@ export interface RequestContext {
   isCurrent(): boolean;
   /** Resolves at the next change of link, segments or installation, or when the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>;
+  onDecision(decision: Decision, label: string): void;
   /** While `work` is under way, downloads yield the link. */
   busy<T>(work: Promise<T>): Promise<T>;
 }
@@ -62,6 +64,17 @@ export function runRequest(
   return new Request(context, options, interrupt, trail).run(input);
 }
 
+/** What `runRequest` would decide first. Throws BAD_INPUT, or as it does for a forced cut. */
+export function explainRequest(
+  context: RequestContext,
+  input: Input,
+  options: InferOptions,
+  interrupt: Interrupt,
+  trail: Trail,
+): Decision {
+  return new Request(context, options, interrupt, trail).explain(input);
+}
+
 class Request {
   private readonly plan: Plan;
   private readonly depth: number;
@@ -70,6 +83,7 @@ class Request {
   private readonly remote: Remote;
   /** Tiers that this request cannot use, and why. */
   private readonly blocked: Record<string, string> = {};
+  private readonly prefer: InferOptions['prefer'];
   private force: InferOptions['force'];
   private deviceError: TandemError | null = null;
   private size = 0;
@@ -82,6 +96,7 @@ class Request {
     this.interrupt = interrupt;
     this.trail = trail;
     this.force = options.force;
+    this.prefer = options.prefer;
     this.traceparent = options.traceparent ?? null;
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
@@ -102,6 +117,7 @@ class Request {
         continue;
       }
       this.trail.decisions.push(decision);
+      this.context.onDecision(decision, this.label);
       if (chosen.k > crossing.k) {
         crossing = (await this.advanceOrNote(crossing)) ?? crossing;
       } else if (chosen.tier === null) {
@@ -111,6 +127,22 @@ class Request {
         if (result) return result;
       }
     }
+  }
+
+  explain(input: Input): Decision {
+    this.assertForce();
+    const { preprocess, size } = this.plan;
+    const isDrawn = isPicture(input);
+    if (!isDrawn) this.blockPictures();
+    this.blockMissing();
+    const drawn = isDrawn && preprocess ? fittedWidth(input, preprocess.height, size) : undefined;
+    const crossing = {
+      k: 0,
+      size: drawn ?? tensorCrossing(this.plan, input as Tensors).size,
+      tensors: {},
+      picture: null,
+    };
+    return this.decide(crossing);
   }
 
   /** A forced cut that may not be sent is the caller's mistake, not a reason to do something else. */
@@ -125,7 +157,7 @@ class Request {
   }
 
   private async begin(input: Input): Promise<Crossing> {
-    const { device, missingTiers } = this.context.installation;
+    const { device } = this.context.installation;
     let crossing: Crossing;
     if (isPicture(input)) {
       const begun = await this.onDevice('the picture could not be read', () => device.begin(input));
@@ -137,13 +169,21 @@ class Request {
       crossing = begun.value;
     } else {
       crossing = tensorCrossing(this.plan, input);
-      for (const { type, name } of boundaryAt(this.plan, 0).tiers) {
-        if (type === 'picture') this.blocked[tierKey(0, name)] = 'the input was a tensor, not a picture';
-      }
+      this.blockPictures();
     }
-    for (const name of missingTiers) this.blocked[tierKey(0, name)] = CANNOT_MAKE;
+    this.blockMissing();
     this.size = crossing.size;
     return crossing;
+  }
+
+  private blockPictures(): void {
+    for (const { type, name } of boundaryAt(this.plan, 0).tiers) {
+      if (type === 'picture') this.blocked[tierKey(0, name)] = 'the input was a tensor, not a picture';
+    }
+  }
+
+  private blockMissing(): void {
+    for (const name of this.context.installation.missingTiers) this.blocked[tierKey(0, name)] = CANNOT_MAKE;
   }
 
   /** A device that died is replaced: the request begins anew on its successor. Throws DEVICE_FAILED where none comes. */
@@ -159,7 +199,9 @@ class Request {
   private decide(crossing: Crossing): Decision {
     const { installation, accuracyDropMax } = this.context;
     const ask = () =>
-      decide(this.snapshot(crossing), { floor: this.floor(), accuracyDropMax, force: this.force ?? null });
+      decide(this.snapshot(crossing), {
+        ...{ floor: this.floor(), accuracyDropMax, force: this.force ?? null, prefer: this.prefer },
+      });
     const decision = ask();
     if (decision.chosen || !this.force) return decision;
     const { k } = this.force;
@@ -269,6 +311,7 @@ class Request {
     if (crossing.k < this.floor().k) return undefined;
     try {
       const answer = await this.send(crossing, chosen, tier, payload);
+      this.note(answer.by === 'gateway' ? 'answered' : 'late');
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
@@ -279,6 +322,7 @@ class Request {
       this.interrupt.throwIfOver();
       if (error instanceof Superseded) throw error;
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
+      this.note('failed');
       this.dropForce(`${failure.code}: ${failure.message}`);
       // Too large for this gateway: another tier may not be.
       if (failure.code === 'PAYLOAD_TOO_LARGE' || failure.code === 'FRAME_TOO_LARGE')
@@ -286,6 +330,12 @@ class Request {
       else this.remote.failed(failure);
       return undefined;
     }
+  }
+
+  /** What became of the boundary that was sent last. */
+  private note(outcome: 'answered' | 'late' | 'failed'): void {
+    const last = this.trail.sent.at(-1);
+    if (last?.outcome === 'pending') last.outcome = outcome;
   }
 
   /** A text says why the device cannot make this tier. */
@@ -306,7 +356,7 @@ class Request {
       { plan: this.plan.id, k: crossing.k, tier, label: this.label, deadlineMs, trace: this.traceparent, shapes },
       payload.parts,
     );
-    this.trail.sent.push({ k: crossing.k, tier, bytes: pending.bytesUp });
+    this.trail.sent.push({ k: crossing.k, tier, bytes: pending.bytesUp, outcome: 'pending' });
     const lateAfterMs = this.lateAfterMs(crossing, chosen);
     const finish = (signal: AbortSignal) => {
       // The device died meanwhile: what it had is gone, and its successor begins from the input.
@@ -351,7 +401,8 @@ class Request {
     const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
-    const route = routeOf(this.trail, { k, tier, label, size }, reply, this.context.host.clock.now());
+    const provider = k > 0 ? this.context.installation.device.provider : null;
+    const route = routeOf(this.trail, { k, tier, label, size, provider }, reply, this.context.host.clock.now());
     return { outputs: Object.fromEntries(outputs), route };
   }
 }

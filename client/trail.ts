@@ -1,5 +1,5 @@
 /** What has happened to a request so far, and the account of it that its caller gets. */
-import type { Decision } from '../shared/schedule/decide.ts';
+import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Reply } from './link.ts';
 import type { Route, RouteTiming, SentBoundary } from './types.ts';
 
@@ -9,7 +9,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export interface Trail {
   readonly startMs: number;
   readonly decisions: Decision[];
-  readonly sent: SentBoundary[];
+  readonly sent: Mutable<SentBoundary>[];
   readonly timing: Mutable<Omit<RouteTiming, 'totalMs' | 'server'>>;
   fallback: Route['fallback'];
 }
@@ -22,7 +22,7 @@ export function newTrail(startMs: number): Trail {
 /** @param reply the one whose outputs were used, or null where the device made them */
 export function routeOf(
   { startMs, decisions, sent, timing, fallback }: Trail,
-  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size'>,
+  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider'>,
   reply: Reply | null,
   nowMs: number,
 ): Route {
@@ -30,6 +30,7 @@ export function routeOf(
   const foreseen = decisions[0]?.candidates.find((candidate) => candidate.k === k && candidate.tier === tier);
   return {
     ...taken,
+    why: whyOf(decisions, taken, fallback),
     decisions,
     predicted: foreseen?.predicted ?? null,
     timing: { ...timing, totalMs: nowMs - startMs, server: reply?.message.timing ?? null },
@@ -38,4 +39,25 @@ export function routeOf(
     bytesDown: reply?.bytesDown ?? 0,
     fallback,
   };
+}
+
+function whyOf(
+  decisions: readonly Decision[],
+  { k, tier }: Pick<Route, 'k' | 'tier'>,
+  fallback: Route['fallback'],
+): string {
+  if (fallback)
+    return `${fallback.reason === 'late' ? 'the reply was late' : 'the first choice failed'}: ${fallback.message}`;
+  const last = decisions.at(-1);
+  const chosen = last?.chosen;
+  if (!last || !chosen) return 'there was nothing to decide';
+  const name = (choice: Pick<Candidate, 'k' | 'tier'>) =>
+    choice.tier === null ? 'all on the device' : `k = ${choice.k} as ${choice.tier}`;
+  const ms = (candidate: Candidate) => `${candidate.predicted.totalMs.toFixed(0)} ms`;
+  const other = last.candidates.find((candidate) => candidate !== chosen);
+  const removed = last.removed[0];
+  const next = other
+    ? `next ${name(other)} at ${ms(other)}`
+    : `nothing else could be done${removed ? `: ${removed.reason}` : ''}`;
+  return `${name({ k, tier })}: expected in ${ms(chosen)}, ${next}`;
 }

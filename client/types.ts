@@ -6,6 +6,7 @@ import type { MessageOf } from '../shared/protocol/messages.ts';
 import type { Prediction } from '../shared/schedule/cost.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import type { Tensors } from '../shared/tensor.ts';
+import type { StreamResult } from './stream.ts';
 
 export type { Plan } from '../shared/plan.ts';
 export type { PolicyInput } from '../shared/policy.ts';
@@ -13,6 +14,7 @@ export type { Picture } from '../shared/preprocess/resize.ts';
 export type { Prediction } from '../shared/schedule/cost.ts';
 export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
 export type { Tensor, Tensors } from '../shared/tensor.ts';
+export type { StreamResult } from './stream.ts';
 
 export interface ClientOptions {
   /** The gateway: `https://host:port`. */
@@ -28,8 +30,13 @@ export interface ClientOptions {
   readonly token?: string | (() => string | Promise<string>) | undefined;
   /** How much of the plan's first metric may be lost against the whole model; default 0.02. */
   readonly accuracyDropMax?: number | undefined;
-  /** Whether to fetch the model's segments; default true. Without them a request goes to the gateway or nowhere. */
+  /**
+   * Whether to fetch the model's segments at once; default true, but where the user asked to save data. Until they are here,
+   * or `prepare` is called, requests go to the gateway or nowhere.
+   */
   readonly download?: boolean | undefined;
+  /** Called with the client before anything is fetched, to listen to its events from the first on. */
+  readonly monitor?: ((client: ClientEvents) => void) | undefined;
   /** Ends the connecting, and nothing after it. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -40,6 +47,10 @@ export interface InferOptions {
   /** Time until the answer must be there, in milliseconds; default 30,000. */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Who is to do as much as policy and accuracy let it; without it the fastest way is taken. */
+  readonly prefer?: 'device' | 'cloud' | undefined;
+  /** Requests of one key are one request: what is under way or was answered under it is the answer. */
+  readonly idempotencyKey?: string | undefined;
   /** W3C trace context of the caller, `00-<trace id>-<parent id>-<flags>`: the gateway's log of the request names it. */
   readonly traceparent?: string | undefined;
   /** Forces a cut, for demos and tests. Policy still holds. */
@@ -61,6 +72,10 @@ export interface Route {
   readonly k: number;
   /** How boundary k travelled; null where the device gave the answer. */
   readonly tier: string | null;
+  /** What ran segments 1..k on the device; null where it ran none. */
+  readonly provider: string | null;
+  /** One sentence about the choice, for people. */
+  readonly why: string;
   readonly label: string;
   /** Value of the plan's size variable. */
   readonly size: number;
@@ -83,6 +98,21 @@ export interface SentBoundary {
   readonly tier: string;
   /** Of the whole frame. */
   readonly bytes: number;
+  /** `late`: the device was faster in the end. */
+  readonly outcome: 'answered' | 'late' | 'failed' | 'pending';
+}
+
+/** In the platform's words for models that it brings itself. */
+export type AvailabilityStatus = 'unavailable' | 'downloadable' | 'downloading' | 'available';
+
+export interface Availability {
+  readonly status: AvailabilityStatus;
+  /** Of the engine and the model together. */
+  readonly bytesTotal: number;
+  /** What is here from an earlier visit. */
+  readonly bytesKept: number;
+  /** Why it is not `available`. */
+  readonly reasons: readonly string[];
 }
 
 /** Milliseconds. */
@@ -103,6 +133,8 @@ export interface ClientState {
   /** `open`: requests can be sent. `refused`: the gateway will not have this client, and `message` says why. */
   readonly link: 'connecting' | 'open' | 'refused' | 'closed';
   readonly message: string | null;
+  /** The device's part: `available` once it can run the whole model. */
+  readonly device: AvailabilityStatus;
   /** Segments that the device can run, of how many. */
   readonly segmentsReady: number;
   readonly segments: number;
@@ -112,7 +144,25 @@ export interface ClientState {
   readonly downloadError: string | null;
 }
 
-export interface Client {
+export interface ClientEventMap {
+  /** After every change of `state`. */
+  statechange: CustomEvent<ClientState>;
+  /** Bytes of the download, engine and model in one: they never fall, and end at the total. */
+  progress: CustomEvent<{ readonly loaded: number; readonly total: number }>;
+  /** Every decision of every request, as it is made. */
+  decision: CustomEvent<{ readonly decision: Decision; readonly label: string }>;
+}
+
+export interface ClientEvents {
+  addEventListener<T extends keyof ClientEventMap>(
+    type: T,
+    listener: (event: ClientEventMap[T]) => void,
+    options?: AddEventListenerOptions,
+  ): void;
+  removeEventListener<T extends keyof ClientEventMap>(type: T, listener: (event: ClientEventMap[T]) => void): void;
+}
+
+export interface Client extends ClientEvents, AsyncDisposable {
   readonly plan: Plan;
   readonly state: ClientState;
   /**
@@ -121,10 +171,20 @@ export interface Client {
    * sent; POLICY_DENIED or UNAVAILABLE where nothing can run it; DEVICE_FAILED; DEADLINE_EXCEEDED; CLOSED.
    */
   infer(input: Input, options?: InferOptions): Promise<InferResult>;
+  /** What `infer` would decide now, and what it would leave out and why. Runs nothing and sends nothing. */
+  explain(input: Input, options?: InferOptions): Promise<Decision>;
+  /**
+   * An answer for the newest frame, again and again: frames that came while one was under way are let go, and frames that can
+   * be closed are. Leaving the loop ends it. Rejects as `infer` does.
+   */
+  stream(frames: AsyncIterable<Input> | ReadableStream<Input>, options?: InferOptions): AsyncIterable<StreamResult>;
+  /**
+   * Fetches what the device lacks, if that is not under way, and resolves when it can run the whole model. Rejects with
+   * UNAVAILABLE where a file is not to be had, with CLOSED, or with the signal's reason.
+   */
+  prepare(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** A file that the plan lists under `assets`, checked. Throws NOT_FOUND, BAD_BUNDLE or UNAVAILABLE. */
   asset(name: string): Promise<Uint8Array>;
-  /** Calls `listener` after every change of `state`. Gives what stops it. */
-  subscribe(listener: (state: ClientState) => void): () => void;
   /** Ends the connection, the download and the device. Requests under way reject with CLOSED. */
   close(): Promise<void>;
 }

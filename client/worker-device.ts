@@ -11,18 +11,13 @@ interface Call {
 
 export interface WorkerDeviceOptions {
   readonly plan: Plan;
-  /** Of ort-wasm-simd-threaded.wasm. */
-  readonly wasmUrl: string;
   readonly onLost: (reason: string) => void;
   /** Ends the worker, made or half made. */
   readonly signal: AbortSignal;
 }
 
 /** Takes over the worker: closing the device terminates it. */
-export async function workerDevice(
-  worker: Worker,
-  { plan, wasmUrl, onLost, signal }: WorkerDeviceOptions,
-): Promise<Device> {
+export async function workerDevice(worker: Worker, { plan, onLost, signal }: WorkerDeviceOptions): Promise<Device> {
   const calls = new Map<number, Call>();
   let nextId = 1;
   let death: TandemError | null = null;
@@ -65,15 +60,19 @@ export async function workerDevice(
   signal.addEventListener('abort', () => die('the device was closed'), { once: true });
   try {
     signal.throwIfAborted();
-    await call('create', { plan, wasmUrl });
+    await call('create', { plan });
   } catch (error) {
     die('it could not be set up');
     throw error;
   }
   return {
     target: 'wasm',
+    provider: 'wasm',
     prepare: () => call('prepare', null),
-    load: (k, model) => call('load', { k, model }, model.buffer instanceof ArrayBuffer ? [model.buffer] : []),
+    async provide(runtime) {
+      await call('provide', { runtime }, transferOf(runtime));
+    },
+    load: (k, model) => call('load', { k, model }, transferOf(model)),
     begin: ({ width, height, data }) => call('begin', { width, height, data }),
     advance: (crossing) => call('advance', crossing),
     encode: (crossing, tier) => call('encode', { crossing, tier }),
@@ -81,4 +80,8 @@ export async function workerDevice(
       die('the device was closed');
     },
   };
+}
+
+function transferOf({ buffer }: Uint8Array): Transferable[] {
+  return buffer instanceof ArrayBuffer ? [buffer] : [];
 }

@@ -7,7 +7,8 @@ import type { Timed } from './device.ts';
 
 /** Arguments and result of each call. */
 export interface WorkerCalls {
-  create: { args: { readonly plan: Plan; readonly wasmUrl: string }; result: null };
+  create: { args: { readonly plan: Plan }; result: null };
+  provide: { args: { readonly runtime: Uint8Array }; result: null };
   prepare: { args: null; result: readonly string[] };
   load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<null> };
   begin: { args: Picture; result: Timed<Crossing> };

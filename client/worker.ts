@@ -29,8 +29,7 @@ scope.onmessage = async ({ data }) => {
 
 async function perform(request: WorkerRequest): Promise<unknown> {
   if (request.method === 'create') {
-    const { plan, wasmUrl } = request.args;
-    ort.env.wasm.wasmPaths = { wasm: wasmUrl };
+    const { plan } = request.args;
     // One thread is what every page has; more need one that is cross-origin isolated.
     const runtime = webRuntime(ort, { threads: 1 });
     device = localDevice({ plan, target: 'wasm', runtime, pictures: canvasPictures(), clock: systemClock(globalThis) });
@@ -38,6 +37,10 @@ async function perform(request: WorkerRequest): Promise<unknown> {
   }
   if (!device) throw new TandemError('DEVICE_FAILED', 'the worker was asked before it was set up');
   switch (request.method) {
+    case 'provide':
+      // Read at the first load of a model.
+      ort.env.wasm.wasmBinary = request.args.runtime.buffer as ArrayBuffer;
+      return null;
     case 'prepare':
       return device.prepare();
     case 'load':

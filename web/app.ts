@@ -27,7 +27,7 @@ try {
 
 async function start(): Promise<void> {
   const client = await connect({ url: location.origin, model: 'ocr-line', policy: config.policy });
-  client.subscribe(showState);
+  client.addEventListener('statechange', ({ detail }) => showState(detail));
   showState(client.state);
   showCuts(client.plan.segments.length);
   const charset = parseCharset(new TextDecoder().decode(await client.asset('charset')));

@@ -95,9 +95,29 @@ function send(request: Request, response: Response, file: StoredFile, cacheContr
     response.status(304).end();
     return;
   }
+  response.set('Accept-Ranges', 'bytes');
+  const from = rangeStart(request, file.identity.byteLength);
+  if (from !== undefined) {
+    const { identity } = file;
+    response.status(206).set('Content-Range', `bytes ${from}-${identity.byteLength - 1}/${identity.byteLength}`);
+    response
+      .type(file.contentType)
+      .send(Buffer.from(identity.buffer, identity.byteOffset + from, identity.byteLength - from));
+    return;
+  }
   const [encoding, body] = smallestForm(request, file);
   if (encoding) response.set('Content-Encoding', encoding);
   response.type(file.contentType).send(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+}
+
+/**
+ * Where a download that broke goes on: `bytes=N-`, of the file as it is and not of an encoded form. Other ranges are answered with
+ * the whole file, which HTTP allows.
+ */
+function rangeStart(request: Request, size: number): number | undefined {
+  const [, digits] = /^bytes=(\d{1,15})-$/.exec(request.headers.range ?? '') ?? [];
+  const from = Number(digits);
+  return digits !== undefined && from < size ? from : undefined;
 }
 
 /** Clients name all that they can read with equal weight: the size decides. */

@@ -16,6 +16,8 @@ export interface Constraints {
   readonly accuracyDropMax: number;
   /** Only this k, and only this tier if one is named. For tests and demos; policy still holds. */
   readonly force: { readonly k: number; readonly tier?: string | undefined } | null;
+  /** Who does as much as can be, however long that takes; the fastest where nobody is preferred. */
+  readonly prefer?: 'device' | 'cloud' | undefined;
 }
 
 export interface Candidate extends Choice {
@@ -47,7 +49,8 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
     else removed.push({ ...choice, ...objection });
   }
   // A stable sort: of two equals the shallower k, whose request is done sooner with the device, stays first.
-  candidates.sort((a, b) => a.predicted.totalMs - b.predicted.totalMs);
+  const sign = { device: -1, cloud: 1, none: 0 }[constraints.prefer ?? 'none'];
+  candidates.sort((a, b) => sign * (a.k - b.k) || a.predicted.totalMs - b.predicted.totalMs);
   const ranked = isOpen(constraints.force) ? accurateFirst(candidates, snapshot, constraints) : candidates;
   return { at: snapshot.at, candidates: ranked, removed, chosen: ranked[0] ?? null };
 }

@@ -11,10 +11,10 @@ describe('the download', () => {
   test('brings segments in chain order and says how far it is', async () => {
     harness.allowSegments(1);
     const client = await harness.ready();
-    expect(client.state).toMatchObject({ segmentsReady: 1, segments: 2, bytesLoaded: 1, bytesTotal: 2 });
+    expect(client.state).toMatchObject({ segmentsReady: 1, segments: 2, bytesLoaded: 4, bytesTotal: 8 });
     harness.allowSegments(2);
     await harness.pass(1);
-    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 2, downloadError: null });
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 8, downloadError: null });
   });
 
   test('tries again when a segment is not the one that the plan names, and in the end says so', async () => {

@@ -72,7 +72,7 @@ describe('the link', () => {
 
   test('stays closed when a listener closes the client as the link breaks', async () => {
     const client = await harness.ready();
-    client.subscribe(({ link }) => {
+    client.addEventListener('statechange', ({ detail: { link } }) => {
       if (link === 'connecting') void client.close();
     });
     await harness.cut();
@@ -84,7 +84,7 @@ describe('the link', () => {
   test('lives when a listener throws, and the error is reported', async () => {
     const client = await harness.ready();
     const mistake = new Error('of the app');
-    client.subscribe(() => {
+    client.addEventListener('statechange', () => {
       throw mistake;
     });
     await harness.cut();

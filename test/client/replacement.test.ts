@@ -53,7 +53,7 @@ describe('a device that dies', () => {
       await harness.loseDevice();
       await harness.pass(30_000);
     }
-    expect(client.state).toMatchObject({ segmentsReady: 0, bytesTotal: 0 });
+    expect(client.state).toMatchObject({ segmentsReady: 0, bytesLoaded: 0, device: 'unavailable' });
     expect(client.state.downloadError).toBe('the device died 3 times: out of memory');
     await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
       code: 'UNAVAILABLE',

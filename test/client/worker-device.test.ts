@@ -32,7 +32,6 @@ const done = (id: number): WorkerResponse => ({ type: 'done', id, result: null }
 async function deviceOn(worker: FakeWorker, lost: string[] = [], controller = new AbortController()) {
   const options = {
     plan: smallPlan(),
-    wasmUrl: 'x.wasm',
     onLost: (reason: string) => lost.push(reason),
     signal: controller.signal,
   };

@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import { connectWith } from '../../client/client.ts';
 import { type Device, localDevice } from '../../client/device.ts';
+import type { FileStore } from '../../client/file-store.ts';
 import type { Host } from '../../client/host.ts';
+import type { RuntimeFile } from '../../client/runtime-file.ts';
 import type { Client, ClientOptions } from '../../client/types.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
 import { TandemError } from '../../shared/errors.ts';
@@ -27,7 +29,8 @@ export function answerOf(outputs: Tensors): number[] {
   return Array.from(outputs['y']?.data ?? [], Number);
 }
 
-const SEGMENT_BYTES = [Uint8Array.of(1), Uint8Array.of(2)] as const;
+/** The first byte says which. */
+const SEGMENT_BYTES = [Uint8Array.of(1, 7, 7, 7), Uint8Array.of(2, 7, 7, 7)] as const;
 
 export class ClientHarness {
   readonly gateway = new GatewayHarness({ concurrency: 4 });
@@ -44,6 +47,9 @@ export class ClientHarness {
   corrupt = false;
   isReachable = true;
   planFails = false;
+  planHangs = false;
+  /** Runtimes that were handed to devices. */
+  readonly provided: Uint8Array[] = [];
   /** So many requests for segments are answered with 404. */
   missingFiles = 0;
   webpWorks = true;
@@ -62,6 +68,17 @@ export class ClientHarness {
   private wake: () => void = () => {};
   private allow: (() => void)[] = [];
   fetches: string[] = [];
+  /** What the device keeps between visits. */
+  readonly kept = new Map<string, Uint8Array>();
+  readonly files: FileStore = memoryStore(this.kept);
+  runtimeFile: RuntimeFile | null = null;
+  saveData = false;
+  /** Bytes of a segment after which its download breaks, once; 0 for one that does not. */
+  breaksAfter = 0;
+  /** What `Range` said, of requests that had one. */
+  readonly ranges: string[] = [];
+  /** What is served as the runtime. */
+  runtimeBytes: Uint8Array = new Uint8Array();
 
   constructor() {
     this.plan = servedPlan(this.gateway.plan);
@@ -122,13 +139,16 @@ export class ClientHarness {
     return this.sent.filter((message): message is Extract<ClientMessage, { type: T }> => message.type === type);
   }
 
-  private host(): Host {
+  host(): Host {
     return {
       name: 'test',
       target: 'wasm',
       clock: this.clock,
       random: () => 0.5,
-      fetch: ((url: string) => this.fetch(url)) as typeof fetch,
+      fetch: ((url: string, init?: RequestInit) => this.fetch(url, init)) as typeof fetch,
+      files: this.files,
+      runtimeFile: this.runtimeFile,
+      saveData: this.saveData,
       sha256: async (content) => createHash('sha256').update(content).digest('hex'),
       connector: () => (events) => {
         const [near, far] = channelPair();
@@ -165,16 +185,35 @@ export class ClientHarness {
     Object.assign(this.gateway.plan, this.plan);
   }
 
-  private async fetch(url: string): Promise<Response> {
+  private async fetch(url: string, init?: RequestInit): Promise<Response> {
     this.fetches.push(url);
     if (!this.isReachable) throw new TypeError('fetch failed');
     if (url.endsWith('plan.json') && this.planFails) return new Response('', { status: 503 });
+    if (url.endsWith('plan.json') && this.planHangs) await new Promise(() => {});
     if (url.endsWith('plan.json')) return new Response(JSON.stringify(this.plan));
+    if (url === this.runtimeFile?.url) return new Response(this.runtimeBytes.slice());
     const index = this.plan.segments.findIndex(({ targets }) => url.includes(targets['wasm']?.sha256 ?? '-'));
     if (index < 0) return new Response('', { status: 404 });
     if (this.missingFiles-- > 0) return new Response('', { status: 404 });
     while (index >= this.segmentsAllowed) await new Promise<void>((resolve) => this.allow.push(resolve));
-    return new Response(this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array));
+    const range = new Headers(init?.headers).get('Range');
+    if (range) this.ranges.push(range);
+    const from = Number(/\d+/.exec(range ?? '')?.[0] ?? 0);
+    const served = (this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array)).slice(from);
+    if (this.breaksAfter > 0) {
+      const pieces = [served.slice(0, this.breaksAfter)];
+      this.breaksAfter = 0;
+      return new Response(
+        new ReadableStream({
+          pull(controller) {
+            const piece = pieces.shift();
+            if (piece) controller.enqueue(piece);
+            else controller.error(new TypeError('network error'));
+          },
+        }),
+      );
+    }
+    return new Response(served, { status: range ? 206 : 200 });
   }
 
   private device(plan: Plan, onLost: (reason: string) => void): Device {
@@ -210,6 +249,9 @@ export class ClientHarness {
       death ? Promise.reject(death) : Promise.race([work(), new Promise<never>((_, reject) => dying.push(reject))]);
     return {
       ...device,
+      provide: async (bytes) => {
+        this.provided.push(bytes);
+      },
       load: (k, model) => mortal(() => device.load(k, model)),
       begin: (picture) =>
         mortal(() => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : device.begin(picture))),
@@ -244,4 +286,17 @@ function servedPlan(plan: Plan): Plan {
   });
   const served = { ...plan, segments };
   return { ...served, id: sha256(planContract(served)) };
+}
+
+function memoryStore(kept: Map<string, Uint8Array>): FileStore {
+  return {
+    get: async (name) => kept.get(name)?.slice(),
+    async put(name, bytes) {
+      kept.set(name, bytes.slice());
+    },
+    async delete(name) {
+      kept.delete(name);
+    },
+    names: async () => [...kept.keys()],
+  };
 }

@@ -25,7 +25,7 @@ async function connected(url: string, ort: Parameters<typeof connect>[0]['ort'])
   const client = await connect({ url, model: 'ocr-line', policy: POLICY, ort });
   if (client.state.segmentsReady < client.state.segments || client.state.link !== 'open') {
     await new Promise<void>((resolve) => {
-      client.subscribe(({ segmentsReady, segments, link }) => {
+      client.addEventListener('statechange', ({ detail: { segmentsReady, segments, link } }) => {
         if (segmentsReady === segments && link === 'open') resolve();
       });
     });

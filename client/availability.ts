@@ -1,0 +1,39 @@
+/** Whether a model can run here, asked before anything is fetched for it but its plan, in the platform's words for built-in models. */
+import { readPlan } from '../shared/bundle.ts';
+import { messageOf } from '../shared/errors.ts';
+import { webSource } from './download.ts';
+import type { Host } from './host.ts';
+import type { Availability } from './types.ts';
+
+export async function availabilityOf(
+  host: Host,
+  url: string,
+  model: string,
+  signal?: AbortSignal,
+): Promise<Availability> {
+  const nothing = { bytesTotal: 0, bytesKept: 0 };
+  try {
+    const plan = await readPlan(webSource(host, url, model, { signal }));
+    const files = plan.segments.map(({ targets }) => targets[host.target]);
+    if (files.includes(undefined)) {
+      const reason = `${model} has no segments for the target ${host.target}`;
+      return { status: 'unavailable', reasons: [reason], ...nothing };
+    }
+    const all = [...(host.runtimeFile ? [host.runtimeFile] : []), ...files.flatMap((file) => file ?? [])];
+    const kept = new Set(await host.files.names());
+    const bytesOf = (some: typeof all) => some.reduce((sum, { bytes }) => sum + bytes, 0);
+    const missing = all.filter(({ sha256 }) => !kept.has(sha256));
+    const sizes = { bytesTotal: bytesOf(all), bytesKept: bytesOf(all) - bytesOf(missing) };
+    if (missing.length === 0) return { status: 'available', reasons: [], ...sizes };
+    const underWay = (await host.underWay?.()) ?? [];
+    const isDownloading = missing.some(({ sha256 }) => underWay.includes(sha256));
+    const reasons = [
+      `${missing.length} of ${all.length} files are not here yet`,
+      ...(host.saveData ? ['the user asked to save data: they come when prepare() is called'] : []),
+    ];
+    return { status: isDownloading ? 'downloading' : 'downloadable', reasons, ...sizes };
+  } catch (error) {
+    signal?.throwIfAborted();
+    return { status: 'unavailable', reasons: [messageOf(error)], ...nothing };
+  }
+}

@@ -1,0 +1,39 @@
+/** The engine's WebAssembly: a file like the model's, fetched, counted, checked and kept as they are. */
+import { messageOf, TandemError } from '../shared/errors.ts';
+import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
+import type { Host } from './host.ts';
+
+export interface RuntimeFile {
+  readonly url: string;
+  readonly bytes: number;
+  /** SHA-256 of the release that the SDK was built with. */
+  readonly sha256: string;
+  /** For messages: `onnxruntime-web 1.30.0`. */
+  readonly of: string;
+}
+
+const WASM_MAGIC = [0x00, 0x61, 0x73, 0x6d];
+
+/** Rejects with BAD_DOWNLOAD that says what lies at the address instead, and what to do. */
+export async function fetchRuntime(
+  host: Host,
+  file: RuntimeFile,
+  options: Omit<FetchOptions, 'bytesMax'>,
+): Promise<Uint8Array> {
+  const kept = await host.files.get(file.sha256);
+  if (kept && (await host.sha256(kept)) === file.sha256) return kept;
+  if (kept) await host.files.delete(file.sha256);
+  const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR), or name its address as wasmUrl`;
+  const bytes = await fetchBytes(host, file.url, { ...options, bytesMax: 2 * file.bytes }).catch((error: unknown) => {
+    const isMissing = error instanceof TandemError && error.code === 'NOT_FOUND';
+    throw isMissing ? new TandemError('NOT_FOUND', `${messageOf(error)}: ${fix}`) : error;
+  });
+  if (WASM_MAGIC.some((byte, i) => bytes[i] !== byte)) {
+    throw new TandemError('BAD_DOWNLOAD', `${file.url} is a page or another file, not WebAssembly: ${fix}`);
+  }
+  if ((await host.sha256(bytes)) !== file.sha256) {
+    throw new TandemError('BAD_DOWNLOAD', `${file.url} is of another version than the SDK was built with: ${fix}`);
+  }
+  await host.files.put(file.sha256, bytes);
+  return bytes;
+}

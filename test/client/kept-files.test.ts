@@ -1,0 +1,168 @@
+/** What a device keeps between visits. */
+import { createHash } from 'node:crypto';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { availabilityOf } from '../../client/availability.ts';
+import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
+
+let harness: ClientHarness;
+beforeEach(() => {
+  harness = new ClientHarness();
+});
+
+const segmentFetches = () =>
+  harness.fetches.filter((url) => url.startsWith('http://gateway') && !url.endsWith('plan.json'));
+const availability = () => availabilityOf(harness.host(), 'http://gateway', 'small');
+
+describe('what is kept', () => {
+  test('is not fetched again on the next visit', async () => {
+    await (await harness.ready()).close();
+    expect(segmentFetches()).toHaveLength(2);
+    const client = await harness.ready();
+    expect(client.state).toMatchObject({ device: 'available', bytesLoaded: 8, bytesTotal: 8 });
+    expect(segmentFetches()).toHaveLength(2);
+  });
+
+  test('is all that a visit without a network needs', async () => {
+    await (await harness.ready()).close();
+    harness.isReachable = false;
+    const client = await harness.ready();
+    const { outputs, route } = await client.infer(PICTURE, { label: 'public' });
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+    expect(route).toMatchObject({ k: 2, tier: null, provider: 'fake' });
+  });
+
+  test('takes the place of a plan that the network does not bring in time', async () => {
+    await (await harness.ready()).close();
+    harness.planHangs = true;
+    const connecting = harness.connect();
+    await harness.pass(3000);
+    expect((await connecting).plan.id).toBe(harness.plan.id);
+  });
+
+  test('is dropped and fetched anew where it is broken', async () => {
+    await (await harness.ready()).close();
+    const sha256 = harness.plan.segments[0]?.targets['wasm']?.sha256 ?? '';
+    harness.kept.set(sha256, Uint8Array.of(1, 7, 7));
+    const client = await harness.ready();
+    expect(client.state.segmentsReady).toBe(2);
+    expect(segmentFetches()).toHaveLength(3);
+    expect(harness.kept.get(sha256)).toEqual(Uint8Array.of(1, 7, 7, 7));
+  });
+
+  test('is let go when no plan names it any more', async () => {
+    harness.kept.set('f'.repeat(64).replace('f', '0'), Uint8Array.of(9));
+    await (await harness.ready()).close();
+    expect([...harness.kept.keys()].sort()).toEqual(
+      [
+        ...harness.plan.segments.map(({ targets }) => targets['wasm']?.sha256 ?? ''),
+        'plan:http://gateway/models/small',
+      ].sort(),
+    );
+  });
+
+  test('may be nothing: the client works from memory', async () => {
+    harness.files.put = async () => {};
+    const client = await harness.ready();
+    expect(client.state.segmentsReady).toBe(2);
+    expect(harness.kept.size).toBe(0);
+  });
+});
+
+describe('a download that breaks', () => {
+  test('goes on where it was, and is counted to the byte, never backwards', async () => {
+    harness.breaksAfter = 3;
+    const seen: number[] = [];
+    const client = await harness.connect({
+      monitor: (events) => events.addEventListener('progress', ({ detail }) => seen.push(detail.loaded)),
+    });
+    await harness.pass(5000);
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 8 });
+    expect(harness.ranges).toEqual(['bytes=3-']);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBe(8);
+  });
+});
+
+describe('the runtime', () => {
+  const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1);
+  const runtimeFile = {
+    ...{ url: 'http://app/engine.wasm', bytes: 5, of: 'engine 1.0' },
+    sha256: createHash('sha256').update(wasm).digest('hex'),
+  };
+  beforeEach(() => {
+    harness.runtimeFile = runtimeFile;
+    harness.runtimeBytes = wasm;
+  });
+
+  test('is fetched first, checked, counted with the model and kept', async () => {
+    const client = await harness.ready();
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 13, bytesTotal: 13 });
+    expect(harness.provided).toEqual([wasm]);
+    await client.close();
+    await harness.ready();
+    expect(harness.fetches.filter((url) => url === runtimeFile.url)).toHaveLength(1);
+  });
+
+  test.each([
+    ['a page', new TextEncoder().encode('<html>'), /is a page or another file, not WebAssembly/],
+    ['another version', Uint8Array.of(0, 0x61, 0x73, 0x6d, 2), /is of another version/],
+  ])('that is %s is named with its address and what to do', async (_, bytes, message) => {
+    harness.runtimeBytes = bytes;
+    const client = await harness.ready();
+    await harness.pass(100_000);
+    expect(client.state.segmentsReady).toBe(0);
+    expect(client.state.downloadError).toMatch(message);
+    expect(client.state.downloadError).toContain(runtimeFile.url);
+    expect(client.state.downloadError).toContain('npx tandem copy-assets');
+  });
+});
+
+describe('availability', () => {
+  test('is told before anything is fetched but the plan', async () => {
+    expect(await availability()).toMatchObject({ status: 'downloadable', bytesTotal: 8, bytesKept: 0 });
+    expect(segmentFetches()).toHaveLength(0);
+    await (await harness.ready()).close();
+    expect(await availability()).toEqual({ status: 'available', bytesTotal: 8, bytesKept: 8, reasons: [] });
+  });
+
+  test('says why there is none', async () => {
+    harness.isReachable = false;
+    expect(await availability()).toMatchObject({
+      status: 'unavailable',
+      reasons: [expect.stringContaining('http://gateway')],
+    });
+  });
+});
+
+describe('saving data', () => {
+  test('means that nothing is downloaded before the app asks, and requests go to the gateway', async () => {
+    harness.saveData = true;
+    const client = await harness.ready();
+    await harness.pass(10_000);
+    expect(client.state).toMatchObject({ device: 'downloadable', bytesLoaded: 0 });
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
+    const prepared = client.prepare();
+    await harness.pass(1);
+    await prepared;
+    expect(client.state.device).toBe('available');
+  });
+
+  test('prepare rejects where a file is not to be had, with the signal, and when the client is closed', async () => {
+    harness.saveData = true;
+    harness.missingFiles = 100;
+    const client = await harness.ready();
+    const failed = client.prepare();
+    failed.catch(() => {});
+    await harness.pass(100_000);
+    await expect(failed).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const controller = new AbortController();
+    const aborted = client.prepare({ signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await expect(aborted).rejects.toThrow('enough');
+    const closed = client.prepare();
+    await client.close();
+    await expect(closed).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+});

@@ -1,0 +1,204 @@
+/** What else the client offers around `infer`. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Input, StreamResult } from '../../client/types.ts';
+import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
+
+let harness: ClientHarness;
+beforeEach(() => {
+  harness = new ClientHarness();
+});
+
+describe('explain', () => {
+  test('says what infer would decide, and runs and sends nothing', async () => {
+    const client = await harness.ready();
+    const before = harness.messagesOf('infer').length;
+    const decision = await client.explain(PICTURE, { label: 'personal' });
+    expect(decision.chosen).not.toBeNull();
+    expect(decision.removed).toContainEqual(
+      expect.objectContaining({ k: 0, reason: expect.stringContaining('policy') }),
+    );
+    expect(harness.messagesOf('infer')).toHaveLength(before);
+    const result = client.infer(PICTURE, { label: 'personal' });
+    await harness.serve();
+    expect((await result).route.decisions[0]?.chosen).toEqual(decision.chosen);
+  });
+
+  test('refuses what infer refuses', async () => {
+    const client = await harness.ready();
+    await expect(client.explain(PICTURE, { label: 'secret', force: { k: 0 } })).rejects.toMatchObject({
+      code: 'POLICY_DENIED',
+    });
+    await expect(client.explain({} as Input)).rejects.toMatchObject({ code: 'BAD_INPUT' });
+  });
+});
+
+describe('a preference', () => {
+  test('for the device keeps a request there, for the cloud sends it as it is', async () => {
+    const client = await harness.ready();
+    const here = await client.infer(PICTURE, { label: 'public', prefer: 'device' });
+    expect(here.route).toMatchObject({ k: 2, provider: 'fake', sent: [] });
+    expect(here.route.why).toContain('all on the device');
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    await harness.serve();
+    const there = await result;
+    expect(there.route).toMatchObject({ k: 0, provider: null, sent: [{ k: 0, outcome: 'answered' }] });
+    expect(there.route.why).toMatch(/k = 0 as webp-80: expected in \d+ ms, next /);
+  });
+
+  test('does not make policy give way', async () => {
+    const client = await harness.ready();
+    const { route } = await client.infer(PICTURE, { label: 'secret', prefer: 'cloud' });
+    expect(route.k).toBe(2);
+  });
+});
+
+describe('an idempotency key', () => {
+  test('makes the same request of two, and a new one of one that failed', async () => {
+    const client = await harness.ready();
+    const ask = () => client.infer(PICTURE, { label: 'public', force: { k: 0 }, idempotencyKey: 'a' });
+    const both = [ask(), ask()];
+    await harness.serve();
+    const [first, second] = await Promise.all(both);
+    expect(second).toBe(first);
+    expect(harness.messagesOf('infer')).toHaveLength(1);
+    const bad = { label: 'public', deadlineMs: -1, idempotencyKey: 'b' };
+    await expect(client.infer(PICTURE, bad)).rejects.toMatchObject({ code: 'BAD_INPUT' });
+    const good = client.infer(PICTURE, { ...bad, deadlineMs: 1000, prefer: 'device' });
+    expect(answerOf((await good).outputs)).toEqual(DEVICE_ANSWER);
+  });
+});
+
+describe('a stream', () => {
+  /** A camera that a test triggers. */
+  class Camera implements AsyncIterable<Input> {
+    readonly closed: number[] = [];
+    isStopped = false;
+    private readonly frames: Input[] = [];
+    private wake = () => {};
+    private isOver = false;
+    private taken = 0;
+
+    take(): void {
+      const number = this.taken++;
+      this.frames.push(Object.assign({ ...PICTURE }, { close: () => this.closed.push(number) }));
+      this.wake();
+    }
+
+    end(): void {
+      this.isOver = true;
+      this.wake();
+    }
+
+    async *[Symbol.asyncIterator](): AsyncGenerator<Input, void> {
+      try {
+        for (;;) {
+          const frame = this.frames.shift();
+          if (frame) yield frame;
+          else if (this.isOver) return;
+          else {
+            await new Promise<void>((resolve) => {
+              this.wake = resolve;
+            });
+          }
+        }
+      } finally {
+        this.isStopped = true;
+      }
+    }
+  }
+
+  test('answers the newest frame and lets go of those that came meanwhile', async () => {
+    const client = await harness.ready();
+    const camera = new Camera();
+    const results: StreamResult[] = [];
+    const reading = (async () => {
+      for await (const result of client.stream(camera, { label: 'public', force: { k: 0 } })) results.push(result);
+    })();
+    camera.take();
+    await harness.pass(1);
+    for (let i = 0; i < 4; i++) {
+      camera.take();
+      await harness.pass(1);
+    }
+    await harness.finish();
+    await harness.serve();
+    camera.end();
+    await reading;
+    expect(results.map(({ dropped }) => dropped)).toEqual([0, 3]);
+    expect(results.map(({ outputs }) => answerOf(outputs))).toEqual([CLOUD_ANSWER, CLOUD_ANSWER]);
+    expect(harness.messagesOf('infer')).toHaveLength(2);
+    // Dropped ones at once, used ones when they were answered.
+    expect(camera.closed).toEqual([1, 2, 3, 0, 4]);
+  });
+
+  test('ends with an error of a frame, and stops its source', async () => {
+    const client = await harness.ready();
+    const camera = new Camera();
+    const stream = client.stream(camera, { label: 'secret', force: { k: 0 } })[Symbol.asyncIterator]();
+    camera.take();
+    await expect(stream.next()).rejects.toMatchObject({ code: 'POLICY_DENIED' });
+    expect(camera.closed).toEqual([0]);
+    camera.take();
+    await harness.pass(1);
+    expect(camera.isStopped).toBe(true);
+  });
+
+  test('takes what a browser calls a stream, and cancels the request under way when it is left', async () => {
+    const client = await harness.ready();
+    let isCancelled = false;
+    const frames = new ReadableStream<Input>({
+      start: (controller) => controller.enqueue(PICTURE),
+      cancel() {
+        isCancelled = true;
+      },
+    });
+    const controller = new AbortController();
+    const stream = client.stream(frames, { label: 'public', force: { k: 0 }, signal: controller.signal });
+    const next = stream[Symbol.asyncIterator]().next();
+    next.catch(() => {});
+    await harness.pass(1);
+    controller.abort(new Error('left'));
+    await expect(next).rejects.toThrow('left');
+    await harness.pass(1);
+    expect(isCancelled).toBe(true);
+    expect(harness.messagesOf('cancel')).toHaveLength(1);
+  });
+});
+
+describe('events', () => {
+  test('tell of state, progress and every decision', async () => {
+    const seen: string[] = [];
+    const client = await harness.connect({
+      monitor: (events) => {
+        events.addEventListener('statechange', ({ detail }) => seen.push(`state ${detail.device}`));
+        events.addEventListener('progress', ({ detail }) => seen.push(`progress ${detail.loaded}/${detail.total}`));
+        events.addEventListener('decision', ({ detail }) => seen.push(`decision for ${detail.label}`));
+      },
+    });
+    await harness.pass(1);
+    await client.infer(PICTURE, { label: 'secret' });
+    expect(seen).toContain('state available');
+    expect(seen).toContain('progress 8/8');
+    expect(seen.filter((line) => line === 'decision for secret')).toHaveLength(3);
+    await client.close();
+  });
+
+  test('stop for a listener that is taken back', async () => {
+    const client = await harness.ready();
+    let calls = 0;
+    const listener = () => calls++;
+    client.addEventListener('decision', listener);
+    await client.infer(PICTURE, { label: 'secret' });
+    expect(calls).toBeGreaterThan(0);
+    const before = calls;
+    client.removeEventListener('decision', listener);
+    await client.infer(PICTURE, { label: 'secret' });
+    expect(calls).toBe(before);
+  });
+
+  test('and `await using` closes it', async () => {
+    const client = await harness.ready();
+    await client[Symbol.asyncDispose]();
+    await expect(client.infer(PICTURE)).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+});
