@@ -55,8 +55,9 @@ describe.runIf(chromium.path)('LiteRT.js in Chromium, behind the Runtime interfa
     await browser.close();
     server.close();
   });
-  const open = async () => {
+  const open = async (before: () => unknown = () => {}) => {
     const opened = await browser.newPage();
+    await opened.addInitScript(before);
     opened.on('pageerror', (error) => errors.push(error.message));
     await opened.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await opened.waitForFunction(() => 'page' in globalThis);
@@ -154,6 +155,16 @@ describe.runIf(chromium.path)('LiteRT.js in Chromium, behind the Runtime interfa
       { model: jarvis, feeds },
     );
     await expect(released).rejects.toThrow('DEVICE_FAILED: LiteRT.js cannot run a model: CompiledModel is deleted');
+  });
+
+  test('says that there is no WebGPU, and runs on wasm there', async () => {
+    const bare = await open(() => Object.defineProperty(navigator, 'gpu', { value: undefined }));
+    const job = { model: '/hey_jarvis_v0.1.tflite', feeds: seeded(JARVIS.input, JARVIS.shape, 1).map(plain) };
+    await expect(answersIn(bare, { ...job, options: { accelerator: 'webgpu' } })).rejects.toThrow(
+      'DEVICE_FAILED: LiteRT.js finds no WebGPU adapter in this browser: use wasm',
+    );
+    expect((await answersIn(bare, job)).outputs).toHaveLength(1);
+    await bare.close();
   });
 
   test('says where it looked for its files, and starts when they are there', async () => {
