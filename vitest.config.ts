@@ -17,7 +17,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{shared,compiler,models,server,client}/**/*.test.ts'],
+          include: ['test/{shared,compiler,models,server,client,runtimes}/**/*.test.ts'],
         },
       },
       {

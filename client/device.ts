@@ -10,6 +10,7 @@ import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import { shapeAt } from '../shared/size.ts';
 import { elementCount, type Tensor, type Tensors } from '../shared/tensor.ts';
+import { oneAtATime } from '../shared/turns.ts';
 
 export interface Timed<T> {
   readonly value: T;
@@ -109,16 +110,6 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       isClosed = true;
       await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));
     },
-  };
-}
-
-/** A device is one processor: work waits for what came before it, whether that succeeds or not. */
-function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const turn = last.then(work);
-    last = turn.catch(() => {});
-    return turn;
   };
 }
 
