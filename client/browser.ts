@@ -6,9 +6,11 @@ import type { Channel, Connector } from '../shared/protocol/channel.ts';
 import { availabilityOf } from './availability.ts';
 import { cacheStore } from './cache-store.ts';
 import { baseUrl, connectWith } from './client.ts';
+import { CrashMarker, type MarkStorage } from './crash-marker.ts';
+import type { Device } from './device.ts';
 import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
-import { ORT_WASM } from './ort-release.ts';
+import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
 import { sha256Hex } from './sha256.ts';
 import type {
   Availability,
@@ -18,6 +20,7 @@ import type {
   InferOptions,
   InferResult,
   Input,
+  Plan,
   StreamResult,
 } from './types.ts';
 import { workerDevice } from './worker-device.ts';
@@ -26,10 +29,22 @@ export { TandemError } from '../shared/errors.ts';
 export type * from './types.ts';
 
 export interface BrowserOptions extends ClientOptions {
-  /** Makes the SDK's worker; default: worker.js beside this module. */
+  /** Makes the SDK's worker; default: worker.js beside this module, or worker-accelerated.js. */
   readonly worker?: (() => Worker) | undefined;
-  /** Where ort-wasm-simd-threaded.wasm of onnxruntime-web is served; default: beside the page. */
+  /**
+   * Where the engine's WebAssembly is served; default: ort-wasm-simd-threaded.wasm of onnxruntime-web beside the page, and
+   * ort-wasm-simd-threaded.asyncify.wasm where providers are named.
+   */
   readonly wasmUrl?: string | undefined;
+  /**
+   * What may be faster than WebAssembly, and is tried on each segment: it is used where it is right and faster. Needs a larger
+   * engine (27 MB instead of 14, before compression).
+   */
+  readonly providers?: readonly ('webgpu' | 'webnn')[] | undefined;
+  /** Of WebAssembly; default: half of the processors up to 4 on a page that is cross-origin isolated, else 1. */
+  readonly threads?: number | undefined;
+  /** Key of the plan's device targets; default `wasm`. */
+  readonly target?: string | undefined;
 }
 
 /** What browsers call a picture: files and blobs (photos are turned upright), bitmaps, canvases, images, video frames. */
@@ -70,39 +85,86 @@ export async function connect(options: BrowserOptions): Promise<BrowserClient> {
  * Never rejects but with the signal's reason.
  */
 export function availability(
-  options: Pick<BrowserOptions, 'url' | 'model' | 'signal' | 'worker' | 'wasmUrl'>,
+  options: Omit<BrowserOptions, keyof ClientOptions> & Pick<ClientOptions, 'url' | 'model' | 'signal'>,
 ): Promise<Availability> {
   return availabilityOf(browserHost(options), baseUrl(options.url), options.model, options.signal);
 }
 
-function browserHost({
-  worker,
-  wasmUrl = 'ort-wasm-simd-threaded.wasm',
-}: Pick<BrowserOptions, 'worker' | 'wasmUrl'>): Host {
-  const makeWorker =
-    worker ?? (() => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' }));
+function browserHost(options: Omit<BrowserOptions, keyof ClientOptions>): Host {
+  const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
+  const marker = new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
+  const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
+  const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
+  const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
   return {
     name: 'tandem-browser/0.1',
-    target: 'wasm',
-    clock,
+    ...{ target, clock },
     random: Math.random,
     fetch: globalThis.fetch.bind(globalThis),
     files: cacheStore(),
-    runtimeFile: { ...ORT_WASM, url: new URL(wasmUrl, document.baseURI).href },
+    runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? engine.file, document.baseURI).href },
     saveData: (navigator as { connection?: { saveData?: boolean } }).connection?.saveData ?? false,
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
     sha256: sha256Hex,
     connector: webSocketConnector,
-    createDevice: (plan, onLost, signal) => workerDevice(makeWorker(), { plan, onLost, signal }),
+    async createDevice(plan, onLost, signal) {
+      const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
+      return marked(device, plan, marker, providers);
+    },
     report: (error) => globalThis.reportError(error),
     onWake: listenForWake,
     onLeave(listener) {
-      globalThis.addEventListener('pagehide', listener);
-      return () => globalThis.removeEventListener('pagehide', listener);
+      const onLeave = () => {
+        marker.end();
+        listener();
+      };
+      globalThis.addEventListener('pagehide', onLeave);
+      return () => globalThis.removeEventListener('pagehide', onLeave);
     },
   };
+}
+
+// Bundlers look for exactly this form.
+const plainWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' });
+const acceleratedWorker = () =>
+  new Worker(new URL('./worker-accelerated.js', import.meta.url), { type: 'module', name: 'tandem' });
+
+/** Loading is what pages die of: each load is written down while it lasts, and one that was fatal is not begun. */
+function marked(device: Device, plan: Plan, marker: CrashMarker, providers: readonly string[]): Device {
+  return {
+    ...device,
+    async load(k, model) {
+      const own = `${plan.id.slice(0, 12)} segment ${k + 1}`;
+      if (marker.hasKilled(own)) {
+        throw new TandemError('DEVICE_FAILED', `the page died while it loaded segment ${k + 1}: it is not tried again`);
+      }
+      // Where more than WebAssembly is tried, that is what is blamed first.
+      marker.begin(providers[0] ?? own);
+      try {
+        return await device.load(k, model);
+      } finally {
+        marker.end();
+      }
+    },
+  };
+}
+
+function isThere(provider: 'webgpu' | 'webnn'): boolean {
+  return (provider === 'webgpu' ? 'gpu' : 'ml') in navigator;
+}
+
+function defaultThreads(): number {
+  return globalThis.crossOriginIsolated ? Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))) : 1;
+}
+
+function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null {
+  try {
+    return globalThis[name];
+  } catch {
+    return null;
+  }
 }
 
 async function inputOf(input: BrowserInput): Promise<Input> {

@@ -101,7 +101,7 @@ class ClientCore implements Client {
   }
 
   get state(): ClientState {
-    const { plan, segmentsReady, bytesLoaded, bytesTotal, downloadError, availability } = this.installed;
+    const { plan, segmentsReady, bytesLoaded, bytesTotal, downloadError, availability, demoted } = this.installed;
     return {
       device: availability,
       link: this.link?.status ?? 'connecting',
@@ -110,6 +110,7 @@ class ClientCore implements Client {
       segments: depthOf(plan),
       bytesLoaded,
       bytesTotal,
+      demoted,
       downloadError,
     };
   }

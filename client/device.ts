@@ -1,5 +1,5 @@
 /** The device's side of the work: preprocess, run segments, encode. Behind one interface, in this thread or a worker. */
-import { checkSession, runSegment } from '../shared/chain.ts';
+import { runSegment } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
 import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
@@ -8,9 +8,8 @@ import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
-import { shapeAt } from '../shared/size.ts';
-import { elementCount, type Tensor, type Tensors } from '../shared/tensor.ts';
 import { oneAtATime } from '../shared/turns.ts';
+import { type Provider, Providers } from './providers.ts';
 
 export interface Timed<T> {
   readonly value: T;
@@ -18,20 +17,25 @@ export interface Timed<T> {
   readonly ms: number;
 }
 
+export interface LoadedSegment {
+  /** What runs it: an engine, and what it computes on. */
+  readonly provider: string;
+  /** What was tried so far and is not used, and why. */
+  readonly demoted: readonly string[];
+}
+
 export interface Device {
   /** Key of `segments[].targets` whose files it runs. */
   readonly target: string;
-  /** What runs the segments that are loaded: an engine, and what it computes on. */
-  readonly provider: string;
   /** Warms the picture encoders up. Gives the tiers of boundary 0 that this device cannot make. */
   prepare(): Promise<readonly string[]>;
   /** Hands over what the host's `runtimeFile` is, before the first segment. */
   provide?(runtime: Uint8Array): Promise<void>;
   /**
    * Makes segment k+1 runnable and warm. Segments come in chain order, as their files are.
-   * @returns the time of one warm run at the smallest size
+   * @returns what runs it, and the time of one warm run at the smallest size
    */
-  load(k: number, model: Uint8Array): Promise<Timed<null>>;
+  load(k: number, model: Uint8Array): Promise<Timed<LoadedSegment>>;
   /** Boundary 0 of a picture. Throws BAD_INPUT. */
   begin(picture: Picture): Promise<Timed<Crossing>>;
   /** Boundary k -> k+1. */
@@ -45,16 +49,16 @@ export interface Device {
 export interface DeviceParts {
   readonly plan: Plan;
   readonly target: string;
+  /** What is trusted to be right. */
   readonly runtime: Runtime;
+  /** What may be faster, or may be wrong: tried on each segment. */
+  readonly others?: readonly Provider[] | undefined;
   readonly pictures: PictureCodec;
   readonly clock: Clock;
 }
 
-/** Runs of a fresh segment before its time says anything; the last is the one that is told. */
-const WARM_UP_RUNS = 3;
-
 /** A device in this thread. */
-export function localDevice({ plan, target, runtime, pictures, clock }: DeviceParts): Device {
+export function localDevice({ plan, target, runtime, others = [], pictures, clock }: DeviceParts): Device {
   const codec = boundaryCodec(plan, pictures);
   const sessions: Session[] = [];
   let isClosed = false;
@@ -66,6 +70,8 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       const value = await work();
       return { value, ms: clock.now() - start };
     });
+  const trusted = { name: runtime.name, runtime, takesIntegers: true };
+  const providers = new Providers(plan, target, timed, [trusted, ...others]);
   const sessionAt = (k: number): Session => {
     const session = sessions[k];
     if (!session) throw new TandemError('DEVICE_FAILED', `segment ${k + 1} is not loaded`);
@@ -73,7 +79,6 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
   };
   return {
     target,
-    provider: runtime.name,
     async prepare() {
       const missing: string[] = [];
       const { preprocess, size } = plan;
@@ -86,18 +91,13 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       return missing;
     },
     async load(k, model) {
-      const session = await runtime.load(unpackModel(model));
+      const { provider, session, ms } = await providers.choose(k, unpackModel(model));
       if (isClosed) {
         await session.release();
         throw new TandemError('DEVICE_FAILED', 'the device was closed');
       }
-      checkSession(plan, session, k);
       sessions[k] = session;
-      let ms = 0;
-      for (let run = 0; run < WARM_UP_RUNS; run++) {
-        ms = (await timed(() => runSegment(plan, session, k, emptyBoundary(plan, k)))).ms;
-      }
-      return { value: null, ms };
+      return { value: { provider, demoted: [...providers.demoted] }, ms };
     },
     begin: (picture) => timed(() => pictureCrossing(plan, picture)),
     advance: (crossing) =>
@@ -111,12 +111,4 @@ export function localDevice({ plan, target, runtime, pictures, clock }: DevicePa
       await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));
     },
   };
-}
-
-function emptyBoundary(plan: Plan, k: number): Tensors {
-  const entries = boundaryAt(plan, k).tensors.map((spec): [string, Tensor] => {
-    const shape = shapeAt(spec, plan.size.min);
-    return [spec.name, { dtype: 'float32', shape, data: new Float32Array(elementCount(shape)) }];
-  });
-  return Object.fromEntries(entries);
 }

@@ -6,7 +6,7 @@ import { type BundleSource, readPlanFile } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 import { filePath, modelPath } from '../shared/protocol/paths.ts';
-import type { Device, Timed } from './device.ts';
+import type { Device, LoadedSegment, Timed } from './device.ts';
 import { type FetchOptions, fetchBytes, newPartial, type PartialFile } from './fetch-bytes.ts';
 import { evict, keptSource } from './file-store.ts';
 import type { Host } from './host.ts';
@@ -21,8 +21,8 @@ const RETRY_MS_MAX = 30_000;
 const PLAN_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface DownloadEvents {
-  /** Segment k+1 runs now. `warm.ms` is the time of a run at the smallest size. */
-  onSegment(k: number, warm: Timed<null>): void;
+  /** Segment k+1 runs now. `ms` is the time of a run at the smallest size. */
+  onSegment(k: number, loaded: Timed<LoadedSegment>): void;
   onBytes(bytesLoaded: number): void;
   /** Resolves when no request is under way, or after a while: a download that yields must not starve. */
   whenIdle(): Promise<void>;

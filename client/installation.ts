@@ -36,6 +36,10 @@ export class Installation {
   readonly bytesTotal: number;
   isDownloading = false;
   downloadError: string | null = null;
+  /** What runs the segments that are loaded. */
+  readonly providers = new Set<string>();
+  /** What was tried for them and is not used, and why. */
+  demoted: readonly string[] = [];
   /** Why the device is gone, or null while it lives. */
   lost: TandemError | null = null;
   /** Whether a lost device will not be replaced. */
@@ -115,8 +119,10 @@ export class Installation {
         { host, url, plan, device, signal },
         {
           whenIdle,
-          onSegment: (k, { ms }) => {
+          onSegment: (k, { value, ms }) => {
             signal.throwIfAborted();
+            this.providers.add(value.provider);
+            this.demoted = value.demoted;
             this.segmentsReady = k + 1;
             estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms);
             onChange();

@@ -401,7 +401,8 @@ class Request {
     const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
-    const provider = k > 0 ? this.context.installation.device.provider : null;
+    const { providers } = this.context.installation;
+    const provider = k > 0 ? [...providers].join(' and ') : null;
     const route = routeOf(this.trail, { k, tier, label, size, provider }, reply, this.context.host.clock.now());
     return { outputs: Object.fromEntries(outputs), route };
   }

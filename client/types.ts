@@ -140,6 +140,8 @@ export interface ClientState {
   readonly segments: number;
   readonly bytesLoaded: number;
   readonly bytesTotal: number;
+  /** Providers that were tried here and are not used: one that was slower, or gave wrong numbers. */
+  readonly demoted: readonly string[];
   /** Why no more segments come, or null. */
   readonly downloadError: string | null;
 }

@@ -1,41 +1,75 @@
 /** A device in a worker, seen from the page: every call a message, every call settled, also when the worker dies. */
+import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Device } from './device.ts';
 import type { WorkerCalls, WorkerMethod, WorkerResponse } from './worker-protocol.ts';
 
 interface Call {
+  /** Takes back its watch. */
+  readonly stop: () => void;
   resolve(result: unknown): void;
   reject(error: TandemError): void;
 }
 
 export interface WorkerDeviceOptions {
   readonly plan: Plan;
+  /** As `create` of the worker has them. */
+  readonly target: string;
+  readonly threads: number;
+  readonly providers: readonly string[];
+  readonly clock: Clock;
   readonly onLost: (reason: string) => void;
   /** Ends the worker, made or half made. */
   readonly signal: AbortSignal;
 }
 
+/** A worker that is at something for longer than this is stuck. Loading compiles the engine and runs each provider. */
+const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
+  ...{ create: 20_000, provide: 20_000, prepare: 20_000, load: 90_000 },
+  ...{ begin: 15_000, advance: 30_000, encode: 15_000 },
+};
+
+/** Time in which a frozen page, that has just been woken, hears what its worker said meanwhile. */
+const GRACE_MS = 1000;
+
+/** Calls back once `ms` have passed; a page that was frozen, worker and all, is given time to hear of it first. */
+function watch(clock: Clock, ms: number, onStuck: (ms: number) => void): () => void {
+  let stop = clock.after(ms, () => {
+    stop = clock.after(GRACE_MS, () => onStuck(ms));
+  });
+  return () => stop();
+}
+
 /** Takes over the worker: closing the device terminates it. */
-export async function workerDevice(worker: Worker, { plan, onLost, signal }: WorkerDeviceOptions): Promise<Device> {
+export async function workerDevice(
+  worker: Worker,
+  { plan, target, threads, providers, clock, onLost, signal }: WorkerDeviceOptions,
+): Promise<Device> {
   const calls = new Map<number, Call>();
   let nextId = 1;
   let death: TandemError | null = null;
 
   const die = (message: string) => {
-    death = new TandemError('DEVICE_FAILED', message);
-    for (const { reject } of calls.values()) reject(death);
+    death ??= new TandemError('DEVICE_FAILED', message);
+    for (const { stop, reject } of calls.values()) {
+      stop();
+      reject(death);
+    }
     calls.clear();
     worker.terminate();
   };
   worker.onmessage = ({ data }: MessageEvent<WorkerResponse>) => {
     const call = calls.get(data.id);
     calls.delete(data.id);
+    call?.stop();
     if (data.type === 'done') call?.resolve(data.result);
     else call?.reject(new TandemError(data.code, data.message));
   };
   const lose = (message: string) => {
     if (death) return;
+    // Whoever is told first may close the device for it: the reason stays the first one.
+    death = new TandemError('DEVICE_FAILED', message);
     onLost(message);
     die(message);
   };
@@ -52,7 +86,10 @@ export async function workerDevice(worker: Worker, { plan, onLost, signal }: Wor
     if (death) return Promise.reject(death);
     return new Promise((resolve, reject) => {
       const id = nextId++;
-      calls.set(id, { resolve: resolve as Call['resolve'], reject });
+      const stop = watch(clock, STUCK_MS[method], (ms) =>
+        lose(`the worker was at ${method} for more than ${ms / 1000} s`),
+      );
+      calls.set(id, { stop, resolve: resolve as Call['resolve'], reject });
       worker.postMessage({ id, method, args }, transfer);
     });
   };
@@ -60,14 +97,13 @@ export async function workerDevice(worker: Worker, { plan, onLost, signal }: Wor
   signal.addEventListener('abort', () => die('the device was closed'), { once: true });
   try {
     signal.throwIfAborted();
-    await call('create', { plan });
+    await call('create', { plan, target, threads, providers });
   } catch (error) {
     die('it could not be set up');
     throw error;
   }
   return {
-    target: 'wasm',
-    provider: 'wasm',
+    target,
     prepare: () => call('prepare', null),
     async provide(runtime) {
       await call('provide', { runtime }, transferOf(runtime));

@@ -3,14 +3,24 @@ import type { Crossing, Payload } from '../shared/codec/boundary.ts';
 import type { ErrorCode } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
-import type { Timed } from './device.ts';
+import type { LoadedSegment, Timed } from './device.ts';
 
 /** Arguments and result of each call. */
 export interface WorkerCalls {
-  create: { args: { readonly plan: Plan }; result: null };
+  create: {
+    args: {
+      readonly plan: Plan;
+      readonly target: string;
+      /** Of WebAssembly; more than 1 needs a page that is isolated. */
+      readonly threads: number;
+      /** Besides WebAssembly. */
+      readonly providers: readonly string[];
+    };
+    result: null;
+  };
   provide: { args: { readonly runtime: Uint8Array }; result: null };
   prepare: { args: null; result: readonly string[] };
-  load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<null> };
+  load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<LoadedSegment> };
   begin: { args: Picture; result: Timed<Crossing> };
   advance: { args: Crossing; result: Timed<Crossing> };
   encode: { args: { readonly crossing: Crossing; readonly tier: string }; result: Timed<Payload | null> };

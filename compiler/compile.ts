@@ -5,9 +5,10 @@
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
-import { boundaryTensors } from '../shared/chain.ts';
+import { boundaryTensors, segmentInputs } from '../shared/chain.ts';
+import { goldenAnswer, goldenInput } from '../shared/golden.ts';
 import { type Plan, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
-import type { Session } from '../shared/runtime.ts';
+import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, withPlanId, writeBundle } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
@@ -72,7 +73,8 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
 
   const compressed = await compressChain(request, cut, chain, server, record);
   const files = new Map<string, Uint8Array | string>();
-  const planned = addFiles({ ...cut, assets: await addAssets(recipe, files) }, chain, compressed, files);
+  const assets = await addAssets(recipe, files);
+  const planned = addFiles({ ...cut, assets }, chain, compressed, await goldenAnswers(request, cut, compressed), files);
   const measured =
     record && isMeasurementOf(record, planned)
       ? record.measured
@@ -117,10 +119,34 @@ function calibratedTiers(
   });
 }
 
+/** By target and segment. */
+type GoldenAnswers = ReadonlyMap<string, readonly number[][][]>;
+
+/** What each device segment answers to the known input, on the runtime that stands for its target. */
+async function goldenAnswers(
+  { devices }: CompileRequest,
+  plan: Plan,
+  compressed: CompressedChain,
+): Promise<GoldenAnswers> {
+  const answers = new Map<string, number[][][]>();
+  for (const [target, { models }] of compressed) {
+    const sessions = await loadAll(devices.get(target) as Runtime, models);
+    const own: number[][][] = [];
+    for (const [k, session] of sessions.entries()) {
+      const outputs = await session.run(segmentInputs(plan, k, goldenInput(plan, k)));
+      own.push(goldenAnswer(outputs, plan.segments[k]?.outputs ?? []));
+    }
+    await releaseAll([sessions]);
+    answers.set(target, own);
+  }
+  return answers;
+}
+
 function addFiles(
   plan: Plan,
   chain: Chain,
   compressed: CompressedChain,
+  golden: GoldenAnswers,
   files: Map<string, Uint8Array | string>,
 ): Plan {
   const segments = plan.segments.map((segment, i) => {
@@ -132,7 +158,8 @@ function addFiles(
       const file = planFile(`${i + 1}.${target}.${isPacked ? 'packed' : 'onnx'}`, bytes);
       files.set(file.file, bytes);
       const told = { recipe: recipeText(recipe), recipeSha256: recipeDigest(recipe) };
-      return [target, { ...file, ...told, ...(isPacked && { encoding: 'packed' as const }) }] as const;
+      const answer = golden.get(target)?.[i] ?? [];
+      return [target, { ...file, ...told, ...(isPacked && { encoding: 'packed' as const }), golden: answer }] as const;
     });
     return { ...segment, targets: Object.fromEntries(targets) };
   });

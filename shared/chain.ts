@@ -11,7 +11,7 @@ import type { Tensor, Tensors } from './tensor.ts';
 export async function runSegment(plan: Plan, session: Session, k: number, live: Tensors): Promise<Tensors> {
   const segment = plan.segments[k];
   if (!segment) throw new TandemError('BAD_BOUNDARY', `there is no segment behind boundary ${k}`);
-  const made = await session.run(Object.fromEntries(segment.inputs.map((name) => [name, pick(live, name)])));
+  const made = await session.run(segmentInputs(plan, k, live));
   const all: Tensors = { ...live, ...made };
   // What only passes by is carried on; what nobody needs any more is let go.
   const next = k + 1 < plan.segments.length ? boundaryAt(plan, k + 1).tensors.map(({ name }) => name) : [];
@@ -19,6 +19,11 @@ export async function runSegment(plan: Plan, session: Session, k: number, live: 
     .tensors.map(({ name }) => name)
     .filter((name) => Object.hasOwn(all, name));
   return Object.fromEntries([...next, ...outputs].map((name) => [name, pick(all, name)]));
+}
+
+/** What segment k+1 reads of boundary k. */
+export function segmentInputs(plan: Plan, k: number, live: Tensors): Tensors {
+  return Object.fromEntries((plan.segments[k]?.inputs ?? []).map((name) => [name, pick(live, name)]));
 }
 
 /** Throws BAD_BUNDLE where a loaded model is not segment k+1 of the plan: it reads or makes other tensors. */

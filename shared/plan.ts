@@ -113,7 +113,14 @@ const Segment = v.object({
    */
   targets: v.record(
     text(),
-    v.intersect([File, v.object({ recipe: text(), recipeSha256: sha256, encoding: v.optional(v.literal('packed')) })]),
+    v.intersect([
+      File,
+      v.object({
+        ...{ recipe: text(), recipeSha256: sha256, encoding: v.optional(v.literal('packed')) },
+        /** `goldenAnswer` of the segment's outputs. */
+        golden: v.optional(v.array(v.array(finite))),
+      }),
+    ]),
   ),
 });
 

@@ -76,7 +76,7 @@ describe('a device in this thread', () => {
     const device = deviceOn(async () =>
       session({
         run: async () =>
-          runs++ === 3 ? Promise.reject(new Error('once')) : { h: float32([1, 2, 1, 1], new Float32Array(2)) },
+          runs++ === 4 ? Promise.reject(new Error('once')) : { h: float32([1, 2, 1, 1], new Float32Array(2)) },
       }),
     );
     await device.load(0, new Uint8Array());

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { workerDevice } from '../../client/worker-device.ts';
 import type { WorkerResponse } from '../../client/worker-protocol.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
 import { smallPlan } from '../helpers/small-plan.ts';
 
 /** A worker that answers as it is told to. */
@@ -27,13 +28,22 @@ class FakeWorker {
   }
 }
 
+const clock = new FakeClock();
+
 const done = (id: number): WorkerResponse => ({ type: 'done', id, result: null });
 
-async function deviceOn(worker: FakeWorker, lost: string[] = [], controller = new AbortController()) {
+async function deviceOn(
+  worker: FakeWorker,
+  lost: string[] = [],
+  controller = new AbortController(),
+  changes: { readonly onLost?: () => void } = {},
+) {
   const options = {
     plan: smallPlan(),
+    ...{ target: 'wasm', threads: 1, providers: [], clock },
     onLost: (reason: string) => lost.push(reason),
     signal: controller.signal,
+    ...changes,
   };
   return workerDevice(worker as unknown as Worker, options);
 }
@@ -73,5 +83,33 @@ describe('a device in a worker', () => {
     await device.close();
     expect(worker.isTerminated).toBe(true);
     expect(lost).toEqual([]);
+  });
+
+  test('that does not answer is given up, but not because the page was frozen', async () => {
+    const lost: string[] = [];
+    const worker = new FakeWorker((id, method) => (method === 'create' ? done(id) : null));
+    const device = await deviceOn(worker, lost);
+    const waiting = device.prepare();
+    waiting.catch(() => {});
+    await clock.advance(20_500);
+    expect(lost).toEqual([]);
+    await clock.advance(1000);
+    expect(lost).toEqual(['the worker was at prepare for more than 20 s']);
+    await expect(waiting).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+    expect(worker.isTerminated).toBe(true);
+    const answered = new FakeWorker(done);
+    const other = await deviceOn(answered, lost);
+    await other.prepare();
+    await clock.advance(600_000);
+    expect(lost).toHaveLength(1);
+  });
+
+  test('that cannot be loaded says so to whoever makes it', async () => {
+    const controller = new AbortController();
+    const worker = new FakeWorker(() => null);
+    const options = { onLost: () => controller.abort() };
+    const making = deviceOn(worker, [], controller, options);
+    worker.onerror?.({ message: '', preventDefault() {} });
+    await expect(making).rejects.toThrow('is its URL right?');
   });
 });

@@ -1,0 +1,114 @@
+/**
+ * What runs a segment is chosen on the device, by running it: a provider has to load the segment, answer the known input
+ * rightly each time, and be the fastest of those that do. One that is not is put back, and it is said why.
+ */
+import { checkSession, segmentInputs } from '../shared/chain.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
+import { goldenError, goldenInput } from '../shared/golden.ts';
+import type { Plan } from '../shared/plan.ts';
+import type { Runtime, Session } from '../shared/runtime.ts';
+import type { Tensors } from '../shared/tensor.ts';
+import type { Timed } from './device.ts';
+
+export interface Provider {
+  /** For routes: `wasm`, `webgpu`. */
+  readonly name: string;
+  readonly runtime: Runtime;
+  /** Whether it is fit for 8-bit integer computing; those that are not turn codes back and forth, or are wrong. */
+  readonly takesIntegers: boolean;
+}
+
+/** Runs when the device's turn comes, and gives the run's own time. */
+type TimedRun = (work: () => Promise<Tensors>) => Promise<Timed<Tensors>>;
+
+export interface Chosen {
+  readonly provider: string;
+  readonly session: Session;
+  /** Of one warm run at the smallest size. */
+  readonly ms: number;
+}
+
+/** Runs of a fresh segment; the first says nothing of its time, all that follow are compared with the golden answer. */
+const RUNS = 4;
+/** How much slower than the fastest a provider may be that is put first: below this it is noise. */
+const NOISE = 1.05;
+
+export class Providers {
+  /** Why providers are not used, a sentence each. */
+  readonly demoted: string[] = [];
+  private readonly out = new Set<string>();
+  private readonly plan: Plan;
+  private readonly target: string;
+  private readonly timed: TimedRun;
+  private readonly all: readonly Provider[];
+
+  /** @param all the one that is trusted first; of equals the earlier is taken */
+  constructor(plan: Plan, target: string, timed: TimedRun, all: readonly Provider[]) {
+    this.plan = plan;
+    this.target = target;
+    this.timed = timed;
+    this.all = all;
+  }
+
+  /** Rejects with DEVICE_FAILED where none runs segment k+1 rightly. */
+  async choose(k: number, model: Uint8Array): Promise<Chosen> {
+    let best: Chosen | undefined;
+    const failures: unknown[] = [];
+    for (const provider of this.fitFor(k)) {
+      try {
+        const tried = await this.tried(k, model, provider);
+        const isFaster = !best || tried.ms * NOISE < best.ms;
+        const loser = isFaster ? best : tried;
+        if (best && loser)
+          this.demote(
+            loser.provider,
+            k,
+            `${loser.ms.toFixed(1)} ms, slower than ${isFaster ? provider.name : best.provider}`,
+          );
+        await loser?.session.release();
+        if (isFaster) best = tried;
+      } catch (error) {
+        failures.push(error);
+        if (this.all.length > 1) this.demote(provider.name, k, messageOf(error));
+      }
+    }
+    if (best) return best;
+    throw failures[0] ?? new TandemError('DEVICE_FAILED', `no provider is left for segment ${k + 1}`);
+  }
+
+  private fitFor(k: number): Provider[] {
+    const recipe = this.plan.segments[k]?.targets[this.target]?.recipe ?? '';
+    return this.all.filter(
+      ({ name, takesIntegers }) => !this.out.has(name) && (takesIntegers || !/\bint8\b/.test(recipe)),
+    );
+  }
+
+  private async tried(k: number, model: Uint8Array, { name, runtime }: Provider): Promise<Chosen> {
+    const { plan } = this;
+    const session = await runtime.load(model);
+    try {
+      checkSession(plan, session, k);
+      const golden = plan.segments[k]?.targets[this.target]?.golden;
+      const input = segmentInputs(plan, k, goldenInput(plan, k));
+      const times: number[] = [];
+      for (let run = 0; run < RUNS; run++) {
+        const { value, ms } = await this.timed(() => session.run(input));
+        times.push(ms);
+        const error = golden && goldenError(golden, value, plan.segments[k]?.outputs ?? []);
+        if (typeof error === 'number') {
+          throw new TandemError('DEVICE_FAILED', `${name} is wrong by ${error.toPrecision(2)} in segment ${k + 1}`);
+        }
+      }
+      return { provider: name, session, ms: Math.min(...times.slice(1)) };
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  }
+
+  /** For this segment and all that follow. */
+  private demote(name: string, k: number, reason: string): void {
+    this.out.add(name);
+    this.demoted.push(`${name}, from segment ${k + 1} on: ${reason}`);
+  }
+}

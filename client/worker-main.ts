@@ -1,0 +1,74 @@
+/** What every worker of the SDK does: a device on the engine that its entry file brings, away from the page's thread. */
+import type { Env } from 'onnxruntime-common';
+import type { OrtModule } from '../runtimes/onnxruntime.ts';
+import { webRuntime } from '../runtimes/onnxruntime-web.ts';
+import { canvasPictures } from '../runtimes/pictures-canvas.ts';
+import { systemClock } from '../shared/clock.ts';
+import { asTandemError, TandemError } from '../shared/errors.ts';
+import { type Device, localDevice } from './device.ts';
+import type { Provider } from './providers.ts';
+import type { WorkerRequest, WorkerResponse } from './worker-protocol.ts';
+
+/** The parts of a worker's global scope that are used; the DOM types know only the window. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<WorkerRequest>) => void) | null;
+  postMessage(message: WorkerResponse, transfer: Transferable[]): void;
+}
+
+/** @param othersOf providers that its engine has besides WebAssembly, of those that are asked for */
+export function serveDevice(
+  ort: OrtModule & { readonly env: Env },
+  othersOf: (names: readonly string[]) => readonly Provider[] = () => [],
+): void {
+  const scope = globalThis as unknown as WorkerScope;
+  let device: Device | null = null;
+  scope.onmessage = async ({ data }) => {
+    const { id } = data;
+    try {
+      const result = await perform(data);
+      scope.postMessage({ type: 'done', id, result }, buffersIn(result));
+    } catch (error) {
+      const { code, message } = asTandemError(error, 'DEVICE_FAILED', `the device failed to ${data.method}`);
+      scope.postMessage({ type: 'failed', id, code, message }, []);
+    }
+  };
+
+  async function perform(request: WorkerRequest): Promise<unknown> {
+    if (request.method === 'create') {
+      const { plan, target, threads, providers } = request.args;
+      const runtime = { ...webRuntime(ort, { threads }), name: threads > 1 ? `wasm, ${threads} threads` : 'wasm' };
+      const [pictures, clock] = [canvasPictures(), systemClock(globalThis)];
+      device = localDevice({ plan, target, runtime, others: othersOf(providers), pictures, clock });
+      return null;
+    }
+    if (!device) throw new TandemError('DEVICE_FAILED', 'the worker was asked before it was set up');
+    switch (request.method) {
+      case 'provide':
+        // Read at the first load of a model.
+        ort.env.wasm.wasmBinary = request.args.runtime.buffer as ArrayBuffer;
+        return null;
+      case 'prepare':
+        return device.prepare();
+      case 'load':
+        return device.load(request.args.k, request.args.model);
+      case 'begin':
+        return device.begin(request.args);
+      case 'advance':
+        return device.advance(request.args);
+      case 'encode':
+        return device.encode(request.args.crossing, request.args.tier);
+      default:
+        return request satisfies never;
+    }
+  }
+}
+
+/** Every ArrayBuffer in a result: results are handed over, not copied. */
+function buffersIn(value: unknown, found = new Set<ArrayBuffer>()): Transferable[] {
+  if (ArrayBuffer.isView(value)) {
+    if (value.buffer instanceof ArrayBuffer) found.add(value.buffer);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) buffersIn(inner, found);
+  }
+  return [...found];
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import { CrashMarker, type MarkStorage } from '../../client/crash-marker.ts';
+
+const DAY_MS = 24 * 3600 * 1000;
+
+function storage(): MarkStorage {
+  const items = new Map<string, string>();
+  return {
+    getItem: (name) => items.get(name) ?? null,
+    setItem: (name, value) => void items.set(name, value),
+    removeItem: (name) => void items.delete(name),
+  };
+}
+
+describe('a step that killed the page', () => {
+  test('is known to the next page of the tab, and then to every tab, for two weeks', () => {
+    const [tab, origin] = [storage(), storage()];
+    new CrashMarker(tab, origin, 0).begin('webgpu');
+    expect(new CrashMarker(storage(), origin, DAY_MS).hasKilled('webgpu')).toBe(false);
+    expect(new CrashMarker(tab, origin, DAY_MS).hasKilled('webgpu')).toBe(true);
+    expect(new CrashMarker(storage(), origin, 2 * DAY_MS).hasKilled('webgpu')).toBe(true);
+    expect(new CrashMarker(storage(), origin, 2 * DAY_MS).hasKilled('segment 1')).toBe(false);
+    expect(new CrashMarker(storage(), origin, 16 * DAY_MS).hasKilled('webgpu')).toBe(false);
+  });
+
+  test('is none where the step ended, or the page was left in good order', () => {
+    const [tab, origin] = [storage(), storage()];
+    const marker = new CrashMarker(tab, origin, 0);
+    marker.begin('webgpu');
+    marker.end();
+    expect(new CrashMarker(tab, origin, 1).hasKilled('webgpu')).toBe(false);
+  });
+
+  test('is forgotten where nothing can be stored, and what is stored may be anything', () => {
+    const broken: MarkStorage = {
+      getItem: () => {
+        throw new Error('denied');
+      },
+      setItem: () => {
+        throw new Error('full');
+      },
+      removeItem: () => {
+        throw new Error('denied');
+      },
+    };
+    for (const one of [broken, null]) {
+      const marker = new CrashMarker(one, one, 0);
+      marker.begin('webgpu');
+      marker.end();
+      expect(marker.hasKilled('webgpu')).toBe(false);
+    }
+    const odd = storage();
+    odd.setItem('tandem.fatal', '[["webgpu",1],[2,3],"x"]');
+    expect(new CrashMarker(storage(), odd, 2).hasKilled('webgpu')).toBe(true);
+    odd.setItem('tandem.fatal', '{');
+    expect(new CrashMarker(storage(), odd, 2).hasKilled('webgpu')).toBe(false);
+  });
+});
