@@ -15,6 +15,7 @@ import { type StaticServer, staticServer } from '../helpers/static-server.ts';
 const chromium = inject('chromium');
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const WAIT = { timeout: 20_000 };
 const READY = 'open, 5 of 5 segments';
 process.env['NEXT_TELEMETRY_DISABLED'] = '1';
 
@@ -55,7 +56,7 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     const page = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
     // The policy was there and meant it.
     expect(await page.evaluate(evaluateText)).toBe('EvalError');
-    expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+    expect(await page.evaluate(() => [crossOriginIsolated, typeof SharedArrayBuffer])).toEqual([false, 'undefined']);
     await page.close();
 
     // What isolates a page does not keep the SDK from its gateway or its worker.
@@ -65,9 +66,31 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     ]) {
       site.show(join(folder, 'plain'), headers);
       const isolated = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
-      expect(await isolated.evaluate(() => crossOriginIsolated)).toBe(true);
+      expect(await isolated.evaluate(() => [crossOriginIsolated, typeof SharedArrayBuffer])).toEqual([
+        true,
+        'function',
+      ]);
       await isolated.close();
     }
+  }, 60_000);
+
+  test('and where the policy leaves out WebAssembly the gateway reads, where it leaves out the gateway the device', async () => {
+    const [line] = cleanLines(1, 7) as [CleanLine];
+    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
+    const policy = contentSecurityPolicy();
+
+    site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(` 'wasm-unsafe-eval'`, '') });
+    const noWasm = await openPage(`${site.origin}/?gateway=${gateway.url}`);
+    await expect.poll(() => noWasm.errors.join()).toContain('failed to asynchronously prepare wasm');
+    expect(await read(noWasm.page, line)).toMatch(/ \([1-9]\d* bytes sent\)$/);
+    expect(await noWasm.page.textContent('#status')).toBe('open, 0 of 5 segments');
+    await noWasm.page.close();
+
+    site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(/ ws:\S+/, '') });
+    const noSocket = await openPage(`${site.origin}/?gateway=${gateway.url}`);
+    await says(noSocket.page, 'connecting, 5 of 5 segments');
+    expect(await read(noSocket.page, line)).toBe(`${line.text} (0 bytes sent)`);
+    await noSocket.page.close();
   }, 60_000);
 
   test('with Vite', async () => {
@@ -118,6 +141,21 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
 
   /** Reads a line wherever that is best, and another on the device alone. Gives the page, on which nothing went wrong. */
   async function readsTwice(url: string): Promise<Page> {
+    const { page, errors } = await openPage(url);
+    const [first, second] = cleanLines(2, 7) as [CleanLine, CleanLine];
+    try {
+      expect(await read(page, first)).toMatch(/ \(\d+ bytes sent\)$/);
+      await says(page, READY);
+      await page.check('#local');
+      expect(await read(page, second)).toBe(`${second.text} (0 bytes sent)`);
+    } catch (error) {
+      throw new Error(`${url}: ${(error as Error).message}\n${errors.join('\n')}`, { cause: error });
+    }
+    expect(errors).toEqual([]);
+    return page;
+  }
+
+  async function openPage(url: string): Promise<{ page: Page; errors: string[] }> {
     const page = await (await browser.newContext(PHONE)).newPage();
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
@@ -127,26 +165,26 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
       if (message.type() === 'error' && !place.endsWith('/favicon.ico')) errors.push(`${message.text()} ${place}`);
     });
     await page.goto(url);
-    const [first, second] = cleanLines(2, 7) as [CleanLine, CleanLine];
-    try {
-      await page.waitForSelector('#read:not([disabled])', { timeout: 20_000 });
-      await draw(page, first);
-      await page.click('#read');
-      expect(await answer(page, first)).toMatch(/ \(\d+ bytes sent\)$/);
-      await page.waitForFunction((text) => document.getElementById('status')?.textContent === text, READY, {
-        timeout: 20_000,
-      });
-      await draw(page, second);
-      await page.check('#local');
-      await page.click('#read');
-      expect(await answer(page, second)).toBe(`${second.text} (0 bytes sent)`);
-    } catch (error) {
-      throw new Error(`${url}: ${(error as Error).message}\n${errors.join('\n')}`, { cause: error });
-    }
-    expect(errors).toEqual([]);
-    return page;
+    return { page, errors };
   }
 });
+
+async function says(page: Page, status: string): Promise<void> {
+  await page.waitForFunction((text) => document.getElementById('status')?.textContent === text, status, WAIT);
+}
+
+/** Draws a line on the page's canvas, presses the button, and gives what the page says once it is of this line. */
+async function read(page: Page, line: CleanLine): Promise<string> {
+  await page.waitForSelector('#read:not([disabled])', WAIT);
+  await draw(page, line);
+  await page.click('#read');
+  await page.waitForFunction(
+    (start) => document.getElementById('text')?.textContent?.startsWith(start),
+    `${line.text} (`,
+    WAIT,
+  );
+  return (await page.textContent('#text')) ?? '';
+}
 
 async function draw(page: Page, { png }: CleanLine): Promise<void> {
   const pixels = png.toString('base64');
@@ -172,14 +210,6 @@ function evaluateText(): Promise<string> {
       }
     });
   });
-}
-
-/** What the page says, once it is of this line. */
-async function answer(page: Page, { text }: CleanLine): Promise<string> {
-  await page.waitForFunction((start) => document.getElementById('text')?.textContent?.startsWith(start), `${text} (`, {
-    timeout: 20_000,
-  });
-  return (await page.textContent('#text')) ?? '';
 }
 
 /** webpack through its Node API: webpack-cli, which users have, is none of this repository's packages. */
