@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import webpack from 'webpack';
@@ -100,6 +101,25 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     expect(site.asked.filter((path) => path.endsWith('.wasm'))).toEqual(['/tandem/ort-wasm-simd-threaded.wasm']);
   }, 60_000);
 
+  test('with Vite’s development server', async () => {
+    const app = join(folder, 'vite');
+    // The packages are links into this repository: a real app's are in its own folder.
+    await writeFile(join(app, 'vite.config.js'), 'export default { server: { fs: { strict: false } } };\n');
+    const { origin, port } = await freePort();
+    const server = await startNode(app, ['vite/bin/vite.js', '--host', '127.0.0.1', '--port', port], 'ready in');
+    const ownGateway = await startServer({ origins: [origin] });
+    try {
+      // The server finds the worker's packages with the first page, and may load it again then.
+      const { page } = await openPage(`${origin}/?gateway=${ownGateway.url}`);
+      await says(page, READY);
+      await page.close();
+      await (await readsTwice(`${origin}/?gateway=${ownGateway.url}`)).close();
+    } finally {
+      await ownGateway.kill();
+      await ended(server);
+    }
+  }, 60_000);
+
   test('with webpack', async () => {
     const app = join(folder, 'webpack');
     await succeeds('npm', ['run', 'prebuild'], app);
@@ -115,14 +135,14 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     // The packages are links into this repository: a real app's are in its own folder.
     await writeFile(join(app, 'next.config.mjs'), `export default { turbopack: { root: '/' } };\n`);
     await succeeds('env', [`NEXT_PUBLIC_GATEWAY=${gateway.url}`, 'npm', 'run', 'build'], app);
-    const server = await startNext(app, next.port);
+    const args = ['next/dist/bin/next', 'start', '--hostname', '127.0.0.1', '--port', next.port];
+    const server = await startNode(app, args, 'Ready');
     try {
       const rendered = await (await fetch(next.origin)).text();
       expect(rendered).toContain('<p id="status">connecting</p>');
       await (await readsTwice(next.origin)).close();
     } finally {
-      server.kill();
-      await once(server, 'close');
+      await ended(server);
     }
   }, 120_000);
 
@@ -226,12 +246,18 @@ async function freePort(): Promise<{ origin: string; port: string }> {
   return { origin: server.origin, port: new URL(server.origin).port };
 }
 
-async function startNext(app: string, port: string): Promise<ChildProcess> {
-  const script = join(app, '../node_modules/next/dist/bin/next');
-  const args = [script, 'start', '--hostname', '127.0.0.1', '--port', port];
-  const child = spawn(process.execPath, args, { cwd: app, stdio: ['ignore', 'pipe', 'inherit'] });
+/** Starts a script of the packages above the app, and waits until it says that it is ready. */
+async function startNode(app: string, [script = '', ...args]: string[], ready: string): Promise<ChildProcess> {
+  const path = join(app, '../node_modules', script);
+  const child = spawn(process.execPath, [path, ...args], { cwd: app, stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const chunk of child.stdout) {
-    if (String(chunk).includes('Ready')) return child;
+    if (stripVTControlCharacters(String(chunk)).includes(ready)) return child;
   }
-  throw new Error('next start ended');
+  throw new Error(`${script} ended`);
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  child.kill();
+  await once(child, 'close');
 }
