@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: () => import('./commands/serve.ts'),
   infer: () => import('./commands/infer.ts'),
   demo: () => import('./commands/demo.ts'),
+  'copy-assets': () => import('./commands/copy-assets.ts'),
 };
 
 /** Exit codes: 0 done, 1 the thing checked does not hold, 2 bad usage or bad input, 70 a mistake of ours. */

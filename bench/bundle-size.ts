@@ -1,0 +1,87 @@
+/**
+ * What the SDK costs a page: `tandem/client` as esbuild bundles it, minified, in gzip. Prints JSON: bytes before `connect`
+ * (the entry and what it imports at once), after it, and the largest files. `node dist/bench/bundle-size.js`
+ */
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build, type Metafile, type OutputFile } from 'esbuild';
+
+export interface BundleSizes {
+  /** Our own code: without msgpackr, valibot and hashes. */
+  readonly own: BundleSize;
+  /** All that the page loads of the client: everything but the worker and the runtime. */
+  readonly client: BundleSize;
+  /** The worker without onnxruntime. */
+  readonly worker: BundleSize;
+}
+
+export interface BundleSize {
+  /** Loaded with the import, in bytes after gzip. */
+  readonly gzipBytes: number;
+  /** Loaded later, where it is needed. */
+  readonly lazyGzipBytes: number;
+  /** Minified bytes before gzip of the files that take most of what is loaded with the import, largest first. */
+  readonly largest: Readonly<Record<string, number>>;
+}
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const RUNTIME = ['onnxruntime-web', 'onnxruntime-common'];
+const LIBRARIES = ['msgpackr', 'valibot', '@noble/hashes'];
+const SHOWN = 12;
+
+const sizes: BundleSizes = {
+  own: await sizeOf('client/browser.js', [...RUNTIME, ...LIBRARIES]),
+  client: await sizeOf('client/browser.js', RUNTIME),
+  worker: await sizeOf('client/worker.js', RUNTIME),
+};
+process.stdout.write(`${JSON.stringify(sizes, null, 2)}\n`);
+
+async function sizeOf(entry: string, external: string[]): Promise<BundleSize> {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [join(ROOT, 'dist', entry)],
+    absWorkingDir: ROOT,
+    outdir: 'out',
+    external,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    write: false,
+    metafile: true,
+    logLevel: 'warning',
+  });
+  const atOnce = loadedAtOnce(metafile, `dist/${entry}`);
+  const isAtOnce = ({ path }: OutputFile) => atOnce.has(relative(ROOT, path));
+  return {
+    gzipBytes: gzipBytes(outputFiles.filter(isAtOnce)),
+    lazyGzipBytes: gzipBytes(outputFiles.filter((file) => !isAtOnce(file))),
+    largest: largest(metafile, atOnce),
+  };
+}
+
+/** The entry's output and those that it imports, not those that it may import later. */
+function loadedAtOnce({ outputs }: Metafile, entry: string): Set<string> {
+  const found = new Set(Object.keys(outputs).filter((path) => outputs[path]?.entryPoint === entry));
+  for (const path of found) {
+    for (const { kind, path: other, external } of outputs[path]?.imports ?? []) {
+      if (kind === 'import-statement' && !external) found.add(other);
+    }
+  }
+  return found;
+}
+
+function gzipBytes(files: readonly OutputFile[]): number {
+  return files.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).byteLength, 0);
+}
+
+function largest({ outputs }: Metafile, atOnce: ReadonlySet<string>): Record<string, number> {
+  const inputs = [...atOnce].flatMap((path) => Object.entries(outputs[path]?.inputs ?? {}));
+  const named = inputs.map(([path, { bytesInOutput }]) => [shortName(path), bytesInOutput] as const);
+  return Object.fromEntries(named.toSorted(([, a], [, b]) => b - a).slice(0, SHOWN));
+}
+
+function shortName(path: string): string {
+  return path.replace(/^.*node_modules\//, '').replace(/^dist\//, '');
+}

@@ -1,0 +1,263 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import webpack from 'webpack';
+import { launchChromium } from '../helpers/chromium.ts';
+import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
+import { installInto, succeeds } from '../helpers/installed.ts';
+import { run, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
+import { type StaticServer, staticServer } from '../helpers/static-server.ts';
+
+const chromium = inject('chromium');
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const WAIT = { timeout: 20_000 };
+const READY = 'open, 5 of 5 segments';
+process.env['NEXT_TELEMETRY_DISABLED'] = '1';
+
+describe.skipIf(chromium.path === null)('an app as the examples show it reads a line, on a phone’s screen', () => {
+  let folder: string;
+  let site: StaticServer;
+  let next: { readonly origin: string; readonly port: string };
+  let gateway: ServerProcess;
+  let browser: Browser;
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    await cp(EXAMPLES, folder, { recursive: true });
+    await installInto(folder, ['vite', 'webpack', 'next', 'react', 'react-dom']);
+    site = await staticServer();
+    next = await freePort();
+    gateway = await startServer({ origins: [site.origin, next.origin] });
+    browser = await launchChromium(chromium.path ?? '');
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await gateway?.kill();
+    await site?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** What docs/integration.md tells apps to send with their page and its scripts. */
+  const contentSecurityPolicy = () =>
+    [
+      `default-src 'none'`,
+      `script-src 'self' 'wasm-unsafe-eval'`,
+      `worker-src 'self'`,
+      `connect-src 'self' ${gateway.url} ${gateway.url.replace('http', 'ws')}`,
+    ].join('; ');
+
+  test('without a bundler, under the strictest content security policy', async () => {
+    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
+    site.show(join(folder, 'plain'), { 'Content-Security-Policy': contentSecurityPolicy() });
+    const page = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
+    // The policy was there and meant it.
+    expect(await page.evaluate(evaluateText)).toBe('EvalError');
+    expect(await page.evaluate(() => [crossOriginIsolated, typeof SharedArrayBuffer])).toEqual([false, 'undefined']);
+    await page.close();
+
+    // What isolates a page does not keep the SDK from its gateway or its worker.
+    for (const headers of [
+      { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+      { 'Document-Isolation-Policy': 'isolate-and-require-corp' },
+    ]) {
+      site.show(join(folder, 'plain'), headers);
+      const isolated = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
+      expect(await isolated.evaluate(() => [crossOriginIsolated, typeof SharedArrayBuffer])).toEqual([
+        true,
+        'function',
+      ]);
+      await isolated.close();
+    }
+  }, 60_000);
+
+  test('and where the policy leaves out WebAssembly the gateway reads, where it leaves out the gateway the device', async () => {
+    const [line] = cleanLines(1, 7) as [CleanLine];
+    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
+    const policy = contentSecurityPolicy();
+
+    site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(` 'wasm-unsafe-eval'`, '') });
+    const noWasm = await openPage(`${site.origin}/?gateway=${gateway.url}`);
+    await expect.poll(() => noWasm.errors.join()).toContain('failed to asynchronously prepare wasm');
+    expect(await read(noWasm.page, line)).toMatch(/ \([1-9]\d* bytes sent\)$/);
+    expect(await noWasm.page.textContent('#status')).toBe('open, 0 of 5 segments');
+    await noWasm.page.close();
+
+    site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(/ ws:\S+/, '') });
+    const noSocket = await openPage(`${site.origin}/?gateway=${gateway.url}`);
+    await says(noSocket.page, 'connecting, 5 of 5 segments');
+    expect(await read(noSocket.page, line)).toBe(`${line.text} (0 bytes sent)`);
+    await noSocket.page.close();
+  }, 60_000);
+
+  test('with Vite', async () => {
+    await succeeds('npm', ['run', 'build'], join(folder, 'vite'));
+    site.show(join(folder, 'vite/dist'), { 'Content-Security-Policy': contentSecurityPolicy() });
+    await (await readsTwice(`${site.origin}/?gateway=${gateway.url}`)).close();
+    expect(site.asked.filter((path) => path.endsWith('.wasm'))).toEqual(['/tandem/ort-wasm-simd-threaded.wasm']);
+  }, 60_000);
+
+  test('with Vite’s development server', async () => {
+    const app = join(folder, 'vite');
+    // The packages are links into this repository: a real app's are in its own folder.
+    await writeFile(join(app, 'vite.config.js'), 'export default { server: { fs: { strict: false } } };\n');
+    const { origin, port } = await freePort();
+    const server = await startNode(app, ['vite/bin/vite.js', '--host', '127.0.0.1', '--port', port], 'ready in');
+    const ownGateway = await startServer({ origins: [origin] });
+    try {
+      // The server finds the worker's packages with the first page, and may load it again then.
+      const { page } = await openPage(`${origin}/?gateway=${ownGateway.url}`);
+      await says(page, READY);
+      await page.close();
+      await (await readsTwice(`${origin}/?gateway=${ownGateway.url}`)).close();
+    } finally {
+      await ownGateway.kill();
+      await ended(server);
+    }
+  }, 60_000);
+
+  test('with webpack', async () => {
+    const app = join(folder, 'webpack');
+    await succeeds('npm', ['run', 'prebuild'], app);
+    const { default: config } = (await import(join(app, 'webpack.config.js'))) as { default: webpack.Configuration };
+    await pack({ ...config, context: app });
+    site.show(join(app, 'public'), { 'Content-Security-Policy': contentSecurityPolicy() });
+    await (await readsTwice(`${site.origin}/?gateway=${gateway.url}`)).close();
+    expect(site.asked.filter((path) => path.endsWith('.wasm'))).toEqual(['/tandem/ort-wasm-simd-threaded.wasm']);
+  }, 60_000);
+
+  test('with Next.js, which renders the page on the server too', async () => {
+    const app = join(folder, 'next');
+    // The packages are links into this repository: a real app's are in its own folder.
+    await writeFile(join(app, 'next.config.mjs'), `export default { turbopack: { root: '/' } };\n`);
+    await succeeds('env', [`NEXT_PUBLIC_GATEWAY=${gateway.url}`, 'npm', 'run', 'build'], app);
+    const args = ['next/dist/bin/next', 'start', '--hostname', '127.0.0.1', '--port', next.port];
+    const server = await startNode(app, args, 'Ready');
+    try {
+      const rendered = await (await fetch(next.origin)).text();
+      expect(rendered).toContain('<p id="status">connecting</p>');
+      await (await readsTwice(next.origin)).close();
+    } finally {
+      await ended(server);
+    }
+  }, 120_000);
+
+  for (const entry of ['client/browser.js', 'client/node.js', 'client/react.js']) {
+    test(`${entry} is imported in Node without a window, and does nothing then`, async () => {
+      const url = `file://${join(folder, 'node_modules/tandem/dist', entry)}`;
+      const script = `
+        const before = Object.getOwnPropertyNames(globalThis).join();
+        await import('${url}');
+        if (Object.getOwnPropertyNames(globalThis).join() !== before) throw new Error('it made globals');
+        // Whatever it left running would keep the process from ending.`;
+      const outcome = await run(process.execPath, ['--input-type=module', '--eval', script]);
+      expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
+    });
+  }
+
+  /** Reads a line wherever that is best, and another on the device alone. Gives the page, on which nothing went wrong. */
+  async function readsTwice(url: string): Promise<Page> {
+    const { page, errors } = await openPage(url);
+    const [first, second] = cleanLines(2, 7) as [CleanLine, CleanLine];
+    try {
+      expect(await read(page, first)).toMatch(/ \(\d+ bytes sent\)$/);
+      await says(page, READY);
+      await page.check('#local');
+      expect(await read(page, second)).toBe(`${second.text} (0 bytes sent)`);
+    } catch (error) {
+      throw new Error(`${url}: ${(error as Error).message}\n${errors.join('\n')}`, { cause: error });
+    }
+    expect(errors).toEqual([]);
+    return page;
+  }
+
+  async function openPage(url: string): Promise<{ page: Page; errors: string[] }> {
+    const page = await (await browser.newContext(PHONE)).newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => {
+      const { url: place } = message.location();
+      // No example has an icon.
+      if (message.type() === 'error' && !place.endsWith('/favicon.ico')) errors.push(`${message.text()} ${place}`);
+    });
+    await page.goto(url);
+    return { page, errors };
+  }
+});
+
+async function says(page: Page, status: string): Promise<void> {
+  await page.waitForFunction((text) => document.getElementById('status')?.textContent === text, status, WAIT);
+}
+
+/** Draws a line on the page's canvas, presses the button, and gives what the page says once it is of this line. */
+async function read(page: Page, line: CleanLine): Promise<string> {
+  await page.waitForSelector('#read:not([disabled])', WAIT);
+  await draw(page, line);
+  await page.click('#read');
+  await page.waitForFunction(
+    (start) => document.getElementById('text')?.textContent?.startsWith(start),
+    `${line.text} (`,
+    WAIT,
+  );
+  return (await page.textContent('#text')) ?? '';
+}
+
+async function draw(page: Page, { png }: CleanLine): Promise<void> {
+  const pixels = png.toString('base64');
+  await page.evaluate(async (base64) => {
+    // No fetch of data: nor an image: the page's policy forbids both.
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const canvas = document.getElementById('line') as HTMLCanvasElement;
+    canvas.width = bitmap.width;
+    canvas.height = bitmap.height;
+    canvas.getContext('2d')?.drawImage(bitmap, 0, 0);
+  }, pixels);
+}
+
+/** What comes of making code of text, in a task of its own: what the protocol evaluates itself is free of the policy. */
+function evaluateText(): Promise<string> {
+  return new Promise((resolve) => {
+    setTimeout(() => {
+      try {
+        resolve(new Function('return "evaluated"')());
+      } catch (error) {
+        resolve((error as Error).name);
+      }
+    });
+  });
+}
+
+/** webpack through its Node API: webpack-cli, which users have, is none of this repository's packages. */
+async function pack(config: webpack.Configuration): Promise<void> {
+  const stats = await new Promise<webpack.Stats | undefined>((resolve, reject) => {
+    webpack(config, (error, result) => (error ? reject(error) : resolve(result)));
+  });
+  expect(stats?.toJson({ all: false, errors: true }).errors).toEqual([]);
+}
+
+async function freePort(): Promise<{ origin: string; port: string }> {
+  const server = await staticServer();
+  await server.close();
+  return { origin: server.origin, port: new URL(server.origin).port };
+}
+
+/** Starts a script of the packages above the app, and waits until it says that it is ready. */
+async function startNode(app: string, [script = '', ...args]: string[], ready: string): Promise<ChildProcess> {
+  const path = join(app, '../node_modules', script);
+  const child = spawn(process.execPath, [path, ...args], { cwd: app, stdio: ['ignore', 'pipe', 'inherit'] });
+  for await (const chunk of child.stdout) {
+    if (stripVTControlCharacters(String(chunk)).includes(ready)) return child;
+  }
+  throw new Error(`${script} ended`);
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  child.kill();
+  await once(child, 'close');
+}

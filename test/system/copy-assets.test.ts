@@ -1,0 +1,65 @@
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installInto, succeeds } from '../helpers/installed.ts';
+import { run, tandem, temporaryFolder } from '../helpers/processes.ts';
+
+const FILES = ['client.js', 'ocr-line.js', 'ort-wasm-simd-threaded.wasm', 'text-detector.js', 'worker.js'];
+
+interface Report {
+  readonly files: readonly { readonly file: string; readonly bytes: number; readonly written: boolean }[];
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('tandem copy-assets', () => {
+  test('copies the runtime and the bundles, says how large they are, and says so again without writing', async () => {
+    const dir = join(folder, 'assets');
+    const first = JSON.parse((await tandem('copy-assets', dir, '--json')).stdout) as Report;
+    expect((await readdir(dir)).toSorted()).toEqual(FILES);
+    expect(first.files.map(({ file }) => file).toSorted()).toEqual(FILES.map((name) => join(dir, name)));
+    for (const { file, bytes, written } of first.files) {
+      expect(written).toBe(true);
+      expect((await stat(file)).size).toBe(bytes);
+    }
+    const wasm = createRequire(import.meta.url).resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm');
+    expect((await readFile(join(dir, 'ort-wasm-simd-threaded.wasm'))).equals(await readFile(wasm))).toBe(true);
+
+    await writeFile(join(dir, 'worker.js'), 'of an older version');
+    const before = await Promise.all(first.files.map(async ({ file }) => (await stat(file)).mtimeMs));
+    const again = JSON.parse((await tandem('copy-assets', dir, '--json')).stdout) as Report;
+    expect(again.files.filter(({ written }) => written)).toEqual([
+      expect.objectContaining({ file: join(dir, 'worker.js') }),
+    ]);
+    const after = await Promise.all(first.files.map(async ({ file }) => (await stat(file)).mtimeMs));
+    expect(after.filter((time, i) => time !== before[i])).toHaveLength(1);
+    expect((await tandem('copy-assets', dir)).stdout).toMatch(/^kept {4}\S+\.wasm {2}[\d,]+ bytes$/m);
+  });
+
+  test('refuses no folder, two, a file, and a folder below a file', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    for (const args of [[], ['a', 'b'], [file], [join(file, 'x')]]) {
+      const outcome = await tandem('copy-assets', ...args);
+      expect(outcome).toMatchObject({ code: 2, stdout: '' });
+      expect(outcome.stderr).toMatch(/^tandem: USAGE: /);
+    }
+  });
+
+  test('works from an installed package that has no development tools', async () => {
+    const app = join(folder, 'app');
+    await mkdir(app);
+    await installInto(app);
+    await succeeds('npx', ['--no-install', 'tandem', 'copy-assets', 'public'], app);
+    expect((await readdir(join(app, 'public'))).toSorted()).toEqual(FILES);
+    // A package that is not whole says so.
+    await rm(join(app, 'node_modules/tandem/dist/client/bundled'), { recursive: true });
+    const { code, stderr } = await run(join(app, 'node_modules/.bin/tandem'), ['copy-assets', 'public'], app);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/^tandem: NOT_FOUND: /) });
+  });
+});
