@@ -17,6 +17,7 @@ await build({
   entryPoints: {
     client: join(dist, 'client/browser.js'),
     worker: join(dist, 'client/worker.js'),
+    'worker-accelerated': join(dist, 'client/worker-accelerated.js'),
     'ocr-line': join(dist, 'models/ocr-line/ctc.js'),
     'text-detector': join(dist, 'models/text-detector/boxes.js'),
   },

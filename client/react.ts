@@ -50,7 +50,7 @@ function createConnection(): Connection {
           const show = (state: ClientState) => {
             if (!signal.aborted) set({ client, state, error: null });
           };
-          client.subscribe(show);
+          client.addEventListener('statechange', ({ detail }) => show(detail));
           show(client.state);
           return client;
         },

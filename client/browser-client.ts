@@ -1,0 +1,182 @@
+/** The client in browsers: its core with WebSocket, fetch, what is kept, and a worker that runs onnxruntime-web. */
+import { pixelsOf } from '../runtimes/pictures-canvas.ts';
+import { systemClock } from '../shared/clock.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
+import type { Channel, Connector } from '../shared/protocol/channel.ts';
+import { availabilityOf } from './availability.ts';
+import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
+import { cacheStore } from './cache-store.ts';
+import { baseUrl, connectWith } from './client.ts';
+import { CrashMarker, type MarkStorage } from './crash-marker.ts';
+import type { Device } from './device.ts';
+import type { Host } from './host.ts';
+import { aloneByLock, lockedNames } from './locks.ts';
+import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
+import { sha256Hex } from './sha256.ts';
+import type { Availability, InferOptions, Input, Plan } from './types.ts';
+import { workerDevice } from './worker-device.ts';
+
+/** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
+const PICTURE_SIDE_MAX_PX = 2048;
+
+/** As `connect` of browser.ts. */
+export async function connectBrowser(options: BrowserOptions): Promise<BrowserClient> {
+  const client = await connectWith(browserHost(options), options);
+  const { infer, explain, stream } = client;
+  return Object.assign(client, {
+    async infer(input: BrowserInput, inferOptions?: InferOptions) {
+      inferOptions?.signal?.throwIfAborted();
+      return infer.call(client, await inputOf(input), inferOptions);
+    },
+    async explain(input: BrowserInput, inferOptions?: InferOptions) {
+      return explain.call(client, await inputOf(input), inferOptions);
+    },
+    stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, inferOptions?: InferOptions) =>
+      // The client's own `infer` is the one above by now.
+      stream.call(client, frames as AsyncIterable<Input>, inferOptions),
+  });
+}
+
+/** As `availability` of browser.ts. */
+export function browserAvailability(options: AvailabilityOptions): Promise<Availability> {
+  return availabilityOf(browserHost(options), baseUrl(options.url), options.model, options.signal);
+}
+
+function browserHost(options: HostOptions): Host {
+  const { target = 'wasm', threads = defaultThreads() } = options;
+  const clock = systemClock(globalThis);
+  const marker = new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
+  const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
+  const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
+  const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
+  return {
+    name: 'tandem-browser/0.1',
+    ...{ target, clock },
+    random: Math.random,
+    fetch: globalThis.fetch.bind(globalThis),
+    files: cacheStore(),
+    runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? engine.file, document.baseURI).href },
+    saveData: (navigator as { connection?: { saveData?: boolean } }).connection?.saveData ?? false,
+    alone: (name, work) => aloneByLock(clock, name, work),
+    underWay: lockedNames,
+    sha256: sha256Hex,
+    connector: webSocketConnector,
+    async createDevice(plan, onLost, signal) {
+      const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
+      return marked(device, plan, marker, providers);
+    },
+    report: (error) => globalThis.reportError(error),
+    onWake: listenForWake,
+    onLeave(listener) {
+      const onLeave = () => {
+        marker.end();
+        listener();
+      };
+      globalThis.addEventListener('pagehide', onLeave);
+      return () => globalThis.removeEventListener('pagehide', onLeave);
+    },
+  };
+}
+
+// Bundlers look for exactly this form.
+const plainWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' });
+const acceleratedWorker = () =>
+  new Worker(new URL('./worker-accelerated.js', import.meta.url), { type: 'module', name: 'tandem' });
+
+/** Loading is what pages die of: each load is written down while it lasts, and one that was fatal is not begun. */
+function marked(device: Device, plan: Plan, marker: CrashMarker, providers: readonly string[]): Device {
+  return {
+    ...device,
+    async load(k, model) {
+      const own = `${plan.id.slice(0, 12)} segment ${k + 1}`;
+      if (marker.hasKilled(own)) {
+        throw new TandemError('DEVICE_FAILED', `the page died while it loaded segment ${k + 1}: it is not tried again`);
+      }
+      // Where more than WebAssembly is tried, that is what is blamed first.
+      marker.begin(providers[0] ?? own);
+      try {
+        return await device.load(k, model);
+      } finally {
+        marker.end();
+      }
+    },
+  };
+}
+
+function isThere(provider: 'webgpu' | 'webnn'): boolean {
+  return (provider === 'webgpu' ? 'gpu' : 'ml') in navigator;
+}
+
+function defaultThreads(): number {
+  return globalThis.crossOriginIsolated ? Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))) : 1;
+}
+
+function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null {
+  try {
+    return globalThis[name];
+  } catch {
+    return null;
+  }
+}
+
+async function inputOf(input: BrowserInput): Promise<Input> {
+  return isDrawable(input) ? toPicture(input) : input;
+}
+
+function webSocketConnector(url: string): Connector {
+  return (events) => {
+    const socket = new WebSocket(url);
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => events.onOpen();
+    socket.onmessage = ({ data }) => {
+      // Text is no frame of ours; an empty one makes the link say so.
+      events.onFrame(data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array());
+    };
+    socket.onclose = ({ code, reason }) => events.onClose(code, reason);
+    const channel: Channel = {
+      send(frame) {
+        if (socket.readyState === WebSocket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
+      },
+      // Browsers let pages close with 1000 and 3000-4999 only.
+      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
+      get bufferedBytes() {
+        return socket.bufferedAmount;
+      },
+    };
+    return channel;
+  };
+}
+
+/** Phones drop sockets of hidden pages without a word: look at once when the page is seen or the network is back. */
+function listenForWake(listener: () => void): () => void {
+  const onVisible = () => {
+    if (document.visibilityState === 'visible') listener();
+  };
+  document.addEventListener('visibilitychange', onVisible);
+  globalThis.addEventListener('pageshow', listener);
+  globalThis.addEventListener('online', listener);
+  return () => {
+    document.removeEventListener('visibilitychange', onVisible);
+    globalThis.removeEventListener('pageshow', listener);
+    globalThis.removeEventListener('online', listener);
+  };
+}
+
+/** ImageData is a picture as it is; records of tensors are plain objects. What is no object the core refuses. */
+function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, ImageData> {
+  if (typeof input !== 'object' || input === null || input instanceof ImageData) return false;
+  return ![Object.prototype, null].includes(Object.getPrototypeOf(input));
+}
+
+async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {
+  try {
+    const bitmap = await createImageBitmap(source);
+    const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
+    const side = (length: number) => Math.max(1, Math.round(length * scale));
+    const pixels = pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
+    bitmap.close();
+    return pixels;
+  } catch (error) {
+    throw new TandemError('BAD_INPUT', `the picture cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
