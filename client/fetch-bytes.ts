@@ -48,7 +48,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
       await response.body?.cancel();
       throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
     }
-    return await readBody(response, url, { ...options, partial }, watch);
+    return await readBody(response, url, { ...options, partial, signal: giveUp.signal }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}`);
@@ -82,7 +82,7 @@ function stallWatch(clock: Clock, onStall: () => void): StallWatch {
 async function readBody(
   response: Response,
   url: string,
-  { whenIdle, onBytes, bytesMax, partial }: FetchOptions & { readonly partial: PartialFile },
+  { whenIdle, onBytes, bytesMax, partial, signal }: FetchOptions & { readonly partial: PartialFile },
   watch: StallWatch,
 ): Promise<Uint8Array> {
   const reader = response.body?.getReader();
@@ -90,6 +90,8 @@ async function readBody(
   for (;;) {
     watch.stop();
     await whenIdle?.();
+    // A watch that is started after the end keeps a process alive.
+    signal?.throwIfAborted();
     watch.start();
     const { done, value } = await reader.read();
     if (done) break;
