@@ -6,6 +6,7 @@ const built = (path: string) => fileURLToPath(new URL(`./dist/${path}`, import.m
 /** What users import, for the tests that run what was built. */
 const alias = {
   'tandem/client': built('client/node.js'),
+  'tandem/testkit': built('client/testkit/index.js'),
   'tandem/server': built('server/index.js'),
   'tandem/compiler': built('compiler/index.js'),
 };

@@ -35,7 +35,7 @@ export interface GatewayOptions {
   readonly policy: Policy;
   readonly credentials: Credentials;
   readonly admission: Admission;
-  readonly metrics: GatewayMetrics;
+  readonly metrics: Omit<GatewayMetrics, 'registry' | 'workerRestarted'>;
   readonly clock: Clock;
   /** Told of every request once it was answered. */
   readonly onRequest?: (record: RequestRecord) => void;

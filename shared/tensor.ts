@@ -87,6 +87,11 @@ export function tensor(dtype: DType, shape: readonly number[], data: TensorData)
   return { dtype, shape, data };
 }
 
+export function zeros(dtype: DType, shape: readonly number[]): Tensor {
+  const array: ArrayClass = ARRAY_OF[dtype];
+  return { dtype, shape, data: new array(elementCount(shape)) };
+}
+
 export function float32(shape: readonly number[], data: Float32Array): Tensor & { readonly data: Float32Array } {
   return tensor('float32', shape, data) as Tensor & { readonly data: Float32Array };
 }

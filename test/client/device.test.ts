@@ -1,6 +1,8 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { localDevice } from '../../client/device.ts';
+import { FakeClock } from '../../client/testkit/fake-clock.ts';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { writeModel } from '../../compiler/onnx/write.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
@@ -8,9 +10,7 @@ import type { Runtime, Session } from '../../shared/runtime.ts';
 import { float32 } from '../../shared/tensor.ts';
 import { modelOf } from '../compiler/run-graph.ts';
 import { graphOf } from '../compiler/text-graph.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
 import { packedWhole } from '../helpers/packed-whole.ts';
-import { smallPlan } from '../helpers/small-plan.ts';
 
 const clock = new FakeClock();
 const pictures = { encode: async () => null, decode: () => Promise.reject(new Error()) } satisfies PictureCodec;

@@ -1,7 +1,7 @@
 /** One connection to a gateway, and the next when it is lost. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { settle } from '../../client/testkit/fake-clock.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, PICTURE } from '../helpers/client-harness.ts';
-import { settle } from '../helpers/fake-clock.ts';
 
 let harness: ClientHarness;
 beforeEach(() => {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Timed } from '../../client/device.ts';
 import { type Provider, Providers } from '../../client/providers.ts';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { goldenAnswer, goldenError } from '../../shared/golden.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { float32, type Tensors } from '../../shared/tensor.ts';
-import { smallPlan } from '../helpers/small-plan.ts';
 
 const right = (): Tensors => ({ h: float32([1, 2, 1, 1], Float32Array.of(0.5, -3)) });
 const wrong = (): Tensors => ({ h: float32([1, 2, 1, 1], Float32Array.of(0.5, 3)) });

@@ -1,7 +1,7 @@
 /** What happens to one request: where it goes, how it ends, what is refused. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { settle } from '../../client/testkit/fake-clock.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
-import { settle } from '../helpers/fake-clock.ts';
 
 let harness: ClientHarness;
 beforeEach(() => {

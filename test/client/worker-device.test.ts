@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { FakeClock } from '../../client/testkit/fake-clock.ts';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { workerDevice } from '../../client/worker-device.ts';
 import type { WorkerResponse } from '../../client/worker-protocol.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
-import { smallPlan } from '../helpers/small-plan.ts';
 
 /** A worker that answers as it is told to. */
 class FakeWorker {

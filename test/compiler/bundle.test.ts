@@ -2,8 +2,8 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { planFile, sha256, withPlanId, writeBundle } from '../../compiler/bundle.ts';
-import { smallPlan } from '../helpers/small-plan.ts';
 
 /** Enough of a plan to be taken for a bundle's. */
 const PLAN = '{"segments":[{"server":{"file":"old.onnx"}}]}';

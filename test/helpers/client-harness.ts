@@ -5,18 +5,18 @@ import { type Device, localDevice } from '../../client/device.ts';
 import type { FileStore } from '../../client/file-store.ts';
 import type { Host } from '../../client/host.ts';
 import type { RuntimeFile } from '../../client/runtime-file.ts';
+import { type FakeClock, settle } from '../../client/testkit/fake-clock.ts';
+import { mortal } from '../../client/testkit/fake-device.ts';
+import { type ChannelEnd, channelPair } from '../../client/testkit/memory-channel.ts';
 import type { Client, ClientOptions } from '../../client/types.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
-import { TandemError } from '../../shared/errors.ts';
 import { type Plan, planContract } from '../../shared/plan.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { float32, type Tensors } from '../../shared/tensor.ts';
-import { type FakeClock, settle } from './fake-clock.ts';
 import { GatewayHarness } from './gateway-harness.ts';
-import { type ChannelEnd, channelPair } from './memory-channel.ts';
 
 export const POLICY = { aliases: {}, labels: { public: 'input', personal: 'h', secret: 'local', staff: 'input' } };
 export const PICTURE: Picture = { width: 16, height: 4, data: new Uint8Array(16 * 4 * 4).fill(255) };
@@ -235,37 +235,27 @@ export class ClientHarness {
       encode: async (picture) => (this.webpWorks ? new Uint8Array(picture.data).subarray(0, 64) : null),
       decode: () => Promise.reject(new Error('devices do not decode')),
     };
-    const device = localDevice({ plan, target: 'wasm', runtime, pictures, clock: this.clock });
+    const own = localDevice({ plan, target: 'wasm', runtime, pictures, clock: this.clock });
     this.devices++;
-    let death: TandemError | null = null;
-    const dying: ((error: TandemError) => void)[] = [];
-    this.loseNewestDevice = (reason) => {
-      onLost(reason);
-      death = new TandemError('DEVICE_FAILED', reason);
-      for (const reject of dying) reject(death);
-    };
-    /** Rejects with the device's death, as calls to a worker do. */
-    const mortal = <T>(work: () => Promise<T>): Promise<T> =>
-      death ? Promise.reject(death) : Promise.race([work(), new Promise<never>((_, reject) => dying.push(reject))]);
-    return {
-      ...device,
-      provide: async (bytes) => {
-        this.provided.push(bytes);
-      },
-      load: (k, model) => mortal(() => device.load(k, model)),
-      begin: (picture) =>
-        mortal(() => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : device.begin(picture))),
-      encode: (crossing, tier) =>
-        mortal(() =>
-          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : device.encode(crossing, tier),
-        ),
-      advance: (crossing) =>
-        mortal(async () => {
+    const { device, die } = mortal(
+      {
+        ...own,
+        provide: async (bytes) => {
+          this.provided.push(bytes);
+        },
+        begin: (picture) => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : own.begin(picture)),
+        encode: (crossing, tier) =>
+          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : own.encode(crossing, tier),
+        advance: async (crossing) => {
           await this.deviceGate;
           if (this.deviceFails) throw new Error('out of memory');
-          return device.advance(crossing);
-        }),
-    };
+          return own.advance(crossing);
+        },
+      },
+      onLost,
+    );
+    this.loseNewestDevice = die;
+    return device;
   }
 }
 

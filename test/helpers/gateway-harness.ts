@@ -1,4 +1,7 @@
 /** A gateway with a fake executor and a hand-moved clock, and peers that speak frames to it over any channel. */
+
+import { FakeClock } from '../../client/testkit/fake-clock.ts';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { Admission } from '../../server/admission.ts';
 import type { Credentials } from '../../server/credentials.ts';
 import { createGateway, type Gateway } from '../../server/gateway.ts';
@@ -11,9 +14,7 @@ import {
   parseServerMessage,
   type ServerMessage,
 } from '../../shared/protocol/messages.ts';
-import { FakeClock } from './fake-clock.ts';
 import { FakeExecutor } from './fake-executor.ts';
-import { smallPlan } from './small-plan.ts';
 
 export interface Received {
   readonly message: ServerMessage;

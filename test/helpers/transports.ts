@@ -2,11 +2,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket } from 'ws';
+import { type ChannelEnd, channelPair } from '../../client/testkit/memory-channel.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import type { Gateway } from '../../server/gateway.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
 import { Inbox, type Peer, type Transport } from './gateway-harness.ts';
-import { type ChannelEnd, channelPair } from './memory-channel.ts';
 
 export interface MemoryPeer extends Peer {
   /** The gateway's end, to make it look congested. */

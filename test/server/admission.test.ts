@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { FakeClock, settle } from '../../client/testkit/fake-clock.ts';
 import { Admission } from '../../server/admission.ts';
-import { FakeClock, settle } from '../helpers/fake-clock.ts';
 import { FakeExecutor } from '../helpers/fake-executor.ts';
 
 const TASK = { planId: 'p', k: 1, tier: 'q8', payload: { parts: [], shapes: [] } };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { checkAgainstPlans } from '../../server/check-config.ts';
 import { parseServerConfig } from '../../server/config.ts';
-import { smallPlan } from '../helpers/small-plan.ts';
 
 const CONFIG = {
   bundles: ['b'],

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { settle } from '../../client/testkit/fake-clock.ts';
 import { ERROR_CODES } from '../../shared/errors.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { HELLO_TIMEOUT_MS } from '../../shared/protocol/limits.ts';
 import type { MessageOf } from '../../shared/protocol/messages.ts';
 import { tensorFromBytes } from '../../shared/tensor.ts';
-import { settle } from '../helpers/fake-clock.ts';
 import {
   expectType,
   GatewayHarness,

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { flatTier } from '../../client/testkit/small-plan.ts';
 import { boundaryAt, depthOf, type Plan, parsePlan, planContract, type TensorSpec, tierAt } from '../../shared/plan.ts';
 import { costAt, shapeAt, sizeOf } from '../../shared/size.ts';
 import { changed } from './changed.ts';
-import { chainPlan, flatTier, samplePlan } from './sample-plan.ts';
+import { chainPlan, samplePlan } from './sample-plan.ts';
 import { tandemError } from './tandem-error.ts';
 
 const plan = samplePlan();

@@ -5,9 +5,8 @@
  *   x ─ segment 1 ─ a ─ segment 2 ─ b ─ segment 3 ─ y
  *                   └───────────────────┘
  */
-import { toBase64 } from '../../shared/base64.ts';
-import { bucketCount, stateCount } from '../../shared/codec/context-model.ts';
-import { PLAN_VERSION, type Plan, type PlanFile, type QuantizedTier, type TierBits } from '../../shared/plan.ts';
+import { flatTier } from '../../client/testkit/small-plan.ts';
+import { PLAN_VERSION, type Plan, type PlanFile } from '../../shared/plan.ts';
 
 export function samplePlan(): Plan {
   return {
@@ -57,23 +56,6 @@ export function samplePlan(): Plan {
       },
     },
   };
-}
-
-/** A tier over [-1, 1] whose tables expect every symbol alike. */
-export function flatTier(name: string, bits: TierBits, channels: readonly number[]): QuantizedTier {
-  const buckets = bucketCount(bits);
-  const width = 2 ** bits / buckets;
-  const tensors = channels.map((count) => ({
-    low: -1,
-    step: 2 / (2 ** bits - 1),
-    channels: count,
-    map: null,
-    classes: toBase64(new Uint8Array(count)),
-    starts: toBase64(Uint8Array.from({ length: width > 1 ? buckets : 0 }, (_, b) => b * width)),
-    first: toBase64(new Uint8Array(stateCount(bits) * buckets).fill(32)),
-    second: toBase64(new Uint8Array(width > 1 ? 2 ** bits : 0).fill(32)),
-  }));
-  return { type: 'quantized', name, bits, tensors };
 }
 
 /** A plan of nothing but names: the tensors of each boundary, from 0 to K. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import { calibrateTiers } from '../../../compiler/compress/calibrate.ts';
 import { clipRange } from '../../../compiler/compress/clip-range.ts';
 import type { Bottleneck } from '../../../compiler/recipe.ts';
@@ -9,7 +10,6 @@ import { dequantize, quantize } from '../../../shared/codec/quantize.ts';
 import { parsePlan, type QuantizedTier, type TensorSpec } from '../../../shared/plan.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
 import { float32, type Tensor } from '../../../shared/tensor.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 
 function highOf({ low, step }: { low: number; step: number }, bits: number): number {
   return low + step * (2 ** bits - 1);

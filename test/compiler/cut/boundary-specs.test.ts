@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import { allBoundaries, boundarySpecs } from '../../../compiler/cut/boundary-specs.ts';
 import type { Session } from '../../../shared/runtime.ts';
 import { type DType, float32, type Tensors } from '../../../shared/tensor.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 import { coded } from '../coded.ts';
 
 /** A segment that makes `output` in a shape that follows from the width of what it is given. */

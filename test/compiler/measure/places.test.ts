@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import { loadPlaces, type TimingPlace } from '../../../compiler/measure/places.ts';
 import type { Runtime, Session } from '../../../shared/runtime.ts';
 import { float32, type Tensors } from '../../../shared/tensor.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 
 const INPUT: Tensors = { x: float32([1, 3, 4, 8], new Float32Array(96)) };
 

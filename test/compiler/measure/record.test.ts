@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import { COMPRESSION_VERSION, recipeDigest, type SegmentRecipe } from '../../../compiler/compress/segment-recipe.ts';
 import type { CompressedChain } from '../../../compiler/compress-chain.ts';
 import { isMeasurementOf, matchingRecord, measuredRecord } from '../../../compiler/measure/record.ts';
 import type { ModelRecipe } from '../../../compiler/recipe.ts';
 import type { Plan, PlanMeasured } from '../../../shared/plan.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 import { type TinyModel, tinyModel } from '../../helpers/tiny-model.ts';
 import { coded } from '../coded.ts';
 

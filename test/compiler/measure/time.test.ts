@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import { measureTime, type TimeRequest } from '../../../compiler/measure/time.ts';
 import type { Progress } from '../../../compiler/progress.ts';
 import type { Session } from '../../../shared/runtime.ts';
 import { float32, type Tensors } from '../../../shared/tensor.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 
 const input = (width: number): Tensors => ({ x: float32([1, 3, 4, width], new Float32Array(12 * width)) });
 

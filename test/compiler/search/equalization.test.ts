@@ -1,5 +1,6 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import { segmentCompressor } from '../../../compiler/compress/compress-segment.ts';
 import { equalizedModel } from '../../../compiler/compress/equalize.ts';
 import { constantOf, floatConstant, type Graph, type Model } from '../../../compiler/graph/graph.ts';
@@ -10,7 +11,6 @@ import { referenceOf } from '../../../compiler/search/losses.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { float32, type Tensors } from '../../../shared/tensor.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 import { modelOf } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { smallPlan } from '../../../client/testkit/small-plan.ts';
 import type { Executor } from '../../../server/executor.ts';
 import { embeddedExecutor } from '../../../server/executors/embedded.ts';
-import { smallPlan } from '../../helpers/small-plan.ts';
 
 const script = new URL('../../helpers/crashing-worker.mjs', import.meta.url);
 const task = (tier: string, parts: Uint8Array[] = []) => ({ planId: 'p', k: 1, tier, payload: { parts, shapes: [] } });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { flatTier } from '../../../client/testkit/small-plan.ts';
 import { toBase64 } from '../../../shared/base64.ts';
 import { type ActivationCodec, activationCodec, codedGeometry } from '../../../shared/codec/activation.ts';
 import { bucketCount, stateCount } from '../../../shared/codec/context-model.ts';
@@ -14,7 +15,6 @@ import {
 } from '../../../shared/plan.ts';
 import { gaussian, type Random, randomInt, seededRandom } from '../../../shared/random.ts';
 import { asFloat32, elementCount, float32, type Tensor, tensor } from '../../../shared/tensor.ts';
-import { flatTier } from '../sample-plan.ts';
 import { orRefusal, tandemError } from '../tandem-error.ts';
 
 /** A coded tensor's tables before they are text. */

@@ -1,6 +1,7 @@
 /** A plan of two segments that needs no model: x [1,3,4,width] -> h [1,2,1,width/4] -> y [1,width/4]. */
-import { PLAN_VERSION, type Plan } from '../../shared/plan.ts';
-import { flatTier } from '../shared/sample-plan.ts';
+import { toBase64 } from '../../shared/base64.ts';
+import { bucketCount, stateCount } from '../../shared/codec/context-model.ts';
+import { PLAN_VERSION, type Plan, type QuantizedTier, type TierBits } from '../../shared/plan.ts';
 
 export function smallPlan(): Plan {
   const file = (name: string) => ({ file: name, sha256: 'f'.repeat(64), bytes: 100 });
@@ -54,4 +55,21 @@ export function smallPlan(): Plan {
       },
     },
   };
+}
+
+/** A tier over [-1, 1] whose tables expect every symbol alike. */
+export function flatTier(name: string, bits: TierBits, channels: readonly number[]): QuantizedTier {
+  const buckets = bucketCount(bits);
+  const width = 2 ** bits / buckets;
+  const tensors = channels.map((count) => ({
+    low: -1,
+    step: 2 / (2 ** bits - 1),
+    channels: count,
+    map: null,
+    classes: toBase64(new Uint8Array(count)),
+    starts: toBase64(Uint8Array.from({ length: width > 1 ? buckets : 0 }, (_, b) => b * width)),
+    first: toBase64(new Uint8Array(stateCount(bits) * buckets).fill(32)),
+    second: toBase64(new Uint8Array(width > 1 ? 2 ** bits : 0).fill(32)),
+  }));
+  return { type: 'quantized', name, bits, tensors };
 }

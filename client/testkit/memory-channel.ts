@@ -7,14 +7,15 @@ export interface ChannelEnd extends Channel {
   bufferedBytes: number;
 }
 
-export function channelPair(): [ChannelEnd, ChannelEnd] {
+/** @param later what delivers, in order: at once after the call, or after a delay */
+export function channelPair(later: (action: () => void) => void = queueMicrotask): [ChannelEnd, ChannelEnd] {
   let isClosed = false;
   const makeEnd = (other: () => ChannelEnd): ChannelEnd => ({
     events: { onFrame() {}, onClose() {} },
     bufferedBytes: 0,
     send(frame) {
       const copy = new Uint8Array(frame);
-      if (!isClosed) queueMicrotask(() => other().events.onFrame(copy));
+      if (!isClosed) later(() => other().events.onFrame(copy));
     },
     close(code, reason) {
       if (isClosed) return;
