@@ -12,10 +12,19 @@ import type { Asked } from './answer.ts';
 import { fakePictures } from './fake-pictures.ts';
 import { TARGET } from './served-plan.ts';
 
-export class FakeDevice {
+export interface FakeDevice {
   /** What a segment takes to run, in milliseconds of the fake clock: each, or one by one from the first. */
-  msPerSegment: number | readonly number[] = 0;
+  msPerSegment: number | readonly number[];
   /** Devices made so far: one each client, and one for each that died. */
+  readonly made: number;
+  /** Segments fail with this message from now on; null ends that. A request whose segment fails goes to the cloud, if it may. */
+  failWith(message: string | null): void;
+  /** What lives dies, as a worker does that runs out of memory: what runs on it fails, and clients make another after a second. */
+  kill(reason?: string): void;
+}
+
+export class FakeDevices implements FakeDevice {
+  msPerSegment: number | readonly number[] = 0;
   made = 0;
   private failure: string | null = null;
   private readonly alive = new Set<(reason: string) => void>();
@@ -27,17 +36,15 @@ export class FakeDevice {
     this.answer = answer;
   }
 
-  /** Segments fail with this message from now on; null ends that. A request whose segment fails goes to the cloud, if it may. */
   failWith(message: string | null): void {
     this.failure = message;
   }
 
-  /** What lives dies, as a worker does that runs out of memory: what runs on it fails, and clients make another after a second. */
   kill(reason = 'out of memory'): void {
     for (const die of [...this.alive]) die(reason);
   }
 
-  /** For hosts: a device for one client. */
+  /** A device for one client. */
   make(plan: Plan, onLost: (reason: string) => void): Device {
     this.made++;
     const runtime = fakeRuntime(plan, async (k) => {

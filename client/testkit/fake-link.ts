@@ -7,8 +7,16 @@ import { type ChannelEnd, channelPair } from './memory-channel.ts';
 /** What a socket says that broke without a word. */
 const ABNORMAL_CLOSURE = 1006;
 
-export class FakeLink {
+export interface FakeLink {
   /** One way, in milliseconds of the fake clock: a round trip takes twice this. */
+  delayMs: number;
+  /** Connections break, new ones are refused and nothing is fetched, until it is restored. */
+  cut(): void;
+  /** Ends a cut. Clients are told, as a page is that is online again, and connect at once. */
+  restore(): void;
+}
+
+export class FakeNetwork implements FakeLink {
   delayMs = 0;
   private isDown = false;
   private readonly channels = new Set<ChannelEnd>();
@@ -26,25 +34,23 @@ export class FakeLink {
     return this.isDown;
   }
 
-  /** Connections break, new ones are refused and nothing is fetched, until it is restored. */
   cut(): void {
     this.isDown = true;
     for (const channel of this.channels) channel.close(ABNORMAL_CLOSURE, 'the link was cut');
   }
 
-  /** Ends a cut. Clients are told, as a page is that is online again, and connect at once. */
   restore(): void {
     this.isDown = false;
     for (const wake of this.wakes) wake();
   }
 
-  /** For hosts. */
+  /** Calls back when the network is there again. Gives what stops it. */
   onRestore(listener: () => void): () => void {
     this.wakes.add(listener);
     return () => this.wakes.delete(listener);
   }
 
-  /** For hosts: opens connections to a gateway. */
+  /** Opens connections to a gateway. */
   connectorTo(gateway: Gateway): Connector {
     return (events) => {
       const [near, far] = channelPair((deliver) => this.later(deliver));

@@ -18,9 +18,9 @@ import type { Host } from '../host.ts';
 import type { InferOptions, Input } from '../types.ts';
 import { type Answer, type Asked, answerTo } from './answer.ts';
 import { FakeClock } from './fake-clock.ts';
-import { FakeCloud } from './fake-cloud.ts';
-import { FakeDevice } from './fake-device.ts';
-import { FakeLink } from './fake-link.ts';
+import { type FakeCloud, FakeExecutor } from './fake-cloud.ts';
+import { type FakeDevice, FakeDevices } from './fake-device.ts';
+import { type FakeLink, FakeNetwork } from './fake-link.ts';
 import { blankPicture } from './fake-pictures.ts';
 import { servedPlan, sha256Of, TARGET } from './served-plan.ts';
 import { smallPlan } from './small-plan.ts';
@@ -47,9 +47,13 @@ export interface TestkitOptions {
 export interface Testkit {
   /** As clients get it: the one that was given, with files that hold no model. */
   readonly plan: Plan;
+  /** What `pass` and `run` move. */
   readonly clock: FakeClock;
+  /** What the gateway does with what it is sent, and what that was. */
   readonly cloud: FakeCloud;
+  /** How fast devices are, and how they end. */
   readonly device: FakeDevice;
+  /** The network between the two. */
   readonly link: FakeLink;
   /** What is answered from now on. */
   answer: Answer;
@@ -87,9 +91,9 @@ const NOBODY_WATCHES = { request() {}, stage() {}, bytes() {}, clientRequests() 
 class Kit implements Testkit {
   readonly plan: Plan;
   readonly clock = new FakeClock();
-  readonly cloud: FakeCloud;
-  readonly device: FakeDevice;
-  readonly link: FakeLink;
+  readonly cloud: FakeExecutor;
+  readonly device: FakeDevices;
+  readonly link: FakeNetwork;
   answer: Answer;
   private readonly policy: PolicyInput;
   private readonly files: ReadonlyMap<string, Uint8Array>;
@@ -97,7 +101,7 @@ class Kit implements Testkit {
   private served = { count: Number.POSITIVE_INFINITY, others: 'wait' };
   private readonly waiting: (() => void)[] = [];
   private readonly kept = new Map<string, Uint8Array>();
-  private readonly connector: ReturnType<FakeLink['connectorTo']>;
+  private readonly connector: ReturnType<FakeNetwork['connectorTo']>;
 
   constructor({ answer, plan, assets, policy, tokens = [] }: TestkitOptions) {
     const { clock } = this;
@@ -107,9 +111,9 @@ class Kit implements Testkit {
     if (typeof answer !== 'function') answered({ by: 'cloud', k: 0, size: this.plan.size.typical });
     this.policy = policy ?? defaultPolicy(plan);
     const parsed = parsePolicy(this.policy, 'policy');
-    this.cloud = new FakeCloud(this.plan, clock, answered);
-    this.device = new FakeDevice(clock, answered);
-    this.link = new FakeLink(clock, (frame) => this.receive(frame));
+    this.cloud = new FakeExecutor(this.plan, clock, answered);
+    this.device = new FakeDevices(clock, answered);
+    this.link = new FakeNetwork(clock, (frame) => this.receive(frame));
     const labels = Object.keys(parsed.labels);
     const gateway = createGateway({
       name: 'testkit',
@@ -185,8 +189,8 @@ class Kit implements Testkit {
   private receive(frame: Uint8Array): void {
     const message = decodeFrame(frame).header as ClientMessage;
     if (message.type !== 'infer') return;
-    const { type: _type, id: _id, plan: _plan, parts: _parts, ...request } = message;
-    this.cloud.received.push({ ...request, bytes: frame.byteLength });
+    const { k, tier, label, deadlineMs, trace, shapes } = message;
+    this.cloud.received.push({ k, tier, label, deadlineMs, trace, shapes, bytes: frame.byteLength });
   }
 
   private async fetch(url: string, signal: AbortSignal | null | undefined): Promise<Response> {
