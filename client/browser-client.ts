@@ -153,10 +153,13 @@ function listenForWake(listener: () => void): () => void {
     if (document.visibilityState === 'visible') listener();
   };
   document.addEventListener('visibilitychange', onVisible);
+  // Of a page that was frozen, and may have been in sight all the while.
+  document.addEventListener('resume', listener);
   globalThis.addEventListener('pageshow', listener);
   globalThis.addEventListener('online', listener);
   return () => {
     document.removeEventListener('visibilitychange', onVisible);
+    document.removeEventListener('resume', listener);
     globalThis.removeEventListener('pageshow', listener);
     globalThis.removeEventListener('online', listener);
   };
