@@ -2,7 +2,6 @@
 import { pixelsOf } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
-import type { Channel, Connector } from '../shared/protocol/channel.ts';
 import { availabilityOf } from './availability.ts';
 import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
 import { cacheStore } from './cache-store.ts';
@@ -14,6 +13,7 @@ import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
 import { sha256Hex } from './sha256.ts';
 import type { Availability, InferOptions, Input, Plan } from './types.ts';
+import { webSocketConnector } from './web-socket.ts';
 import { workerDevice } from './worker-device.ts';
 
 /** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
@@ -60,7 +60,7 @@ function browserHost(options: HostOptions): Host {
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
     sha256: sha256Hex,
-    connector: webSocketConnector,
+    connector: (url) => webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
       const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
       return marked(device, plan, marker, providers);
@@ -121,30 +121,6 @@ function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null 
 
 async function inputOf(input: BrowserInput): Promise<Input> {
   return isDrawable(input) ? toPicture(input) : input;
-}
-
-function webSocketConnector(url: string): Connector {
-  return (events) => {
-    const socket = new WebSocket(url);
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => events.onOpen();
-    socket.onmessage = ({ data }) => {
-      // Text is no frame of ours; an empty one makes the link say so.
-      events.onFrame(data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array());
-    };
-    socket.onclose = ({ code, reason }) => events.onClose(code, reason);
-    const channel: Channel = {
-      send(frame) {
-        if (socket.readyState === WebSocket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
-      },
-      // Browsers let pages close with 1000 and 3000-4999 only.
-      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
-      get bufferedBytes() {
-        return socket.bufferedAmount;
-      },
-    };
-    return channel;
-  };
 }
 
 /** Phones drop sockets of hidden pages without a word: look at once when the page is seen or the network is back. */

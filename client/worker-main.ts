@@ -53,7 +53,10 @@ export function serveDevice(
       case 'prepare':
         return device.prepare();
       case 'load':
-        return device.load(request.args.k, request.args.model);
+        return device.load(request.args.k, request.args.model).finally(() => {
+          // The engine is compiled by now: its bytes would stay beside it for nothing.
+          delete ort.env.wasm.wasmBinary;
+        });
       case 'begin':
         return device.begin(request.args);
       case 'advance':
