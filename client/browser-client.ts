@@ -12,10 +12,11 @@ import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
 import { sha256Hex } from './sha256.ts';
-import type { Availability, InferOptions, Input, Plan } from './types.ts';
+import type { Availability, InferOptions, Input, Plan, Route } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
 import { workerDevice } from './worker-device.ts';
 
+const MEASURE = 'tandem.infer';
 /** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
 const PICTURE_SIDE_MAX_PX = 2048;
 
@@ -26,7 +27,10 @@ export async function connectBrowser(options: BrowserOptions): Promise<BrowserCl
   return Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
       inferOptions?.signal?.throwIfAborted();
-      return infer.call(client, await inputOf(input), inferOptions);
+      const startMs = performance.now();
+      const result = await infer.call(client, await inputOf(input), inferOptions);
+      mark(startMs, result.route);
+      return result;
     },
     async explain(input: BrowserInput, inferOptions?: InferOptions) {
       return explain.call(client, await inputOf(input), inferOptions);
@@ -117,6 +121,12 @@ function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null 
   } catch {
     return null;
   }
+}
+
+/** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */
+function mark(startMs: number, { k, tier, provider, bytesUp }: Route): void {
+  performance.measure(MEASURE, { start: startMs, detail: { k, tier, provider, bytesUp } });
+  performance.clearMeasures(MEASURE);
 }
 
 async function inputOf(input: BrowserInput): Promise<Input> {
