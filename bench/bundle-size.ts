@@ -21,7 +21,7 @@ export interface BundleSize {
   readonly gzipBytes: number;
   /** Loaded later, where it is needed. */
   readonly lazyGzipBytes: number;
-  /** Minified bytes before gzip of the files that take most of what is loaded with the import, largest first. */
+  /** Minified bytes before gzip of the files that take most, largest first. */
   readonly largest: Readonly<Record<string, number>>;
 }
 
@@ -57,7 +57,7 @@ async function sizeOf(entry: string, external: string[]): Promise<BundleSize> {
   return {
     gzipBytes: gzipBytes(outputFiles.filter(isAtOnce)),
     lazyGzipBytes: gzipBytes(outputFiles.filter((file) => !isAtOnce(file))),
-    largest: largest(metafile, atOnce),
+    largest: largest(metafile),
   };
 }
 
@@ -76,8 +76,8 @@ function gzipBytes(files: readonly OutputFile[]): number {
   return files.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).byteLength, 0);
 }
 
-function largest({ outputs }: Metafile, atOnce: ReadonlySet<string>): Record<string, number> {
-  const inputs = [...atOnce].flatMap((path) => Object.entries(outputs[path]?.inputs ?? {}));
+function largest({ outputs }: Metafile): Record<string, number> {
+  const inputs = Object.values(outputs).flatMap((output) => Object.entries(output.inputs));
   const named = inputs.map(([path, { bytesInOutput }]) => [shortName(path), bytesInOutput] as const);
   return Object.fromEntries(named.toSorted(([, a], [, b]) => b - a).slice(0, SHOWN));
 }

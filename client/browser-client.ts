@@ -2,7 +2,6 @@
 import { pixelsOf } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
-import type { Channel, Connector } from '../shared/protocol/channel.ts';
 import { availabilityOf } from './availability.ts';
 import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
 import { cacheStore } from './cache-store.ts';
@@ -13,9 +12,11 @@ import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
 import { sha256Hex } from './sha256.ts';
-import type { Availability, InferOptions, Input, Plan } from './types.ts';
+import type { Availability, InferOptions, Input, Plan, Route } from './types.ts';
+import { webSocketConnector } from './web-socket.ts';
 import { workerDevice } from './worker-device.ts';
 
+const MEASURE = 'tandem.infer';
 /** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
 const PICTURE_SIDE_MAX_PX = 2048;
 
@@ -26,7 +27,10 @@ export async function connectBrowser(options: BrowserOptions): Promise<BrowserCl
   return Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
       inferOptions?.signal?.throwIfAborted();
-      return infer.call(client, await inputOf(input), inferOptions);
+      const startMs = performance.now();
+      const result = await infer.call(client, await inputOf(input), inferOptions);
+      mark(startMs, result.route);
+      return result;
     },
     async explain(input: BrowserInput, inferOptions?: InferOptions) {
       return explain.call(client, await inputOf(input), inferOptions);
@@ -60,7 +64,7 @@ function browserHost(options: HostOptions): Host {
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
     sha256: sha256Hex,
-    connector: webSocketConnector,
+    connector: (url) => webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
       const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
       return marked(device, plan, marker, providers);
@@ -119,32 +123,14 @@ function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null 
   }
 }
 
-async function inputOf(input: BrowserInput): Promise<Input> {
-  return isDrawable(input) ? toPicture(input) : input;
+/** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */
+function mark(startMs: number, { k, tier, provider, bytesUp }: Route): void {
+  performance.measure(MEASURE, { start: startMs, detail: { k, tier, provider, bytesUp } });
+  performance.clearMeasures(MEASURE);
 }
 
-function webSocketConnector(url: string): Connector {
-  return (events) => {
-    const socket = new WebSocket(url);
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => events.onOpen();
-    socket.onmessage = ({ data }) => {
-      // Text is no frame of ours; an empty one makes the link say so.
-      events.onFrame(data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array());
-    };
-    socket.onclose = ({ code, reason }) => events.onClose(code, reason);
-    const channel: Channel = {
-      send(frame) {
-        if (socket.readyState === WebSocket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
-      },
-      // Browsers let pages close with 1000 and 3000-4999 only.
-      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
-      get bufferedBytes() {
-        return socket.bufferedAmount;
-      },
-    };
-    return channel;
-  };
+async function inputOf(input: BrowserInput): Promise<Input> {
+  return isDrawable(input) ? toPicture(input) : input;
 }
 
 /** Phones drop sockets of hidden pages without a word: look at once when the page is seen or the network is back. */
@@ -153,10 +139,13 @@ function listenForWake(listener: () => void): () => void {
     if (document.visibilityState === 'visible') listener();
   };
   document.addEventListener('visibilitychange', onVisible);
+  // Of a page that was frozen, and may have been in sight all the while.
+  document.addEventListener('resume', listener);
   globalThis.addEventListener('pageshow', listener);
   globalThis.addEventListener('online', listener);
   return () => {
     document.removeEventListener('visibilitychange', onVisible);
+    document.removeEventListener('resume', listener);
     globalThis.removeEventListener('pageshow', listener);
     globalThis.removeEventListener('online', listener);
   };

@@ -5,6 +5,8 @@ import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
+import { linkModel } from '../shared/schedule/link.ts';
+import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
 import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
@@ -19,10 +21,21 @@ import { pause } from './pause.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { newTrail, type Trail } from './trail.ts';
-import type { Client, ClientEventMap, ClientOptions, ClientState, InferOptions, InferResult, Input } from './types.ts';
+import type {
+  Client,
+  ClientEventMap,
+  ClientOptions,
+  ClientState,
+  Diagnostics,
+  InferOptions,
+  InferResult,
+  Input,
+} from './types.ts';
 import { Usage } from './usage.ts';
 
 const ACCURACY_DROP_MAX_DEFAULT = 0.02;
+/** For bug reports. */
+const ROUTES_KEPT = 16;
 /** Pause before another attempt to replace an installation; doubles each time. */
 const REPLACE_MS = 500;
 const REPLACE_MS_MAX = 30_000;
@@ -58,6 +71,7 @@ class ClientCore implements Client {
   private readonly wakeRequests = new Set<() => void>();
   private readonly answers = new Answers<InferResult>();
   private announced = -1;
+  private routes: Diagnostics['routes'] = [];
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
   private readonly estimates = new Estimates();
@@ -185,6 +199,21 @@ class ClientCore implements Client {
     }
   }
 
+  diagnostics(): Diagnostics {
+    const { plan, state, estimates } = this;
+    const { roundTripMs, msPerByte } = linkModel(estimates.link);
+    return {
+      sdk: this.host.name,
+      plan: { name: plan.name, id: plan.id },
+      state,
+      estimates: {
+        ...{ device: speedRatio(estimates.device), server: speedRatio(estimates.server), roundTripMs },
+        ...{ uplinkBytesPerS: msPerByte > 0 ? 1000 / msPerByte : null, queueMs: estimates.queueMs },
+      },
+      routes: [...this.routes],
+    };
+  }
+
   async asset(name: string): Promise<Uint8Array> {
     const { plan } = this;
     const file = Object.hasOwn(plan.assets, name) ? plan.assets[name] : undefined;
@@ -247,6 +276,8 @@ class ClientCore implements Client {
     try {
       const result = await runRequest(this.contextOf(installation), input, options, interrupt, trail);
       this.usage.add(installation.plan.id, result.route.k, 1);
+      const { decisions: _inDetail, ...route } = result.route;
+      this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
       return result;
     } catch (error) {
       if (error instanceof Superseded) return undefined;

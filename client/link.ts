@@ -99,6 +99,11 @@ export class Link {
     return this.status === 'open';
   }
 
+  /** Handed over and not sent: what comes next waits for it. */
+  get bufferedBytes(): number {
+    return this.channel?.bufferedBytes ?? 0;
+  }
+
   /** Whether waiting for a connection can help. */
   get mayOpen(): boolean {
     return this.status === 'open' || this.status === 'connecting';
@@ -271,7 +276,7 @@ export class Link {
     const id = this.newId();
     const frame = encodeFrame({ type: 'ping', id, usage });
     // What is before it in the socket takes its time as well.
-    const bytes = frame.byteLength + (this.channel?.bufferedBytes ?? 0);
+    const bytes = frame.byteLength + this.bufferedBytes;
     this.ping = { id, sentAtMs: this.host.clock.now(), bytes, usage };
     this.channel?.send(frame);
     this.timer(PONG_TIMEOUT_MS, () => {

@@ -233,6 +233,7 @@ class Request {
       server: estimates.server,
       link: estimates.link,
       queueMs: estimates.queueMs + estimates.overdueMs(this.context.host.clock.now()),
+      aheadBytes: this.context.link.bufferedBytes,
       encodeMs: estimates.encodeMs,
       blocked: this.blocked,
     };

@@ -146,6 +146,23 @@ export interface ClientState {
   readonly downloadError: string | null;
 }
 
+/** What a bug report needs to say, without inputs, outputs, tokens or addresses. */
+export interface Diagnostics {
+  readonly sdk: string;
+  readonly plan: { readonly name: string; readonly id: string };
+  readonly state: ClientState;
+  /** Observed over planned time, of device and server; milliseconds and bytes a second of the link. */
+  readonly estimates: {
+    readonly device: number;
+    readonly server: number;
+    readonly roundTripMs: number;
+    readonly uplinkBytesPerS: number | null;
+    readonly queueMs: number;
+  };
+  /** Of the last requests, the newest last. */
+  readonly routes: readonly Omit<Route, 'decisions'>[];
+}
+
 export interface ClientEventMap {
   /** After every change of `state`. */
   statechange: CustomEvent<ClientState>;
@@ -185,6 +202,8 @@ export interface Client extends ClientEvents, AsyncDisposable {
    * UNAVAILABLE where a file is not to be had, with CLOSED, or with the signal's reason.
    */
   prepare(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** For bug reports: what this client is, has measured and did last. Says nothing of what was asked and answered. */
+  diagnostics(): Diagnostics;
   /** A file that the plan lists under `assets`, checked. Throws NOT_FOUND, BAD_BUNDLE or UNAVAILABLE. */
   asset(name: string): Promise<Uint8Array>;
   /** Ends the connection, the download and the device. Requests under way reject with CLOSED. */

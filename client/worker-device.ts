@@ -27,7 +27,7 @@ export interface WorkerDeviceOptions {
 /** A worker that is at something for longer than this is stuck. Loading compiles the engine and runs each provider. */
 const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
   ...{ create: 20_000, provide: 20_000, prepare: 20_000, load: 90_000 },
-  ...{ begin: 15_000, advance: 30_000, encode: 15_000 },
+  ...{ begin: 15_000, advance: 15_000, encode: 15_000 },
 };
 
 /** Time in which a frozen page, that has just been woken, hears what its worker said meanwhile. */

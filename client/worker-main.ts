@@ -11,6 +11,7 @@ import type { WorkerRequest, WorkerResponse } from './worker-protocol.ts';
 
 /** The parts of a worker's global scope that are used; the DOM types know only the window. */
 interface WorkerScope {
+  readonly name: string;
   onmessage: ((event: MessageEvent<WorkerRequest>) => void) | null;
   postMessage(message: WorkerResponse, transfer: Transferable[]): void;
 }
@@ -21,6 +22,8 @@ export function serveDevice(
   othersOf: (names: readonly string[]) => readonly Provider[] = () => [],
 ): void {
   const scope = globalThis as unknown as WorkerScope;
+  // The engine's threads load this very script, and are called so: they listen to the engine alone.
+  if (scope.name.startsWith('em-pthread')) return;
   let device: Device | null = null;
   scope.onmessage = async ({ data }) => {
     const { id } = data;
@@ -50,7 +53,10 @@ export function serveDevice(
       case 'prepare':
         return device.prepare();
       case 'load':
-        return device.load(request.args.k, request.args.model);
+        return device.load(request.args.k, request.args.model).finally(() => {
+          // The engine is compiled by now: its bytes would stay beside it for nothing.
+          delete ort.env.wasm.wasmBinary;
+        });
       case 'begin':
         return device.begin(request.args);
       case 'advance':

@@ -14,6 +14,8 @@ const ENTRIES = [
     'client/browser.d.ts',
     'In browsers. In Node `connect` takes `ort`, an onnxruntime, in place of the host’s options.',
   ],
+  ['tandem/client/portable', 'client/portable.d.ts', 'The rest is as above.'],
+  ['tandem/service-worker', 'client/service-worker.d.ts', 'In a service worker.'],
   ['tandem/react', 'client/react.d.ts', 'For client components; does nothing on a server.'],
   ['tandem/testkit', 'client/testkit/index.d.ts', 'In Node, for the tests of apps.'],
 ];
@@ -151,10 +153,11 @@ function paragraphs(...texts) {
 /** Interfaces that the package exports by way of what extends them alone. */
 const inherited = new Set(['Choice']);
 const shown = new Set();
+const keyOf = ({ file, name }) => `${file} ${name}`;
 const sections = [];
 for (const [name, file, about] of ENTRIES) {
-  const parts = [...(await exportsOf(join(ROOT, 'dist', file))).values()].filter((part) => !shown.has(part.name));
-  for (const part of parts) shown.add(part.name);
+  const parts = [...(await exportsOf(join(ROOT, 'dist', file))).values()].filter((part) => !shown.has(keyOf(part)));
+  for (const part of parts) shown.add(keyOf(part));
   // Functions first: they are what one looks for.
   const rank = ({ kind }) => (kind === 'function' ? 0 : 1);
   parts.sort((a, b) => rank(a) - rank(b));

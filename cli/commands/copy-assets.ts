@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, TandemError } from '../../shared/errors.ts';
 import { readArguments } from '../arguments.ts';
 
-export const usage = 'tandem copy-assets DIR [--json]';
+export const usage = 'tandem copy-assets DIR [--accelerated] [--json]';
 
 interface Copied {
   readonly file: string;
@@ -18,11 +18,15 @@ interface Copied {
 /** dist/cli/commands -> what cli/bundle.mjs made. */
 const BUNDLED = resolve(fileURLToPath(import.meta.url), '../../../client/bundled');
 const WASM = 'ort-wasm-simd-threaded.wasm';
+/** What pages need besides that name providers: 27 MB. */
+const ACCELERATED = { wasm: 'ort-wasm-simd-threaded.asyncify.wasm', worker: 'worker-accelerated.js' } as const;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments(argv, { json: { type: 'boolean' } }, ['DIR']);
+  const { values, positionals } = readArguments(argv, { accelerated: { type: 'boolean' }, json: { type: 'boolean' } }, [
+    'DIR',
+  ]);
   const [dir = ''] = positionals;
-  const sources = await assetPaths();
+  const sources = await assetPaths(values.accelerated ?? false);
   await mkdir(dir, { recursive: true }).catch((error: unknown) => {
     throw new TandemError('USAGE', `expected a folder to copy to, got ${dir}: ${messageOf(error)}`, { cause: error });
   });
@@ -37,15 +41,17 @@ export async function run(argv: readonly string[]): Promise<number> {
  * The runtime, whose glue is in the worker, and the client and its worker as single files. Throws NOT_FOUND where the
  * package is not whole.
  */
-async function assetPaths(): Promise<string[]> {
+async function assetPaths(isAccelerated: boolean): Promise<string[]> {
   const bundled = await readdir(BUNDLED).catch((error: unknown) => {
     throw new TandemError('NOT_FOUND', `this package has no bundled client: build it first (${messageOf(error)})`, {
       cause: error,
     });
   });
   try {
-    const wasm = createRequire(import.meta.url).resolve(`onnxruntime-web/${WASM}`);
-    return [wasm, ...bundled.toSorted().map((name) => join(BUNDLED, name))];
+    const { resolve: find } = createRequire(import.meta.url);
+    const engines = [WASM, ...(isAccelerated ? [ACCELERATED.wasm] : [])].map((name) => find(`onnxruntime-web/${name}`));
+    const wanted = bundled.filter((name) => isAccelerated || name !== ACCELERATED.worker);
+    return [...engines, ...wanted.toSorted().map((name) => join(BUNDLED, name))];
   } catch (error) {
     throw new TandemError('NOT_FOUND', `onnxruntime-web is not installed: ${messageOf(error)}`, { cause: error });
   }

@@ -33,7 +33,7 @@ export function predict(snapshot: Snapshot, choice: Choice): Prediction {
   const encodeMs = snapshot.encodeMs[tierKey(choice.k, choice.tier)] ?? ENCODE_PRIOR_MS;
   const bytes = tierBytes(snapshot, choice.k, choice.tier) + FRAME_OVERHEAD_BYTES;
   const { roundTripMs, msPerByte } = linkModel(snapshot.link);
-  const uplinkMs = bytes * msPerByte;
+  const uplinkMs = (bytes + (snapshot.aheadBytes ?? 0)) * msPerByte;
   const serverMs = serverTimeMs(snapshot, choice.k, choice.tier) * speedRatio(snapshot.server);
   const { queueMs } = snapshot;
   const totalMs = deviceMs + encodeMs + uplinkMs + roundTripMs + queueMs + serverMs;

@@ -22,6 +22,8 @@ export interface Snapshot {
   readonly link: LinkEstimate;
   /** The server's own word on how long a request waits before it runs, in milliseconds. */
   readonly queueMs: number;
+  /** Bytes that wait in the socket before whatever is sent next. */
+  readonly aheadBytes?: number | undefined;
   /** Observed milliseconds to encode, by `tierKey`; unknown ones count as ENCODE_PRIOR_MS. */
   readonly encodeMs: Readonly<Record<string, number>>;
   /** Tiers that this request cannot use now, by `tierKey`, and why: a codec that the browser lacks, a refusal. */

@@ -152,11 +152,14 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
 
   test('shows what a component has read', async () => {
     await page.evaluate(() => (globalThis as never as PageApi).mount());
-    await page.waitForFunction(() => /^open: k = /.test(document.getElementById('root')?.textContent ?? ''));
+    await page.waitForFunction(() => /^open, available: k = /.test(document.getElementById('root')?.textContent ?? ''));
   });
 
   test('says what went wrong', async () => {
-    expect(await shownBy('Errors')).toEqual([expect.stringMatching(/^POLICY_DENIED: boundary 0 may not be sent/)]);
+    expect(await shownBy('Errors')).toEqual([
+      expect.stringMatching(/^POLICY_DENIED: boundary 0 may not be sent/),
+      expect.stringMatching(/^tandem-browser\S*, open, available, after \d+ requests$/),
+    ]);
   });
 
   test('works without a network, for a client that is there and for a new one', async () => {

@@ -202,3 +202,18 @@ describe('events', () => {
     await expect(client.infer(PICTURE)).rejects.toMatchObject({ code: 'CLOSED' });
   });
 });
+
+describe('diagnostics', () => {
+  test('say what was done and measured, and nothing of what was asked', async () => {
+    const client = await harness.ready({ token: 'very secret' });
+    for (let i = 0; i < 20; i++) await client.infer(PICTURE, { label: 'secret' });
+    const told = client.diagnostics();
+    expect(told).toMatchObject({ plan: { name: 'small' }, state: { device: 'available' }, estimates: { queueMs: 0 } });
+    expect(told.routes).toHaveLength(16);
+    const text = JSON.stringify(told);
+    expect(text.length).toBeLessThan(16_000);
+    expect(text).not.toContain('very secret');
+    expect(text).not.toContain('http://gateway');
+    expect(told.routes[0]).not.toHaveProperty('decisions');
+  });
+});

@@ -13,7 +13,6 @@ test('docs/api.md is what `npm run docs` writes, and has what the package export
   const fresh = await readFile(path, 'utf8');
   expect(await readFile(join(DOCS, 'api.md'), 'utf8')).toBe(fresh);
   const names = [...fresh.matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
-  expect(new Set(names).size).toBe(names.length);
   for (const name of ['connect', 'availability', 'Decision', 'useTandem', 'createTestkit'])
     expect(names).toContain(name);
   expect(fresh).toMatch(/^- `deadlineMs\?: number`: Time until the answer must be there/m);

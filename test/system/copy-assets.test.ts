@@ -41,6 +41,13 @@ describe('tandem copy-assets', () => {
     expect((await tandem('copy-assets', dir)).stdout).toMatch(/^kept {4}\S+\.wasm {2}[\d,]+ bytes$/m);
   });
 
+  test('copies what WebGPU needs besides where it is asked for', async () => {
+    const dir = join(folder, 'accelerated');
+    await tandem('copy-assets', dir, '--accelerated');
+    const more = ['ort-wasm-simd-threaded.asyncify.wasm', 'worker-accelerated.js'];
+    expect((await readdir(dir)).toSorted()).toEqual([...FILES, ...more].toSorted());
+  });
+
   test('refuses no folder, two, a file, and a folder below a file', async () => {
     const file = join(folder, 'file');
     await writeFile(file, '');

@@ -71,6 +71,24 @@ describe('over HTTP the gateway', () => {
     expect(plain.headers.get('content-encoding')).toBeNull();
   });
 
+  test('goes on with a file where a download broke, and gives all of it for a range that it does not know', async () => {
+    const first = plan.segments[0]?.targets['wasm'];
+    if (!first) throw new Error('the plan has no segments for wasm');
+    const url = `${server.url}/models/ocr-line/${first.sha256}/${first.file}`;
+    const whole = new Uint8Array(await (await fetch(url)).arrayBuffer());
+    const from = first.bytes - 1000;
+    const rest = await fetch(url, { headers: { Range: `bytes=${from}-`, 'Accept-Encoding': 'br' } });
+    expect(rest.status).toBe(206);
+    expect(rest.headers.get('content-range')).toBe(`bytes ${from}-${first.bytes - 1}/${first.bytes}`);
+    expect(rest.headers.get('content-encoding')).toBeNull();
+    expect(new Uint8Array(await rest.arrayBuffer())).toEqual(whole.slice(from));
+    for (const range of [`bytes=${first.bytes}-`, 'bytes=-5', 'bytes=1-5', 'lines=1-', 'bytes=99999999999999999-']) {
+      const response = await fetch(url, { headers: { Range: range } });
+      expect([range, response.status]).toEqual([range, 200]);
+      expect((await response.arrayBuffer()).byteLength).toBe(first.bytes);
+    }
+  });
+
   test('does not serve the full-precision segments, nor anything outside the plan', async () => {
     for (const path of [plan.segments[0]?.server.sha256, '0'.repeat(64), '..%2f..%2fetc%2fpasswd']) {
       const response = await fetch(`${server.url}/models/ocr-line/${path}/1.server.onnx`);

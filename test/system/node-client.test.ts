@@ -2,9 +2,12 @@ import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
 import { type Client, connect, type InferResult } from 'tandem/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket as NodeWebSocket } from 'ws';
+import { connect as connectPortable } from '../../client/portable.ts';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
+import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
-import { type ServerProcess, startServer } from '../helpers/processes.ts';
+import { run, type ServerProcess, startServer } from '../helpers/processes.ts';
 import { relayTo } from '../helpers/relay.ts';
 
 const POLICY = {
@@ -79,4 +82,38 @@ test('a gateway killed with a request in its hands costs no answer: the device f
   expect(own.child.signalCode).toBe('SIGKILL');
   await client.close();
   relay.close();
+});
+
+test('the portable client runs on any runtime, and sends what it can make', async () => {
+  const client = await connectPortable({
+    ...{ url: server.url, model: 'ocr-line', policy: POLICY },
+    runtime: nodeRuntime(ortNode, { threads: 1 }),
+    WebSocket: NodeWebSocket as unknown as typeof WebSocket,
+  });
+  await client.prepare();
+  await expect.poll(() => client.state.link).toBe('open');
+  const charset = await charsetOf(client);
+  for (const k of [3, 5]) {
+    const [line] = cleanLines(1);
+    const result = await client.infer(line?.picture as never, { label: 'public', force: { k } });
+    expect(read(charset, result)).toBe(line?.text);
+    expect(result.route).toMatchObject({ k, fallback: null });
+  }
+  const decision = await client.explain(cleanLines(1)[0]?.picture as never, { label: 'public' });
+  expect(decision.removed).toContainEqual(
+    expect.objectContaining({ k: 0, reason: 'this device cannot make the format' }),
+  );
+  await client.close();
+});
+
+test('a process that closed its client ends, in the middle of a download too', async () => {
+  const script = `
+    import * as ort from 'onnxruntime-node';
+    import { connect } from '${new URL('../../dist/client/node.js', import.meta.url)}';
+    const client = await connect({ url: '${server.url}', model: 'ocr-line', ort });
+    await client.close();`;
+  const startMs = performance.now();
+  const { code, stderr } = await run(process.execPath, ['--input-type=module', '-e', script]);
+  expect([code, stderr]).toEqual([0, '']);
+  expect(performance.now() - startMs).toBeLessThan(15_000);
 });

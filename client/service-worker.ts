@@ -1,0 +1,82 @@
+/**
+ * `tandem/service-worker`: an app's files, kept so that it starts without a network. The SDK keeps its own (engine, plan,
+ * segments) by itself. In the app's service worker:
+ *
+ *   import { keepOffline } from 'tandem/service-worker';
+ *   keepOffline(self, { version: '42', files: ['/', '/app.js', '/worker.js'] });
+ */
+
+export interface OfflineFiles {
+  /** Another one replaces what was kept, at the next visit with a network. */
+  readonly version: string;
+  /** Addresses of the page, its scripts and styles, and the SDK's worker. */
+  readonly files: readonly string[];
+}
+
+/** The parts of a service worker's global scope that are used; the DOM types know only the window. */
+export interface ServiceWorkerScope {
+  addEventListener(type: 'install' | 'activate', listener: (event: LifecycleEvent) => void): void;
+  addEventListener(type: 'fetch', listener: (event: FetchLike) => void): void;
+  skipWaiting(): Promise<void>;
+  readonly clients: { claim(): Promise<void> };
+  readonly location: { readonly href: string };
+}
+
+interface LifecycleEvent {
+  waitUntil(work: Promise<unknown>): void;
+}
+
+interface FetchLike {
+  readonly request: Request;
+  respondWith(response: Promise<Response>): void;
+}
+
+const PREFIX = 'tandem-app-';
+/** A network that has not answered by now may as well not be there. */
+const PATIENCE_MS = 3000;
+
+/** Files come from the network while that answers, so that a new version is seen at once, and else from what was kept. */
+export function keepOffline(scope: ServiceWorkerScope, { version, files }: OfflineFiles): void {
+  const name = PREFIX + version;
+  const own = new Set(files.map((file) => new URL(file, scope.location.href).href));
+  scope.addEventListener('install', (event) => {
+    event.waitUntil(
+      caches
+        .open(name)
+        .then((cache) => cache.addAll([...own]))
+        .then(() => scope.skipWaiting()),
+    );
+  });
+  scope.addEventListener('activate', (event) => {
+    const dropOld = async () => {
+      for (const other of await caches.keys()) {
+        if (other.startsWith(PREFIX) && other !== name) await caches.delete(other);
+      }
+      await scope.clients.claim();
+    };
+    event.waitUntil(dropOld());
+  });
+  scope.addEventListener('fetch', (event) => {
+    const { request } = event;
+    const address = new URL(request.url);
+    // What a page is asked with in its address is not part of the file.
+    address.search = '';
+    address.hash = '';
+    if (request.method !== 'GET' || !own.has(address.href)) return;
+    event.respondWith(networkFirst(request, name, address.href));
+  });
+}
+
+async function networkFirst(request: Request, name: string, address: string): Promise<Response> {
+  const cache = await caches.open(name);
+  const kept = await cache.match(address);
+  if (!kept) return fetch(request);
+  try {
+    const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!response.ok) return kept;
+    await cache.put(address, response.clone());
+    return response;
+  } catch {
+    return kept;
+  }
+}

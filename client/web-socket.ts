@@ -1,0 +1,26 @@
+/** The platform's WebSocket, as browsers, React Native and others have it, as a channel of the protocol. */
+import type { Channel, Connector } from '../shared/protocol/channel.ts';
+
+export function webSocketConnector(url: string, Socket: typeof WebSocket): Connector {
+  return (events) => {
+    const socket = new Socket(url);
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => events.onOpen();
+    socket.onmessage = ({ data }) => {
+      // Text is no frame of ours; an empty one makes the link say so.
+      events.onFrame(data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array());
+    };
+    socket.onclose = ({ code, reason }) => events.onClose(code, reason);
+    const channel: Channel = {
+      send(frame) {
+        if (socket.readyState === Socket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
+      },
+      // Browsers let pages close with 1000 and 3000-4999 only.
+      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
+      get bufferedBytes() {
+        return socket.bufferedAmount;
+      },
+    };
+    return channel;
+  };
+}

@@ -1,0 +1,501 @@
+/** The SDK in a real browser over a real, bad network. */
+import { createHash } from 'node:crypto';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type { Browser, CDPSession, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import type { BrowserClient } from '../../client/browser.ts';
+import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
+import { type Plan, planContract } from '../../shared/plan.ts';
+import { launchChromium } from '../helpers/chromium.ts';
+import { cleanLines } from '../helpers/clean-lines.ts';
+import { BUNDLE_DIR, type ServerProcess, startServer, tandem, temporaryFolder } from '../helpers/processes.ts';
+import { type StaticServer, staticServer } from '../helpers/static-server.ts';
+import type { Kit } from './client-page.ts';
+
+declare const kit: Kit & { client: BrowserClient };
+/** When what was seen last, by the page's clock. */
+declare const seen: Record<string, number>;
+
+const chromium = inject('chromium');
+const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const DEPTH = 5;
+const LINES = cleanLines(4);
+/** Of the test for memory that grows: SOAK=10000 for the real thing, which takes a quarter of an hour. */
+const REQUESTS = Number(process.env['SOAK'] ?? 200);
+
+describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
+  let folder: string;
+  let site: StaticServer;
+  let gateway: ServerProcess;
+  let browser: Browser;
+  let link: ShapedLink;
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    await tandem('copy-assets', folder);
+    const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+    await build({
+      entryPoints: {
+        page: here('./client-page.ts'),
+        'broken-worker': here('./broken-worker.ts'),
+        'service-worker': here('./offline-worker.ts'),
+      },
+      outdir: folder,
+      bundle: true,
+      format: 'esm',
+      logLevel: 'warning',
+    });
+    await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+    site = await staticServer();
+    site.show(folder);
+    gateway = await startServer({ origins: [site.origin] });
+    browser = await launchChromium(chromium.path ?? '');
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await gateway?.kill();
+    await site?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    link = await shapeLink(gateway.url);
+  });
+  afterEach(() => link.close());
+
+  /** A page of its own profile, on the link. */
+  async function newPage(): Promise<Page> {
+    const page = await (await browser.newContext(PHONE)).newPage();
+    await show(page);
+    return page;
+  }
+
+  async function show(page: Page): Promise<void> {
+    await page.goto(`${site.origin}/?gateway=${link.url}`);
+    await page.waitForFunction(() => 'kit' in globalThis);
+    await page.evaluate(
+      (pictures) => kit.lines(pictures),
+      LINES.map(({ png }) => png.toString('base64')),
+    );
+  }
+
+  const complete = (page: Page) => page.evaluate(() => kit.client.prepare());
+  const done = (page: Page) => page.context().close();
+
+  test('answers on a slow network before anything is here, and does more itself with every segment', async () => {
+    link.set({ delayMs: 25, upBytesPerS: 500_000, downBytesPerS: 500_000 });
+    const page = await newPage();
+    const { first, ks, seen, total } = await page.evaluate(async () => {
+      const seen: number[] = [];
+      let total = 0;
+      await kit.open({
+        monitor: (events) =>
+          events.addEventListener('progress', ({ detail }) => {
+            seen.push(detail.loaded);
+            total = detail.total;
+          }),
+      });
+      const first = await kit.read(0);
+      const ks: number[] = [];
+      while (kit.client.state.device !== 'available') ks.push((await kit.read(0, { prefer: 'device' })).route.k);
+      ks.push((await kit.read(0, { prefer: 'device' })).route.k);
+      return { first, ks, seen, total };
+    });
+    expect(first).toMatchObject({ text: LINES[0]?.text, route: { k: 0, provider: null } });
+    expect(ks).toEqual([...ks].sort((a, b) => a - b));
+    expect(ks.at(-1)).toBe(DEPTH);
+    expect(new Set(ks).size).toBeGreaterThanOrEqual(3);
+    // One bar for engine and model: it never falls, and ends at the byte that it said.
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBe(total);
+    expect(total).toBeGreaterThan(14_000_000);
+    await done(page);
+  }, 120_000);
+
+  test('works offline after a visit, page and all', async () => {
+    const page = await newPage();
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.register('service-worker.js', { type: 'module' });
+      await navigator.serviceWorker.ready;
+      await kit.open();
+    });
+    await complete(page);
+    expect(await page.evaluate(() => kit.availability())).toMatchObject({ status: 'available', reasons: [] });
+    await page.context().setOffline(true);
+    link.cut();
+    await page.reload();
+    await show(page);
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    const { text, route } = await page.evaluate(() => kit.read(1));
+    expect(text).toBe(LINES[1]?.text);
+    expect(route).toMatchObject({ k: DEPTH, provider: 'wasm', sent: [] });
+    await done(page);
+  });
+
+  test('gives 500 answers to 500 requests, each once, over a link that breaks at any moment', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    let cuts = 0;
+    const breaking = setInterval(() => {
+      cuts++;
+      link.drop();
+    }, 700);
+    const { texts, settled, ways } = await page.evaluate(async () => {
+      let settled = 0;
+      const texts: string[] = [];
+      const ways: Record<string, number> = {};
+      let next = 0;
+      const worker = async () => {
+        while (next < 500) {
+          const line = next++ % 4;
+          // Half of them would rather be sent: those are what a break hits.
+          const { text, route } = await kit.read(line, line % 2 ? { prefer: 'cloud' } : {});
+          settled++;
+          texts.push(`${line} ${text}`);
+          const way = route.fallback ? route.fallback.reason : route.k === 5 ? 'device' : 'sent';
+          ways[way] = (ways[way] ?? 0) + 1;
+        }
+      };
+      await Promise.all(Array.from({ length: 6 }, worker));
+      return { texts, settled, ways };
+    });
+    clearInterval(breaking);
+    expect(settled).toBe(500);
+    expect(texts.filter((entry) => LINES[Number(entry[0])]?.text !== entry.slice(2))).toEqual([]);
+    expect(cuts).toBeGreaterThan(5);
+    // Some were hit, or this shows nothing.
+    expect(ways['failed'] ?? 0).toBeGreaterThan(0);
+    await done(page);
+  }, 180_000);
+
+  test('finishes by itself over a socket that is open and dead, notices, and comes back', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    await page.evaluate(() => kit.read(0, { prefer: 'cloud' }));
+    link.stall();
+    const { text, route, ms } = await page.evaluate(() => kit.read(1, { prefer: 'cloud' }));
+    expect(text).toBe(LINES[1]?.text);
+    expect(route).toMatchObject({ k: DEPTH, fallback: { reason: 'late' }, sent: [{ outcome: 'late' }] });
+    expect(ms).toBeLessThan(10_000);
+    await page.waitForFunction(() => kit.client.state.link === 'connecting', undefined, { timeout: 40_000 });
+    link.restore();
+    await page.waitForFunction(() => kit.client.state.link === 'open', undefined, { timeout: 40_000 });
+    await done(page);
+  }, 120_000);
+
+  test('is back within two seconds when a tab is resumed whose connection went meanwhile', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await page.waitForFunction(() => kit.client.state.link === 'open');
+    await page.evaluate(() => {
+      const seen: Record<string, number> = {};
+      Object.assign(globalThis, { seen });
+      kit.client.addEventListener('statechange', ({ detail }) => {
+        seen[detail.link] = Date.now();
+      });
+    });
+    // Headless pages are never hidden, so Chromium does not freeze them: their processes are stopped instead.
+    const session = await browser.newBrowserCDPSession();
+    const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+    const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
+    expect(renderers.length).toBeGreaterThan(0);
+    for (const id of renderers) process.kill(id, 'SIGSTOP');
+    link.cut();
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    link.restore();
+    for (const id of renderers) process.kill(id, 'SIGCONT');
+    const resumed = Date.now();
+    await page.evaluate(() => document.dispatchEvent(new Event('resume')));
+    await page.waitForFunction(() => 'connecting' in seen && kit.client.state.link === 'open');
+    const { connecting, open } = await page.evaluate(() => seen);
+    expect(connecting).toBeGreaterThanOrEqual(resumed - 50);
+    expect((open as number) - resumed).toBeLessThan(2000);
+    expect(await page.evaluate(() => kit.read(2, { prefer: 'cloud' }))).toMatchObject({
+      text: LINES[2]?.text,
+      route: { k: 0 },
+    });
+    await done(page);
+  });
+
+  test('goes over to another plan in the middle of a stream, and answers every frame that it takes', async () => {
+    const other = await temporaryFolder();
+    await cp(BUNDLE_DIR, other, { recursive: true });
+    const plan = JSON.parse(await readFile(join(other, 'plan.json'), 'utf8')) as Plan;
+    plan.size.max -= plan.size.step;
+    plan.id = createHash('sha256').update(planContract(plan)).digest('hex');
+    await writeFile(join(other, 'plan.json'), JSON.stringify(plan));
+    const own = await startServer({ origins: [site.origin] });
+    const ownLink = link;
+    link = await shapeLink(own.url);
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    const reading = page.evaluate(async () => {
+      const plans: string[] = [];
+      for (let i = 0; i < 400 && new Set(plans).size < 2; i++) {
+        const before = kit.client.plan.id;
+        const { text } = await kit.read(i % 4);
+        if (!text) throw new Error('no answer');
+        plans.push(before);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return plans;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await own.kill();
+    const successor = await startServer({
+      origins: [site.origin],
+      bundles: [other],
+      port: Number(new URL(own.url).port),
+    });
+    const plans = await reading;
+    expect(new Set(plans)).toContain(plan.id);
+    expect(plans.length).toBeGreaterThan(5);
+    await complete(page);
+    expect(await page.evaluate(() => kit.read(3, { prefer: 'device' }))).toMatchObject({
+      text: LINES[3]?.text,
+      route: { k: DEPTH },
+    });
+    await done(page);
+    await successor.kill();
+    await link.close();
+    link = ownLink;
+    await rm(other, { recursive: true, force: true });
+  }, 120_000);
+
+  test('replaces a worker that was killed in the middle of a run', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    const { text, workers } = await page.evaluate(async () => {
+      const reading = kit.read(0, { prefer: 'device' });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      // It ends without a word: no event tells of it.
+      kit.workers[0]?.terminate();
+      const { text } = await reading;
+      return { text, workers: kit.workers.length };
+    });
+    expect(text).toBe(LINES[0]?.text);
+    expect(workers).toBe(2);
+    await done(page);
+  }, 60_000);
+
+  test('rejects within 10 ms when aborted, whatever the worker is at', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    const late = await page.evaluate(async () => {
+      const found: number[] = [];
+      for (let i = 0; i < 9; i++) {
+        const controller = new AbortController();
+        const reading = kit.read(0, { prefer: 'device', signal: controller.signal });
+        await new Promise((resolve) => setTimeout(resolve, 12));
+        const aborted = performance.now();
+        controller.abort();
+        await reading.then(
+          () => {},
+          () => found.push(performance.now() - aborted),
+        );
+      }
+      return found.sort((a, b) => a - b);
+    });
+    expect(late.length).toBeGreaterThan(4);
+    expect(late[Math.floor(late.length / 2)]).toBeLessThan(10);
+    await done(page);
+  });
+
+  test('works from memory where the storage is full', async () => {
+    const page = await newPage();
+    const session = await page.context().newCDPSession(page);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: site.origin, quotaSize: 1000 });
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({ text: LINES[0]?.text });
+    expect(await page.evaluate(() => kit.availability())).toMatchObject({ status: 'downloadable', bytesKept: 0 });
+    await done(page);
+  });
+
+  test('heals what was kept and is broken', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    const broken = await page.evaluate(async () => {
+      const cache = await caches.open('tandem');
+      const keys = (await cache.keys()).filter(({ url }) => /[0-9a-f]{64}$/.test(url));
+      for (const key of keys) await cache.put(key, new Response('broken'));
+      return keys.length;
+    });
+    expect(broken).toBe(DEPTH + 2);
+    await show(page);
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({ text: LINES[0]?.text });
+    await done(page);
+  });
+
+  test('does not use a provider that is wrong, and says so', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open({ workerUrl: './broken-worker.js' }));
+    await complete(page);
+    const { demoted } = await page.evaluate(() => kit.client.state);
+    expect(demoted).toEqual([expect.stringMatching(/^broken, from segment 1 on: broken is wrong by [\d.]+/)]);
+    expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({
+      text: LINES[0]?.text,
+      route: { provider: 'wasm' },
+    });
+    await done(page);
+  });
+
+  test('does not load again what the page died of', async () => {
+    const page = await newPage();
+    const id = await page.evaluate(async () => {
+      await kit.open({ download: false });
+      return kit.client.plan.id;
+    });
+    // As a page leaves it that is ended for its memory in the middle of a load; one that is left crosses it out.
+    await page.goto(`${site.origin}/worker.js`);
+    await page.evaluate((mark) => sessionStorage.setItem('tandem.under-way', mark), `${id.slice(0, 12)} segment 3`);
+    await show(page);
+    await page.evaluate(() => kit.open());
+    await page.waitForFunction(() => kit.client.state.device === 'unavailable');
+    expect(await page.evaluate(() => kit.client.state)).toMatchObject({
+      segmentsReady: 2,
+      downloadError: expect.stringContaining('the page died while it loaded segment 3'),
+    });
+    expect(await page.evaluate(() => kit.read(0))).toMatchObject({ text: LINES[0]?.text });
+    await done(page);
+  });
+
+  test('runs on threads on a page that is isolated, and is right', async () => {
+    site.show(folder, {
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'credentialless',
+    });
+    const page = await newPage();
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+    await page.evaluate(() => kit.open({ threads: 2 }));
+    await complete(page);
+    expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({
+      text: LINES[0]?.text,
+      route: { provider: 'wasm, 2 threads' },
+    });
+    await done(page);
+    site.show(folder);
+  });
+
+  test('says in one sentence what is wrong with the engine’s address, and how to mend it', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open({ wasmUrl: '/index.html' }));
+    await page.waitForFunction(() => kit.client.state.device === 'unavailable', undefined, { timeout: 60_000 });
+    const { downloadError } = await page.evaluate(() => kit.client.state);
+    expect(downloadError).toContain(`${site.origin}/index.html is a page or another file, not WebAssembly`);
+    expect(downloadError).toContain('npx tandem copy-assets');
+    await done(page);
+  }, 90_000);
+
+  test(
+    'gives its memory back when it is closed, and does not grow or block the page while it runs',
+    async () => {
+      const page = await newPage();
+      await page.evaluate(() => kit.open());
+      await complete(page);
+      const session = await page.context().newCDPSession(page);
+      const workerUsage = await usageOfWorker(session);
+      /** Of the page and of the worker, whose WebAssembly memory is backing storage. */
+      const memory = async () => {
+        await session.send('HeapProfiler.collectGarbage');
+        const { usedSize } = await session.send('Runtime.getHeapUsage');
+        return { page: usedSize, worker: await workerUsage() };
+      };
+      const run = (count: number) =>
+        page.evaluate(async (requests) => {
+          for (let i = 0; i < requests; i++) await kit.read(i % 4, i % 2 ? { prefer: 'cloud' } : { prefer: 'device' });
+        }, count);
+      await run(60);
+      await page.evaluate(() => {
+        kit.longTasks.length = 0;
+      });
+      const before = await memory();
+      await run(REQUESTS);
+      const after = await memory();
+      process.stderr.write(`memory after ${REQUESTS} requests: ${JSON.stringify({ before, after })}\n`);
+      expect(after.page / before.page).toBeLessThan(1.05);
+      expect(after.worker / before.worker).toBeLessThan(1.05);
+      const longTasks = await page.evaluate(() => kit.longTasks);
+      expect(longTasks).toEqual([]);
+      await page.evaluate(() => kit.client.close());
+      await expect.poll(() => page.workers().length).toBe(0);
+      await done(page);
+    },
+    120_000 + REQUESTS * 200,
+  );
+});
+
+/** Asks a page's worker, through the page, for the bytes that its heap and its WebAssembly memory take. */
+async function usageOfWorker(session: CDPSession): Promise<() => Promise<number>> {
+  const attached = new Promise<string>((resolve) => {
+    session.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => {
+      if (targetInfo.type === 'worker') resolve(sessionId);
+    });
+  });
+  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+  const sessionId = await attached;
+  let lastId = 0;
+  const ask = (method: string) =>
+    new Promise<Record<string, number>>((resolve) => {
+      const id = ++lastId;
+      const listener = ({ message }: { message: string }) => {
+        const reply = JSON.parse(message) as { id?: number; result: Record<string, number> };
+        if (reply.id !== id) return;
+        session.off('Target.receivedMessageFromTarget', listener);
+        resolve(reply.result);
+      };
+      session.on('Target.receivedMessageFromTarget', listener);
+      void session.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id, method }) });
+    });
+  return async () => {
+    await ask('HeapProfiler.collectGarbage');
+    const { usedSize = 0, backingStorageSize = 0 } = await ask('Runtime.getHeapUsage');
+    return usedSize + backingStorageSize;
+  };
+}
+
+describe.skipIf(chromium.path === null)('the SDK in Chromium with a graphics adapter in software', () => {
+  test('tries WebGPU on each segment: it is right, and is used where it is faster', async () => {
+    const folder = await temporaryFolder();
+    await tandem('copy-assets', folder, '--accelerated');
+    const entry = fileURLToPath(new URL('./client-page.ts', import.meta.url));
+    await build({ entryPoints: { page: entry }, outdir: folder, bundle: true, format: 'esm', logLevel: 'warning' });
+    await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+    const site = await staticServer();
+    site.show(folder);
+    const gateway = await startServer({ origins: [site.origin] });
+    const browser = await launchChromium(chromium.path ?? '', [
+      '--enable-unsafe-webgpu',
+      '--use-webgpu-adapter=swiftshader',
+    ]);
+    const page = await browser.newPage();
+    await page.goto(`${site.origin}/?gateway=${gateway.url}`);
+    await page.waitForFunction(() => 'kit' in globalThis);
+    await page.evaluate(
+      (pictures) => kit.lines(pictures),
+      LINES.map(({ png }) => png.toString('base64')),
+    );
+    await page.evaluate(() => kit.open({ providers: ['webgpu'], workerUrl: './worker-accelerated.js' }));
+    await page.evaluate(() => kit.client.prepare());
+    const { text, route } = await page.evaluate(() => kit.read(0, { prefer: 'device' }));
+    expect(text).toBe(LINES[0]?.text);
+    const { demoted } = await page.evaluate(() => kit.client.state);
+    // In software it is slower, and no segment found it wrong.
+    expect(demoted.join()).not.toContain('is wrong');
+    expect([...demoted, route.provider].join()).toMatch(/webgpu/);
+    await browser.close();
+    await gateway.kill();
+    await site.close();
+    await rm(folder, { recursive: true, force: true });
+  }, 180_000);
+});
