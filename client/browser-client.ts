@@ -52,7 +52,14 @@ function browserHost(options: HostOptions): Host {
   const marker = new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
   const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
   const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
-  const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
+  const newWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
+  /** Loading its script takes a round trip, beside that of the plan. */
+  let warm: Worker | null = null;
+  const makeWorker = () => {
+    const worker = warm ?? newWorker();
+    warm = null;
+    return worker;
+  };
   return {
     name: 'tandem-browser/0.1',
     ...{ target, clock },
@@ -68,6 +75,13 @@ function browserHost(options: HostOptions): Host {
     async createDevice(plan, onLost, signal) {
       const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
       return marked(device, plan, marker, providers);
+    },
+    warmUp() {
+      warm = newWorker();
+    },
+    coolDown() {
+      warm?.terminate();
+      warm = null;
     },
     report: (error) => globalThis.reportError(error),
     onWake: listenForWake,

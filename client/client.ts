@@ -1,5 +1,5 @@
 /** The client core: holds the link, the installation and the estimates together, and runs requests. Knows no host. */
-import { readPlan, readPlanFile } from '../shared/bundle.ts';
+import { type BundleSource, readPlan, readPlanFile, readPlanHead } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
@@ -12,6 +12,7 @@ import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Estimates } from './estimates.ts';
 import { Events } from './events.ts';
+import { isPlanKept } from './file-store.ts';
 import type { Host } from './host.ts';
 import { checkOptions } from './input.ts';
 import { type Installation, type InstallationOptions, install } from './installation.ts';
@@ -39,6 +40,8 @@ const ROUTES_KEPT = 16;
 /** Pause before another attempt to replace an installation; doubles each time. */
 const REPLACE_MS = 500;
 const REPLACE_MS_MAX = 30_000;
+/** Before the rest of a plan is fetched: the first request goes first. */
+const HEAD_MS = 400;
 /** A device that dies this often in a row gets no more segments: what kills it would do so again. */
 const DEVICE_DEATHS_WITH_SEGMENTS_MAX = 3;
 /** And when it dies this often it is given up. */
@@ -95,9 +98,23 @@ class ClientCore implements Client {
   async start(): Promise<void> {
     const { signal } = this.options;
     this.options.monitor?.(this);
-    this.installation = await install(await this.fetchPlan(signal), this.installationOptions(), signal);
+    this.host.warmUp?.();
+    this.connectLink();
+    try {
+      this.installation = await this.firstInstallation(signal);
+    } catch (error) {
+      this.link?.close();
+      this.host.coolDown?.();
+      throw error;
+    }
     this.deviceBornMs = this.host.clock.now();
     this.stopLeaving = this.host.onLeave?.(() => this.link?.report()) ?? (() => {});
+    if (this.installation.isHead) void this.replace(this.installation, HEAD_MS);
+    else this.followGateway();
+  }
+
+  /** At once, beside the plan: on a slow network both take their round trips. */
+  private connectLink(): void {
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
       onChange: () => this.changed(),
       onWelcome: () => this.followGateway(),
@@ -312,12 +329,20 @@ class ClientCore implements Client {
     };
   }
 
-  private fetchPlan(signal?: AbortSignal): Promise<Plan> {
-    return readPlan(webSource(this.host, this.url, this.options.model, { signal }));
+  private source(signal?: AbortSignal, whenIdle: () => Promise<void> = () => Promise.resolve()): BundleSource {
+    return webSource(this.host, this.url, this.options.model, { signal, whenIdle });
+  }
+
+  /** On the plan, or on its head where the plan is not kept from an earlier visit. */
+  private async firstInstallation(signal?: AbortSignal): Promise<Installation> {
+    const source = this.source(signal);
+    const head = (await isPlanKept(this.host.files, source.name)) ? undefined : await headOf(source);
+    if (!head) return install(await readPlan(source), this.installationOptions(), signal);
+    return install(head, { ...this.installationOptions(), isHead: true }, signal);
   }
 
   private followGateway(): void {
-    if (this.isOutdated(this.installed)) void this.replace(this.installed, 0);
+    if (this.installation && this.isOutdated(this.installed)) void this.replace(this.installed, 0);
   }
 
   /** Whether the gateway serves another plan of this name. */
@@ -341,7 +366,7 @@ class ClientCore implements Client {
     try {
       for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
         if (pauseMs > 0) await pause(this.host.clock, pauseMs, signal);
-        if (!old.lost && !this.isOutdated(old)) break;
+        if (!old.lost && !old.isHead && !this.isOutdated(old)) break;
         if (old.lost && this.deviceDeaths >= DEVICE_DEATHS_MAX) {
           old.isAbandoned = true;
           break;
@@ -370,7 +395,8 @@ class ClientCore implements Client {
 
   private async reinstall(old: Installation): Promise<Installation> {
     const { signal } = this.closing;
-    const plan = await this.fetchPlan(signal).catch((error: unknown) => {
+    const whenIdle = () => this.courtesy.whenIdle();
+    const plan = await readPlan(this.source(signal, whenIdle)).catch((error: unknown) => {
       // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
       if (old.lost) return old.plan;
       throw error;
@@ -381,7 +407,8 @@ class ClientCore implements Client {
     }
     const isFrail = this.deviceDeaths >= DEVICE_DEATHS_WITH_SEGMENTS_MAX;
     const options = this.installationOptions();
-    const fresh = await install(plan, { ...options, download: options.download && !isFrail }, signal);
+    const isHead = old.isHead && plan === old.plan;
+    const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, signal);
     if (isFrail)
       fresh.downloadError = `the device died ${this.deviceDeaths} times: ${old.lost?.message ?? 'no reason'}`;
     return fresh;
@@ -420,6 +447,14 @@ class ClientCore implements Client {
     this.announced = loaded;
     this.events.dispatch('statechange', this.state);
   }
+}
+
+/** Undefined where the gateway has none: it is of an earlier version. */
+function headOf(source: BundleSource): Promise<Plan | undefined> {
+  return readPlanHead(source).catch((error: unknown) => {
+    if (error instanceof TandemError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  });
 }
 
 export function baseUrl(url: string): string {

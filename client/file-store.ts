@@ -60,6 +60,11 @@ async function keptFile(source: BundleSource, store: FileStore, file: PlanFile):
   return bytes;
 }
 
+/** Whether the source's plan is kept. */
+export async function isPlanKept(store: FileStore, source: string): Promise<boolean> {
+  return (await store.names()).includes(`${PLAN_PREFIX}${source}`);
+}
+
 /** Drops the files that no kept plan names. */
 export async function evict(store: FileStore, needed: readonly string[] = []): Promise<void> {
   const names = await store.names();

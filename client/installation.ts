@@ -17,6 +17,8 @@ export interface InstallationOptions {
   readonly url: string;
   readonly estimates: Estimates;
   readonly download: boolean;
+  /** Whether it has a plan's head alone: nothing is downloaded to it, and another one takes its place. */
+  readonly isHead?: boolean;
   /** Resolves when no request is waiting for the gateway, or when downloads have yielded to them for long enough. */
   whenIdle(): Promise<void>;
   onChange(): void;
@@ -34,6 +36,7 @@ export class Installation {
   users = 0;
   bytesLoaded = 0;
   readonly bytesTotal: number;
+  readonly isHead: boolean;
   isDownloading = false;
   downloadError: string | null = null;
   /** What runs the segments that are loaded. */
@@ -52,6 +55,7 @@ export class Installation {
     this.plan = plan;
     this.options = options;
     this.bytesTotal = downloadBytes(options.host, plan);
+    this.isHead = options.isHead ?? false;
   }
 
   /** Only after `start`. */
@@ -89,6 +93,8 @@ export class Installation {
     if (this.isDownloading || this.isComplete || this.abort.signal.aborted) return;
     this.isDownloading = true;
     this.downloadError = null;
+    // The whole plan is on its way, and its installation does the rest.
+    if (this.isHead) return;
     void this.download(this.device);
   }
 

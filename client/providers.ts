@@ -36,7 +36,9 @@ const NOISE = 1.05;
 export class Providers {
   /** Why providers are not used, a sentence each. */
   readonly demoted: string[] = [];
-  private readonly out = new Set<string>();
+  /** Those that failed or were wrong, and those that were only slower: they are there for what no other takes. */
+  private readonly wrong = new Set<string>();
+  private readonly slow = new Set<string>();
   private readonly plan: Plan;
   private readonly target: string;
   private readonly timed: TimedRun;
@@ -59,17 +61,17 @@ export class Providers {
         const tried = await this.tried(k, model, provider);
         const isFaster = !best || tried.ms * NOISE < best.ms;
         const loser = isFaster ? best : tried;
-        if (best && loser)
-          this.demote(
-            loser.provider,
-            k,
-            `${loser.ms.toFixed(1)} ms, slower than ${isFaster ? provider.name : best.provider}`,
-          );
+        if (best && loser) {
+          this.slow.add(loser.provider);
+          const winner = isFaster ? provider.name : best.provider;
+          this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms, slower than ${winner}`);
+        }
         await loser?.session.release();
         if (isFaster) best = tried;
       } catch (error) {
         failures.push(error);
-        if (this.all.length > 1) this.demote(provider.name, k, messageOf(error));
+        this.wrong.add(provider.name);
+        if (this.all.length > 1) this.remark(provider.name, k, messageOf(error));
       }
     }
     if (best) return best;
@@ -78,9 +80,10 @@ export class Providers {
 
   private fitFor(k: number): Provider[] {
     const recipe = this.plan.segments[k]?.targets[this.target]?.recipe ?? '';
-    return this.all.filter(
-      ({ name, takesIntegers }) => !this.out.has(name) && (takesIntegers || !/\bint8\b/.test(recipe)),
-    );
+    const isFit = ({ takesIntegers }: Provider) => takesIntegers || !/\bint8\b/.test(recipe);
+    const fit = this.all.filter((provider) => isFit(provider) && !this.wrong.has(provider.name));
+    const fast = fit.filter(({ name }) => !this.slow.has(name));
+    return fast.length > 0 ? fast : fit;
   }
 
   private async tried(k: number, model: Uint8Array, { name, runtime }: Provider): Promise<Chosen> {
@@ -106,9 +109,7 @@ export class Providers {
     }
   }
 
-  /** For this segment and all that follow. */
-  private demote(name: string, k: number, reason: string): void {
-    this.out.add(name);
+  private remark(name: string, k: number, reason: string): void {
     this.demoted.push(`${name}, from segment ${k + 1} on: ${reason}`);
   }
 }

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import { type BundleSource, PLAN_FILE, readPlan, readPlanFile, SERVED_BROTLI_LEVEL } from '../shared/bundle.ts';
 import { TandemError } from '../shared/errors.ts';
-import type { Plan, PlanFile } from '../shared/plan.ts';
+import { type Plan, type PlanFile, planHead } from '../shared/plan.ts';
 
 /** Bytes to serve over HTTP, with their encoded forms where those are smaller. */
 export interface StoredFile {
@@ -23,6 +23,7 @@ export interface StoredFile {
 export interface StoredBundle {
   readonly plan: Plan;
   readonly planFile: StoredFile;
+  readonly headFile: StoredFile;
   /** Server segments 1..K. */
   readonly segments: readonly Uint8Array[];
   /** Device segments and assets, by SHA-256. */
@@ -58,8 +59,11 @@ async function loadBundle(source: BundleSource): Promise<StoredBundle> {
     files.set(file.sha256, await storeFile(await readPlanFile(source, file), contentType, file.sha256));
   }
   const json = new TextEncoder().encode(await source.text(PLAN_FILE));
-  const planFile = await storeFile(json, 'application/json', await source.sha256(json));
-  return { plan, planFile, segments, files };
+  const head = new TextEncoder().encode(JSON.stringify(planHead(plan)));
+  const [planFile, headFile] = await Promise.all(
+    [json, head].map(async (bytes) => storeFile(bytes, 'application/json', await source.sha256(bytes))),
+  );
+  return { plan, planFile: planFile as StoredFile, headFile: headFile as StoredFile, segments, files };
 }
 
 /** All files below a folder, by the path that they are served at. */

@@ -7,6 +7,8 @@ import { parseJson } from './parse.ts';
 import { type Plan, type PlanFile, parsePlan, planContract } from './plan.ts';
 
 export const PLAN_FILE = 'plan.json';
+/** `planHead` of it, from gateways. */
+export const PLAN_HEAD_FILE = 'plan-head.json';
 /**
  * At which level gateways compress files with brotli. 8-bit weights get 2 % smaller at 11, which takes 30 times as
  * long; weights of few values would get a sixth smaller, and are packed by the compiler instead.
@@ -32,6 +34,12 @@ export async function readPlan(source: BundleSource): Promise<Plan> {
     throw new TandemError('BAD_PLAN', `${what}: the id is not the hash of the plan's contract: it was edited by hand`);
   }
   return plan;
+}
+
+/** Throws BAD_PLAN for one that is broken; whether it is of the plan that it says only the whole plan tells. */
+export async function readPlanHead(source: BundleSource): Promise<Plan> {
+  const what = `${source.name}/${PLAN_HEAD_FILE}`;
+  return parsePlan(parseJson(await source.text(PLAN_HEAD_FILE), 'BAD_PLAN', what), what);
 }
 
 /** Throws BAD_BUNDLE where the bytes are not those that the plan names. */

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 
 const segmentFetches = () =>
-  harness.fetches.filter((url) => url.startsWith('http://gateway') && !url.endsWith('plan.json'));
+  harness.fetches.filter((url) => url.startsWith('http://gateway') && !url.endsWith('.json'));
 const availability = () => availabilityOf(harness.host(), 'http://gateway', 'small');
 
 describe('what is kept', () => {
@@ -164,5 +164,55 @@ describe('saving data', () => {
     const closed = client.prepare();
     await client.close();
     await expect(closed).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+});
+
+describe('a plan of which the head comes first', () => {
+  const bigTier = () => {
+    const tiers = harness.plan.boundaries[1]?.tiers ?? [];
+    harness.head = { ...harness.plan, boundaries: harness.plan.boundaries.map((boundary) => ({ ...boundary })) };
+    Object.assign(harness.head.boundaries[1] ?? {}, { tiers: tiers.slice(1) });
+    return tiers[0]?.name ?? '';
+  };
+
+  test('answers on that, and has all that the plan has once it is here', async () => {
+    const big = bigTier();
+    const client = await harness.ready();
+    const names = () => client.plan.boundaries[1]?.tiers.map(({ name }) => name);
+    expect(names()).not.toContain(big);
+    expect(harness.fetches.some((url) => url.endsWith('plan.json'))).toBe(false);
+    const first = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await first).route.k).toBe(0);
+    const personal = client.infer(PICTURE, { label: 'secret' });
+    await harness.pass(2000);
+    // A request that had to wait for segments has begun anew on the whole plan.
+    expect(answerOf((await personal).outputs)).toEqual(DEVICE_ANSWER);
+    expect(names()).toContain(big);
+    expect(client.state.device).toBe('available');
+    expect(harness.devices).toBe(2);
+  });
+
+  test('is not asked for in parts where it is kept', async () => {
+    bigTier();
+    const client = await harness.ready();
+    await harness.pass(2000);
+    await client.close();
+    const before = harness.fetches.length;
+    await (await harness.ready()).close();
+    expect(harness.fetches.slice(before).filter((url) => url.endsWith('plan-head.json'))).toEqual([]);
+  });
+
+  test('goes on with its head where the rest does not come yet', async () => {
+    bigTier();
+    harness.planFails = true;
+    const client = await harness.ready();
+    await harness.pass(5000);
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
+    harness.planFails = false;
+    await harness.pass(30_000);
+    expect(client.state.device).toBe('available');
   });
 });

@@ -91,6 +91,15 @@ describe('what runs a segment', () => {
     expect(providers.demoted).toEqual([]);
   });
 
+  test('is what was slower where the faster one cannot', async () => {
+    const plan = goldenPlan();
+    const [wasm, webgpu] = [provider('wasm', 10, { takesIntegers: true }), provider('webgpu', 1)];
+    const providers = providersOf(plan, wasm, webgpu);
+    expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'webgpu' });
+    Object.assign(plan.segments[0]?.targets['wasm'] ?? {}, { recipe: 'int8 x 1' });
+    expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'wasm' });
+  });
+
   test('fails where none can, with the reason of the one that is trusted', async () => {
     const providers = providersOf(
       goldenPlan(),

@@ -48,6 +48,8 @@ export class ClientHarness {
   isReachable = true;
   planFails = false;
   planHangs = false;
+  /** What the gateway has of a plan's head; one of an earlier version has none. */
+  head: Plan | null = null;
   /** Runtimes that were handed to devices. */
   readonly provided: Uint8Array[] = [];
   /** So many requests for segments are answered with 404. */
@@ -188,6 +190,9 @@ export class ClientHarness {
   private async fetch(url: string, init?: RequestInit): Promise<Response> {
     this.fetches.push(url);
     if (!this.isReachable) throw new TypeError('fetch failed');
+    if (url.endsWith('plan-head.json')) {
+      return this.head ? new Response(JSON.stringify(this.head)) : new Response('', { status: 404 });
+    }
     if (url.endsWith('plan.json') && this.planFails) return new Response('', { status: 503 });
     if (url.endsWith('plan.json') && this.planHangs) await new Promise(() => {});
     if (url.endsWith('plan.json')) return new Response(JSON.stringify(this.plan));

@@ -57,6 +57,16 @@ describe('over HTTP the gateway', () => {
     expect(status).toBe(304);
   });
 
+  test('serves a plan’s head, much smaller, under the same id', async () => {
+    const whole = await (await fetch(`${server.url}/models/ocr-line/plan.json`)).text();
+    const text = await (await fetch(`${server.url}/models/ocr-line/plan-head.json`)).text();
+    const head = parsePlan(JSON.parse(text), 'head');
+    expect(head.id).toBe(plan.id);
+    expect(text.length).toBeLessThan(whole.length / 5);
+    expect(head.boundaries[0]).toEqual(plan.boundaries[0]);
+    expect(head.boundaries[3]?.tiers.map(({ name }) => name)).toContain('q4');
+  });
+
   test('serves segments for ever, under their hash, compressed for whoever takes that', async () => {
     const first = plan.segments[0]?.targets['wasm'];
     if (!first) throw new Error('the plan has no segments for wasm');
