@@ -200,6 +200,7 @@ class Kit implements Testkit {
       if (this.link.isCut) throw new TypeError('fetch failed: the link was cut');
     };
     assertLink();
+    // No head of the plan: one would be followed by the whole, and by another device, in the middle of a test.
     if (path.endsWith(`${modelPath(plan.name)}/plan.json`)) return new Response(JSON.stringify(plan));
     const file = [...this.filesOfPlan()].find((each) => path.endsWith(filePath(plan.name, each)));
     const number = this.segments.indexOf(file?.sha256 ?? '');
