@@ -49,7 +49,7 @@ export function browserAvailability(options: AvailabilityOptions): Promise<Avail
 function browserHost(options: HostOptions): Host {
   const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
-  const marker = new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
+  const marker = pageMarker();
   const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
   const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
   const newWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
@@ -94,6 +94,14 @@ function browserHost(options: HostOptions): Host {
       return () => globalThis.removeEventListener('pagehide', onLeave);
     },
   };
+}
+
+let marker: CrashMarker | undefined;
+
+/** One for all clients of a page: what one of them is at is not what the page before died of. */
+function pageMarker(): CrashMarker {
+  marker ??= new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
+  return marker;
 }
 
 // Bundlers look for exactly this form.

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What users of the SDK see: options, results, and the explanation that comes with every answer. */
 import type { Plan } from '../shared/plan.ts';
 import type { PolicyInput } from '../shared/policy.ts';

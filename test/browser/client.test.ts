@@ -370,6 +370,20 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await done(page);
   });
 
+  test('has two clients on one page, of which neither takes the other for what a page died of', async () => {
+    const page = await newPage();
+    const states = await page.evaluate(async () => {
+      await kit.open();
+      const first = kit.client;
+      await kit.open();
+      await kit.availability();
+      await Promise.all([first.prepare(), kit.client.prepare()]);
+      return [first.state.device, kit.client.state.device];
+    });
+    expect(states).toEqual(['available', 'available']);
+    await done(page);
+  });
+
   test('runs on threads on a page that is isolated, and is right', async () => {
     site.show(folder, {
       'Cross-Origin-Opener-Policy': 'same-origin',
