@@ -29,7 +29,7 @@ export async function visit(open: () => Promise<Reader>): Promise<void> {
       await reader.settled();
       settledMs = performance.now();
       await globals.mark('settled');
-      for (let i = 0; i < task.steady; i++) await read(i, await photograph(i), true);
+      for (let i = task.steadyFrom; i < task.steadyFrom + task.steady; i++) await read(i, await photograph(i), true);
     }
     await globals.mark('end');
     globals.finish({ answers, settledMs, segmentsAtMs: reader.segmentsAtMs });

@@ -12,17 +12,15 @@ export interface Measured {
   readonly firstDownBytes: number;
   /** Of answers one after another, once nothing more came. */
   readonly steadyMs: ReturnType<typeof spread>;
-  /** Median of the answers during the first half minute. */
-  readonly earlyMs: number;
-  readonly earlyCount: number;
+  readonly steady: readonly Answer[];
+  /** Answers of a visit's first half minute, where one was watched; else the first alone. */
+  readonly early: readonly Answer[];
   readonly upBytesPerAnswer: number;
   readonly downBytes: number;
   readonly memory: Memory;
   readonly scriptBytes: number;
   /** Share of the lines read without a mistake. */
   readonly exact: number;
-  readonly answers: readonly Answer[];
-  readonly settledMs: number;
   readonly segmentsAtMs: readonly number[];
 }
 
@@ -102,8 +100,7 @@ function timeline(visitMs: number, measured: readonly Measured[]): string[] {
       const line = `<path d="M${x(ms)} 0V${height}" stroke="${colourOf(0)}" stroke-dasharray="2 4"/>`;
       return `${line}${text(Number(x(ms)) + 2, 10 + 11 * (i % 5), `segment ${i + 1}`, colourOf(0))}`;
     }),
-    ...measured.map(({ name, answers }, i) => {
-      const shown = answers.filter(({ isSteady, endedMs }) => !isSteady && endedMs <= visitMs);
+    ...measured.map(({ name, early: shown }, i) => {
       const at = ({ beganMs, endedMs }: Answer) => `${x(endedMs)} ${y(endedMs - beganMs)}`;
       const path = `<path d="M${shown.map(at).join('L')}" fill="none" stroke="${colourOf(i)}" stroke-width="1.4"/>`;
       const dots = shown.map((answer) => {

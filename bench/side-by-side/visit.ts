@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { type LinkConditions, shapeLink } from '../../client/testkit/link-shaper.ts';
+import { boundedQueue } from './bounded-queue.ts';
 import type { Mark, PageGlobals, Report, Task } from './visited.ts';
 
 export interface Bytes {
@@ -24,6 +25,11 @@ export interface Visit extends Report {
   readonly memory: Memory;
 }
 
+export interface Conditions extends LinkConditions {
+  /** What may stand before the link on its way down. */
+  readonly queueBytes: number;
+}
+
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
 /** @param path of the page, at the origin */
@@ -31,9 +37,12 @@ export async function visit(
   browser: Browser,
   { origin, path }: { readonly origin: string; readonly path: string },
   task: Task,
-  conditions: LinkConditions,
+  conditions: Conditions,
 ): Promise<Visit> {
-  const link = await shapeLink(origin, conditions);
+  let passedDown = () => 0;
+  const queue = await boundedQueue(origin, conditions.queueBytes, () => passedDown());
+  const link = await shapeLink(queue.url, conditions);
+  passedDown = () => link.passed.down;
   const context = await browser.newContext(PHONE);
   try {
     const page = await context.newPage();
@@ -48,6 +57,7 @@ export async function visit(
   } finally {
     await context.close();
     await link.close();
+    await queue.close();
   }
 }
 

@@ -12,7 +12,8 @@ export interface Task {
   /** Until this time after the navigation a line is read every `everyMs`; 0 for the first line alone. */
   readonly visitMs: number;
   readonly everyMs: number;
-  /** How many are read one after another once all has come that was to come. */
+  /** Which are read one after another once all has come that was to come: from this line on so many. */
+  readonly steadyFrom: number;
   readonly steady: number;
   readonly preprocess: PictureSteps;
   readonly size: Pick<PlanSize, 'step' | 'min' | 'max'>;
