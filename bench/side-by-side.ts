@@ -5,8 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { findBrowser } from '../cli/browser.ts';
-import { percentile } from '../compiler/measure/fit.ts';
-import { textLines } from '../models/ocr-line/lines.ts';
+import { median } from '../compiler/measure/fit.ts';
+import { type LabelledLine, textLines } from '../models/ocr-line/lines.ts';
 import { ocrLineRecipe } from '../models/ocr-line/recipe.ts';
 import { BUNDLE_DIR, demoBundle, ROOT } from './bundle.ts';
 import { launch } from './side-by-side/browser.ts';
@@ -37,7 +37,7 @@ const WATCHED_ROUND = 1;
 
 const began = performance.now();
 await demoBundle();
-const lines: { text: string; picture: Parameters<typeof openStage>[0]['pictures'][number] }[] = [];
+const lines: LabelledLine[] = [];
 for await (const line of textLines('test', LINES, SEED)) lines.push(line);
 const path = findBrowser(undefined);
 if (path === undefined) throw new Error('no Chromium here: CHROMIUM_PATH names one');
@@ -60,12 +60,14 @@ for (let round = 0; round < ROUNDS.long + ROUNDS.first; round++) {
     // Half a minute until they have loaded all: no time for more of it.
     if (!isLong && contender.page === 'local') continue;
     if (process.stderr.isTTY) process.stderr.write(`\r${round + 1}: ${contender.name.padEnd(20)}`);
-    const [steadyFrom, end] = [round, round + 1].map((part) => Math.round((part * LINES) / ROUNDS.long)) as [
-      number,
-      number,
-    ];
+    const steadyFrom = shareFrom(round);
     const isWatched = round === WATCHED_ROUND && contender.name !== 'tandem, cloud only';
-    const longVisit: Task = { ...firstLine, visitMs: isWatched ? VISIT_MS : 0, steadyFrom, steady: end - steadyFrom };
+    const longVisit: Task = {
+      ...firstLine,
+      visitMs: isWatched ? VISIT_MS : 0,
+      steadyFrom,
+      steady: shareFrom(round + 1) - steadyFrom,
+    };
     visits.get(contender.name)?.push(await visit(browser, contender, isLong ? longVisit : firstLine, CONDITIONS));
   }
 }
@@ -100,6 +102,11 @@ if (SVG) writeFileSync(SVG, sideBySidePlot(`${LINES} lines over 4 Mbit/s and 50 
 print();
 process.exit();
 
+/** The first of the lines that a long visit reads in the end. */
+function shareFrom(round: number): number {
+  return Math.round((round * LINES) / ROUNDS.long);
+}
+
 function print(): void {
   const out = (text: string) => process.stdout.write(`${text}\n`);
   const seconds = (ms: number) => (ms / 1000).toFixed(2);
@@ -132,14 +139,12 @@ function print(): void {
     ),
   );
   const ratio = (one: Measured, other: Measured) => (one.firstMs / other.firstMs).toFixed(2);
-  out(
-    `\nFirst answer, tandem over upload: ${ratio(tandem, upload)} (aim: at most 1.2); over tandem, cloud only: ${ratio(tandem, cloudOnly)}`,
-  );
+  out(`\nFirst answer, tandem over upload: ${ratio(tandem, upload)} (aim: at most 1.2)`);
+  out(`First answer, tandem over tandem, cloud only: ${ratio(tandem, cloudOnly)}`);
   out(`Segments ready after ${tandem.segmentsAtMs.map(seconds).join(', ')} s`);
   for (let from = 0; from < VISIT_MS; from += 5000) {
-    out(
-      `${from / 1000} to ${from / 1000 + 5} s: ${mixOf(tandem.early.filter(({ beganMs }) => Math.floor(beganMs / 5000) === from / 5000))}`,
-    );
+    const then = tandem.early.filter(({ beganMs }) => beganMs >= from && beganMs < from + 5000);
+    out(`${from / 1000} to ${from / 1000 + 5} s: ${mixOf(then)}`);
   }
   out(`when all is there: ${mixOf(tandem.steady)}`);
   out(`\n${((performance.now() - began) / 1000).toFixed(0)} s`);
@@ -154,8 +159,4 @@ function mixOf(answers: readonly Answer[]): string {
 
 function tookMs({ beganMs, endedMs }: Answer): number {
   return endedMs - beganMs;
-}
-
-function median(values: readonly number[]): number {
-  return percentile(values, 0.5);
 }

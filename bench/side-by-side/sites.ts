@@ -22,12 +22,9 @@ export const FLOAT_FILE = 'float.onnx';
 export const SMALL_FILE = 'eight-bits.onnx';
 const WASM = 'ort-wasm-simd-threaded.wasm';
 
-/**
- * The onnxruntime that pages and workers have in them is not counted as theirs. What it allocates is kept for `wasmBytes` of
- * visit.ts to look at, in workers too.
- */
+/** Before each script, workers' too: keeps what WebAssembly allocates where visit.ts finds it. Once, of the scripts of one page. */
 const SEE_MEMORY =
-  'globalThis.wasmMemories=[];WebAssembly.Memory=new Proxy(WebAssembly.Memory,{construct(T,a){const m=new T(...a);wasmMemories.push(m);return m}});';
+  'if(!globalThis.wasmMemories){globalThis.wasmMemories=[];WebAssembly.Memory=new Proxy(WebAssembly.Memory,{construct(T,a){const m=new T(...a);wasmMemories.push(m);return m}})}';
 
 /** @param root of the repository, which is built @param dir is emptied, but for the 8-bit model that was made before */
 export async function laySites(root: string, dir: string, recipe: ModelRecipe): Promise<Sites> {

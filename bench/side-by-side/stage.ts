@@ -67,6 +67,9 @@ export async function openStage({ root, bundle, recipe, pictures }: StageOptions
 
 async function startServer(script: string, ...args: string[]): Promise<{ url: string; kill(): Promise<void> }> {
   const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // Also where the comparison fails half way.
+  const onExit = () => child.kill('SIGKILL');
+  process.once('exit', onExit);
   const exited = once(child, 'close');
   const said = once(child.stdout, 'data').then(([chunk]) => String(chunk).trim());
   const url = await Promise.race([
@@ -76,6 +79,7 @@ async function startServer(script: string, ...args: string[]): Promise<{ url: st
   return {
     url,
     async kill() {
+      process.off('exit', onExit);
       child.kill('SIGKILL');
       await exited;
     },
