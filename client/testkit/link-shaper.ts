@@ -129,6 +129,8 @@ class Pipe {
   private readonly queue: Parcel[] = [];
   private freeAtMs = 0;
   private held = 0;
+  /** Senders that are held back, whoever filled the line. */
+  private readonly paused = new Set<Socket>();
   private timer: NodeJS.Timeout | undefined;
   private readonly conditions: () => { readonly delayMs: number; readonly bytesPerS: number };
 
@@ -144,10 +146,11 @@ class Pipe {
       this.held += piece.byteLength;
       this.push(this.freeAtMs + delayMs, piece.byteLength, () => {
         if (to.writable) to.write(piece);
-        if (this.held < HELD_MAX) from.resume();
       });
     }
-    if (this.held >= HELD_MAX) from.pause();
+    if (this.held < HELD_MAX) return;
+    from.pause();
+    this.paused.add(from);
   }
 
   end(to: Socket): void {
@@ -186,6 +189,10 @@ class Pipe {
       this.held -= next.bytes;
       this.bytes += next.bytes;
       next.deliver();
+    }
+    if (this.held < HELD_MAX) {
+      for (const socket of this.paused) socket.resume();
+      this.paused.clear();
     }
     this.schedule();
   }

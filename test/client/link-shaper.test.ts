@@ -95,6 +95,25 @@ describe('a shaped link', () => {
     expect((await fetch(url)).status).toBe(200);
   });
 
+  test('lets one connection speak while another fills the line, and after it', async () => {
+    const url = await shaped({ downBytesPerS: 1_000_000, upBytesPerS: 1_000_000 });
+    const socket = await echo(url);
+    let replies = 0;
+    socket.on('message', () => replies++);
+    const asking = setInterval(() => socket.send('x'.repeat(200)), 20);
+    const large = fetch(url, { method: 'POST', body: Buffer.alloc(900_000) });
+    await Promise.all([
+      large.then((response) => response.text()),
+      fetch(url).then((response) => response.arrayBuffer()),
+    ]);
+    const during = replies;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    clearInterval(asking);
+    expect(during).toBeGreaterThan(3);
+    expect(replies).toBeGreaterThan(during + 3);
+    socket.close();
+  });
+
   test('replays conditions', async () => {
     const url = await shaped({});
     const stop = link.replay([{ atMs: 0, delayMs: 60 }]);
