@@ -1,5 +1,5 @@
 /** The client in browsers: its core with WebSocket, fetch, what is kept, and a worker that runs onnxruntime-web. */
-import { pixelsOf } from '../runtimes/pictures-canvas.ts';
+import { canvasPictures, pixelsOf } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { availabilityOf } from './availability.ts';
@@ -8,6 +8,7 @@ import { cacheStore } from './cache-store.ts';
 import { baseUrl, connectWith } from './client.ts';
 import { CrashMarker, type MarkStorage } from './crash-marker.ts';
 import type { Device } from './device.ts';
+import { headDevice } from './head-device.ts';
 import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
@@ -52,14 +53,7 @@ function browserHost(options: HostOptions): Host {
   const marker = pageMarker();
   const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
   const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
-  const newWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
-  /** Loading its script takes a round trip, beside that of the plan. */
-  let warm: Worker | null = null;
-  const makeWorker = () => {
-    const worker = warm ?? newWorker();
-    warm = null;
-    return worker;
-  };
+  const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
   return {
     name: 'tandem-browser/0.1',
     ...{ target, clock },
@@ -76,13 +70,7 @@ function browserHost(options: HostOptions): Host {
       const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
       return marked(device, plan, marker, providers);
     },
-    warmUp() {
-      warm = newWorker();
-    },
-    coolDown() {
-      warm?.terminate();
-      warm = null;
-    },
+    headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
     report: (error) => globalThis.reportError(error),
     onWake: listenForWake,
     onLeave(listener) {

@@ -98,13 +98,11 @@ class ClientCore implements Client {
   async start(): Promise<void> {
     const { signal } = this.options;
     this.options.monitor?.(this);
-    this.host.warmUp?.();
     this.connectLink();
     try {
       this.installation = await this.firstInstallation(signal);
     } catch (error) {
       this.link?.close();
-      this.host.coolDown?.();
       throw error;
     }
     this.deviceBornMs = this.host.clock.now();

@@ -35,10 +35,8 @@ export interface Host {
    * @param signal ends it, made or half made
    */
   createDevice(plan: Plan, onLost: (reason: string) => void, signal: AbortSignal): Promise<Device>;
-  /** A device will be made as soon as there is a plan: what that takes may begin. */
-  warmUp?(): void;
-  /** There will be none. */
-  coolDown?(): void;
+  /** A device for a plan's head that is there at once; null where there is none for such a plan. */
+  headDevice?(plan: Plan): Device | null;
   /** Where an error goes that is the fault of the app's own listener. */
   report(error: unknown): void;
   /** Calls back when the host may be about to end: the last moment to say something. Gives what stops it. */

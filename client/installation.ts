@@ -78,7 +78,8 @@ export class Installation {
   async start(): Promise<void> {
     const { host, download } = this.options;
     try {
-      const device = await host.createDevice(this.plan, (reason) => this.lose(reason), this.abort.signal);
+      const atOnce = this.isHead ? host.headDevice?.(this.plan) : null;
+      const device = atOnce ?? (await host.createDevice(this.plan, (reason) => this.lose(reason), this.abort.signal));
       this.made = device;
       if (this.abort.signal.aborted) await device.close();
       this.missingTiers = await device.prepare();
