@@ -150,7 +150,8 @@ class ClientCore implements Client {
     options.signal?.throwIfAborted();
     this.assertOpen();
     const { idempotencyKey: key } = options;
-    return key === undefined ? this.answer(input, options) : this.answers.once(key, () => this.answer(input, options));
+    if (key === undefined) return this.answer(input, options);
+    return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }), options.signal);
   }
 
   private async answer(input: Input, options: InferOptions): Promise<InferResult> {
@@ -187,7 +188,7 @@ class ClientCore implements Client {
     frames: AsyncIterable<Input> | ReadableStream<Input>,
     options: InferOptions = {},
   ): AsyncIterable<StreamResult> {
-    return newestOnly(frames, async (frame, over) => {
+    const answer = async (frame: Input, over: AbortSignal) => {
       const ended = new AbortController();
       const onOver = () => ended.abort(new TandemError('CANCELLED', 'the stream was left'));
       const onAbort = () => ended.abort(options.signal?.reason);
@@ -198,7 +199,8 @@ class ClientCore implements Client {
         over.removeEventListener('abort', onOver);
         options.signal?.removeEventListener('abort', onAbort);
       });
-    });
+    };
+    return newestOnly(frames, answer, [this.closing.signal, ...(options.signal ? [options.signal] : [])]);
   }
 
   async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
