@@ -387,7 +387,9 @@ class ClientCore implements Client {
       this.isReplacing = false;
     }
     this.changed();
-    if (!this.isClosed && this.isOutdated(this.installed)) void this.replace(this.installed, REPLACE_MS);
+    // A device that died on a plan's head came back on it.
+    if (!this.isClosed && (this.installed.isHead || this.isOutdated(this.installed)))
+      void this.replace(this.installed, REPLACE_MS);
   }
 
   private noteFailedInstall(error: unknown): null {

@@ -101,7 +101,10 @@ describe('what runs a segment', () => {
   });
 
   test('is what was slower where the faster one is wrong', async () => {
-    const [wasm, webgpu] = [provider('wasm', 10), provider('webgpu', 1, { answers: [right, right, right, right, wrong] })];
+    const [wasm, webgpu] = [
+      provider('wasm', 10),
+      provider('webgpu', 1, { answers: [right, right, right, right, wrong] }),
+    ];
     const providers = providersOf(goldenPlan(), wasm, webgpu);
     expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'webgpu' });
     expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'wasm' });
