@@ -73,7 +73,9 @@ class ClientCore implements Client {
   private readonly courtesy: Courtesy;
   private readonly wakeRequests = new Set<() => void>();
   private readonly answers = new Answers<InferResult>();
+  /** Bytes of this plan that listeners know of. */
   private announced = -1;
+  private announcedPlan = '';
   private routes: Diagnostics['routes'] = [];
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
@@ -446,9 +448,13 @@ class ClientCore implements Client {
   private changed(): void {
     for (const wake of [...this.wakeRequests]) wake();
     if (!this.installation || !this.link) return;
-    const { bytesLoaded: loaded, bytesTotal: total } = this.installation;
-    if (loaded > this.announced) this.events.dispatch('progress', { loaded, total });
-    this.announced = loaded;
+    const { bytesLoaded: loaded, bytesTotal: total, plan } = this.installation;
+    if (plan.id !== this.announcedPlan) this.announced = -1;
+    this.announcedPlan = plan.id;
+    if (loaded > this.announced) {
+      this.announced = loaded;
+      this.events.dispatch('progress', { loaded, total });
+    }
     this.events.dispatch('statechange', this.state);
   }
 }

@@ -167,7 +167,7 @@ export interface Diagnostics {
 export interface ClientEventMap {
   /** After every change of `state`. */
   statechange: CustomEvent<ClientState>;
-  /** Bytes of the download, engine and model in one: they never fall, and end at the total. */
+  /** Bytes of the download, engine and model in one: of one plan they never fall, and end at the total. */
   progress: CustomEvent<{ readonly loaded: number; readonly total: number }>;
   /** Every decision of every request, as it is made. */
   decision: CustomEvent<{ readonly decision: Decision; readonly label: string }>;

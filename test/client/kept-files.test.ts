@@ -113,6 +113,24 @@ describe('a download that breaks', () => {
   });
 });
 
+test('progress of one plan never falls, also where a device dies and all is loaded anew', async () => {
+  const seen: number[] = [];
+  const client = await harness.connect({
+    monitor: (events) => events.addEventListener('progress', ({ detail }) => seen.push(detail.loaded)),
+  });
+  harness.allowSegments(2);
+  await harness.pass(1);
+  await harness.loseDevice();
+  await harness.pass(60_000);
+  expect(client.state).toMatchObject({ device: 'available', bytesLoaded: 8 });
+  expect(seen).toEqual([...seen].sort((a, b) => a - b));
+  harness.changePlan();
+  await harness.cut();
+  await harness.pass(60_000);
+  expect(client.state.device).toBe('available');
+  expect(seen.filter((loaded) => loaded === 8)).toHaveLength(2);
+});
+
 test('a download that is begun again loads what is missing alone, and is not counted back', async () => {
   const seen: number[] = [];
   const loaded: number[] = [];
