@@ -1,18 +1,48 @@
 /** Answers by idempotency key: the same question asked again, by a retry or a double tap, is the same request. */
 const KEPT_MAX = 256;
 
-export class Answers<T> {
-  private readonly known = new Map<string, Promise<T>>();
+interface Shared<T> {
+  readonly answer: Promise<T>;
+  /** Ends it. */
+  readonly ended: AbortController;
+  /** Callers that have not left. */
+  waiting: number;
+}
 
-  /** What is under way or was answered under this key; asked anew where that failed. */
-  once(key: string, ask: () => Promise<T>): Promise<T> {
-    const known = this.known.get(key);
-    if (known) return known;
-    const answer = ask();
-    this.known.set(key, answer);
-    answer.catch(() => this.known.delete(key));
+export class Answers<T> {
+  private readonly known = new Map<string, Shared<T>>();
+
+  /**
+   * What is under way or was answered under this key; asked anew where that failed. Whoever's signal is aborted leaves by
+   * itself, and the last one ends the request.
+   */
+  once(key: string, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const shared = this.known.get(key) ?? this.begin(key, ask);
+    shared.waiting++;
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        reject(signal?.reason);
+        if (--shared.waiting > 0) return;
+        this.forget(key, shared);
+        shared.ended.abort(signal?.reason);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const settled = () => signal?.removeEventListener('abort', onAbort);
+      shared.answer.then(resolve, reject).finally(settled);
+    });
+  }
+
+  private begin(key: string, ask: (signal: AbortSignal) => Promise<T>): Shared<T> {
+    const ended = new AbortController();
+    const shared = { answer: ask(ended.signal), ended, waiting: 0 };
+    this.known.set(key, shared);
+    shared.answer.catch(() => this.forget(key, shared));
     const [oldest] = this.known.keys();
     if (this.known.size > KEPT_MAX && oldest !== undefined) this.known.delete(oldest);
-    return answer;
+    return shared;
+  }
+
+  private forget(key: string, shared: Shared<T>): void {
+    if (this.known.get(key) === shared) this.known.delete(key);
   }
 }

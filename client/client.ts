@@ -73,7 +73,9 @@ class ClientCore implements Client {
   private readonly courtesy: Courtesy;
   private readonly wakeRequests = new Set<() => void>();
   private readonly answers = new Answers<InferResult>();
+  /** Bytes of this plan that listeners know of. */
   private announced = -1;
+  private announcedPlan = '';
   private routes: Diagnostics['routes'] = [];
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
@@ -148,7 +150,8 @@ class ClientCore implements Client {
     options.signal?.throwIfAborted();
     this.assertOpen();
     const { idempotencyKey: key } = options;
-    return key === undefined ? this.answer(input, options) : this.answers.once(key, () => this.answer(input, options));
+    if (key === undefined) return this.answer(input, options);
+    return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }), options.signal);
   }
 
   private async answer(input: Input, options: InferOptions): Promise<InferResult> {
@@ -185,7 +188,7 @@ class ClientCore implements Client {
     frames: AsyncIterable<Input> | ReadableStream<Input>,
     options: InferOptions = {},
   ): AsyncIterable<StreamResult> {
-    return newestOnly(frames, async (frame, over) => {
+    const answer = async (frame: Input, over: AbortSignal) => {
       const ended = new AbortController();
       const onOver = () => ended.abort(new TandemError('CANCELLED', 'the stream was left'));
       const onAbort = () => ended.abort(options.signal?.reason);
@@ -196,7 +199,8 @@ class ClientCore implements Client {
         over.removeEventListener('abort', onOver);
         options.signal?.removeEventListener('abort', onAbort);
       });
-    });
+    };
+    return newestOnly(frames, answer, [this.closing.signal, ...(options.signal ? [options.signal] : [])]);
   }
 
   async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -383,7 +387,9 @@ class ClientCore implements Client {
       this.isReplacing = false;
     }
     this.changed();
-    if (!this.isClosed && this.isOutdated(this.installed)) void this.replace(this.installed, REPLACE_MS);
+    // A device that died on a plan's head came back on it.
+    if (!this.isClosed && (this.installed.isHead || this.isOutdated(this.installed)))
+      void this.replace(this.installed, REPLACE_MS);
   }
 
   private noteFailedInstall(error: unknown): null {
@@ -440,9 +446,13 @@ class ClientCore implements Client {
   private changed(): void {
     for (const wake of [...this.wakeRequests]) wake();
     if (!this.installation || !this.link) return;
-    const { bytesLoaded: loaded, bytesTotal: total } = this.installation;
-    if (loaded > this.announced) this.events.dispatch('progress', { loaded, total });
-    this.announced = loaded;
+    const { bytesLoaded: loaded, bytesTotal: total, plan } = this.installation;
+    if (plan.id !== this.announcedPlan) this.announced = -1;
+    this.announcedPlan = plan.id;
+    if (loaded > this.announced) {
+      this.announced = loaded;
+      this.events.dispatch('progress', { loaded, total });
+    }
     this.events.dispatch('statechange', this.state);
   }
 }

@@ -45,14 +45,14 @@ export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;
 
 /** Loads the runtime and all segments of the device's target. Rejects where one cannot be had; those before it stay usable. */
 export async function downloadSegments(
-  { host, url, plan, device, signal }: DownloadRequest,
+  { host, url, plan, device, signal, segmentsReady, bytesLoaded }: DownloadRequest,
   events: DownloadEvents,
 ): Promise<void> {
   let finished = 0;
   const { runtimeFile } = host;
   const { whenIdle } = events;
   /** Of the file under way. Monotone: what is fetched anew is not counted back. */
-  let most = 0;
+  let most = bytesLoaded;
   const countTo = (bytes: number) => {
     most = Math.max(most, finished + bytes);
     events.onBytes(most);
@@ -61,7 +61,8 @@ export async function downloadSegments(
     finished += bytes;
     countTo(0);
   };
-  if (runtimeFile && device.provide) {
+  if (segmentsReady > 0) finished += runtimeFile?.bytes ?? 0;
+  else if (runtimeFile && device.provide) {
     const partial = newPartial();
     const onBytes = (bytes: number) => countTo(Math.min(bytes, runtimeFile.bytes));
     const fetched = () => fetchRuntime(host, runtimeFile, { signal, whenIdle, onBytes, partial });
@@ -71,6 +72,10 @@ export async function downloadSegments(
   for (const [k, segment] of plan.segments.entries()) {
     const file = segment.targets[device.target];
     if (!file) throw new TandemError('UNSUPPORTED', `the plan has no segments for the target ${device.target}`);
+    if (k < segmentsReady) {
+      finished += file.bytes;
+      continue;
+    }
     const partial = newPartial();
     const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
     const source = webSource(host, url, plan.name, { signal, whenIdle, onBytes, partial });
@@ -95,6 +100,9 @@ export interface DownloadRequest {
   readonly plan: Plan;
   readonly device: Device;
   readonly signal: AbortSignal;
+  /** What an earlier attempt brought. */
+  readonly segmentsReady: number;
+  readonly bytesLoaded: number;
 }
 
 /** Bytes that the device will have loaded in the end, runtime and model. */

@@ -3,7 +3,7 @@
  * and with all of it there the app works without a network. What a store gives may be broken: it is checked, dropped and
  * fetched anew.
  */
-import { type BundleSource, PLAN_FILE } from '../shared/bundle.ts';
+import { type BundleSource, PLAN_FILE, readPlan } from '../shared/bundle.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { PlanFile } from '../shared/plan.ts';
 
@@ -35,9 +35,14 @@ export function keptSource(source: BundleSource, store: FileStore, clock: Clock)
     async text(file) {
       const name = `${PLAN_PREFIX}${source.name}`;
       const served = source.text(file).then(async (text) => {
-        if (file === PLAN_FILE) await store.put(name, new TextEncoder().encode(text));
+        if (file !== PLAN_FILE) return text;
+        // A network's page to log in at is no plan.
+        await readPlan({ ...source, text: async () => text });
+        await store.put(name, new TextEncoder().encode(text));
         return text;
       });
+      // It may fail before it is waited for.
+      served.catch(() => {});
       const kept = file === PLAN_FILE ? await store.get(name) : undefined;
       if (!kept) return served;
       const old = () => new TextDecoder().decode(kept);

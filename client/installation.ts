@@ -118,12 +118,12 @@ export class Installation {
   }
 
   private async download(device: Device): Promise<void> {
-    const { plan } = this;
+    const { plan, segmentsReady, bytesLoaded } = this;
     const { signal } = this.abort;
     const { host, url, estimates, whenIdle, onChange } = this.options;
     try {
       await downloadSegments(
-        { host, url, plan, device, signal },
+        { host, url, plan, device, signal, segmentsReady, bytesLoaded },
         {
           whenIdle,
           onSegment: (k, { value, ms }) => {

@@ -105,6 +105,7 @@ class Request {
   }
 
   async run(input: Input): Promise<InferResult> {
+    await this.assertWhole();
     this.assertForce();
     let crossing = await this.begin(input);
     for (;;) {
@@ -143,6 +144,17 @@ class Request {
       picture: null,
     };
     return this.decide(crossing);
+  }
+
+  /** Whether there is a forced tier only the whole plan tells. */
+  private async assertWhole(): Promise<void> {
+    const { tier, k = 0 } = this.force ?? {};
+    if (tier === undefined || this.plan.boundaries[k]?.tiers.some(({ name }) => name === tier) !== false) return;
+    const { installation, isCurrent, changed } = this.context;
+    while (installation.isHead) {
+      if (!isCurrent()) throw new Superseded();
+      await this.interrupt.race(changed(this.interrupt.signal));
+    }
   }
 
   /** A forced cut that may not be sent is the caller's mistake, not a reason to do something else. */

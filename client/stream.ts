@@ -15,10 +15,12 @@ interface Closable {
  * Answers in the order of their frames, one at a time. Frames are closed, where they can be, when they were used or let go.
  * Ends with the frames; an error of a frame, or of the source, ends it too, and so does leaving the loop.
  * @param frames an iterable, or what a MediaStreamTrackProcessor gives
+ * @param ends each of them ends it with its reason, also while no frame comes
  */
 export async function* newestOnly<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
   infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
+  ends: readonly AbortSignal[] = [],
 ): AsyncGenerator<StreamResult, void, undefined> {
   const source = iteratorOf(frames);
   const over = new AbortController();
@@ -28,7 +30,8 @@ export async function* newestOnly<F>(
   let failure: unknown;
   let wake = () => {};
   const pump = async () => {
-    for (let next = await source.next(); !next.done && !over.signal.aborted; next = await source.next()) {
+    for (let next = await source.next(); !next.done; next = await source.next()) {
+      if (over.signal.aborted) return close(next.value);
       if (waiting) {
         dropped++;
         close(waiting.frame);
@@ -45,9 +48,12 @@ export async function* newestOnly<F>(
       isEnded = true;
       wake();
     });
+  const onEnd = () => wake();
+  for (const signal of ends) signal.addEventListener('abort', onEnd);
   try {
     for (;;) {
       while (!waiting) {
+        for (const signal of ends) signal.throwIfAborted();
         if (isEnded) {
           if (failure !== undefined) throw failure;
           return;
@@ -65,6 +71,7 @@ export async function* newestOnly<F>(
     }
   } finally {
     over.abort();
+    for (const signal of ends) signal.removeEventListener('abort', onEnd);
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
   }

@@ -50,7 +50,7 @@ export interface InferOptions {
   readonly signal?: AbortSignal | undefined;
   /** Who is to do as much as policy and accuracy let it; without it the fastest way is taken. */
   readonly prefer?: 'device' | 'cloud' | undefined;
-  /** Requests of one key are one request: what is under way or was answered under it is the answer. */
+  /** Requests of one key are one request, with the first one's deadline: what is under way or was answered under it is the answer. */
   readonly idempotencyKey?: string | undefined;
   /** W3C trace context of the caller, `00-<trace id>-<parent id>-<flags>`: the gateway's log of the request names it. */
   readonly traceparent?: string | undefined;
@@ -167,7 +167,7 @@ export interface Diagnostics {
 export interface ClientEventMap {
   /** After every change of `state`. */
   statechange: CustomEvent<ClientState>;
-  /** Bytes of the download, engine and model in one: they never fall, and end at the total. */
+  /** Bytes of the download, engine and model in one: of one plan they never fall, and end at the total. */
   progress: CustomEvent<{ readonly loaded: number; readonly total: number }>;
   /** Every decision of every request, as it is made. */
   decision: CustomEvent<{ readonly decision: Decision; readonly label: string }>;

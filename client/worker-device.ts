@@ -6,8 +6,7 @@ import type { Device } from './device.ts';
 import type { WorkerCalls, WorkerMethod, WorkerResponse } from './worker-protocol.ts';
 
 interface Call {
-  /** Takes back its watch. */
-  readonly stop: () => void;
+  readonly method: WorkerMethod;
   resolve(result: unknown): void;
   reject(error: TandemError): void;
 }
@@ -34,9 +33,9 @@ const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
 const GRACE_MS = 1000;
 
 /** Calls back once `ms` have passed; a page that was frozen, worker and all, is given time to hear of it first. */
-function watch(clock: Clock, ms: number, onStuck: (ms: number) => void): () => void {
+function watch(clock: Clock, ms: number, onStuck: () => void): () => void {
   let stop = clock.after(ms, () => {
-    stop = clock.after(GRACE_MS, () => onStuck(ms));
+    stop = clock.after(GRACE_MS, onStuck);
   });
   return () => stop();
 }
@@ -49,20 +48,33 @@ export async function workerDevice(
   const calls = new Map<number, Call>();
   let nextId = 1;
   let death: TandemError | null = null;
+  let watchedMs = 0;
+  let heardAtMs = 0;
+  let stopWatch = () => {};
+  /** A worker does one thing after the other: what it says of one call is a sign of life for all that wait behind it. */
+  const watchOver = () => {
+    stopWatch();
+    watchedMs = 0;
+    let slowest: WorkerMethod | undefined;
+    for (const { method } of calls.values()) if (!slowest || STUCK_MS[method] > STUCK_MS[slowest]) slowest = method;
+    if (!slowest) return;
+    watchedMs = STUCK_MS[slowest];
+    const message = `the worker was at ${slowest} for more than ${watchedMs / 1000} s`;
+    stopWatch = watch(clock, Math.max(0, heardAtMs + watchedMs - clock.now()), () => lose(message));
+  };
 
   const die = (message: string) => {
     death ??= new TandemError('DEVICE_FAILED', message);
-    for (const { stop, reject } of calls.values()) {
-      stop();
-      reject(death);
-    }
+    stopWatch();
+    for (const { reject } of calls.values()) reject(death);
     calls.clear();
     worker.terminate();
   };
   worker.onmessage = ({ data }: MessageEvent<WorkerResponse>) => {
     const call = calls.get(data.id);
     calls.delete(data.id);
-    call?.stop();
+    heardAtMs = clock.now();
+    watchOver();
     if (data.type === 'done') call?.resolve(data.result);
     else call?.reject(new TandemError(data.code, data.message));
   };
@@ -86,11 +98,11 @@ export async function workerDevice(
     if (death) return Promise.reject(death);
     return new Promise((resolve, reject) => {
       const id = nextId++;
-      const stop = watch(clock, STUCK_MS[method], (ms) =>
-        lose(`the worker was at ${method} for more than ${ms / 1000} s`),
-      );
-      calls.set(id, { stop, resolve: resolve as Call['resolve'], reject });
+      // Throws what cannot be sent, which is the caller's alone.
       worker.postMessage({ id, method, args }, transfer);
+      if (calls.size === 0) heardAtMs = clock.now();
+      calls.set(id, { method, resolve: resolve as Call['resolve'], reject });
+      if (STUCK_MS[method] > watchedMs) watchOver();
     });
   };
 

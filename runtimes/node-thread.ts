@@ -1,7 +1,7 @@
 /** One thread of `parallelRuntime`: sessions by number, run one call after the other. */
 import { parentPort } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import { asTandemError, type ErrorCode } from '../shared/errors.ts';
+import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
 import type { Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { nodeRuntime } from './onnxruntime-node.ts';
@@ -44,6 +44,8 @@ async function perform(call: ThreadCall): Promise<unknown> {
     return { inputNames, outputNames, ...(outputTypes && { outputTypes }) } satisfies ThreadSession;
   }
   const session = sessions.get(call.session);
+  // The thread that had it has ended, and this one took its place.
+  if (!session && call.type === 'run') throw new TandemError('INTERNAL', 'a thread has lost its models');
   if (call.type === 'run') return session?.run(call.feeds);
   sessions.delete(call.session);
   return session?.release();

@@ -59,9 +59,9 @@ class Thread {
     const id = ++this.lastId;
     const { worker } = this;
     return new Promise<T>((resolve, reject) => {
+      worker.postMessage({ ...call, id } satisfies ThreadRequest);
       worker.ref();
       this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-      worker.postMessage({ ...call, id } satisfies ThreadRequest);
     });
   }
 
@@ -81,6 +81,8 @@ class Thread {
       else waiting?.resolve(reply.value);
     });
     const fail = (reason: string) => {
+      // An error is followed by an exit, when another thread may have begun already.
+      if (this.worker !== worker) return;
       this.worker = undefined;
       for (const { reject } of this.waiting.values()) reject(new TandemError('INTERNAL', `a thread ended: ${reason}`));
       this.waiting.clear();

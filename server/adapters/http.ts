@@ -24,8 +24,15 @@ export function httpApp({ store, metrics, isReady, origins, site }: HttpOptions)
   app.use((request, response, next) => {
     const { origin } = request.headers;
     response.vary('Origin');
-    if (origin && isAllowedOrigin(origins, origin)) response.set('Access-Control-Allow-Origin', origin);
     response.set('X-Content-Type-Options', 'nosniff');
+    if (origin && isAllowedOrigin(origins, origin)) {
+      response.set('Access-Control-Allow-Origin', origin);
+      // Some browsers ask first whether a download may go on where it broke.
+      if (request.method === 'OPTIONS') {
+        response.set({ 'Access-Control-Allow-Headers': 'Range', 'Access-Control-Max-Age': '7200' }).status(204).end();
+        return;
+      }
+    }
     next();
   });
 
@@ -115,9 +122,10 @@ function send(request: Request, response: Response, file: StoredFile, cacheContr
 
 /**
  * Where a download that broke goes on: `bytes=N-`, of the file as it is and not of an encoded form. Other ranges are answered with
- * the whole file, which HTTP allows.
+ * the whole file, which HTTP allows; so are those with `If-Range`, whose ETag is that of every encoded form.
  */
 function rangeStart(request: Request, size: number): number | undefined {
+  if (request.headers['if-range'] !== undefined) return undefined;
   const [, digits] = /^bytes=(\d{1,15})-$/.exec(request.headers.range ?? '') ?? [];
   const from = Number(digits);
   return digits !== undefined && from < size ? from : undefined;

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { availabilityOf } from '../../client/availability.ts';
+import { pause } from '../../client/pause.ts';
 import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
@@ -60,6 +61,35 @@ describe('what is kept', () => {
     );
   });
 
+  test('is not replaced by what is no plan', async () => {
+    await (await harness.ready()).close();
+    harness.planText = '<html>log in to the hotel</html>';
+    const client = await harness.ready();
+    expect(client.state.segmentsReady).toBe(2);
+    await client.close();
+    harness.isReachable = false;
+    const offline = await harness.ready();
+    expect(offline.state.segmentsReady).toBe(2);
+  });
+
+  test('may take longer to be read than the network takes to fail', async () => {
+    await (await harness.ready()).close();
+    const get = harness.files.get;
+    harness.files.get = async (name) => {
+      await pause(harness.clock, 100, new AbortController().signal);
+      return get(name);
+    };
+    harness.isReachable = false;
+    const loose: unknown[] = [];
+    const onLoose = (reason: unknown) => loose.push(reason);
+    process.on('unhandledRejection', onLoose);
+    const connecting = harness.connect();
+    await harness.pass(1000);
+    expect((await connecting).state.segmentsReady).toBe(2);
+    process.off('unhandledRejection', onLoose);
+    expect(loose).toEqual([]);
+  });
+
   test('may be nothing: the client works from memory', async () => {
     harness.files.put = async () => {};
     const client = await harness.ready();
@@ -81,6 +111,49 @@ describe('a download that breaks', () => {
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     expect(seen.at(-1)).toBe(8);
   });
+});
+
+test('progress of one plan never falls, also where a device dies and all is loaded anew', async () => {
+  const seen: number[] = [];
+  const client = await harness.connect({
+    monitor: (events) => events.addEventListener('progress', ({ detail }) => seen.push(detail.loaded)),
+  });
+  harness.allowSegments(2);
+  await harness.pass(1);
+  await harness.loseDevice();
+  await harness.pass(60_000);
+  expect(client.state).toMatchObject({ device: 'available', bytesLoaded: 8 });
+  expect(seen).toEqual([...seen].sort((a, b) => a - b));
+  harness.changePlan();
+  await harness.cut();
+  await harness.pass(60_000);
+  expect(client.state.device).toBe('available');
+  expect(seen.filter((loaded) => loaded === 8)).toHaveLength(2);
+});
+
+test('a download that is begun again loads what is missing alone, and is not counted back', async () => {
+  const seen: number[] = [];
+  const loaded: number[] = [];
+  harness.onDevice = (device) => ({
+    ...device,
+    load: (k, model) => {
+      loaded.push(k);
+      return device.load(k, model);
+    },
+  });
+  harness.missingSecond = true;
+  const client = await harness.connect({
+    monitor: (events) => events.addEventListener('progress', ({ detail }) => seen.push(detail.loaded)),
+  });
+  await harness.pass(100_000);
+  expect(client.state).toMatchObject({ device: 'unavailable', segmentsReady: 1, bytesLoaded: 4 });
+  harness.missingSecond = false;
+  const preparing = client.prepare();
+  await harness.pass(1000);
+  await preparing;
+  expect(loaded).toEqual([0, 1]);
+  expect(seen).toEqual([...seen].sort((a, b) => a - b));
+  expect(seen.at(-1)).toBe(8);
 });
 
 describe('the runtime', () => {
@@ -201,6 +274,31 @@ describe('a plan of which the head comes first', () => {
     const before = harness.fetches.length;
     await (await harness.ready()).close();
     expect(harness.fetches.slice(before).filter((url) => url.endsWith('plan-head.json'))).toEqual([]);
+  });
+
+  test('comes whole also to a device that died on the head', async () => {
+    bigTier();
+    harness.planFails = true;
+    const client = await harness.ready();
+    await harness.loseDevice();
+    await harness.pass(5000);
+    expect(client.state.device).toBe('downloading');
+    harness.planFails = false;
+    await harness.pass(60_000);
+    expect(client.state.device).toBe('available');
+  });
+
+  test('takes a forced tier that only the whole plan has', async () => {
+    const tier = bigTier();
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1, tier } });
+    result.catch(() => {});
+    await harness.pass(450);
+    await harness.finish();
+    expect((await result).route).toMatchObject({ k: 1, tier });
+    await expect(client.infer(PICTURE, { force: { k: 1, tier: 'none' } })).rejects.toMatchObject({
+      code: 'UNKNOWN_TIER',
+    });
   });
 
   test('goes on with its head where the rest does not come yet', async () => {

@@ -100,6 +100,16 @@ describe('what runs a segment', () => {
     expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'wasm' });
   });
 
+  test('is what was slower where the faster one is wrong', async () => {
+    const [wasm, webgpu] = [
+      provider('wasm', 10),
+      provider('webgpu', 1, { answers: [right, right, right, right, wrong] }),
+    ];
+    const providers = providersOf(goldenPlan(), wasm, webgpu);
+    expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'webgpu' });
+    expect(await providers.choose(0, MODEL)).toMatchObject({ provider: 'wasm' });
+  });
+
   test('fails where none can, with the reason of the one that is trusted', async () => {
     const providers = providersOf(
       goldenPlan(),

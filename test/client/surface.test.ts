@@ -68,6 +68,36 @@ describe('an idempotency key', () => {
   });
 });
 
+describe('an idempotency key shared by two callers', () => {
+  test('lets each leave by itself, and ends the request with the last of them', async () => {
+    const client = await harness.ready();
+    const ask = (signal?: AbortSignal) =>
+      client.infer(PICTURE, { label: 'public', force: { k: 0 }, idempotencyKey: 'a', signal });
+    const [one, two] = [new AbortController(), new AbortController()];
+    const [first, second, third] = [ask(one.signal), ask(two.signal), ask()];
+    const left = expect(first).rejects.toThrow('first left');
+    const alsoLeft = expect(second).rejects.toThrow('second left');
+    await harness.pass(1);
+    one.abort(new Error('first left'));
+    two.abort(new Error('second left'));
+    await left;
+    await alsoLeft;
+    expect(harness.messagesOf('cancel')).toHaveLength(0);
+    await harness.finish();
+    expect(answerOf((await third).outputs)).toEqual(CLOUD_ANSWER);
+    const last = new AbortController();
+    const alone = client.infer(PICTURE, {
+      ...{ label: 'public', force: { k: 0 }, idempotencyKey: 'b', signal: last.signal },
+    });
+    const leftAlone = expect(alone).rejects.toThrow('last left');
+    await harness.pass(1);
+    last.abort(new Error('last left'));
+    await leftAlone;
+    await harness.pass(1);
+    expect(harness.messagesOf('cancel')).toHaveLength(1);
+  });
+});
+
 describe('a stream', () => {
   /** A camera that a test triggers. */
   class Camera implements AsyncIterable<Input> {
@@ -141,6 +171,33 @@ describe('a stream', () => {
     camera.take();
     await harness.pass(1);
     expect(camera.isStopped).toBe(true);
+  });
+
+  test.each(['its signal', 'the client'])('ends with %s while it waits for a frame', async (who) => {
+    const client = await harness.ready();
+    const controller = new AbortController();
+    const stream = client.stream(new Camera(), { label: 'public', signal: controller.signal });
+    let outcome: unknown = 'hangs';
+    stream[Symbol.asyncIterator]()
+      .next()
+      .catch((error: unknown) => {
+        outcome = error;
+      });
+    await harness.pass(1);
+    if (who === 'the client') await client.close();
+    else controller.abort(new Error('left'));
+    await harness.pass(1);
+    expect(outcome).toMatchObject(who === 'the client' ? { code: 'CLOSED' } : { message: 'left' });
+  });
+
+  test('closes the frame that comes after it was left', async () => {
+    const client = await harness.ready();
+    const camera = new Camera();
+    camera.take();
+    for await (const _ of client.stream(camera, { label: 'secret' })) break;
+    camera.take();
+    await harness.pass(1);
+    expect(camera.closed).toEqual([0, 1]);
   });
 
   test('takes what a browser calls a stream, and cancels the request under way when it is left', async () => {

@@ -104,6 +104,38 @@ describe('a device in a worker', () => {
     expect(lost).toHaveLength(1);
   });
 
+  test('is not stuck while it answers, or while what it was given first may take longer', async () => {
+    const lost: string[] = [];
+    const worker = new FakeWorker((id, method) => (method === 'create' ? done(id) : null));
+    const device = await deviceOn(worker, lost);
+    const picture = { width: 1, height: 1, data: new Uint8Array(4) };
+    const waiting = [device.load(0, Uint8Array.of(1)), device.begin(picture), device.begin(picture)];
+    for (const call of waiting) call.catch(() => {});
+    await clock.advance(60_000);
+    expect(lost).toEqual([]);
+    worker.onmessage?.({ data: done(2) });
+    await clock.advance(14_000);
+    worker.onmessage?.({ data: done(3) });
+    await clock.advance(14_000);
+    expect(lost).toEqual([]);
+    // Asking anew is no sign of life.
+    device.begin(picture).catch(() => {});
+    await clock.advance(3000);
+    expect(lost).toEqual(['the worker was at begin for more than 15 s']);
+  });
+
+  test('survives what cannot be sent to it', async () => {
+    const lost: string[] = [];
+    const worker = new FakeWorker(done);
+    const device = await deviceOn(worker, lost);
+    worker.postMessage = () => {
+      throw new DOMException('could not be cloned', 'DataCloneError');
+    };
+    await expect(device.begin({ width: 1, height: 1, data: new Uint8Array(4) })).rejects.toThrow('could not be cloned');
+    await clock.advance(60_000);
+    expect(lost).toEqual([]);
+  });
+
   test('that cannot be loaded says so to whoever makes it', async () => {
     const controller = new AbortController();
     const worker = new FakeWorker(() => null);

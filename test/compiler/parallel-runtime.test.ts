@@ -27,6 +27,14 @@ describe('onnxruntime-node in several threads', () => {
     await several.release();
   });
 
+  test('does not answer with nothing after a thread has ended', async () => {
+    const mortal = parallelRuntime(1);
+    const session = await mortal.runtime.load(tinyModelBytes());
+    await mortal.close();
+    await expect(session.run(inputOf(1))).rejects.toMatchObject({ code: 'INTERNAL' });
+    await mortal.close();
+  });
+
   test('says what a thread says of a model that is none', async () => {
     await expect(parallel.runtime.load(new Uint8Array(8))).rejects.toMatchObject({ code: 'BAD_MODEL' });
   });

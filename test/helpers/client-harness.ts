@@ -48,12 +48,16 @@ export class ClientHarness {
   isReachable = true;
   planFails = false;
   planHangs = false;
+  /** What is served as the plan instead. */
+  planText: string | null = null;
   /** What the gateway has of a plan's head; one of an earlier version has none. */
   head: Plan | null = null;
   /** Runtimes that were handed to devices. */
   readonly provided: Uint8Array[] = [];
   /** So many requests for segments are answered with 404. */
   missingFiles = 0;
+  /** Every one for segment 2 is. */
+  missingSecond = false;
   webpWorks = true;
   /** Changes a device as it is made. */
   onDevice: (device: Device) => Device = (device) => device;
@@ -195,11 +199,12 @@ export class ClientHarness {
     }
     if (url.endsWith('plan.json') && this.planFails) return new Response('', { status: 503 });
     if (url.endsWith('plan.json') && this.planHangs) await new Promise(() => {});
+    if (url.endsWith('plan.json') && this.planText !== null) return new Response(this.planText);
     if (url.endsWith('plan.json')) return new Response(JSON.stringify(this.plan));
     if (url === this.runtimeFile?.url) return new Response(this.runtimeBytes.slice());
     const index = this.plan.segments.findIndex(({ targets }) => url.includes(targets['wasm']?.sha256 ?? '-'));
     if (index < 0) return new Response('', { status: 404 });
-    if (this.missingFiles-- > 0) return new Response('', { status: 404 });
+    if (this.missingFiles-- > 0 || (this.missingSecond && index === 1)) return new Response('', { status: 404 });
     while (index >= this.segmentsAllowed) await new Promise<void>((resolve) => this.allow.push(resolve));
     const range = new Headers(init?.headers).get('Range');
     if (range) this.ranges.push(range);

@@ -1,0 +1,62 @@
+/** Files over HTTP, to browsers of another origin and to those that go on where they were. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
+import { httpApp } from '../../server/adapters/http.ts';
+import { gatewayMetrics } from '../../server/metrics.ts';
+import type { StoredFile } from '../../server/store.ts';
+
+const file: StoredFile = {
+  ...{ contentType: 'application/octet-stream', etag: '"abc"', encodings: {} },
+  identity: Uint8Array.of(1, 2, 3, 4),
+};
+const url = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/small/f0/1.onnx`;
+
+let server: Server;
+beforeAll(async () => {
+  const plan = smallPlan();
+  const bundle = { plan, planFile: file, headFile: file, segments: [], files: new Map([['f0', file]]) };
+  const origins = ['https://app.example'];
+  const load = { queueDepth: 0, inFlight: 0, queueMs: 0 };
+  const state = { load: () => load, inFlight: () => 0, isReady: () => true };
+  const app = httpApp({
+    ...{
+      store: new Map([['small', bundle]]),
+      metrics: gatewayMetrics(state),
+      isReady: () => true,
+      origins,
+      site: new Map(),
+    },
+  });
+  await new Promise<void>((resolve) => {
+    server = app.listen(0, '127.0.0.1', () => resolve());
+  });
+});
+afterAll(() => server.close());
+
+describe('a download that goes on', () => {
+  test('gets the rest', async () => {
+    const response = await fetch(url(), { headers: { Range: 'bytes=3-' } });
+    expect([response.status, new Uint8Array(await response.arrayBuffer())]).toEqual([206, Uint8Array.of(4)]);
+  });
+
+  test('gets all where it may have begun in another encoding', async () => {
+    const response = await fetch(url(), { headers: { Range: 'bytes=3-', 'If-Range': '"abc"' } });
+    expect([response.status, (await response.arrayBuffer()).byteLength]).toEqual([200, 4]);
+  });
+
+  test.each([
+    ['https://app.example', 'Range'],
+    ['https://other.example', null],
+  ])('may be asked for by pages of %s: %s', async (origin, allowed) => {
+    const headers = {
+      Origin: origin,
+      'Access-Control-Request-Method': 'GET',
+      'Access-Control-Request-Headers': 'range',
+    };
+    const response = await fetch(url(), { method: 'OPTIONS', headers });
+    expect(response.headers.get('Access-Control-Allow-Headers')).toBe(allowed);
+    expect(response.ok).toBe(allowed !== null);
+  });
+});
