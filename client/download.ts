@@ -86,7 +86,7 @@ export async function downloadSegments(
     events.onSegment(k, await device.load(k, bytes));
     fileDone(file.bytes);
   }
-  await evict(host.files, runtimeFile ? [runtimeFile.sha256] : []);
+  await evict(host.files, runtimeFile?.release);
 }
 
 /** Of two tabs that need a file one fetches it; the other finds it kept. */

@@ -8,6 +8,8 @@ export interface RuntimeFile {
   readonly bytes: number;
   /** SHA-256 of the release that the SDK was built with. */
   readonly sha256: string;
+  /** SHA-256 of every file of that release: another page of this origin may use another of them. */
+  readonly release: readonly string[];
   /** For messages: `onnxruntime-web 1.30.0`. */
   readonly of: string;
 }

@@ -207,16 +207,12 @@ export function parsePlan(value: unknown, what: string): Plan {
   return plan;
 }
 
-/** Tiers with larger tables than this are not in a plan's head, in characters of JSON. */
-const HEAD_TIER_MAX = 16_384;
-
 /**
- * The plan without its largest tiers, under the same id: what a first request on a slow network needs. Whoever has it gets the
- * whole plan next, whose id is checked.
+ * The plan with the tiers of boundary 0 alone, under the same id: what a first request on a slow network needs, for nothing has
+ * run on the device by then. Whoever has it gets the whole plan next, whose id is checked.
  */
 export function planHead(plan: Plan): Plan {
-  const isSmall = (tier: Tier) => JSON.stringify(tier).length <= HEAD_TIER_MAX;
-  const boundaries = plan.boundaries.map(({ tensors, tiers }) => ({ tensors, tiers: tiers.filter(isSmall) }));
+  const boundaries = plan.boundaries.map(({ tensors, tiers }, k) => ({ tensors, tiers: k === 0 ? tiers : [] }));
   return { ...plan, boundaries };
 }
 

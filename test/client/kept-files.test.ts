@@ -157,10 +157,11 @@ test('a download that is begun again loads what is missing alone, and is not cou
 });
 
 describe('the runtime', () => {
+  const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
   const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1);
   const runtimeFile = {
     ...{ url: 'http://app/engine.wasm', bytes: 5, of: 'engine 1.0' },
-    sha256: createHash('sha256').update(wasm).digest('hex'),
+    ...{ sha256: hashOf(wasm), release: [hashOf(wasm), 'b'.repeat(64)] },
   };
   beforeEach(() => {
     harness.runtimeFile = runtimeFile;
@@ -174,6 +175,14 @@ describe('the runtime', () => {
     await client.close();
     await harness.ready();
     expect(harness.fetches.filter((url) => url === runtimeFile.url)).toHaveLength(1);
+  });
+
+  test('of another page of this origin is left alone, and one of an older version is not', async () => {
+    harness.kept.set('b'.repeat(64), wasm);
+    harness.kept.set('c'.repeat(64), wasm);
+    await (await harness.ready()).close();
+    expect(harness.kept.has('b'.repeat(64))).toBe(true);
+    expect(harness.kept.has('c'.repeat(64))).toBe(false);
   });
 
   test.each([

@@ -64,7 +64,7 @@ describe('over HTTP the gateway', () => {
     expect(head.id).toBe(plan.id);
     expect(text.length).toBeLessThan(whole.length / 5);
     expect(head.boundaries[0]).toEqual(plan.boundaries[0]);
-    expect(head.boundaries[3]?.tiers.map(({ name }) => name)).toContain('q4');
+    expect(head.boundaries[3]).toEqual({ ...plan.boundaries[3], tiers: [] });
   });
 
   test('serves segments for ever, under their hash, compressed for whoever takes that', async () => {
