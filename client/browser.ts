@@ -9,7 +9,8 @@ import type {
   Decision,
   InferOptions,
   InferResult,
-  Input,
+  ModelTypes,
+  Picture,
   StreamResult,
 } from './types.ts';
 
@@ -36,24 +37,27 @@ export interface HostOptions {
 }
 
 /** What browsers call a picture: files and blobs (photos are turned upright), bitmaps, canvases, images, video frames. */
-export type BrowserInput = Input | ImageBitmapSource;
+export type BrowserInput<T extends ModelTypes = ModelTypes> =
+  | T['input']
+  | (Picture extends T['input'] ? ImageBitmapSource : never);
 
-export interface BrowserClient extends Client {
-  infer(input: BrowserInput, options?: InferOptions): Promise<InferResult>;
-  explain(input: BrowserInput, options?: InferOptions): Promise<Decision>;
+export interface BrowserClient<T extends ModelTypes = ModelTypes> extends Client<T> {
+  infer(input: BrowserInput<T>, options?: InferOptions): Promise<InferResult<T>>;
+  explain(input: BrowserInput<T>, options?: InferOptions): Promise<Decision>;
   stream(
-    frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>,
+    frames: AsyncIterable<BrowserInput<T>> | ReadableStream<BrowserInput<T>>,
     options?: InferOptions,
-  ): AsyncIterable<StreamResult>;
+  ): AsyncIterable<StreamResult<T>>;
 }
 
 export type BrowserOptions = ClientOptions & HostOptions;
 export type AvailabilityOptions = HostOptions & Pick<ClientOptions, 'url' | 'model' | 'signal'>;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
-export async function connect(options: BrowserOptions): Promise<BrowserClient> {
+export async function connect<T extends ModelTypes = ModelTypes>(options: BrowserOptions): Promise<BrowserClient<T>> {
   const { connectBrowser } = await import('./browser-client.ts');
-  return connectBrowser(options);
+  // The caller says what the model is; the plan says what it takes, and is asked.
+  return (await connectBrowser(options)) as unknown as BrowserClient<T>;
 }
 
 /**

@@ -12,7 +12,7 @@ import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
 import { NO_STORE } from './file-store.ts';
 import type { Host } from './host.ts';
-import type { Client, ClientOptions } from './types.ts';
+import type { Client, ClientOptions, ModelTypes } from './types.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export type * from './types.ts';
@@ -28,7 +28,7 @@ export interface NodeOptions extends ClientOptions {
 const PIXELS_MAX = 64 * 1024 * 1024;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
-export function connect(options: NodeOptions): Promise<Client> {
+export function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions): Promise<Client<T>> {
   const clock = systemClock(globalThis);
   const { ort, target = 'wasm' } = options;
   const runtime = ortRuntime(ort, 'onnxruntime', { intraOpNumThreads: 1 });
@@ -50,7 +50,7 @@ export function connect(options: NodeOptions): Promise<Client> {
         throw error;
       }),
   };
-  return connectWith(host, options);
+  return connectWith(host, options) as Promise<Client<T>>;
 }
 
 /** RGBA pixels of an encoded picture (PNG, JPEG, WebP), turned upright. Throws BAD_INPUT. */

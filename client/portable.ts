@@ -11,7 +11,7 @@ import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
 import { type FileStore, NO_STORE } from './file-store.ts';
 import { sha256Hex } from './sha256.ts';
-import type { Client, ClientOptions } from './types.ts';
+import type { Client, ClientOptions, ModelTypes } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
 
 export { TandemError } from '../shared/errors.ts';
@@ -38,7 +38,7 @@ const NO_PICTURES: PictureCodec = {
 };
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
-export function connect(options: PortableOptions): Promise<Client> {
+export function connect<T extends ModelTypes = ModelTypes>(options: PortableOptions): Promise<Client<T>> {
   const clock = systemClock(globalThis);
   const { runtime, target = 'wasm', files = NO_STORE, WebSocket: Socket = globalThis.WebSocket, onWake } = options;
   return connectWith(
@@ -58,5 +58,5 @@ export function connect(options: PortableOptions): Promise<Client> {
         }),
     },
     options,
-  );
+  ) as Promise<Client<T>>;
 }

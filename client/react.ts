@@ -2,13 +2,13 @@
 /** `tandem/react`: a client that lives as long as the component that uses it. On a server it does nothing. */
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { type BrowserClient, type BrowserOptions, connect } from './browser.ts';
-import type { ClientState } from './types.ts';
+import type { ClientState, ModelTypes } from './types.ts';
 
 export type TandemOptions = Omit<BrowserOptions, 'signal'>;
 
-export interface Tandem {
+export interface Tandem<T extends ModelTypes = ModelTypes> {
   /** Null until there is a plan and a worker, and on a server. */
-  readonly client: BrowserClient | null;
+  readonly client: BrowserClient<T> | null;
   readonly state: ClientState | null;
   /** Why there is no client: what `connect` rejected with. */
   readonly error: unknown;
@@ -18,11 +18,11 @@ export interface Tandem {
  * Connects when mounted and closes when unmounted. Options are compared by what they say: others than before connect
  * anew. Functions (`token`, `worker`) are those of the render that connects.
  */
-export function useTandem(options: TandemOptions): Tandem {
+export function useTandem<T extends ModelTypes = ModelTypes>(options: TandemOptions): Tandem<T> {
   const [connection] = useState(createConnection);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new object that says the same is no reason to connect anew.
   useEffect(() => connection.open(options), [connection, JSON.stringify(options)]);
-  return useSyncExternalStore(connection.subscribe, connection.current, () => NOTHING);
+  return useSyncExternalStore(connection.subscribe, connection.current, () => NOTHING) as unknown as Tandem<T>;
 }
 
 const NOTHING: Tandem = { client: null, state: null, error: null };

@@ -1,7 +1,7 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
-import type { InferResult } from './types.ts';
+import type { InferResult, ModelTypes } from './types.ts';
 
-export interface StreamResult extends InferResult {
+export interface StreamResult<T extends ModelTypes = ModelTypes> extends InferResult<T> {
   /** Frames that were let go since the answer before. */
   readonly dropped: number;
 }

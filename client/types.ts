@@ -61,9 +61,15 @@ export interface InferOptions {
 /** A picture for models that take one, or boundary 0's tensors by name. */
 export type Input = Picture | Tensors;
 
-export interface InferResult {
-  /** The model's outputs by name. */
+/** What a model takes and gives; `tandem types` writes that of a bundle, for `connect<OcrLine>(...)`. */
+export interface ModelTypes {
+  readonly input: Input;
   readonly outputs: Tensors;
+}
+
+export interface InferResult<T extends ModelTypes = ModelTypes> {
+  /** The model's outputs by name. */
+  readonly outputs: T['outputs'];
   readonly route: Route;
 }
 
@@ -182,7 +188,7 @@ export interface ClientEvents {
   removeEventListener<T extends keyof ClientEventMap>(type: T, listener: (event: ClientEventMap[T]) => void): void;
 }
 
-export interface Client extends ClientEvents, AsyncDisposable {
+export interface Client<T extends ModelTypes = ModelTypes> extends ClientEvents, AsyncDisposable {
   readonly plan: Plan;
   readonly state: ClientState;
   /**
@@ -190,14 +196,17 @@ export interface Client extends ClientEvents, AsyncDisposable {
    * BAD_INPUT; BAD_BOUNDARY, UNKNOWN_TIER or POLICY_DENIED for a forced cut that there is not, or that may not be
    * sent; POLICY_DENIED or UNAVAILABLE where nothing can run it; DEVICE_FAILED; DEADLINE_EXCEEDED; CLOSED.
    */
-  infer(input: Input, options?: InferOptions): Promise<InferResult>;
+  infer(input: T['input'], options?: InferOptions): Promise<InferResult<T>>;
   /** What `infer` would decide now, and what it would leave out and why. Runs nothing and sends nothing. */
-  explain(input: Input, options?: InferOptions): Promise<Decision>;
+  explain(input: T['input'], options?: InferOptions): Promise<Decision>;
   /**
    * An answer for the newest frame, again and again: frames that came while one was under way are let go, and frames that can
    * be closed are. Leaving the loop ends it. Rejects as `infer` does.
    */
-  stream(frames: AsyncIterable<Input> | ReadableStream<Input>, options?: InferOptions): AsyncIterable<StreamResult>;
+  stream(
+    frames: AsyncIterable<T['input']> | ReadableStream<T['input']>,
+    options?: InferOptions,
+  ): AsyncIterable<StreamResult<T>>;
   /**
    * Fetches what the device lacks, if that is not under way, and resolves when it can run the whole model. Rejects with
    * UNAVAILABLE where a file is not to be had, with CLOSED, or with the signal's reason.

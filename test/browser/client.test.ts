@@ -384,6 +384,26 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await done(page);
   });
 
+  test('fetches a file once for two tabs that need it at the same time', async () => {
+    const context = await browser.newContext(PHONE);
+    const [one, other] = [await context.newPage(), await context.newPage()];
+    const asked: string[] = [];
+    context.on('request', (request) => {
+      if (/\.wasm|\/[0-9a-f]{64}\//.test(request.url())) asked.push(new URL(request.url()).pathname);
+    });
+    for (const page of [one, other]) await show(page);
+    await Promise.all([one, other].map((page) => page.evaluate(() => kit.open())));
+    await Promise.all([one, other].map(complete));
+    // The character set is the app's own to fetch; engine and segments come once.
+    const segments = asked.filter((path) => !path.endsWith('.txt'));
+    expect(segments.length).toBe(new Set(segments).size);
+    expect(segments.length).toBe(DEPTH + 1);
+    for (const page of [one, other]) {
+      expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({ text: LINES[0]?.text });
+    }
+    await context.close();
+  });
+
   test('runs on threads on a page that is isolated, and is right', async () => {
     site.show(folder, {
       'Cross-Origin-Opener-Policy': 'same-origin',

@@ -10,6 +10,9 @@ let sizes: BundleSizes;
 beforeAll(async () => {
   const { stdout } = await run(process.execPath, [BENCH]);
   sizes = JSON.parse(stdout) as BundleSizes;
+  for (const [what, { gzipBytes, lazyGzipBytes }] of Object.entries(sizes) as [string, BundleSizes['own']][]) {
+    process.stderr.write(`bundle, ${what}: ${gzipBytes} bytes in gzip with the import, ${lazyGzipBytes} later\n`);
+  }
 });
 
 test('our own code costs a page at most 12 kB in gzip before it connects', () => {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseServerConfig } from '../../server/config.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
-import { run, type ServerProcess, startServer } from '../helpers/processes.ts';
+import { BUNDLE_DIR, run, type ServerProcess, startServer, tandem } from '../helpers/processes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 // Inside the package, where `tandem/client` means what it means to users.
@@ -49,4 +49,35 @@ test('the README’s example for web pages type-checks', async () => {
   await writeFile(join(FOLDER, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
   const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER]);
   expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
+});
+
+test('a model’s types, as `tandem types` writes them, hold what infer takes and gives', async () => {
+  const { code, stdout, stderr } = await tandem('types', BUNDLE_DIR);
+  expect([code, stderr]).toEqual([0, '']);
+  await writeFile(join(FOLDER, 'model.ts'), stdout);
+  const app = `
+    import { connect, type Tensor } from 'tandem/client';
+    import type { OcrLine } from './model';
+    declare const photo: File;
+    const client = await connect<OcrLine>({ url: 'https://gateway.example', model: 'ocr-line' });
+    const { outputs } = await client.infer(photo);
+    const classes: BigInt64Array | Int32Array | Float32Array = outputs.indices.data;
+    // @ts-expect-error there is no such output
+    outputs.text;
+    const x = { dtype: 'float32', shape: [1, 3, 48, 320], data: new Float32Array(46080) } as const;
+    await client.infer({ x });
+    // @ts-expect-error the input has another name
+    await client.infer({ y: x });
+    // @ts-expect-error and is not of integers
+    await client.infer({ x: { ...x, dtype: 'int8', data: new Int8Array(1) } });
+    const any = await connect({ url: 'https://gateway.example', model: 'ocr-line' });
+    const tensor: Tensor | undefined = (await any.infer({ whatever: x })).outputs['text'];
+    console.log(classes, tensor);`;
+  await writeFile(join(FOLDER, 'app.ts'), app);
+  const options = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', strict: true, noEmit: true };
+  const compilerOptions = { ...options, lib: ['es2023', 'dom'], types: [] };
+  await writeFile(join(FOLDER, 'tsconfig.types.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+  const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', join(FOLDER, 'tsconfig.types.json')]);
+  expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(await tandem('types', FOLDER)).toMatchObject({ code: 2, stdout: '' });
 });
