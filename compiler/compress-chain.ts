@@ -54,7 +54,7 @@ const FORMS: Readonly<Record<string, readonly LayerForm[]>> = {
 const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly LayerForm[];
 
 /** Samples that the result is verified on, for each that recipes are chosen by: those are many recipes, this is one. */
-const VERIFIED_PER_HELD_OUT = 3;
+const VERIFIED_PER_HELD_OUT = 2;
 
 /** By target. */
 export type CompressedChain = ReadonlyMap<string, CompressedTarget>;
@@ -182,7 +182,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
   }
   const originals = chain.segments.map(({ model }) => model);
   const ends = recipe.outputs.map(({ of }) => of);
-  const reference = await referenceOf(plan, originals, request.many, ends, inputs);
+  const reference = await referenceOf(plan, originals, request.server, ends, inputs);
   const tails = await loadAll(
     request.many,
     chain.segments.map(({ float }) => float),
@@ -208,17 +208,32 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
       parts,
       originals.map((_, k) => ({ structure: structures?.[k] })),
     );
-    const runtime = request.many;
+    // Single layers are tried on few samples: loading is what takes time there, and is done once.
+    const runtime = request.server;
     const compressors = compressorsOf(request, target, data, models);
-    const equalized = forms.includes('int8')
-      ? await searchEqualization({ models, compressors, reference, runtime, journal, progress })
-      : models.map(() => false);
     const saved = forms.every((form) => !COMPUTING.has(form))
       ? []
       : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
+    const worthIntegers = (segment: number) => Object.keys(saved[segment]?.int8 ?? {});
+    const equalized = forms.includes('int8')
+      ? await searchEqualization({ models, compressors, reference, runtime, journal, progress, worthIntegers })
+      : models.map(() => false);
     const found = await searchRecipes({
       ...{ plan, recipe, originals, models, structures: structures ?? undefined, compressors, reference, heldOut },
-      ...{ verification, device, place, forms, pins, journal, now, progress, runtime, budget, equalized },
+      ...{
+        verification,
+        device,
+        place,
+        forms,
+        pins,
+        journal,
+        now,
+        progress,
+        runtime,
+        many: request.many,
+        budget,
+        equalized,
+      },
       optimized: (model) => request.optimized(model, target === 'node' ? 'server' : 'device'),
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });

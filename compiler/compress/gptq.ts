@@ -20,6 +20,7 @@ const ROWS_AT_ONCE = 4;
 /**
  * @param rows [rows, columns]
  * @param gram [columns, columns], both triangles: sums of x xᵀ. Not to be changed between calls
+ * @param gone [rows, columns], where a weight becomes 0: the columns to come make up for that too (SparseGPT: Frantar & Alistarh, 2023)
  * @returns codes, [rows, columns]
  */
 export function gptq(
@@ -27,6 +28,7 @@ export function gptq(
   gram: Float64Array,
   grid: RowGrid,
   order: ColumnOrder = 'diagonal',
+  gone?: Uint8Array,
 ): Int8Array {
   const { columns: n } = grid;
   const codes = new Int8Array(rows.length);
@@ -42,7 +44,8 @@ export function gptq(
       for (let r = 0; r < count; r++) {
         const at = (first + r) * n + (sequence[i] as number);
         const scale = scaleAt(grid, at);
-        const code = nearestCode((rows[at] as number) + (sums[r] as number), scale, grid.levels);
+        const target = (rows[at] as number) + (sums[r] as number);
+        const code = gone?.[at] ? 0 : nearestCode(target, scale, grid.levels);
         codes[at] = code;
         (errors[r] as Float64Array)[i] = (rows[at] as number) - code * scale;
       }

@@ -12,7 +12,7 @@ import { FLOAT16_MAX, float16Bits, float16Values } from './float16.ts';
 import { gptq } from './gptq.ts';
 import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, rowCount, storedLayersOf, weightOfRows, weightRows } from './layers.ts';
-import { pruneCompensated, pruneSmallest } from './prune-weights.ts';
+import { leastImportant, pruneSmallest } from './prune-weights.ts';
 import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 
 /** The weakest first. */
@@ -157,12 +157,12 @@ function quantizeLayer(layer: Layer, weight: Float32Array, { levels, zeros }: Qu
   const perGroup = rowCount(layer) / moments.length;
   for (const [group, { gram }] of moments.entries()) {
     const first = group * perGroup;
-    const all = rows.subarray(first * columns, (first + perGroup) * columns);
-    const own = zeros > 0 ? pruneCompensated(all, gram, columns, zeros) : all;
-    const grid = chooseGrid(own, { columns, levels }, columnImportance(gram, columns));
+    const own = rows.subarray(first * columns, (first + perGroup) * columns);
+    const importance = columnImportance(gram, columns);
+    const gone = zeros > 0 ? leastImportant(own, columns, importance, zeros) : undefined;
+    const grid = chooseGrid(own, { columns, levels }, importance);
     scales.set(grid.scales, first);
-    // What GPTQ moves onto other weights would fill the zeros again.
-    codes.set(zeros > 0 ? roundRows(own, grid) : gptq(own, gram, grid), first * columns);
+    codes.set(gptq(own, gram, grid, 'diagonal', gone), first * columns);
   }
   return { codes, scales };
 }

@@ -1,10 +1,9 @@
 /**
  * Which segments have their ranges evened out before they go into integers: those whose end comes closer to full precision by
- * it, with every layer in integers.
+ * it, with every layer in integers that is faster so.
  */
 import type { SegmentCompressor } from '../compress/compress-segment.ts';
 import { equalizedModel } from '../compress/equalize.ts';
-import { layersOf } from '../compress/layers.ts';
 import type { LayerForm } from '../compress/segment-recipe.ts';
 import { writeModel } from '../onnx/write.ts';
 import { withTaps } from '../prepare.ts';
@@ -14,19 +13,23 @@ import { lossOf } from './losses.ts';
 type EqualizationRequest = Pick<
   FormsRequest,
   'models' | 'compressors' | 'reference' | 'runtime' | 'journal' | 'progress'
->;
+> & {
+  /** Layers of a segment that are faster in integers. */
+  readonly worthIntegers: (segment: number) => readonly string[];
+};
 
 /** @returns by segment */
 export async function searchEqualization(request: EqualizationRequest): Promise<boolean[]> {
-  const { models, compressors, reference, runtime, journal, progress } = request;
+  const { models, compressors, reference, runtime, journal, progress, worthIntegers } = request;
   const chosen: boolean[] = [];
   for (const [k, model] of models.entries()) {
-    if (!equalizedModel(model)) {
+    const worth = worthIntegers(k);
+    if (worth.length === 0 || !equalizedModel(model)) {
       chosen.push(false);
       continue;
     }
     progress({ stage: 'evening ranges out', done: k, total: models.length });
-    const layers = Object.fromEntries(layersOf(model.graph).map(({ name }) => [name, 'int8' as LayerForm]));
+    const layers = Object.fromEntries(worth.map((name) => [name, 'int8' as LayerForm]));
     const lossWith = async (equalized: boolean) => {
       const compressed = await (compressors[k] as SegmentCompressor)({ layers, equalized });
       const isLast = k === models.length - 1;

@@ -98,7 +98,7 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   const front: { candidate: Candidate; lost: HeadLoss }[] = [];
   for (const [i, candidate] of candidates.entries()) {
     progress({ stage: 'trying recipes on held-out samples', done: i, total: candidates.length });
-    front.push({ candidate, lost: await lostBy(request, request.runtime, items, candidate, [depth]) });
+    front.push({ candidate, lost: await lostBy(request, request.many, items, candidate, [depth]) });
   }
   const reverted: string[] = [];
   await refine(request, items, bare, timeMaxMs, front);
@@ -125,7 +125,7 @@ async function refine(
   timeMaxMs: number | undefined,
   front: { candidate: Candidate; lost: HeadLoss }[],
 ): Promise<void> {
-  const { budget, plan, runtime } = request;
+  const { budget, plan, many } = request;
   for (let i = 0; i < REFINEMENTS; i++) {
     const at = front.findLastIndex(({ lost }) => isWithin(budget, lost));
     const [holds, fails] = [front[at], front[at + 1]];
@@ -133,7 +133,7 @@ async function refine(
     const lossMax = Math.sqrt(Math.max(holds.candidate.loss, 1e-12) * fails.candidate.loss);
     const candidate = cheapest(items, bare, { bytesMax: budget.bytesMax, timeMaxMs }, lossMax);
     if (!candidate || candidate.loss <= holds.candidate.loss) return;
-    const lost = await lostBy(request, runtime, items, candidate, [depthOf(plan)]);
+    const lost = await lostBy(request, many, items, candidate, [depthOf(plan)]);
     front.splice(at + 1, 0, { candidate, lost });
   }
 }
@@ -210,9 +210,9 @@ async function verified(
   items: readonly LayerItem[],
   candidate: Candidate,
 ): Promise<{ lost: HeadLoss; holds: boolean }> {
-  const { budget, plan, runtime, device, verification } = request;
+  const { budget, plan, many, device, verification } = request;
   const depths = Array.from({ length: depthOf(plan) }, (_, i) => i + 1);
-  const lostAt = (some: readonly number[]) => lostBy(request, runtime, items, candidate, some, verification);
+  const lostAt = (some: readonly number[]) => lostBy(request, many, items, candidate, some, verification);
   const whole = await lostAt(depths.slice(-1));
   if (!isWithin(budget, whole)) return { lost: whole, holds: false };
   const worst = depths.length > 1 ? worseOf(whole, await lostAt(depths.slice(0, -1))) : whole;

@@ -13,6 +13,8 @@ import type { Candidate, LayerItem } from './front.ts';
 import { type HeadLoss, type HeldOut, headLoss } from './held-out.ts';
 
 export interface TrialsRequest extends FormsRequest {
+  /** Runs many samples at once. */
+  readonly many: Runtime;
   /** Of the chain's segments in full precision, as the cloud has them. */
   readonly originals: readonly Model[];
   /** What segments do without; none where the chain is whole. */

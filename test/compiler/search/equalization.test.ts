@@ -60,7 +60,15 @@ async function choiceFor(model: Model): Promise<boolean[]> {
     yield* inputs;
   }
   const compressors = [segmentCompressor({ model, samples, runtime }, { samples: 3, mayLackVnni: false })];
-  return searchEqualization({ models: [model], compressors, reference, runtime, journal, progress: () => {} });
+  return searchEqualization({
+    models: [model],
+    compressors,
+    reference,
+    runtime,
+    journal,
+    progress: () => {},
+    worthIntegers: () => ['a', 'y'],
+  });
 }
 
 describe('the choice of equalization', () => {
