@@ -16,7 +16,7 @@ import { fitLinear, median } from './fit.ts';
 const WARM_UP = { roundsMin: 8, roundsMax: 40, window: 4, changeMax: 0.1 } as const;
 const ROUNDS = 15;
 /** Of one place. A software renderer behind WebGPU takes seconds a run: it gets fewer rounds, one at least. */
-const BUDGET_MS = 30_000;
+const BUDGET_MS = 15_000;
 
 /** A chain and where it is loaded. */
 export interface TimedChain {
