@@ -89,12 +89,12 @@ describe('timing segments', () => {
   test('goes on warming up while an engine still becomes faster', async () => {
     const host = fakeHost();
     // Twice as fast after 6 rounds, and again after 9.
-    const costMs = (round: number) => (round < 6 ? 400 : round < 9 ? 200 : 100);
+    const costMs = (round: number) => (round < 6 ? 200 : round < 9 ? 100 : 50);
     const places = new Map([['a', host.chain('a', (width, ran) => costMs(Math.floor(ran / 3)) + width)]]);
     const { a } = await measureTime(request(host, places));
     // The fastest of four rounds is as fast as the fastest of the four before when both have the ninth's speed.
     expect(host.runs.filter((run) => run === 'a 8')).toHaveLength(14 + 15);
-    expect(a?.[0]).toEqual({ fixed: 100, perSize: 1 });
+    expect(a?.[0]).toEqual({ fixed: 50, perSize: 1 });
   });
 
   test('ends warming up where a place never becomes steady', async () => {
