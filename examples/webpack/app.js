@@ -24,7 +24,7 @@ button.onclick = async () => {
 const showState = ({ link, segmentsReady, segments }) => {
   status.textContent = `${link}, ${segmentsReady} of ${segments} segments`;
 };
-client.subscribe(showState);
+client.addEventListener('statechange', ({ detail }) => showState(detail));
 showState(client.state);
 drawLine('Harbor 2024');
 button.disabled = false;
