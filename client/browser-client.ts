@@ -92,10 +92,10 @@ function pageMarker(): CrashMarker {
   return marker;
 }
 
-// Bundlers look for exactly this form.
+// Bundlers look for exactly this form; webpack puts workers of one name into one file.
 const plainWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' });
 const acceleratedWorker = () =>
-  new Worker(new URL('./worker-accelerated.js', import.meta.url), { type: 'module', name: 'tandem' });
+  new Worker(new URL('./worker-accelerated.js', import.meta.url), { type: 'module', name: 'tandem-accelerated' });
 
 /** Loading is what pages die of: each load is written down while it lasts, and one that was fatal is not begun. */
 function marked(device: Device, plan: Plan, marker: CrashMarker, providers: readonly string[]): Device {
