@@ -109,7 +109,8 @@ class ClientCore implements Client {
     }
     this.deviceBornMs = this.host.clock.now();
     this.stopLeaving = this.host.onLeave?.(() => this.link?.report()) ?? (() => {});
-    if (this.installation.isHead) void this.replace(this.installation, HEAD_MS);
+    // Without segments the head is all that is ever needed.
+    if (this.installation.isHead && this.wantsSegments) void this.replace(this.installation, HEAD_MS);
     else this.followGateway();
   }
 
@@ -212,6 +213,7 @@ class ClientCore implements Client {
       if (installed.isComplete) return;
       if (installed.isAbandoned && installed.lost) throw installed.lost;
       if (!installed.lost) installed.startDownload();
+      if (installed.isHead) void this.replace(installed, 0);
       await this.nextChange(signal ?? this.closing.signal);
       const { downloadError, isDownloading, lost } = this.installed;
       if (downloadError !== null && !isDownloading && !lost) throw new TandemError('UNAVAILABLE', downloadError);

@@ -151,7 +151,7 @@ class Request {
     const { tier, k = 0 } = this.force ?? {};
     if (tier === undefined || this.plan.boundaries[k]?.tiers.some(({ name }) => name === tier) !== false) return;
     const { installation, isCurrent, changed } = this.context;
-    while (installation.isHead) {
+    while (installation.isHead && installation.isDownloading) {
       if (!isCurrent()) throw new Superseded();
       await this.interrupt.race(changed(this.interrupt.signal));
     }

@@ -275,6 +275,20 @@ describe('a plan of which the head comes first', () => {
     expect(harness.devices).toBe(2);
   });
 
+  test('stays all that is fetched where no segments are wanted, until they are', async () => {
+    bigTier();
+    const client = await harness.ready({ download: false });
+    await harness.pass(60_000);
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
+    expect(harness.fetches.some((url) => url.endsWith('/plan.json'))).toBe(false);
+    const prepared = client.prepare();
+    await harness.pass(2000);
+    await prepared;
+    expect(client.state.device).toBe('available');
+  });
+
   test('is not asked for in parts where it is kept', async () => {
     bigTier();
     const client = await harness.ready();
