@@ -1,8 +1,11 @@
 /** Chains of sessions, loaded and let go together. */
 import type { Runtime, Session } from '../../shared/runtime.ts';
 
-export function loadAll(runtime: Runtime, models: readonly Uint8Array[]): Promise<Session[]> {
-  return Promise.all(models.map((model) => runtime.load(model)));
+/** One after the other: WebGPU makes no two sessions at once. */
+export async function loadAll(runtime: Runtime, models: readonly Uint8Array[]): Promise<Session[]> {
+  const sessions: Session[] = [];
+  for (const model of models) sessions.push(await runtime.load(model));
+  return sessions;
 }
 
 export async function releaseAll(chains: readonly (readonly Session[])[]): Promise<void> {
