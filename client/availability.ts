@@ -1,7 +1,7 @@
 /** Whether a model can run here, asked before anything is fetched for it but its plan, in the platform's words for built-in models. */
-import { readPlan } from '../shared/bundle.ts';
 import { messageOf } from '../shared/errors.ts';
 import { webSource } from './download.ts';
+import { readKeptPlan } from './file-store.ts';
 import type { Host } from './host.ts';
 import type { Availability } from './types.ts';
 
@@ -13,7 +13,7 @@ export async function availabilityOf(
 ): Promise<Availability> {
   const nothing = { bytesTotal: 0, bytesKept: 0 };
   try {
-    const plan = await readPlan(webSource(host, url, model, { signal }));
+    const plan = await readKeptPlan(webSource(host, url, model, { signal }), host.files, host.clock);
     const files = plan.segments.map(({ targets }) => targets[host.target]);
     if (files.includes(undefined)) {
       const reason = `${model} has no segments for the target ${host.target}`;

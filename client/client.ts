@@ -1,5 +1,5 @@
 /** The client core: holds the link, the installation and the estimates together, and runs requests. Knows no host. */
-import { type BundleSource, readPlan, readPlanFile, readPlanHead } from '../shared/bundle.ts';
+import { type BundleSource, readPlanFile, readPlanHead } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
@@ -12,7 +12,7 @@ import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Estimates } from './estimates.ts';
 import { Events } from './events.ts';
-import { isPlanKept } from './file-store.ts';
+import { isPlanKept, readKeptPlan } from './file-store.ts';
 import type { Host } from './host.ts';
 import { checkOptions } from './input.ts';
 import { type Installation, type InstallationOptions, install } from './installation.ts';
@@ -189,18 +189,7 @@ class ClientCore implements Client {
     frames: AsyncIterable<Input> | ReadableStream<Input>,
     options: InferOptions = {},
   ): AsyncIterable<StreamResult> {
-    const answer = async (frame: Input, over: AbortSignal) => {
-      const ended = new AbortController();
-      const onOver = () => ended.abort(new TandemError('CANCELLED', 'the stream was left'));
-      const onAbort = () => ended.abort(options.signal?.reason);
-      over.addEventListener('abort', onOver, { once: true });
-      options.signal?.addEventListener('abort', onAbort, { once: true });
-      options.signal?.throwIfAborted();
-      return this.infer(frame, { ...options, signal: ended.signal }).finally(() => {
-        over.removeEventListener('abort', onOver);
-        options.signal?.removeEventListener('abort', onAbort);
-      });
-    };
+    const answer = (frame: Input, signal: AbortSignal) => this.infer(frame, { ...options, signal });
     return newestOnly(frames, answer, [this.closing.signal, ...(options.signal ? [options.signal] : [])]);
   }
 
@@ -337,11 +326,15 @@ class ClientCore implements Client {
     return webSource(this.host, this.url, this.options.model, { signal, whenIdle });
   }
 
+  private keptPlan(source: BundleSource): Promise<Plan> {
+    return readKeptPlan(source, this.host.files, this.host.clock);
+  }
+
   /** On the plan, or on its head where the plan is not kept from an earlier visit. */
   private async firstInstallation(signal?: AbortSignal): Promise<Installation> {
     const source = this.source(signal);
     const head = (await isPlanKept(this.host.files, source.name)) ? undefined : await headOf(source);
-    if (!head) return install(await readPlan(source), this.installationOptions(), signal);
+    if (!head) return install(await this.keptPlan(source), this.installationOptions(), signal);
     return install(head, { ...this.installationOptions(), isHead: true }, signal);
   }
 
@@ -402,7 +395,7 @@ class ClientCore implements Client {
   private async reinstall(old: Installation): Promise<Installation> {
     const { signal } = this.closing;
     const whenIdle = () => this.courtesy.whenIdle();
-    const plan = await readPlan(this.source(signal, whenIdle)).catch((error: unknown) => {
+    const plan = await this.keptPlan(this.source(signal, whenIdle)).catch((error: unknown) => {
       // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
       if (old.lost) return old.plan;
       throw error;

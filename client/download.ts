@@ -38,7 +38,7 @@ export function webSource(host: Host, url: string, model: string, options: WebSo
     bytes: (file) => get(`${url}${filePath(model, file)}`, file.bytes),
     sha256: host.sha256,
   };
-  return keptSource(served, host.files, host.clock);
+  return keptSource(served, host.files);
 }
 
 export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;

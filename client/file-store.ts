@@ -3,9 +3,9 @@
  * and with all of it there the app works without a network. What a store gives may be broken: it is checked, dropped and
  * fetched anew.
  */
-import { type BundleSource, PLAN_FILE, readPlan } from '../shared/bundle.ts';
+import { type BundleSource, readPlan } from '../shared/bundle.ts';
 import type { Clock } from '../shared/clock.ts';
-import type { PlanFile } from '../shared/plan.ts';
+import type { Plan, PlanFile } from '../shared/plan.ts';
 
 const PLAN_PREFIX = 'plan:';
 /** How long a plan may take that is kept already. */
@@ -27,42 +27,54 @@ export const NO_STORE: FileStore = {
   names: async () => [],
 };
 
-/** The source's files, from the store where they are there and whole. */
-export function keptSource(source: BundleSource, store: FileStore, clock: Clock): BundleSource {
-  return {
-    ...source,
-    bytes: (file) => keptFile(source, store, file),
-    async text(file) {
-      const name = `${PLAN_PREFIX}${source.name}`;
-      const served = source.text(file).then(async (text) => {
-        if (file !== PLAN_FILE) return text;
-        // A network's page to log in at is no plan.
-        await readPlan({ ...source, text: async () => text });
-        await store.put(name, new TextEncoder().encode(text));
-        return text;
-      });
-      // It may fail before it is waited for.
-      served.catch(() => {});
-      const kept = file === PLAN_FILE ? await store.get(name) : undefined;
-      if (!kept) return served;
-      const old = () => new TextDecoder().decode(kept);
-      // Where there are bars and no network; a newer one replaces the plan when it comes.
-      return Promise.race([
-        served.catch(old),
-        new Promise<string>((resolve) => clock.after(PATIENCE_MS, () => resolve(old()))),
-      ]);
-    },
+/** The source with its files from the store, where they are there and whole. */
+export function keptSource(source: BundleSource, store: FileStore): BundleSource {
+  // What is not the file is its reader's to refuse.
+  const fetched = async (file: PlanFile) => {
+    const bytes = await source.bytes(file);
+    return { bytes, isWhole: (await source.sha256(bytes)) === file.sha256 };
   };
+  return { ...source, bytes: (file) => keptFile(source, store, file.sha256, () => fetched(file)) };
 }
 
-async function keptFile(source: BundleSource, store: FileStore, file: PlanFile): Promise<Uint8Array> {
-  const kept = await store.get(file.sha256);
-  if (kept && (await source.sha256(kept)) === file.sha256) return kept;
-  if (kept) await store.delete(file.sha256);
-  const bytes = await source.bytes(file);
-  // What is not the file is its reader's to refuse.
-  if ((await source.sha256(bytes)) === file.sha256) await store.put(file.sha256, bytes);
+/** A file by its hash: kept, or fetched and kept if it is whole. One that is kept and broken is dropped. */
+export async function keptFile(
+  { sha256 }: Pick<BundleSource, 'sha256'>,
+  store: FileStore,
+  name: string,
+  fetched: () => Promise<{ readonly bytes: Uint8Array; readonly isWhole: boolean }>,
+): Promise<Uint8Array> {
+  const kept = await store.get(name);
+  if (kept && (await sha256(kept)) === name) return kept;
+  if (kept) await store.delete(name);
+  const { bytes, isWhole } = await fetched();
+  if (isWhole) await store.put(name, bytes);
   return bytes;
+}
+
+/** The source's plan, or the one that is kept where the network brings none in time. A network's page to log in at is none. */
+export async function readKeptPlan(source: BundleSource, store: FileStore, clock: Clock): Promise<Plan> {
+  const name = `${PLAN_PREFIX}${source.name}`;
+  let text = '';
+  const heard = async (file: string) => {
+    text = await source.text(file);
+    return text;
+  };
+  const served = readPlan({ ...source, text: heard }).then(async (plan) => {
+    await store.put(name, new TextEncoder().encode(text));
+    return plan;
+  });
+  // It may fail before it is waited for.
+  served.catch(() => {});
+  const kept = await store.get(name);
+  if (!kept) return served;
+  const old = () => readPlan({ ...source, text: async () => new TextDecoder().decode(kept) });
+  // Where there are bars and no network; a newer one replaces the plan when it comes.
+  let stop = () => {};
+  const late = new Promise<Plan>((resolve) => {
+    stop = clock.after(PATIENCE_MS, () => resolve(old()));
+  });
+  return Promise.race([served.catch(old), late]).finally(stop);
 }
 
 /** Whether the source's plan is kept. */

@@ -1,6 +1,7 @@
 /** The engine's WebAssembly: a file like the model's, fetched, counted, checked and kept as they are. */
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
+import { keptFile } from './file-store.ts';
 import type { Host } from './host.ts';
 
 export interface RuntimeFile {
@@ -22,9 +23,13 @@ export async function fetchRuntime(
   file: RuntimeFile,
   options: Omit<FetchOptions, 'bytesMax'>,
 ): Promise<Uint8Array> {
-  const kept = await host.files.get(file.sha256);
-  if (kept && (await host.sha256(kept)) === file.sha256) return kept;
-  if (kept) await host.files.delete(file.sha256);
+  return keptFile(host, host.files, file.sha256, async () => ({
+    bytes: await fetched(host, file, options),
+    isWhole: true,
+  }));
+}
+
+async function fetched(host: Host, file: RuntimeFile, options: Omit<FetchOptions, 'bytesMax'>): Promise<Uint8Array> {
   const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR), or name its address as wasmUrl`;
   const bytes = await fetchBytes(host, file.url, { ...options, bytesMax: 2 * file.bytes }).catch((error: unknown) => {
     const isMissing = error instanceof TandemError && error.code === 'NOT_FOUND';
@@ -36,6 +41,5 @@ export async function fetchRuntime(
   if ((await host.sha256(bytes)) !== file.sha256) {
     throw new TandemError('BAD_DOWNLOAD', `${file.url} is of another version than the SDK was built with: ${fix}`);
   }
-  await host.files.put(file.sha256, bytes);
   return bytes;
 }

@@ -1,4 +1,5 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
+import { TandemError } from '../shared/errors.ts';
 import type { InferResult, ModelTypes } from './types.ts';
 
 export interface StreamResult<T extends ModelTypes = ModelTypes> extends InferResult<T> {
@@ -48,12 +49,16 @@ export async function* newestOnly<F>(
       isEnded = true;
       wake();
     });
-  const onEnd = () => wake();
+  const onEnd = ({ target }: Event) => {
+    over.abort((target as AbortSignal).reason);
+    wake();
+  };
   for (const signal of ends) signal.addEventListener('abort', onEnd);
   try {
+    for (const signal of ends) signal.throwIfAborted();
     for (;;) {
       while (!waiting) {
-        for (const signal of ends) signal.throwIfAborted();
+        over.signal.throwIfAborted();
         if (isEnded) {
           if (failure !== undefined) throw failure;
           return;
@@ -70,7 +75,7 @@ export async function* newestOnly<F>(
       yield { ...result, dropped: skipped };
     }
   } finally {
-    over.abort();
+    over.abort(new TandemError('CANCELLED', 'the stream was left'));
     for (const signal of ends) signal.removeEventListener('abort', onEnd);
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
