@@ -33,7 +33,7 @@ export function gptq(
   const { columns: n } = grid;
   const codes = new Int8Array(rows.length);
   const sequence = columnSequence(gram, n, order);
-  const feedback = keptFeedback(gram, n, order, sequence);
+  const { feedback } = keptFactor(gram, n, order, sequence);
   const rowCount = rows.length / n;
   const errors: FourRows = [new Float64Array(n), new Float64Array(n), new Float64Array(n), new Float64Array(n)];
   const sums = new Float64Array(ROWS_AT_ONCE);
@@ -54,13 +54,27 @@ export function gptq(
   return codes;
 }
 
-/** Forms of one layer are made one after the other, on the same samples. */
-let latest: { readonly gram: Float64Array; readonly order: ColumnOrder; readonly feedback: Float64Array } | undefined;
+/** What an error in each column costs in the end, squared, once the columns behind it in the order have made up for it. */
+export function errorCosts(gram: Float64Array, columns: number, order: ColumnOrder = 'diagonal'): Float64Array {
+  const sequence = columnSequence(gram, columns, order);
+  const { pivots } = keptFactor(gram, columns, order, sequence);
+  const costs = new Float64Array(columns);
+  for (const [i, column] of sequence.entries()) costs[column] = (pivots[i] as number) ** 2;
+  return costs;
+}
 
-function keptFeedback(gram: Float64Array, n: number, order: ColumnOrder, sequence: Int32Array): Float64Array {
-  if (latest?.gram !== gram || latest.order !== order)
-    latest = { gram, order, feedback: feedbackOf(gram, n, sequence) };
-  return latest.feedback;
+interface Factor {
+  readonly feedback: Float64Array;
+  /** M_ii, in sequence. */
+  readonly pivots: Float64Array;
+}
+
+/** Forms of one layer are made one after the other, on the same samples. */
+let latest: ({ readonly gram: Float64Array; readonly order: ColumnOrder } & Factor) | undefined;
+
+function keptFactor(gram: Float64Array, n: number, order: ColumnOrder, sequence: Int32Array): Factor {
+  if (latest?.gram !== gram || latest.order !== order) latest = { gram, order, ...factorOf(gram, n, sequence) };
+  return latest;
 }
 
 type FourRows = readonly [Float64Array, Float64Array, Float64Array, Float64Array];
@@ -72,7 +86,7 @@ function columnSequence(gram: Float64Array, n: number, order: ColumnOrder): Int3
 }
 
 /** Row i: by how much the error of each column before the i-th in sequence moves its target. */
-function feedbackOf(gram: Float64Array, n: number, sequence: Int32Array): Float64Array {
+function factorOf(gram: Float64Array, n: number, sequence: Int32Array): Factor {
   let trace = 0;
   for (let i = 0; i < n; i++) trace += gram[i * n + i] as number;
   // A layer that no sample reached: any diagonal does, and rounding is what comes out. The same holds of a column that is
@@ -87,11 +101,13 @@ function feedbackOf(gram: Float64Array, n: number, sequence: Int32Array): Float6
   }
   const l = cholesky(reversed, n);
   // M_ik = L_(n-1-k)(n-1-i), into the array that is free now.
+  const pivots = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     const pivot = l[(n - 1 - i) * n + (n - 1 - i)] as number;
+    pivots[i] = pivot;
     for (let k = 0; k < i; k++) reversed[i * n + k] = (l[(n - 1 - k) * n + (n - 1 - i)] as number) / pivot;
   }
-  return reversed;
+  return { feedback: reversed, pivots };
 }
 
 /** Each row's dot product with the factor's row, over the first `count` columns. */

@@ -44,19 +44,18 @@ export function pruneSmallest(rows: Float32Array, share: number): Float32Array {
 }
 
 /**
- * Of each row the share of weights that matter least by themselves: by their square times what their column is worth. Source: Sun
- * et al., "A Simple and Effective Pruning Approach for Large Language Models" (arXiv 2306.11695).
- * @param importance of each column
+ * Of each row the share of weights that matter least: by their square times what an error in their column costs.
+ * @param costs of each column
  * @returns [outputs, columns], 1 where a weight is one of them
  */
 export function leastImportant(
   rows: Float32Array,
   columns: number,
-  importance: ArrayLike<number>,
+  costs: ArrayLike<number>,
   share: number,
 ): Uint8Array {
   const gone = new Uint8Array(rows.length);
-  const worth = rows.map((value, i) => value * value * (importance[i % columns] as number));
+  const worth = rows.map((value, i) => value * value * (costs[i % columns] as number));
   for (let from = 0; from < rows.length; from += columns) {
     const order = Array.from({ length: columns }, (_, c) => from + c);
     order.sort((a, b) => (worth[a] as number) - (worth[b] as number) || a - b);

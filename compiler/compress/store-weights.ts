@@ -9,7 +9,7 @@ import { elementCount, type Tensor } from '../../shared/tensor.ts';
 import { constantOf, floatConstant, freshNames, type Graph, int, makeNode, type Node } from '../graph/graph.ts';
 import type { Moments } from '../linalg/moments.ts';
 import { FLOAT16_MAX, float16Bits, float16Values } from './float16.ts';
-import { gptq } from './gptq.ts';
+import { errorCosts, gptq } from './gptq.ts';
 import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, rowCount, storedLayersOf, weightOfRows, weightRows } from './layers.ts';
 import { leastImportant, pruneSmallest } from './prune-weights.ts';
@@ -159,7 +159,7 @@ function quantizeLayer(layer: Layer, weight: Float32Array, { levels, zeros }: Qu
     const first = group * perGroup;
     const own = rows.subarray(first * columns, (first + perGroup) * columns);
     const importance = columnImportance(gram, columns);
-    const gone = zeros > 0 ? leastImportant(own, columns, importance, zeros) : undefined;
+    const gone = zeros > 0 ? leastImportant(own, columns, errorCosts(gram, columns), zeros) : undefined;
     const grid = chooseGrid(own, { columns, levels }, importance);
     scales.set(grid.scales, first);
     codes.set(gptq(own, gram, grid, 'diagonal', gone), first * columns);

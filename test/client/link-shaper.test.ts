@@ -34,6 +34,12 @@ async function timed<T>(work: Promise<T>): Promise<{ value: T; ms: number }> {
   return { value: await work, ms: performance.now() - start };
 }
 
+/** Of three: what a busy machine does besides comes on top of the link, and never off it. */
+async function fastestOf<T extends { readonly ms: number }>(measure: () => Promise<T>): Promise<T> {
+  const tries = [await measure(), await measure(), await measure()];
+  return tries.reduce((best, one) => (one.ms < best.ms ? one : best));
+}
+
 async function echo(url: string): Promise<WebSocket> {
   const socket = new WebSocket(url.replace('http', 'ws'));
   socket.on('error', () => {});
@@ -44,16 +50,16 @@ async function echo(url: string): Promise<WebSocket> {
 describe('a shaped link', () => {
   test('takes as long as its rate says, each way', async () => {
     const url = await shaped({ downBytesPerS: 400_000, upBytesPerS: 200_000 });
-    const down = await timed(fetch(url).then((response) => response.arrayBuffer()));
+    const download = () => timed(fetch(url).then((response) => response.arrayBuffer()));
+    const upload = () =>
+      timed(fetch(url, { method: 'POST', body: Buffer.alloc(BYTES) }).then((response) => response.text()));
+    const [down, up] = [await fastestOf(download), await fastestOf(upload)];
     expect(down.value.byteLength).toBe(BYTES);
     expect(down.ms).toBeGreaterThan(230);
-    const up = await timed(
-      fetch(url, { method: 'POST', body: Buffer.alloc(BYTES) }).then((response) => response.text()),
-    );
+    expect(down.ms).toBeLessThan(450);
     expect(up.value).toBe(String(BYTES));
     expect(up.ms).toBeGreaterThan(450);
-    // What the machine does besides comes on top.
-    expect(down.ms + up.ms).toBeLessThan(3000);
+    expect(up.ms).toBeLessThan(800);
     expect(link.passed.up).toBeGreaterThan(BYTES);
   });
 

@@ -257,42 +257,43 @@ describe('storing weights in a form', () => {
     expect(storeWeights(graph, all(graph, 'float16')).size).toBe(1);
   });
 
-  test.each(['w8', 'w4', 'w3', 'sparse'] as const)(
-    'of %s brings outputs nearer by samples, in groups and transposed layouts too',
-    async (form) => {
-      const text =
-        'in x [1,8,8,8]\nconst w [64,2,3,3]\nconst m [36,60]\na = Conv(x, w) group=4\nr = Reshape(a, [64,36])\ny = MatMul(r, m)\nout a\nout y';
-      const original = graphOf(text);
-      const samples: Tensors[] = [1, 2, 3, 4].map((seed) => {
-        // Neighbours that go together.
-        const { data } = randomTensor([1, 8, 8, 8], seededRandom(seed));
-        const blurred = (data as Float32Array).map((value, i, all) => value + 2 * (all[i - (i % 8)] ?? 0));
-        return { x: { dtype: 'float32', shape: [1, 8, 8, 8], data: blurred } };
-      });
-      const data = {
-        model: modelOf(original, 13),
-        runtime: literal,
-        async *samples() {
-          yield* samples.slice(0, 3);
-        },
-      };
-      const grams = await layerGrams(data, layersOf(original), rowsToRound(3));
-      const errorsOf = async (given: LayerGrams) => {
-        const graph = graphOf(text);
-        storeWeights(graph, all(graph, form), given);
-        const [held] = samples.slice(3) as [Tensors];
-        const [actual, expected] = [await runGraph(graph, held, 13), await runGraph(original, held, 13)];
-        return ['a', 'y'].map((name) => relativeError(actual[name] as Tensor, expected[name] as Tensor)) as [
-          number,
-          number,
-        ];
-      };
-      const [rounded, better] = [await errorsOf(new Map()), await errorsOf(grams)];
-      // Nine columns are few to make up for half of them.
-      const gain = form === 'sparse' ? 1 : 0.9;
-      for (const i of [0, 1] as const) expect(better[i]).toBeLessThan(rounded[i] * gain);
-    },
-  );
+  test.each([
+    ['w8', 0.9],
+    ['w4', 0.9],
+    ['w3', 0.9],
+    // Against the smallest half as zeros; few columns are left to make up for the others.
+    ['sparse', 0.96],
+  ] as const)('of %s brings outputs nearer by samples, in groups and transposed layouts too', async (form, gain) => {
+    const text =
+      'in x [1,8,8,8]\nconst w [64,2,3,3]\nconst m [36,60]\na = Conv(x, w) group=4\nr = Reshape(a, [64,36])\ny = MatMul(r, m)\nout a\nout y';
+    const original = graphOf(text);
+    const samples: Tensors[] = [1, 2, 3, 4].map((seed) => {
+      // Neighbours that go together.
+      const { data } = randomTensor([1, 8, 8, 8], seededRandom(seed));
+      const blurred = (data as Float32Array).map((value, i, all) => value + 2 * (all[i - (i % 8)] ?? 0));
+      return { x: { dtype: 'float32', shape: [1, 8, 8, 8], data: blurred } };
+    });
+    const data = {
+      model: modelOf(original, 13),
+      runtime: literal,
+      async *samples() {
+        yield* samples.slice(0, 3);
+      },
+    };
+    const grams = await layerGrams(data, layersOf(original), rowsToRound(3));
+    const errorsOf = async (given: LayerGrams) => {
+      const graph = graphOf(text);
+      storeWeights(graph, all(graph, form), given);
+      const [held] = samples.slice(3) as [Tensors];
+      const [actual, expected] = [await runGraph(graph, held, 13), await runGraph(original, held, 13)];
+      return ['a', 'y'].map((name) => relativeError(actual[name] as Tensor, expected[name] as Tensor)) as [
+        number,
+        number,
+      ];
+    };
+    const [rounded, better] = [await errorsOf(new Map()), await errorsOf(grams)];
+    for (const i of [0, 1] as const) expect(better[i]).toBeLessThan(rounded[i] * gain);
+  });
 
   test('sums the samples of all layers that share a weight, and rounds where they read it in two ways', async () => {
     const moments = (seed: number) => {
