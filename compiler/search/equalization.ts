@@ -23,12 +23,12 @@ export async function searchEqualization(request: EqualizationRequest): Promise<
   const { models, compressors, reference, runtime, journal, progress, worthIntegers } = request;
   const chosen: boolean[] = [];
   for (const [k, model] of models.entries()) {
+    progress({ stage: 'evening ranges out', done: k, total: models.length });
     const worth = worthIntegers(k);
     if (worth.length === 0 || !equalizedModel(model)) {
       chosen.push(false);
       continue;
     }
-    progress({ stage: 'evening ranges out', done: k, total: models.length });
     const layers = Object.fromEntries(worth.map((name) => [name, 'int8' as LayerForm]));
     const lossWith = async (equalized: boolean) => {
       const compressed = await (compressors[k] as SegmentCompressor)({ layers, equalized });

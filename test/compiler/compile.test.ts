@@ -146,7 +146,13 @@ describe('a compiled bundle', () => {
       'reading and cutting the model',
       ...['calibrating boundary 1', 'calibrating boundary 2', 'calibrating boundary 3'],
       'setting samples aside',
-      ...['timing layers', 'what each form of each layer costs', 'warming up', 'time per segment'],
+      ...[
+        'timing layers',
+        'evening ranges out',
+        'what each form of each layer costs',
+        'warming up',
+        'time per segment',
+      ],
       ...['trying recipes on held-out samples', 'verifying on samples that nothing was chosen by'],
       ...['compressing for node', 'accuracy and bytes on test samples'],
     ]);
