@@ -83,6 +83,12 @@ const TANH_GELU: Layer = {
     h${i} = Mul(v${i - 1}, 0.5)
     v${i} = Mul(h${i}, p${i})`,
 };
+/** A GELU alone may leave nothing but its tail, where 1 + tanh(x) has no digits left to compare. */
+const plusInput = (layer: Layer): Layer => ({
+  lines: (i, channels, opset) => `
+    ${layer.lines(i, channels, opset).replace(`v${i} =`, `o${i} =`)}
+    v${i} = Add(o${i}, v${i - 1})`,
+});
 /** Over the channels, which go to the back and come to the front again. */
 const layerNorm = fc.constantFrom('Pow(x, 2)', 'Mul(x, x)').map(
   (square): Layer => ({
@@ -131,7 +137,7 @@ const layers = fc.array(
       norm,
       fc.constant(HARD_SWISH),
     ],
-    ...[gelu, fc.constant(TANH_GELU), layerNorm, flattened, relu],
+    ...[gelu.map(plusInput), fc.constant(plusInput(TANH_GELU)), layerNorm, flattened, relu],
   ),
   { minLength: 1, maxLength: 8 },
 );
