@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{shared,compiler,models,server,client,runtimes}/**/*.test.ts'],
+          include: ['test/{shared,simulate,compiler,models,server,client,runtimes}/**/*.test.ts'],
           setupFiles: ['test/helpers/seed.ts'],
         },
       },

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: () => import('./commands/serve.ts'),
   infer: () => import('./commands/infer.ts'),
   demo: () => import('./commands/demo.ts'),
+  simulate: () => import('./commands/simulate.ts'),
   types: () => import('./commands/types.ts'),
   'copy-assets': () => import('./commands/copy-assets.ts'),
 };

@@ -1,0 +1,252 @@
+/** `tandem simulate`: schedulers on recorded and made-up networks, against the oracle that knows the future. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { messageOf, TandemError } from '../../shared/errors.ts';
+import { parseJson } from '../../shared/parse.ts';
+import { depthOf, type Plan, parsePlan } from '../../shared/plan.ts';
+import {
+  type Arrivals,
+  compareOn,
+  csvOf,
+  DEVICES,
+  fixedRateTrace,
+  LINK_DEFAULTS,
+  parseDevice,
+  parseServer,
+  reportPage,
+  type Run,
+  SCHEDULERS,
+  type Summary,
+  summarize,
+  summarizeCollections,
+  syntheticTraces,
+  timelineOf,
+  type Trace,
+  type WorldOptions,
+} from '../../simulate/index.ts';
+import { readArguments, wholeNumber } from '../arguments.ts';
+import { stderrProgress } from '../progress.ts';
+import { formatTable } from '../table.ts';
+import { readTraces } from '../trace-files.ts';
+
+export const usage =
+  'tandem simulate --plan F [--trace F|DIR...] [--synthetic N] [--rate MBIT...] [--others N...] [--clients N] [--requests N]\n' +
+  `    [--interval MS] [--arrivals fixed|poisson|closed|F] [--deadline MS] [--device F|${Object.keys(DEVICES).join('|')}] [--server F] [--dip]\n` +
+  '    [--floor K] [--schedulers NAME...] [--seed S] [--json] [--csv F] [--html F]';
+
+const REQUESTS = 200;
+const REQUESTS_MAX = 100_000;
+const CLIENTS_MAX = 10_000;
+const INTERVAL_MS = 1000;
+const DEADLINE_MS = 2000;
+const SYNTHETIC = 12;
+const ACCURACY_DROP_MAX = 0.02;
+/** Of links where others are the matter: DADS's Wi-Fi. */
+const WIFI = { mbps: 18.88, roundTripMs: 20 };
+/** Options that take all arguments up to the next option. */
+const LISTS = ['--trace', '--rate', '--others', '--schedulers'];
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readArguments(
+    spreadLists(argv),
+    {
+      plan: { type: 'string' },
+      trace: { type: 'string', multiple: true },
+      synthetic: { type: 'string' },
+      rate: { type: 'string', multiple: true },
+      others: { type: 'string', multiple: true },
+      clients: { type: 'string' },
+      requests: { type: 'string' },
+      interval: { type: 'string' },
+      arrivals: { type: 'string' },
+      deadline: { type: 'string' },
+      device: { type: 'string' },
+      server: { type: 'string' },
+      dip: { type: 'boolean' },
+      floor: { type: 'string' },
+      schedulers: { type: 'string', multiple: true },
+      seed: { type: 'string' },
+      json: { type: 'boolean' },
+      csv: { type: 'string' },
+      html: { type: 'string' },
+    },
+    [],
+  );
+  if (values.plan === undefined) throw new TandemError('USAGE', 'expected --plan F, the plan.json of a bundle');
+  const plan = await readMeasuredPlan(values.plan);
+  const within = (value: string | undefined, option: string, fallback: number, min: number, max: number) => {
+    const number = wholeNumber(value, option) ?? fallback;
+    if (number < min || number > max) throw new TandemError('USAGE', `expected ${option} from ${min} to ${max}, got ${number}`);
+    return number;
+  };
+  const seed = within(values.seed, '--seed', 1, 0, 2 ** 31);
+  const requests = within(values.requests, '--requests', REQUESTS, 1, REQUESTS_MAX);
+  const intervalMs = within(values.interval, '--interval', INTERVAL_MS, 0, 3_600_000);
+  const names = schedulersOf(values.schedulers);
+  const others = (values.others ?? ['0']).map((value) => within(value, '--others', 0, 0, CLIENTS_MAX));
+  const base: Omit<WorldOptions, 'trace' | 'others'> = {
+    plan,
+    device: await deviceOf(values.device, plan),
+    server: await serverOf(values.server, values.dip ?? false),
+    arrivals: await arrivalsOf(values.arrivals, intervalMs, requests),
+    seed,
+    requests,
+    clients: within(values.clients, '--clients', 1, 1, CLIENTS_MAX),
+    deadlineMs: within(values.deadline, '--deadline', DEADLINE_MS, 1, 3_600_000),
+    accuracyDropMax: ACCURACY_DROP_MAX,
+    floor: within(values.floor, '--floor', 0, 0, depthOf(plan)),
+  };
+  const traces = [
+    ...(await readTraces(values.trace ?? [], LINK_DEFAULTS)),
+    ...(values.rate ?? []).map((rate) => fixedRateTrace(megabits(rate))),
+  ];
+  const isBare = traces.length === 0 && values.others === undefined;
+  traces.push(...syntheticTraces(within(values.synthetic, '--synthetic', isBare ? SYNTHETIC : 0, 0, 10_000), seed));
+  if (traces.length === 0) traces.push(fixedRateTrace(WIFI.mbps, { ...LINK_DEFAULTS, ...WIFI }));
+  const runs = runAll(base, traces, others, names);
+  const report = { options: describeOptions(base, values.device, others), remarks: remarksOf(traces) };
+  const summaries = { collections: summarizeCollections(runs), traces: summarize(runs) };
+  if (values.csv !== undefined) await write(values.csv, csvOf(summaries.traces));
+  const isCrowded = base.clients > 1;
+  if (values.html !== undefined) await write(values.html, reportPage(runs, { ...pageText(report), isCrowded }));
+  const text = values.json
+    ? JSON.stringify({ ...report, ...summaries, ...(isCrowded && { timelines: timelinesOf(runs) }) })
+    : [tableOf(summaries.collections), ...report.remarks].join('\n');
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function pageText({ options, remarks }: { options: Record<string, unknown>; remarks: readonly string[] }) {
+  const about = Object.entries(options).map(([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  return { title: `${options['plan']}: schedulers on simulated networks`, about, remarks };
+}
+
+function timelinesOf(runs: readonly Run[]) {
+  return runs.map(({ collection, trace, scheduler, result }) => ({ collection, trace, scheduler, ...timelineOf(result) }));
+}
+
+/** `--trace A B` -> `--trace=A --trace=B`, as shells expand patterns. */
+function spreadLists(argv: readonly string[]): string[] {
+  let list: string | null = null;
+  return argv.flatMap((argument) => {
+    if (argument.startsWith('--')) {
+      list = LISTS.includes(argument) ? argument : null;
+      return list === null ? [argument] : [];
+    }
+    return [list === null ? argument : `${list}=${argument}`];
+  });
+}
+
+async function readMeasuredPlan(path: string): Promise<Plan> {
+  const plan = parsePlan(parseJson(await read(path), 'BAD_PLAN', path), path);
+  if (!plan.measured) throw new TandemError('BAD_PLAN', `${path}: nothing of this plan was measured`);
+  return plan;
+}
+
+async function deviceOf(given: string | undefined, plan: Plan) {
+  const named = given === undefined ? DEVICES['phone'] : Object.hasOwn(DEVICES, given) ? DEVICES[given] : undefined;
+  const device = parseDevice(named ?? parseJson(await read(given ?? ''), 'BAD_CONFIG', given ?? ''), given ?? 'phone');
+  const places = Object.keys(plan.measured?.timeMs ?? {}).filter((place) => place !== 'server');
+  if (places.includes(device.target)) return device;
+  const [first] = places;
+  if (named === undefined || first === undefined) {
+    throw new TandemError('BAD_CONFIG', `the plan was not timed on ${device.target}, only on ${places.join(', ') || 'nothing'}`);
+  }
+  return { ...device, target: first };
+}
+
+async function serverOf(path: string | undefined, dips: boolean) {
+  const given = path === undefined ? {} : parseJson(await read(path), 'BAD_CONFIG', path);
+  const dip = dips ? { capacity: [[0, 1], [60, 0.5], [120, 1]] } : {};
+  return parseServer({ ...(given as object), ...dip }, path ?? 'server');
+}
+
+async function arrivalsOf(given: string | undefined, intervalMs: number, requests: number): Promise<Arrivals> {
+  if (given === 'closed') return { type: 'closed', thinkMs: intervalMs };
+  if (intervalMs === 0) throw new TandemError('USAGE', 'expected --interval above 0, but with --arrivals closed');
+  if (given === undefined || given === 'fixed' || given === 'poisson') return { type: given ?? 'fixed', intervalMs };
+  const lines = (await read(given)).split('\n');
+  const atMs: number[] = [];
+  for (const [i, line] of lines.entries()) {
+    if (line.trim() === '') continue;
+    const ms = Number(line);
+    if (!(ms >= (atMs.at(-1) ?? 0))) {
+      throw new TandemError('BAD_INPUT', `${given}, line ${i + 1}: expected milliseconds, not before the last, got ${line}`);
+    }
+    atMs.push(ms);
+  }
+  if (atMs.length < requests) {
+    throw new TandemError('BAD_INPUT', `${given}: expected ${requests} arrivals, got ${atMs.length}; pass --requests`);
+  }
+  return { type: 'listed', atMs };
+}
+
+function schedulersOf(names: readonly string[] | undefined): readonly string[] {
+  const unknown = names?.find((name) => !SCHEDULERS.includes(name));
+  if (unknown !== undefined) {
+    throw new TandemError('USAGE', `expected a scheduler (${SCHEDULERS.join(', ')}), got ${unknown}`);
+  }
+  return names ?? SCHEDULERS;
+}
+
+function megabits(rate: string): number {
+  const mbps = Number(rate);
+  if (!(mbps > 0 && mbps <= 1e6)) throw new TandemError('USAGE', `expected --rate in Mbit/s, got ${rate}`);
+  return mbps;
+}
+
+function runAll(
+  base: Omit<WorldOptions, 'trace' | 'others'>,
+  traces: readonly Trace[],
+  others: readonly number[],
+  names: readonly string[],
+): Run[] {
+  const progress = stderrProgress();
+  const cases = traces.flatMap((trace) => others.map((count) => ({ trace, count })));
+  return cases.flatMap(({ trace, count }, i) => {
+    const collection = count === 0 && others.length === 1 ? trace.collection : `${trace.collection}, ${count} others`;
+    const runs = compareOn({ ...base, trace: { ...trace, collection }, others: count }, names);
+    progress({ stage: 'simulating', done: i + 1, total: cases.length });
+    return runs;
+  });
+}
+
+function describeOptions(base: Omit<WorldOptions, 'trace' | 'others'>, device: string | undefined, others: readonly number[]) {
+  const { plan, arrivals, seed, requests, clients, deadlineMs, accuracyDropMax, floor, server } = base;
+  const { workers, queueDepthMax } = server;
+  const of = { plan: plan.name, planId: plan.id, device: device ?? 'phone', server: { workers, queueDepthMax } };
+  return { ...of, arrivals: arrivals.type, seed, requests, clients, others, deadlineMs, accuracyDropMax, floor };
+}
+
+function remarksOf(traces: readonly Trace[]): string[] {
+  const byRemark = new Map<string, Set<string>>();
+  for (const { collection, remarks } of traces) {
+    for (const remark of remarks) byRemark.set(remark, (byRemark.get(remark) ?? new Set()).add(collection));
+  }
+  return [...byRemark].map(([remark, collections]) => `${[...collections].join(', ')}: ${remark}`);
+}
+
+function tableOf(summaries: readonly Summary[]): string {
+  const percent = (share: number) => (share * 100).toFixed(1);
+  const head = ['collection', 'traces', 'scheduler', 'regret %: mean', 'p50', 'p95', 'p99', 'ms: mean', 'p50', 'p95', 'p99'];
+  return formatTable(
+    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'lost'],
+    summaries.map(({ collection, trace, scheduler, settled, late, offloaded, bytesUp, energyJ, lost }) => [
+      ...[collection, trace.replace(' traces', ''), scheduler],
+      ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
+      ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) => ms.toFixed(0)),
+      ...[percent(settled.missed), percent(late), percent(offloaded), (bytesUp / 1000).toFixed(1), energyJ.toFixed(2), String(lost)],
+    ]),
+  );
+}
+
+async function read(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  });
+}
+
+async function write(path: string, content: string): Promise<void> {
+  await writeFile(path, content).catch((error: unknown) => {
+    throw new TandemError('NOT_FOUND', `cannot write ${path}: ${messageOf(error)}`, { cause: error });
+  });
+}

@@ -1,0 +1,92 @@
+/** What each choice costs at each size, as the plan measured it: the truth of the simulated world, before noise. */
+import { depthOf, outputsBehind, type Plan, tierKey } from '../shared/plan.ts';
+import { costAt, shapeAt } from '../shared/size.ts';
+import { elementCount } from '../shared/tensor.ts';
+import type { Choice } from './choices.ts';
+
+/** Milliseconds and bytes of sending one boundary at one tier, on a machine as fast as the plan's. */
+export interface TailCosts {
+  readonly k: number;
+  readonly tier: string;
+  readonly encodeMs: number;
+  readonly bytesUp: number;
+  readonly decodeMs: number;
+  readonly computeMs: number;
+  readonly bytesDown: number;
+}
+
+export interface SizeCosts {
+  readonly size: number;
+  /** Of segment i+1. */
+  readonly deviceMs: readonly number[];
+  /** Of segment i+1, on the server. */
+  readonly serverMs: readonly number[];
+  /** By `tierKey`. */
+  readonly tails: ReadonlyMap<string, TailCosts>;
+  /** Of the choices that are allowed, shallowest first. */
+  readonly allowed: readonly TailCosts[];
+}
+
+/** Of a frame besides its parts. */
+const FRAME_BYTES = 256;
+const ENCODE_MS_MIN = 0.3;
+
+/** Of an element, by how its dtype's name ends. */
+function elementBytes(dtype: string): number {
+  if (dtype.endsWith('64')) return 8;
+  if (dtype.endsWith('16')) return 2;
+  return dtype.endsWith('32') ? 4 : 1;
+}
+
+export class PlanCosts {
+  readonly plan: Plan;
+  readonly target: string;
+  private readonly choices: readonly Choice[];
+  private readonly encodePerDecode: number;
+  private readonly bySize = new Map<number, SizeCosts>();
+
+  /** @param encodePerDecode device time of encoding over planned server time of decoding, which alone is measured */
+  constructor(plan: Plan, target: string, choices: readonly Choice[], encodePerDecode: number) {
+    this.plan = plan;
+    this.target = target;
+    this.choices = choices;
+    this.encodePerDecode = encodePerDecode;
+  }
+
+  at(size: number): SizeCosts {
+    let costs = this.bySize.get(size);
+    if (!costs) {
+      costs = this.compute(size);
+      this.bySize.set(size, costs);
+    }
+    return costs;
+  }
+
+  private compute(size: number): SizeCosts {
+    const { plan } = this;
+    const times = (place: string) =>
+      plan.segments.map((_, i) => costAt(plan.measured?.timeMs[place]?.[i] ?? { fixed: 0, perSize: 0 }, size));
+    const serverMs = times('server');
+    const tails = new Map<string, TailCosts>();
+    for (let k = 0; k < depthOf(plan); k++) {
+      const computeMs = serverMs.slice(k).reduce((sum, ms) => sum + ms, 0);
+      const bytesDown = FRAME_BYTES + outputsBehind(plan, k).reduce((sum, spec) => sum + tensorBytes(spec, size), 0);
+      for (const { name } of plan.boundaries[k]?.tiers ?? []) {
+        const measured = plan.measured?.tiers.find((entry) => entry.k === k && entry.tier === name);
+        const raw = () => plan.boundaries[k]?.tensors.reduce((sum, spec) => sum + tensorBytes(spec, size), 0) ?? 0;
+        const decodeMs = measured ? costAt(measured.decodeMs, size) : 0;
+        tails.set(tierKey(k, name), {
+          ...{ k, tier: name, decodeMs, computeMs, bytesDown },
+          encodeMs: Math.max(ENCODE_MS_MIN, decodeMs * this.encodePerDecode),
+          bytesUp: FRAME_BYTES + (measured ? costAt(measured.bytes, size) : raw()),
+        });
+      }
+    }
+    const allowed = this.choices.flatMap(({ k, tier }) => (tier === null ? [] : [tails.get(tierKey(k, tier)) as TailCosts]));
+    return { size, deviceMs: times(this.target), serverMs, tails, allowed };
+  }
+}
+
+function tensorBytes(spec: Parameters<typeof shapeAt>[0], size: number): number {
+  return elementBytes(spec.dtype) * elementCount(shapeAt(spec, size));
+}

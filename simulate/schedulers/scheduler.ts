@@ -1,0 +1,55 @@
+/** What decides: one of these per client, told what its client sees and nothing else, but for the oracle. */
+import type { Choice } from '../choices.ts';
+import type { Load } from '../server.ts';
+
+/** Where a request is when it asks. */
+export interface Situation {
+  readonly nowMs: number;
+  /** Number of the request of this client, from 0. */
+  readonly index: number;
+  readonly size: number;
+  /** The boundary that it has reached. */
+  readonly at: number;
+  readonly isReachable: boolean;
+  /** Handed over to the link and not sent. */
+  readonly bytesAhead: number;
+  readonly deadlineAtMs: number;
+  /** The choice that will have been best, and its time: for the oracle alone. */
+  foresee(): Foreseen;
+}
+
+export interface Foreseen {
+  readonly choice: Choice;
+  readonly ms: number;
+}
+
+export interface ReplySeen {
+  readonly nowMs: number;
+  readonly size: number;
+  readonly k: number;
+  readonly tier: string;
+  readonly bytesUp: number;
+  readonly bytesAhead: number;
+  readonly elapsedMs: number;
+  /** As the server says: decoding and running, and that with the wait. */
+  readonly serviceMs: number;
+  readonly totalMs: number;
+}
+
+export interface Scheduler {
+  readonly name: string;
+  /** Bytes of its pings. */
+  readonly pingBytes?: number;
+  /** Asked at every boundary. With a k beyond `at` the device runs one segment, and it is asked again. */
+  decide(situation: Situation): Choice;
+  /** How long a reply may take before the device goes on by itself; without it, until the deadline. */
+  lateAfterMs?(situation: Situation, choice: Choice): number;
+  onDevice?(size: number, from: number, to: number, ms: number): void;
+  onEncode?(k: number, tier: string, ms: number): void;
+  onReply?(reply: ReplySeen): void;
+  onLoad?(load: Load, nowMs: number): void;
+  /** The device gave the answer, with no reply after so long. */
+  onLate?(waitedMs: number, nowMs: number): void;
+  onShed?(retryAfterMs: number, nowMs: number): void;
+  onPing?(bytes: number, ms: number, nowMs: number): void;
+}
