@@ -5,12 +5,13 @@ import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
-import { linkModel } from '../shared/schedule/link.ts';
+import { Estimates } from '../shared/schedule/estimates.ts';
+import { linkFigures } from '../shared/schedule/link.ts';
+import { type Objective, parseObjective } from '../shared/schedule/objective.ts';
 import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
 import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
-import { Estimates } from './estimates.ts';
 import { Events } from './events.ts';
 import { isPlanKept, readKeptPlan } from './file-store.ts';
 import type { Host } from './host.ts';
@@ -79,11 +80,12 @@ class ClientCore implements Client {
   private routes: Diagnostics['routes'] = [];
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
-  private readonly estimates = new Estimates();
+  private readonly estimates: Estimates;
   private readonly host: Host;
   private readonly url: string;
   private readonly options: ClientOptions;
   private readonly policy: Policy | undefined;
+  private readonly objective: Objective;
   /** Whether a device is to have segments. */
   private wantsSegments: boolean;
 
@@ -93,6 +95,8 @@ class ClientCore implements Client {
     this.url = url;
     this.options = options;
     this.policy = policy;
+    this.objective = parseObjective(options.objective ?? {}, 'objective');
+    this.estimates = new Estimates(undefined, host.clock.now());
     this.wantsSegments = options.download ?? !host.saveData;
     this.courtesy = new Courtesy(host.clock);
   }
@@ -119,10 +123,11 @@ class ClientCore implements Client {
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
       onChange: () => this.changed(),
       onWelcome: () => this.followGateway(),
-      onRoundTrip: (bytes, ms) => this.estimates.observeTransfer(bytes, ms),
-      onLoad: ({ queueMs }) => {
-        this.estimates.queueMs = queueMs;
+      onRoundTrip: (transfer, ms) => {
+        const nowMs = this.host.clock.now();
+        this.estimates.observeTransfer(transfer, ms, nowMs - ms, nowMs);
       },
+      onLoad: ({ queueMs }) => this.estimates.observeQueue(queueMs, this.host.clock.now()),
       takeUsage: () => this.usage.take(),
       returnUsage: (report) => this.usage.putBack(report),
     });
@@ -211,14 +216,15 @@ class ClientCore implements Client {
 
   diagnostics(): Diagnostics {
     const { plan, state, estimates } = this;
-    const { roundTripMs, msPerByte } = linkModel(estimates.link);
+    const { device, server, link, queue } = estimates.current;
+    const { roundTripMs, uplinkBytesPerS, downlinkBytesPerS } = linkFigures(link);
     return {
       sdk: this.host.name,
       plan: { name: plan.name, id: plan.id },
       state,
       estimates: {
-        ...{ device: speedRatio(estimates.device), server: speedRatio(estimates.server), roundTripMs },
-        ...{ uplinkBytesPerS: msPerByte > 0 ? 1000 / msPerByte : null, queueMs: estimates.queueMs },
+        ...{ device: speedRatio(device), server: speedRatio(server), roundTripMs },
+        ...{ uplinkBytesPerS, downlinkBytesPerS, queueMs: queue.lastMs },
       },
       routes: [...this.routes],
     };
@@ -303,6 +309,7 @@ class ClientCore implements Client {
     return {
       ...{ host, estimates, policy, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
+      objective: this.objective,
       isCurrent: () => this.installation === installation,
       changed: (signal) => this.nextChange(signal),
       onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),

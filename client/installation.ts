@@ -5,9 +5,9 @@
  */
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
+import type { Estimates } from '../shared/schedule/estimates.ts';
 import type { Device } from './device.ts';
 import { downloadBytes, downloadSegments } from './download.ts';
-import type { Estimates } from './estimates.ts';
 import type { Host } from './host.ts';
 import type { AvailabilityStatus } from './types.ts';
 
@@ -131,7 +131,7 @@ export class Installation {
             this.providers.add(value.provider);
             this.demoted = value.demoted;
             this.segmentsReady = k + 1;
-            estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms);
+            estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms, host.clock.now());
             onChange();
           },
           onBytes: (bytes) => {

@@ -36,8 +36,8 @@ export interface Pending {
 export interface LinkEvents {
   onChange(): void;
   onWelcome(welcome: MessageOf<'welcome'>): void;
-  /** A ping came back: bytes sent, milliseconds taken. */
-  onRoundTrip(bytes: number, ms: number): void;
+  /** A ping came back after this many milliseconds. */
+  onRoundTrip(transfer: { readonly bytesUp: number; readonly bytesDown: number }, ms: number): void;
   onLoad(load: MessageOf<'pong'>['load']): void;
   /** What to report with the next ping; called once a ping, and what it gives is not given again. */
   takeUsage(): UsageReport;
@@ -221,7 +221,7 @@ export class Link {
         this.fail(message);
         break;
       case 'pong':
-        this.pong(message);
+        this.pong(message, bytesDown);
         break;
       case 'goaway':
         // Requests under way are still answered here; new ones wait for the next connection.
@@ -246,9 +246,10 @@ export class Link {
     else this.take(id)?.reject(new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined }));
   }
 
-  private pong({ id, load }: MessageOf<'pong'>): void {
+  private pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {
     if (this.ping?.id !== id) return;
-    this.events.onRoundTrip(this.ping.bytes, this.host.clock.now() - this.ping.sentAtMs);
+    const { bytes: bytesUp, sentAtMs } = this.ping;
+    this.events.onRoundTrip({ bytesUp, bytesDown }, this.host.clock.now() - sentAtMs);
     this.ping = null;
     this.events.onLoad(load);
     this.timer(this.pingIntervalMs, () => this.sendPing());

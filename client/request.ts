@@ -10,9 +10,10 @@ import type { Floor, Policy } from '../shared/policy.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import { deviceTimeMs } from '../shared/schedule/cost.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
+import type { Estimates } from '../shared/schedule/estimates.ts';
+import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
-import type { Estimates } from './estimates.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { effectiveFloor } from './floor.ts';
 import type { Host } from './host.ts';
@@ -33,6 +34,7 @@ export interface RequestContext {
   readonly estimates: Estimates;
   readonly policy: Policy | undefined;
   readonly accuracyDropMax: number;
+  readonly objective: Objective;
   /** Whether the client has not replaced the installation. */
   isCurrent(): boolean;
   /** Resolves at the next change of link, segments or installation, or when the signal is aborted. */
@@ -75,6 +77,11 @@ export function explainRequest(
   return new Request(context, options, interrupt, trail).explain(input);
 }
 
+/** From sending to having the reply, as predicted. */
+function remoteMsOf({ predicted }: Candidate): number {
+  return predicted.totalMs - predicted.deviceMs - predicted.encodeMs;
+}
+
 class Request {
   private readonly plan: Plan;
   private readonly depth: number;
@@ -87,6 +94,8 @@ class Request {
   private force: InferOptions['force'];
   private deviceError: TandemError | null = null;
   private size = 0;
+  /** Where this request stands among those of its client, from 0 to 1: held back where that is beyond the client's share. */
+  private readonly draw: number;
   private readonly context: RequestContext;
   private readonly interrupt: Interrupt;
   private readonly trail: Trail;
@@ -101,6 +110,7 @@ class Request {
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
     this.depth = depthOf(this.plan);
+    this.draw = context.host.random();
     this.remote = new Remote(context.host.clock, context.link, this.plan);
   }
 
@@ -116,6 +126,9 @@ class Request {
         this.assertHope(decision);
         await this.interrupt.race(this.nextChance());
         continue;
+      }
+      if (this.trail.decisions.length === 0 && !this.force && !this.prefer) {
+        this.context.estimates.decided(decision, this.context.objective.exploration);
       }
       this.trail.decisions.push(decision);
       this.context.onDecision(decision, this.label);
@@ -209,10 +222,15 @@ class Request {
   }
 
   private decide(crossing: Crossing): Decision {
-    const { installation, accuracyDropMax } = this.context;
+    const { installation, accuracyDropMax, objective, estimates, host } = this.context;
+    const { explorationMs, previous } = estimates.current;
     const ask = () =>
       decide(this.snapshot(crossing), {
-        ...{ floor: this.floor(), accuracyDropMax, force: this.force ?? null, prefer: this.prefer },
+        ...{ floor: this.floor(), accuracyDropMax, force: this.force ?? null, prefer: this.prefer, objective },
+        deadlineMs: this.interrupt.deadlineAtMs - host.clock.now(),
+        // Behind the first boundary the request keeps to its own choice, unless something better has come up.
+        previous: this.trail.decisions.at(-1)?.chosen ?? previous,
+        explorationMs: this.trail.decisions.length === 0 ? explorationMs : 0,
       });
     const decision = ask();
     if (decision.chosen || !this.force) return decision;
@@ -232,7 +250,7 @@ class Request {
   }
 
   private snapshot(crossing: Crossing): Snapshot {
-    const { installation, estimates } = this.context;
+    const { installation, estimates, host, link } = this.context;
     return {
       plan: this.plan,
       target: installation.device.target,
@@ -240,14 +258,12 @@ class Request {
       at: crossing.k,
       loaded: this.deviceError ? crossing.k : installation.segmentsReady,
       isConnected: this.remote.isReachable,
-      disconnection: this.remote.refusal ?? this.context.link.message,
-      device: estimates.device,
-      server: estimates.server,
-      link: estimates.link,
-      queueMs: estimates.queueMs + estimates.overdueMs(this.context.host.clock.now()),
-      aheadBytes: this.context.link.bufferedBytes,
-      encodeMs: estimates.encodeMs,
+      disconnection: this.remote.refusal ?? link.message,
+      ...estimates.partsFor(this.plan, host.clock.now()),
+      aheadBytes: link.bufferedBytes,
       blocked: this.blocked,
+      savesData: host.saveData,
+      isHeldBack: this.draw >= estimates.current.share,
     };
   }
 
@@ -305,7 +321,8 @@ class Request {
     const { device } = this.context.installation;
     const { value, ms } = await device.advance(crossing);
     this.trail.timing.deviceMs += ms;
-    this.context.estimates.observeDevice(this.plan, device.target, crossing.size, crossing.k, crossing.k + 1, ms);
+    const { estimates, host } = this.context;
+    estimates.observeDevice(this.plan, device.target, crossing.size, crossing.k, crossing.k + 1, ms, host.clock.now());
     return value;
   }
 
@@ -328,14 +345,14 @@ class Request {
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
-      const { uplinkMs, roundTripMs, queueMs, serverMs } = chosen.predicted;
-      estimates.observeOverdue(answer.waitedMs - uplinkMs - roundTripMs - queueMs - serverMs, host.clock.now());
+      estimates.observeOverdue(answer.waitedMs - remoteMsOf(chosen), host.clock.now());
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
       this.interrupt.throwIfOver();
       if (error instanceof Superseded) throw error;
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.note('failed');
+      if (failure.code === 'OVERLOADED') this.context.estimates.shed();
       this.dropForce(`${failure.code}: ${failure.message}`);
       // Too large for this gateway: another tier may not be.
       if (failure.code === 'PAYLOAD_TOO_LARGE' || failure.code === 'FRAME_TOO_LARGE')
@@ -379,9 +396,8 @@ class Request {
     return busy(exchange({ clock, pending, lateAfterMs, finish, changed }, this.interrupt.race));
   }
 
-  private lateAfterMs(crossing: Crossing, { predicted }: Candidate): number {
-    const remoteMs = predicted.uplinkMs + predicted.roundTripMs + predicted.queueMs + predicted.serverMs;
-    const late = LATE_FACTOR * remoteMs + LATE_MARGIN_MS;
+  private lateAfterMs(crossing: Crossing, chosen: Candidate): number {
+    const late = LATE_FACTOR * remoteMsOf(chosen) + LATE_MARGIN_MS;
     const finishMs = deviceTimeMs(this.snapshot(crossing), crossing.k, this.depth) * FINISH_MARGIN;
     const lastCall = this.interrupt.deadlineAtMs - this.context.host.clock.now() - finishMs;
     return Math.max(0, Math.min(late, lastCall));
@@ -400,11 +416,13 @@ class Request {
 
   private accept(crossing: Crossing, tier: string, reply: Reply): InferResult {
     const { timing } = reply.message;
-    const { estimates } = this.context;
+    const { estimates, host } = this.context;
+    const nowMs = host.clock.now();
     const networkMs = Math.max(0, reply.elapsedMs - timing.totalMs);
-    estimates.observeTransfer(reply.bytesUp + reply.bytesAhead, networkMs);
-    estimates.observeServer(this.plan, crossing.size, crossing.k, tier, timing.decodeMs + timing.computeMs);
-    estimates.forgetOverdue();
+    const transfer = { bytesUp: reply.bytesUp + reply.bytesAhead, bytesDown: reply.bytesDown };
+    estimates.observeTransfer(transfer, networkMs, nowMs - reply.elapsedMs, nowMs);
+    estimates.observeServer(this.plan, crossing.size, crossing.k, tier, timing.decodeMs + timing.computeMs, nowMs);
+    estimates.answered();
     this.trail.timing.networkMs = networkMs;
     const made = outputsOf(this.plan, crossing.k, reply);
     return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply);

@@ -6,6 +6,7 @@ import type { Picture } from '../shared/preprocess/resize.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
 import type { Prediction } from '../shared/schedule/cost.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
+import type { ObjectiveInput } from '../shared/schedule/objective.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { StreamResult } from './stream.ts';
 
@@ -14,6 +15,7 @@ export type { PolicyInput } from '../shared/policy.ts';
 export type { Picture } from '../shared/preprocess/resize.ts';
 export type { Prediction } from '../shared/schedule/cost.ts';
 export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
+export type { ObjectiveInput } from '../shared/schedule/objective.ts';
 export type { Tensor, Tensors } from '../shared/tensor.ts';
 export type { StreamResult } from './stream.ts';
 
@@ -31,6 +33,8 @@ export interface ClientOptions {
   readonly token?: string | (() => string | Promise<string>) | undefined;
   /** How much of the plan's first metric may be lost against the whole model; default 0.02. */
   readonly accuracyDropMax?: number | undefined;
+  /** What counts in choosing where to run: time, the battery, bytes sent, the gateway's work, accuracy; default: time alone. */
+  readonly objective?: ObjectiveInput | undefined;
   /**
    * Whether to fetch the model's segments at once; default true, but where the user asked to save data. Until they are here,
    * or `prepare` is called, requests go to the gateway or nowhere.
@@ -163,7 +167,8 @@ export interface Diagnostics {
     readonly device: number;
     readonly server: number;
     readonly roundTripMs: number;
-    readonly uplinkBytesPerS: number | null;
+    readonly uplinkBytesPerS: number;
+    readonly downlinkBytesPerS: number;
     readonly queueMs: number;
   };
   /** Of the last requests, the newest last. */

@@ -63,6 +63,11 @@ const ARRAY_OF = {
 
 export const DTYPES = Object.keys(ARRAY_OF) as readonly DType[];
 
+/** Bytes of one value. */
+export function bytesPerElement(dtype: DType): number {
+  return ARRAY_OF[dtype].BYTES_PER_ELEMENT;
+}
+
 export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(ARRAY_OF, value);
 }

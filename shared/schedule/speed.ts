@@ -1,33 +1,60 @@
 /**
- * How fast a place is, as the ratio of observed to planned time: one number that carries a plan measured on one
- * machine over to another. Averaged as a logarithm, so that twice too slow and twice too fast cancel out.
+ * How fast a place is, as ratios of observed to planned time: what carries a plan measured on one machine over to another.
+ * One ratio a segment, most of it common to all, so that the first segment that runs tells of those that have not.
  */
+import {
+  doubtLogSum,
+  type LogSumModel,
+  type LogSumPrediction,
+  type LogSumState,
+  newLogSum,
+  observeLogSum,
+  predictLogSum,
+} from './log-sum.ts';
 
 export interface SpeedEstimate {
-  /** Natural logarithm of observed / planned. */
-  readonly logRatio: number;
-  /** Observations so far, forgotten at the rate they are averaged. */
-  readonly weight: number;
+  readonly model: LogSumModel;
+  readonly state: LogSumState;
 }
 
-const MEMORY = 0.8;
 /** Observations this far out are a hiccup (a page reload, a debugger) and are taken as this. */
-const LOG_RATIO_MAX = Math.log(100);
+const RATIO_MAX = 100;
 
-export function newSpeed(ratio = 1): SpeedEstimate {
-  return { logRatio: Math.log(ratio), weight: 0 };
+/** @param segments how many planned times there are: K for a device, 1 for a server, whose tail runs in one go */
+export function newSpeed(segments = 1, ratio = 1, nowMs = 0): SpeedEstimate {
+  const all = (value: number) => new Array<number>(segments).fill(value);
+  // A phone may be four times slower than what the plan was measured on; it drifts with its heat, and with what else runs.
+  const model: LogSumModel = { prior: all(ratio), spread: all(0.9), drift: all(0.04), noise: 0.15, common: 0.9 };
+  return { model, state: newLogSum(model, nowMs) };
 }
 
-/** Both in milliseconds. Observations of no planned or no measurable time say nothing and change nothing. */
-export function observeSpeed(speed: SpeedEstimate, observedMs: number, plannedMs: number): SpeedEstimate {
-  if (!(observedMs > 0 && plannedMs > 0)) return speed;
-  const log = Math.log(observedMs / plannedMs);
-  const clamped = Math.min(LOG_RATIO_MAX, Math.max(-LOG_RATIO_MAX, log));
-  const weight = speed.weight * MEMORY + 1;
-  return { logRatio: speed.logRatio + (clamped - speed.logRatio) / weight, weight };
+/**
+ * @param plannedMs of each segment that ran, 0 for the others
+ * @param ms that they took together. Observations of no planned or no measurable time change nothing.
+ */
+export function observeSpeed(
+  speed: SpeedEstimate,
+  plannedMs: readonly number[],
+  ms: number,
+  nowMs: number,
+): SpeedEstimate {
+  const planned = plannedMs.reduce((sum, value) => sum + value, 0);
+  if (!(ms > 0 && planned > 0)) return speed;
+  const clamped = Math.min(planned * RATIO_MAX, Math.max(planned / RATIO_MAX, ms));
+  return { ...speed, state: observeLogSum(speed.model, speed.state, plannedMs, clamped, nowMs) };
 }
 
-/** Observed over planned: 2 means twice as slow as planned. */
-export function speedRatio(speed: SpeedEstimate): number {
-  return Math.exp(speed.logRatio);
+export function predictSpeed(speed: SpeedEstimate, plannedMs: ArrayLike<number>, nowMs: number): LogSumPrediction {
+  return predictLogSum(speed.model, speed.state, plannedMs, nowMs);
+}
+
+/** A tab that comes back from the background: what was known may not hold. */
+export function doubtSpeed(speed: SpeedEstimate): SpeedEstimate {
+  return { ...speed, state: doubtLogSum(speed.model, speed.state) };
+}
+
+/** Observed over planned, the middle of all segments: 2 means twice as slow as planned. */
+export function speedRatio({ state }: SpeedEstimate): number {
+  const { mean } = state;
+  return Math.exp(mean.reduce((sum, value) => sum + value, 0) / mean.length);
 }
