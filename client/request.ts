@@ -8,9 +8,9 @@ import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
 import type { Floor, Policy } from '../shared/policy.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
-import { deviceTimeMs } from '../shared/schedule/cost.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
+import { lateAfterMs, remoteMs } from '../shared/schedule/late.ts';
 import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
@@ -47,12 +47,6 @@ export interface RequestContext {
 /** The client has another installation, and on the one that the request began on it cannot go on. */
 export class Superseded extends Error {}
 
-/** A reply is late when it takes this many times what was predicted, and this much more. */
-const LATE_FACTOR = 2;
-const LATE_MARGIN_MS = 250;
-/** What the device is given on top of its predicted time when it must still meet the deadline. */
-const FINISH_MARGIN = 1.3;
-
 const CANNOT_MAKE = 'this device cannot make the format';
 
 /** Rejects with Superseded, with what the interrupt rejects with, or as `Client.infer` says. */
@@ -75,11 +69,6 @@ export function explainRequest(
   trail: Trail,
 ): Decision {
   return new Request(context, options, interrupt, trail).explain(input);
-}
-
-/** From sending to having the reply, as predicted. */
-function remoteMsOf({ predicted }: Candidate): number {
-  return predicted.totalMs - predicted.deviceMs - predicted.encodeMs;
 }
 
 class Request {
@@ -261,7 +250,7 @@ class Request {
       disconnection: this.remote.refusal ?? link.message,
       ...estimates.partsFor(this.plan, host.clock.now()),
       aheadBytes: link.bufferedBytes,
-      blocked: this.blocked,
+      blocked: { ...this.blocked },
       savesData: host.saveData,
       isHeldBack: this.draw >= estimates.current.share,
     };
@@ -345,7 +334,7 @@ class Request {
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
-      estimates.observeOverdue(answer.waitedMs - remoteMsOf(chosen), host.clock.now());
+      estimates.observeOverdue(answer.waitedMs - remoteMs(chosen.predicted), host.clock.now());
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
       this.interrupt.throwIfOver();
@@ -387,20 +376,13 @@ class Request {
       payload.parts,
     );
     this.trail.sent.push({ k: crossing.k, tier, bytes: pending.bytesUp, outcome: 'pending' });
-    const lateAfterMs = this.lateAfterMs(crossing, chosen);
+    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, this.interrupt.deadlineAtMs - clock.now());
     const finish = (signal: AbortSignal) => {
       // The device died meanwhile: what it had is gone, and its successor begins from the input.
       if (installation.lost && !isCurrent()) throw new Superseded();
       return installation.isComplete && !this.deviceError ? this.finishOnDevice(crossing, signal) : null;
     };
-    return busy(exchange({ clock, pending, lateAfterMs, finish, changed }, this.interrupt.race));
-  }
-
-  private lateAfterMs(crossing: Crossing, chosen: Candidate): number {
-    const late = LATE_FACTOR * remoteMsOf(chosen) + LATE_MARGIN_MS;
-    const finishMs = deviceTimeMs(this.snapshot(crossing), crossing.k, this.depth) * FINISH_MARGIN;
-    const lastCall = this.interrupt.deadlineAtMs - this.context.host.clock.now() - finishMs;
-    return Math.max(0, Math.min(late, lastCall));
+    return busy(exchange({ clock, pending, lateAfterMs: late, finish, changed }, this.interrupt.race));
   }
 
   private async finishOnDevice(crossing: Crossing, signal: AbortSignal): Promise<Tensors> {

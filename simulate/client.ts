@@ -5,9 +5,9 @@
 import { tierKey } from '../shared/plan.ts';
 import type { Capacity } from './capacity.ts';
 import type { Choice } from './choices.ts';
+import type { SizeCosts, TailCosts } from './costs.ts';
 import { foreseeBest } from './counterfactual.ts';
 import { EnergyMeter } from './energy.ts';
-import type { SizeCosts, TailCosts } from './costs.ts';
 import type { Link } from './link.ts';
 import type { Draws } from './requests.ts';
 import type { Foreseen, Scheduler, Situation } from './schedulers/scheduler.ts';
@@ -220,7 +220,7 @@ class Request {
   private advance(at: number, then: () => void): void {
     const workMs = (this.costs.deviceMs[at] as number) * (this.draws.device[at] as number);
     this.onDevice(workMs, (ms) => {
-      this.client.parts.scheduler.onDevice?.(this.draws.size, at, at + 1, ms);
+      this.client.parts.scheduler.onDevice?.(this.draws.size, at, at + 1, ms, this.nowMs);
       then();
     });
   }
@@ -251,7 +251,16 @@ class Request {
     this.bytesUp += bytesUp;
     this.sent++;
     client.energy.radio(beginMs, uploadedMs, bytesUp, 0);
-    const exchange: Exchange = { k, tier, bytesUp, bytesAhead, sentAtMs: nowMs, tail, isFinishing: false, isSettled: false };
+    const exchange: Exchange = {
+      k,
+      tier,
+      bytesUp,
+      bytesAhead,
+      sentAtMs: nowMs,
+      tail,
+      isFinishing: false,
+      isSettled: false,
+    };
     const job: Job = {
       ...{ arriveMs, workMs: (tail.decodeMs + tail.computeMs) * draws.server },
       ...{ expiresMs: this.expiresMs, cancelMs: Number.POSITIVE_INFINITY },
@@ -298,6 +307,7 @@ class Request {
       scheduler.onLoad?.(load, hereMs);
       scheduler.onReply?.({
         ...{ nowMs: hereMs, size: draws.size, k, tier, bytesUp, bytesAhead, elapsedMs: hereMs - exchange.sentAtMs },
+        bytesDown: tail.bytesDown,
         ...{ serviceMs, totalMs: queueMs + serviceMs },
       });
       this.finish({ k, tier });

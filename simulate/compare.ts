@@ -1,4 +1,5 @@
 /** Every scheduler on one network. */
+import { seededRandom } from '../shared/random.ts';
 import { choiceText } from './choices.ts';
 import { knownOf } from './known.ts';
 import { alwaysLocal, alwaysRemote, fixed } from './schedulers/fixed.ts';
@@ -6,8 +7,8 @@ import { LinUcb } from './schedulers/lin-ucb.ts';
 import { Neurosurgeon } from './schedulers/neurosurgeon.ts';
 import { oracle } from './schedulers/oracle.ts';
 import { Tandem } from './schedulers/tandem.ts';
-import { type MakeScheduler, simulate, type WorldOptions, type WorldResult } from './world.ts';
 import { latencyMs, type Run } from './summary.ts';
+import { type MakeScheduler, simulate, type WorldOptions, type WorldResult } from './world.ts';
 
 /** Ours, and what it is measured against. `best-fixed` is known in hindsight alone. */
 const MAKERS: Readonly<Record<string, MakeScheduler>> = {
@@ -15,12 +16,20 @@ const MAKERS: Readonly<Record<string, MakeScheduler>> = {
   remote: alwaysRemote,
   neurosurgeon: (known) => new Neurosurgeon(known),
   bandit: (known) => new LinUcb(known),
-  tandem: (known) => new Tandem(known),
+  tandem: (known, seed) => new Tandem(known, seededRandom(seed)),
   oracle,
 };
 const BEST_FIXED = 'best-fixed';
 
-export const SCHEDULERS: readonly string[] = ['local', 'remote', BEST_FIXED, 'neurosurgeon', 'bandit', 'tandem', 'oracle'];
+export const SCHEDULERS: readonly string[] = [
+  'local',
+  'remote',
+  BEST_FIXED,
+  'neurosurgeon',
+  'bandit',
+  'tandem',
+  'oracle',
+];
 
 /** @param names of SCHEDULERS */
 export function compareOn(options: WorldOptions, names: readonly string[] = SCHEDULERS): Run[] {

@@ -4,10 +4,10 @@
  */
 
 import type { Floor } from '../policy.ts';
-import { type Choice, type Prediction, predictorOf, probabilityWithin } from './cost.ts';
+import { type Choice, type Prediction, type Predictor, predictorOf } from './cost.ts';
 import { FASTEST, type Objective, scoreOf } from './objective.ts';
 import type { Snapshot } from './snapshot.ts';
-import { costTable, type TableRow } from './table.ts';
+import { type CostTable, costTable, type TableRow } from './table.ts';
 
 /** What the caller asks of a request. */
 export interface Constraints {
@@ -54,6 +54,8 @@ export interface Decision {
    * better than it looks; nothing is likely to meet the deadline, and it is the likeliest.
    */
   readonly by: 'best' | 'kept' | 'explored' | 'likeliest';
+  /** Score of the best candidate, chosen or not; null where there is none. */
+  readonly bestScore: number | null;
 }
 
 /** Exploring is worth it where a choice could be this much better than the best, if all goes well. */
@@ -62,77 +64,158 @@ const PROMISE = 0.9;
 const EXPLORE_AFTER_MS = 2_000;
 /** Time for exploring is saved up for at most this many requests. */
 const EXPLORATION_REQUESTS = 50;
+/** With a low battery, as good as the least that a choice spends. */
+const SPARING = 1.2;
 
+/** Explained when somebody looks: most decisions are made, and nobody does. */
 export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
-  const removed: Removed[] = [];
-  const rows: TableRow[] = [];
-  const table = costTable(snapshot.plan, snapshot.target);
-  for (const row of table.rows) {
-    if (row.k < snapshot.at) continue;
-    const objection = objectionTo(row, snapshot, constraints, table.metric);
-    if (objection === null) rows.push(row);
-    else removed.push({ k: row.k, tier: row.tier, ...objection });
-  }
-  const objective = constraints.objective ?? FASTEST;
-  const { predict } = predictorOf(snapshot);
-  let candidates = rows.map((row): Candidate & { readonly row: TableRow } => {
-    const predicted = predict(row);
-    return { k: row.k, tier: row.tier, predicted, score: scoreOf(objective, predicted, row.accuracyLost), row };
-  });
-  candidates = spared(candidates, snapshot, constraints, removed);
-  // A stable sort: of two equals the shallower k, whose request is done sooner with the device, stays first.
-  const sign = { device: -1, cloud: 1, none: 0 }[constraints.prefer ?? 'none'];
-  candidates.sort((a, b) => sign * (a.k - b.k) || a.score - b.score);
-  if (isOpen(constraints.force)) {
-    const loses = ({ row }: { readonly row: TableRow }) => isTooInaccurate(row, constraints.accuracyDropMax);
-    candidates = [...candidates.filter((candidate) => !loses(candidate)), ...candidates.filter(loses)];
-  }
-  const ranked = candidates.map(({ row: _row, ...candidate }): Candidate => candidate);
-  const { chosen, by } = pick(ranked, snapshot, constraints, objective);
-  return { at: snapshot.at, candidates: ranked, removed, chosen, by };
+  const ranking = rank(snapshot, constraints);
+  const { by, index } = pick(ranking, snapshot, constraints);
+  const chosen = index < 0 ? null : candidateAt(ranking, index);
+  let explanation: Pick<Decision, 'candidates' | 'removed'> | null = null;
+  const explained = () => (explanation ??= explain(rank(snapshot, constraints), snapshot, constraints));
+  return {
+    at: snapshot.at,
+    get candidates() {
+      return explained().candidates;
+    },
+    get removed() {
+      return explained().removed;
+    },
+    ...{ chosen, by, bestScore: ranking.best < 0 ? null : (ranking.score[ranking.best] as number) },
+  };
 }
 
 /** What is left for finding out after a decision. Saved up with every request, and spent where a choice was explored. */
-export function explorationAfter(explorationMs: number, { candidates, chosen, by }: Decision, share: number): number {
-  const best = candidates[0];
-  if (!best || !chosen) return explorationMs;
-  const saved = Math.min(explorationMs + share * best.score, EXPLORATION_REQUESTS * share * best.score);
-  return by === 'explored' ? saved - Math.max(0, chosen.score - best.score) : saved;
+export function explorationAfter(explorationMs: number, { bestScore, chosen, by }: Decision, share: number): number {
+  if (bestScore === null || !chosen) return explorationMs;
+  const saved = Math.min(explorationMs + share * bestScore, EXPLORATION_REQUESTS * share * bestScore);
+  return by === 'explored' ? saved - Math.max(0, chosen.score - bestScore) : saved;
 }
 
-type Picked = Pick<Decision, 'chosen' | 'by'>;
+/** Why a row is out, as a number: sentences are for those who ask. 0: it is not. */
+const IN = 0;
+const BEHIND = 1;
+const POLICY = 2;
+const FORCED = 3;
+const BLOCKED = 4;
+const INACCURATE = 5;
+const NO_SEGMENTS = 6;
+const NO_CONNECTION = 7;
+const HELD_BACK = 8;
+const SAVES_DATA = 9;
+const SAVES_POWER = 10;
+
+/** The rows of a table as one snapshot has them. One a table, written anew by every decision. */
+interface Ranking {
+  readonly table: CostTable;
+  readonly predictor: Predictor;
+  readonly out: Int8Array;
+  readonly score: Float64Array;
+  /** -1 where all are out. */
+  best: number;
+  isBefore(a: number, b: number): boolean;
+}
+
+const rankings = new WeakMap<CostTable, Ranking>();
+
+function rank(snapshot: Snapshot, constraints: Constraints): Ranking {
+  const table = costTable(snapshot.plan, snapshot.target);
+  const predictor = predictorOf(snapshot);
+  const ranking = rankings.get(table) ?? newRanking(table, predictor);
+  rankings.set(table, ranking);
+  const { out, score } = ranking;
+  const { prefer, accuracyDropMax, objective = FASTEST } = constraints;
+  for (let i = 0; i < out.length; i++) {
+    const row = table.rows[i] as TableRow;
+    const reason = objectionTo(row, snapshot, constraints);
+    out[i] = reason;
+    if (reason !== IN) continue;
+    predictor.row(row);
+    score[i] = scoreOf(objective, predictor, row.accuracyLost);
+  }
+  if (constraints.force === null && prefer === undefined) spare(ranking, snapshot);
+  const sign = prefer === 'device' ? -1 : prefer === 'cloud' ? 1 : 0;
+  const isOpenForce = isOpen(constraints.force);
+  ranking.isBefore = (a, b) => {
+    const one = table.rows[a] as TableRow;
+    const other = table.rows[b] as TableRow;
+    if (isOpenForce) {
+      const loses = isTooInaccurate(one, accuracyDropMax);
+      if (loses !== isTooInaccurate(other, accuracyDropMax)) return !loses;
+    }
+    if (sign !== 0 && one.k !== other.k) return sign * (one.k - other.k) < 0;
+    // Of two equals the shallower k, whose request is done sooner with the device, stays first.
+    return (score[a] as number) < (score[b] as number) || (score[a] === score[b] && a < b);
+  };
+  ranking.best = first(ranking, () => true);
+  return ranking;
+}
+
+function newRanking(table: CostTable, predictor: Predictor): Ranking {
+  const { length } = table.rows;
+  const empty = { out: new Int8Array(length), score: new Float64Array(length), best: -1 };
+  return { table, predictor, ...empty, isBefore: () => false };
+}
+
+/** The best row that is in and passes, or -1. */
+function first({ out, isBefore }: Ranking, passes: (i: number) => boolean): number {
+  let best = -1;
+  for (let i = 0; i < out.length; i++) {
+    if (out[i] === IN && (best < 0 || isBefore(i, best)) && passes(i)) best = i;
+  }
+  return best;
+}
 
 function pick(
-  ranked: readonly Candidate[],
+  ranking: Ranking,
   snapshot: Snapshot,
-  { prefer, force, deadlineMs, previous, explorationMs = 0 }: Constraints,
-  { deadlineProbability, hysteresis }: Objective,
-): Picked {
-  const best = ranked[0] ?? null;
-  if (best === null || prefer !== undefined || force !== null) return { chosen: best, by: 'best' };
-  const meets = (candidate: Candidate) =>
-    deadlineMs === undefined || probabilityWithin(candidate.predicted, deadlineMs) >= deadlineProbability;
-  const fitting = ranked.find(meets);
-  if (!fitting) {
-    const probability = ({ predicted }: Candidate) => probabilityWithin(predicted, deadlineMs ?? 0);
-    const likeliest = ranked.reduce((a, b) => (probability(b) > probability(a) ? b : a));
+  { prefer, force, deadlineMs, previous, explorationMs = 0, objective = FASTEST }: Constraints,
+): { readonly index: number; readonly by: Decision['by'] } {
+  const { table, predictor, score, out, best } = ranking;
+  if (best < 0 || prefer !== undefined || force !== null) return { index: best, by: 'best' };
+  const likelihood = (i: number) => {
+    if (deadlineMs === undefined) return 1;
+    predictor.row(table.rows[i] as TableRow);
+    return predictor.probabilityWithin(deadlineMs);
+  };
+  const meets = (i: number) => likelihood(i) >= objective.deadlineProbability;
+  const fitting = meets(best) ? best : first(ranking, meets);
+  if (fitting < 0) {
+    let likeliest = best;
+    for (let i = 0; i < out.length; i++) {
+      if (out[i] === IN && likelihood(i) > likelihood(likeliest)) likeliest = i;
+    }
     // Where even that is out of reach, the soonest.
-    return probability(likeliest) > 0 ? { chosen: likeliest, by: 'likeliest' } : { chosen: best, by: 'best' };
+    return likelihood(likeliest) > 0 ? { index: likeliest, by: 'likeliest' } : { index: best, by: 'best' };
   }
-  const kept = previous && ranked.find(({ k, tier }) => k === previous.k && tier === previous.tier);
-  if (kept && kept !== fitting && meets(kept) && kept.score * (1 - hysteresis) <= fitting.score) {
-    return { chosen: kept, by: 'kept' };
+  const scoreAt = (i: number) => score[i] as number;
+  const kept = previous ? table.rows.findIndex(({ k, tier }) => k === previous.k && tier === previous.tier) : -1;
+  if (kept >= 0 && kept !== fitting && out[kept] === IN && meets(kept)) {
+    if (scoreAt(kept) * (1 - objective.hysteresis) <= scoreAt(fitting)) return { index: kept, by: 'kept' };
   }
-  if (explorationMs > 0 && snapshot.idleMs >= EXPLORE_AFTER_MS && fitting.tier === null) {
-    const affordable = ranked.filter(
-      (candidate) => candidate.tier !== null && candidate.score - fitting.score <= explorationMs && meets(candidate),
-    );
-    const promising = affordable.filter(({ predicted }) => predicted.lowMs < PROMISE * fitting.predicted.totalMs);
+  const isLocal = (table.rows[fitting] as TableRow).tier === null;
+  if (explorationMs > 0 && isLocal && snapshot.idleMs >= EXPLORE_AFTER_MS) {
+    predictor.row(table.rows[fitting] as TableRow);
+    const promiseMs = PROMISE * predictor.totalMs;
     // The cheapest that could turn out better: what it tells of the link tells of the others.
-    const explored = promising[0];
-    if (explored) return { chosen: explored, by: 'explored' };
+    const explored = first(ranking, (i) => {
+      if (i === fitting || scoreAt(i) - scoreAt(fitting) > explorationMs || !meets(i)) return false;
+      predictor.row(table.rows[i] as TableRow);
+      return predictor.quantileMs(LOW) < promiseMs;
+    });
+    if (explored >= 0) return { index: explored, by: 'explored' };
   }
-  return { chosen: fitting, by: 'best' };
+  return { index: fitting, by: 'best' };
+}
+
+/** One in twenty is better. */
+const LOW = -1.645;
+
+function candidateAt({ table, predictor, score }: Ranking, i: number): Candidate {
+  const row = table.rows[i] as TableRow;
+  predictor.row(row);
+  return { k: row.k, tier: row.tier, predicted: predictor.prediction(), score: score[i] as number };
 }
 
 /** Whether k is forced and no tier: elsewhere what loses too much is removed, or asked for by name. */
@@ -141,83 +224,110 @@ function isOpen(force: Constraints['force']): boolean {
 }
 
 /**
- * Without what sends or computes more than it must, where the user saves data or power, and without the gateway where this
- * request is held back. Whatever happens, something is left.
+ * Takes out what sends or computes more than it must, where the user saves data or power, and the gateway where this request
+ * is held back. Whatever happens, something is left.
  */
-function spared<T extends Candidate>(
-  candidates: T[],
-  snapshot: Snapshot,
-  { force, prefer }: Constraints,
-  removed: Removed[],
-): T[] {
-  if (force !== null || prefer !== undefined) return candidates;
-  let left = candidates;
-  const keep = (test: (candidate: T) => boolean, reason: string) => {
-    const kept = left.filter(test);
-    if (kept.length === 0 || kept.length === left.length) return;
-    for (const { k, tier } of left) {
-      if (!kept.some((other) => other.k === k && other.tier === tier))
-        removed.push({ k, tier, reason, waitsFor: null });
-    }
-    left = kept;
+function spare(ranking: Ranking, snapshot: Snapshot): void {
+  const { table, predictor } = ranking;
+  const rows = table.rows;
+  const figure = (i: number, of: 'bytes' | 'joules') => {
+    predictor.row(rows[i] as TableRow);
+    return predictor[of];
   };
-  if (snapshot.isHeldBack) {
-    keep(({ tier }) => tier === null, 'the gateway sheds load, and this request is among those held back from it');
-  }
+  if (snapshot.isHeldBack) takeOut(ranking, HELD_BACK, (i) => rows[i]?.tier === null);
   if (snapshot.savesData) {
-    const least = Math.min(...left.map(({ predicted }) => predicted.bytes));
-    keep(({ predicted }) => predicted.bytes <= least, 'the user saves data, and it sends more than it must');
+    const least = leastOf(ranking, (i) => figure(i, 'bytes'));
+    takeOut(ranking, SAVES_DATA, (i) => figure(i, 'bytes') <= least);
   }
   if (snapshot.savesPower) {
-    const least = Math.min(...left.map(({ predicted }) => predicted.joules));
-    keep(({ predicted }) => predicted.joules <= 1.2 * least, 'the battery is low, and it spends more than it must');
+    const least = leastOf(ranking, (i) => figure(i, 'joules'));
+    takeOut(ranking, SAVES_POWER, (i) => figure(i, 'joules') <= SPARING * least);
   }
-  return left;
 }
 
-type Objection = Pick<Removed, 'reason' | 'waitsFor'>;
-
-/** Why a choice is out, or null. What lasts comes before what may pass, and policy first: its word is the one shown. */
-function objectionTo(
-  row: TableRow,
-  snapshot: Snapshot,
-  constraints: Constraints,
-  metric: string | null,
-): Objection | null {
-  const reason = lastingReason(row, snapshot, constraints, metric);
-  if (reason !== null) return { reason, waitsFor: null };
-  if (row.k > snapshot.loaded && row.k > snapshot.at) {
-    const here =
-      snapshot.loaded === 0 ? 'no segment is here yet' : `only segments 1 to ${snapshot.loaded} are here yet`;
-    return { reason: here, waitsFor: 'segments' };
-  }
-  if (row.tier !== null && !snapshot.isConnected) {
-    const { disconnection } = snapshot;
-    return { reason: `there is no connection${disconnection ? `: ${disconnection}` : ''}`, waitsFor: 'connection' };
-  }
-  return null;
+function leastOf({ out }: Ranking, figure: (i: number) => number): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < out.length; i++) if (out[i] === IN) least = Math.min(least, figure(i));
+  return least;
 }
 
-function lastingReason(
-  row: TableRow,
-  snapshot: Snapshot,
-  { floor, force, accuracyDropMax }: Constraints,
-  metric: string | null,
-): string | null {
+function takeOut({ out }: Ranking, reason: number, stays: (i: number) => boolean): void {
+  let left = 0;
+  for (let i = 0; i < out.length; i++) if (out[i] === IN && stays(i)) left++;
+  if (left === 0) return;
+  for (let i = 0; i < out.length; i++) if (out[i] === IN && !stays(i)) out[i] = reason;
+}
+
+/** What lasts comes before what may pass, and policy first: its word is the one shown. */
+function objectionTo(row: TableRow, snapshot: Snapshot, { floor, force, accuracyDropMax }: Constraints): number {
   const { k, tier } = row;
-  if (tier !== null && k < floor.k) return `policy: ${floor.reason}`;
-  if (force && (k !== force.k || (force.tier !== undefined && tier !== null && tier !== force.tier))) {
-    return `forced to k = ${force.k}${force.tier === undefined ? '' : `, tier ${force.tier}`}`;
-  }
-  const blocked = tier === null ? undefined : snapshot.blocked[row.key];
-  if (blocked !== undefined) return blocked;
-  if (force || !isTooInaccurate(row, accuracyDropMax)) return null;
-  const points = (value: number) => (value * 100).toFixed(1);
-  return `${metric} is worse by ${points(row.accuracyLost ?? 0)} points, ${points(accuracyDropMax)} are allowed`;
+  if (k < snapshot.at) return BEHIND;
+  if (tier !== null && k < floor.k) return POLICY;
+  if (force && (k !== force.k || (force.tier !== undefined && tier !== null && tier !== force.tier))) return FORCED;
+  if (tier !== null && snapshot.blocked[row.key] !== undefined) return BLOCKED;
+  if (!force && isTooInaccurate(row, accuracyDropMax)) return INACCURATE;
+  if (k > snapshot.loaded && k > snapshot.at) return NO_SEGMENTS;
+  if (tier !== null && !snapshot.isConnected) return NO_CONNECTION;
+  return IN;
 }
 
 /** All on the device is the last resort: never taken away for accuracy. */
 function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax: number): boolean {
   // Metrics are decimal fractions: 0.99 - 0.98 is a hair more than 0.01.
   return tier !== null && accuracyLost !== null && accuracyLost > dropMax + 1e-9;
+}
+
+function explain(
+  ranking: Ranking,
+  snapshot: Snapshot,
+  constraints: Constraints,
+): Pick<Decision, 'candidates' | 'removed'> {
+  const { table, out, isBefore } = ranking;
+  const order: number[] = [];
+  const removed: Removed[] = [];
+  for (const [i, { k, tier }] of table.rows.entries()) {
+    const reason = out[i] as number;
+    if (reason === IN) order.push(i);
+    else if (reason !== BEHIND) {
+      const text = reasonOf(reason, table.rows[i] as TableRow, table, snapshot, constraints);
+      removed.push({ k, tier, reason: text, waitsFor: waitsFor(reason) });
+    }
+  }
+  order.sort((a, b) => (isBefore(a, b) ? -1 : 1));
+  return { candidates: order.map((i) => candidateAt(ranking, i)), removed };
+}
+
+function waitsFor(reason: number): Removed['waitsFor'] {
+  if (reason === NO_SEGMENTS) return 'segments';
+  return reason === NO_CONNECTION ? 'connection' : null;
+}
+
+function reasonOf(
+  reason: number,
+  row: TableRow,
+  { metric }: CostTable,
+  { loaded, disconnection, blocked }: Snapshot,
+  { floor, force, accuracyDropMax }: Constraints,
+): string {
+  const points = (value: number) => (value * 100).toFixed(1);
+  switch (reason) {
+    case POLICY:
+      return `policy: ${floor.reason}`;
+    case FORCED:
+      return `forced to k = ${force?.k}${force?.tier === undefined ? '' : `, tier ${force.tier}`}`;
+    case BLOCKED:
+      return blocked[row.key] as string;
+    case INACCURATE:
+      return `${metric} is worse by ${points(row.accuracyLost ?? 0)} points, ${points(accuracyDropMax)} are allowed`;
+    case NO_SEGMENTS:
+      return loaded === 0 ? 'no segment is here yet' : `only segments 1 to ${loaded} are here yet`;
+    case NO_CONNECTION:
+      return `there is no connection${disconnection ? `: ${disconnection}` : ''}`;
+    case HELD_BACK:
+      return 'the gateway sheds load, and this request is among those held back from it';
+    case SAVES_DATA:
+      return 'the user saves data, and it sends more than it must';
+    default:
+      return 'the battery is low, and it spends more than it must';
+  }
 }

@@ -3,15 +3,7 @@
  * what the radio needs to wake up after it has idled. Learnt at once from every ping and every request; transfers of
  * different sizes are what tells latency from goodput.
  */
-import {
-  doubtLogSum,
-  type LogSumModel,
-  type LogSumPrediction,
-  type LogSumState,
-  newLogSum,
-  observeLogSum,
-  predictLogSum,
-} from './log-sum.ts';
+import { doubtLogSum, type LogSumModel, type LogSumState, newLogSum, observeLogSum } from './log-sum.ts';
 
 export interface LinkEstimate {
   readonly model: LogSumModel;
@@ -24,8 +16,9 @@ export interface LinkPrior {
   readonly uplinkBytesPerS: number;
   /** Default: four times the uplink. */
   readonly downlinkBytesPerS?: number;
-  /** Added after the radio has idled for long. */
-  readonly wakeMs?: number;
+  /** What waking up adds for a radio that dozes, and what more for one that sleeps. */
+  readonly dozeMs?: number;
+  readonly sleepMs?: number;
 }
 
 export interface Transfer {
@@ -36,34 +29,28 @@ export interface Transfer {
   readonly idleMs: number;
 }
 
-/** Its parts in milliseconds: medians, which add up to `ms`. */
-export interface TransferPrediction extends LogSumPrediction {
-  readonly roundTripMs: number;
-  readonly uplinkMs: number;
-  readonly downlinkMs: number;
-  readonly wakeMs: number;
-}
-
 /** A middling LTE uplink. */
 export const LINK_PRIOR: LinkPrior = { roundTripMs: 60, uplinkBytesPerS: 750_000 };
-const WAKE_PRIOR_MS = 40;
+const DOZE_PRIOR_MS = 10;
+const SLEEP_PRIOR_MS = 40;
 const DOWN_OVER_UP = 4;
 
-/** A radio keeps its channel this long after the last packet, and has let all of it go after that long. */
-const IDLE_FROM_MS = 1_000;
-const IDLE_FULL_MS = 10_000;
+/** A radio begins to doze (discontinuous reception) after so long, and lets its channel go after that long: from, to. */
+const DOZE_MS = [100, 400] as const;
+const SLEEP_MS = [3_000, 10_000] as const;
 
 export function newLink(prior: LinkPrior = LINK_PRIOR, nowMs = 0): LinkEstimate {
-  const { roundTripMs, uplinkBytesPerS, downlinkBytesPerS, wakeMs } = prior;
+  const { roundTripMs, uplinkBytesPerS, downlinkBytesPerS, dozeMs, sleepMs } = prior;
   const model: LogSumModel = {
     prior: [
       roundTripMs,
       1000 / uplinkBytesPerS,
       1000 / (downlinkBytesPerS ?? uplinkBytesPerS * DOWN_OVER_UP),
-      wakeMs ?? WAKE_PRIOR_MS,
+      dozeMs ?? DOZE_PRIOR_MS,
+      sleepMs ?? SLEEP_PRIOR_MS,
     ],
-    spread: [0.9, 1.2, 0.9, 1.5],
-    drift: [0.05, 0.15, 0.05, 0.01],
+    spread: [0.9, 1.2, 0.9, 1.5, 1.5],
+    drift: [0.05, 0.06, 0.1, 0.02, 0.02],
     noise: 0.25,
   };
   return { model, state: newLogSum(model, nowMs) };
@@ -74,13 +61,6 @@ export function observeTransfer(link: LinkEstimate, transfer: Transfer, ms: numb
   return { ...link, state: observeLogSum(link.model, link.state, amounts(transfer), ms, nowMs) };
 }
 
-export function predictTransfer(link: LinkEstimate, transfer: Transfer, nowMs: number): TransferPrediction {
-  const parts = new Float64Array(4);
-  const whole = predictLogSum(link.model, link.state, amounts(transfer), nowMs, parts);
-  const [roundTripMs = 0, uplinkMs = 0, downlinkMs = 0, wakeMs = 0] = parts;
-  return { ...whole, roundTripMs, uplinkMs, downlinkMs, wakeMs };
-}
-
 /** Another network, or a device that slept: what was known may not hold. */
 export function doubtLink(link: LinkEstimate): LinkEstimate {
   return { ...link, state: doubtLogSum(link.model, link.state) };
@@ -88,16 +68,29 @@ export function doubtLink(link: LinkEstimate): LinkEstimate {
 
 /** For people: the round trip in milliseconds, and bytes a second. */
 export function linkFigures({ state }: LinkEstimate) {
-  const [roundTrip = 0, up = 0, down = 0, wake = 0] = state.mean;
+  const [roundTrip = 0, up = 0, down = 0, doze = 0, sleep = 0] = state.mean;
   return {
     roundTripMs: Math.exp(roundTrip),
     uplinkBytesPerS: 1000 * Math.exp(-up),
     downlinkBytesPerS: 1000 * Math.exp(-down),
-    wakeMs: Math.exp(wake),
+    dozeMs: Math.exp(doze),
+    sleepMs: Math.exp(sleep),
   };
 }
 
 function amounts({ bytesUp, bytesDown, idleMs }: Transfer): number[] {
-  const idle = (idleMs - IDLE_FROM_MS) / (IDLE_FULL_MS - IDLE_FROM_MS);
-  return [1, bytesUp, bytesDown, Math.min(1, Math.max(0, idle))];
+  return [1, bytesUp, bytesDown, dozeShare(idleMs), sleepShare(idleMs)];
+}
+
+/** How much of a radio's waking from a doze, and from sleep, lies before it after so long. */
+export function dozeShare(idleMs: number): number {
+  return ramp(idleMs, DOZE_MS);
+}
+
+export function sleepShare(idleMs: number): number {
+  return ramp(idleMs, SLEEP_MS);
+}
+
+function ramp(ms: number, [from, to]: readonly [number, number]): number {
+  return Math.min(1, Math.max(0, (ms - from) / (to - from)));
 }

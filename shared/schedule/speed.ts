@@ -2,15 +2,7 @@
  * How fast a place is, as ratios of observed to planned time: what carries a plan measured on one machine over to another.
  * One ratio a segment, most of it common to all, so that the first segment that runs tells of those that have not.
  */
-import {
-  doubtLogSum,
-  type LogSumModel,
-  type LogSumPrediction,
-  type LogSumState,
-  newLogSum,
-  observeLogSum,
-  predictLogSum,
-} from './log-sum.ts';
+import { doubtLogSum, type LogSumModel, type LogSumState, newLogSum, observeLogSum } from './log-sum.ts';
 
 export interface SpeedEstimate {
   readonly model: LogSumModel;
@@ -42,10 +34,6 @@ export function observeSpeed(
   if (!(ms > 0 && planned > 0)) return speed;
   const clamped = Math.min(planned * RATIO_MAX, Math.max(planned / RATIO_MAX, ms));
   return { ...speed, state: observeLogSum(speed.model, speed.state, plannedMs, clamped, nowMs) };
-}
-
-export function predictSpeed(speed: SpeedEstimate, plannedMs: ArrayLike<number>, nowMs: number): LogSumPrediction {
-  return predictLogSum(speed.model, speed.state, plannedMs, nowMs);
 }
 
 /** A tab that comes back from the background: what was known may not hold. */

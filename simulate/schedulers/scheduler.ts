@@ -29,6 +29,7 @@ export interface ReplySeen {
   readonly k: number;
   readonly tier: string;
   readonly bytesUp: number;
+  readonly bytesDown: number;
   readonly bytesAhead: number;
   readonly elapsedMs: number;
   /** As the server says: decoding and running, and that with the wait. */
@@ -44,7 +45,7 @@ export interface Scheduler {
   decide(situation: Situation): Choice;
   /** How long a reply may take before the device goes on by itself; without it, until the deadline. */
   lateAfterMs?(situation: Situation, choice: Choice): number;
-  onDevice?(size: number, from: number, to: number, ms: number): void;
+  onDevice?(size: number, from: number, to: number, ms: number, nowMs: number): void;
   onEncode?(k: number, tier: string, ms: number): void;
   onReply?(reply: ReplySeen): void;
   onLoad?(load: Load, nowMs: number): void;

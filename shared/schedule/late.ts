@@ -1,0 +1,25 @@
+/** When a reply is late, so that the device had better go on by itself; the first answer wins. */
+import { finishMs, type Prediction } from './cost.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** A reply is late when it takes longer than nine of ten do, by what was predicted for it, and this much more. */
+const LATE_FACTOR = 1.1;
+const LATE_MARGIN_MS = 20;
+/** What the device is given on top of its predicted time when it must still meet the deadline. */
+const FINISH_MARGIN = 1.3;
+
+/** From sending to having the reply, as predicted. */
+export function remoteMs({ totalMs, deviceMs, encodeMs }: Prediction): number {
+  return totalMs - deviceMs - encodeMs;
+}
+
+/**
+ * Milliseconds from sending on.
+ * @param snapshot where the request is
+ * @param leftMs until the deadline
+ */
+export function lateAfterMs(snapshot: Snapshot, predicted: Prediction, leftMs: number): number {
+  const highMs = predicted.highMs - predicted.deviceMs - predicted.encodeMs;
+  const late = LATE_FACTOR * Math.max(remoteMs(predicted), highMs) + LATE_MARGIN_MS;
+  return Math.max(0, Math.min(late, leftMs - finishMs(snapshot) * FINISH_MARGIN));
+}
