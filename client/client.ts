@@ -2,7 +2,7 @@
 import { type BundleSource, readPlanFile, readPlanHead } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
-import { type Policy, parsePolicy } from '../shared/policy.ts';
+import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { linkModel } from '../shared/schedule/link.ts';
@@ -19,6 +19,7 @@ import { type Installation, type InstallationOptions, install } from './installa
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { Link } from './link.ts';
 import { pause } from './pause.ts';
+import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { newTrail, type Trail } from './trail.ts';
@@ -83,7 +84,7 @@ class ClientCore implements Client {
   private readonly host: Host;
   private readonly url: string;
   private readonly options: ClientOptions;
-  private readonly policy: Policy | undefined;
+  private readonly permissions: Permissions;
   /** Whether a device is to have segments. */
   private wantsSegments: boolean;
 
@@ -92,7 +93,7 @@ class ClientCore implements Client {
     this.events = new Events((error) => host.report(error));
     this.url = url;
     this.options = options;
-    this.policy = policy;
+    this.permissions = new Permissions(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.saveData;
     this.courtesy = new Courtesy(host.clock);
   }
@@ -117,6 +118,7 @@ class ClientCore implements Client {
   /** At once, beside the plan: on a slow network both take their round trips. */
   private connectLink(): void {
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
+      receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
       onWelcome: () => this.followGateway(),
       onRoundTrip: (bytes, ms) => this.estimates.observeTransfer(bytes, ms),
@@ -299,9 +301,9 @@ class ClientCore implements Client {
   }
 
   private contextOf(installation: Installation): RequestContext {
-    const { host, estimates, policy } = this;
+    const { host, estimates, permissions } = this;
     return {
-      ...{ host, estimates, policy, installation, link: this.link as Link },
+      ...{ host, estimates, permissions, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       isCurrent: () => this.installation === installation,
       changed: (signal) => this.nextChange(signal),

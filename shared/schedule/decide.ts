@@ -4,14 +4,14 @@
  */
 
 import { depthOf, tierKey } from '../plan.ts';
-import type { Floor } from '../policy.ts';
+import { denialOf, type Permission } from '../policy/permission.ts';
 import { type Choice, type Prediction, predict } from './cost.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** What the caller asks of a request. */
 export interface Constraints {
-  /** The label's floor, from policy. */
-  readonly floor: Floor;
+  /** What the label may send, from policy. */
+  readonly permission: Permission;
   /** How much of the plan's first metric may be lost against the whole model, in its own unit. */
   readonly accuracyDropMax: number;
   /** Only this k, and only this tier if one is named. For tests and demos; policy still holds. */
@@ -93,8 +93,9 @@ function objectionTo(choice: Choice, snapshot: Snapshot, constraints: Constraint
 }
 
 function lastingReason({ k, tier }: Choice, snapshot: Snapshot, constraints: Constraints): string | null {
-  const { floor, force, accuracyDropMax } = constraints;
-  if (tier !== null && k < floor.k) return `policy: ${floor.reason}`;
+  const { permission, force, accuracyDropMax } = constraints;
+  const denial = tier === null ? null : denialOf(permission, k, tier);
+  if (denial) return `policy: ${denial.reason}`;
   if (force && (k !== force.k || (force.tier !== undefined && tier !== null && tier !== force.tier))) {
     return `forced to k = ${force.k}${force.tier === undefined ? '' : `, tier ${force.tier}`}`;
   }

@@ -27,6 +27,7 @@ beforeAll(async () => {
       isReady: () => true,
       origins,
       site: new Map(),
+      receiptKey: 'the key',
     },
   });
   await new Promise<void>((resolve) => {

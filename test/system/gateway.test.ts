@@ -16,7 +16,7 @@ afterAll(() => server.kill());
 
 async function welcomed(): Promise<Peer> {
   const peer = await connectSocket(`${server.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null });
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
   await expectType(peer, 'welcome');
   return peer;
 }
@@ -230,7 +230,7 @@ describe('over a real socket, with the real model, the gateway', () => {
 test('on SIGTERM the gateway says goodbye, answers what is under way, and ends with 0', async () => {
   const own = await startServer({ logRequests: true });
   const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null });
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
   await expectType(peer, 'welcome');
   const { part } = features();
   const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
