@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type CompileConfig, parseCompileConfig } from '../compiler/index.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
-import { placesIn } from '../shared/json-lines.ts';
+import { lineOfSyntaxError, placesIn } from '../shared/json-lines.ts';
 import { type Place, parseJson } from '../shared/parse.ts';
 
 export interface ConfigFile {
@@ -24,6 +24,8 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
       cause: error,
     });
   });
+  const line = lineOfSyntaxError(json);
+  if (line !== null) throw new TandemError('BAD_CONFIG', `${path}:${line}: expected JSON, and this line breaks it`);
   const value = parseJson(json, 'BAD_CONFIG', path);
   const place = placesIn(path, json);
   if (typeof value !== 'object' || value === null) return { value, place };

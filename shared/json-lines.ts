@@ -43,3 +43,38 @@ export function lineOf(json: string, path: readonly string[]): number {
   value(0);
   return json.slice(0, found).split('\n').length;
 }
+
+/** One token of RFC 8259 after white space: a string, a number or a word, or what stands between. */
+const LEXEME =
+  /[ \t\r\n]*(?:("(?:[^"\\\p{Cc}]|\x7f|[\x80-\x9f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)|([{}[\],:]))/uy;
+
+/** The line, from 1, on which a text stops being JSON; null for one that is JSON. Engines name characters, or nothing at all. */
+export function lineOfSyntaxError(json: string): number | null {
+  let at = 0;
+  /** Moves past the next token, if it is one of these: its own mark, `text` for strings, `scalar` for numbers and words. */
+  const take = (...expected: readonly string[]): string | null => {
+    LEXEME.lastIndex = at;
+    const [, text, scalar, mark = 'nothing'] = LEXEME.exec(json) ?? [];
+    const kind = text !== undefined ? 'text' : scalar !== undefined ? 'scalar' : mark;
+    if (!expected.includes(kind)) return null;
+    at = LEXEME.lastIndex;
+    return kind;
+  };
+  const list = (close: string, member: () => boolean): boolean => {
+    if (take(close)) return true;
+    while (member()) {
+      if (take(close)) return true;
+      if (!take(',')) return false;
+    }
+    return false;
+  };
+  const value = (): boolean => {
+    const kind = take('text', 'scalar', '{', '[');
+    if (kind === '{') return list('}', () => take('text') !== null && take(':') !== null && value());
+    return kind === '[' ? list(']', value) : kind !== null;
+  };
+  if (value() && /^[ \t\r\n]*$/.test(json.slice(at))) return null;
+  // What is wrong stands behind the white space.
+  const rest = json.slice(at);
+  return json.slice(0, at + rest.length - rest.trimStart().length).split('\n').length;
+}

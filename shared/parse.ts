@@ -42,12 +42,7 @@ export function parseJson(text: string, code: ErrorCode, what: string): unknown 
   try {
     return JSON.parse(text);
   } catch (error) {
-    const { message } = error as Error;
-    const [, position] = /position (\d+)/.exec(message) ?? [];
-    const line = position === undefined ? '' : ` (line ${text.slice(0, Number(position)).split('\n').length})`;
-    throw new TandemError(code, `${what} is no JSON: ${message}${message.includes('line') ? '' : line}`, {
-      cause: error,
-    });
+    throw new TandemError(code, `${what} is no JSON: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -61,3 +61,10 @@ describe('a download that goes on', () => {
     expect(response.ok).toBe(allowed !== null);
   });
 });
+
+test('the key that receipts are signed with is at a well-known path, for pages that may fetch here', async () => {
+  const address = new URL('/.well-known/tandem-receipt-key', url());
+  const response = await fetch(address, { headers: { Origin: 'https://app.example' } });
+  expect(await response.json()).toEqual({ algorithm: 'Ed25519', key: 'the key' });
+  expect(response.headers.get('Access-Control-Allow-Origin')).toBe('https://app.example');
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lineOf, placesIn } from '../../shared/json-lines.ts';
+import { lineOf, lineOfSyntaxError, placesIn } from '../../shared/json-lines.ts';
 
 const JSON_TEXT = `{
   "a": 1, "b": [
@@ -67,6 +67,45 @@ describe('the line of a place', () => {
           if (indent !== undefined) expect(/^\s*/.exec(line)?.[0].length).toBe(path.length);
         }
       }),
+    );
+  });
+});
+
+describe('the line of a mistake', () => {
+  test.each<[string, number]>([
+    ['', 1],
+    ['{\n  "a": 1,\n}', 3],
+    ['{\n  "a": 1\n  "b": 2\n}', 3],
+    ['{\n  // a comment\n  "a": 1\n}', 2],
+    ['[\n1,\n02]', 3],
+    ["{\n'a': 1}", 2],
+    ['{"a":\n\n"an open text\n}', 3],
+    ['{"a": 1}\n\n}', 3],
+    ['[1', 1],
+    ['{"a"\n1}', 2],
+    ['["\\x"]', 1],
+  ])('in %j is %i', (json, line) => {
+    expect(lineOfSyntaxError(json)).toBe(line);
+  });
+
+  test('is there exactly where JSON.parse finds one', () => {
+    const marks = ['{', '}', '[', ']', ',', ':', ' ', '\n', '"', '\\'];
+    const values = ['"a"', '"\\n"', '"\u007f\u0080\ud800"', '"\t"', '1', '-0.5e+3', '01', '.5', 'null', 'nul'];
+    const texts = fc.oneof(
+      fc.array(fc.constantFrom(...marks, ...values), { maxLength: 9 }).map((parts) => parts.join('')),
+      fc.json(),
+    );
+    fc.assert(
+      fc.property(texts, (json) => {
+        let isJson = true;
+        try {
+          JSON.parse(json);
+        } catch {
+          isJson = false;
+        }
+        expect(lineOfSyntaxError(json) === null).toBe(isJson);
+      }),
+      { numRuns: 3000 },
     );
   });
 });
