@@ -6,7 +6,7 @@ import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
-import { denialOf, type Permission, policyDenied } from '../shared/policy/permission.ts';
+import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import type { SignedReceipt } from '../shared/receipt.ts';
 import { deviceTimeMs } from '../shared/schedule/cost.ts';
@@ -330,8 +330,9 @@ class Request {
     }
     // The last look before anything leaves: the gateway's word may have come since the decision, or another network.
     const latest = this.permission();
-    if (denialOf(latest, crossing.k, tier) || latest.noise !== permission.noise) return undefined;
-    const sent = { k: crossing.k, tier, label: this.label, noise: [...latest.noise], retain: latest.retain };
+    const { noise } = permission;
+    if (denialOfSent(latest, crossing.k, tier, noise)) return undefined;
+    const sent = { k: crossing.k, tier, label: this.label, noise: [...noise], retain: latest.retain };
     const receiptKey = this.context.link.welcome?.receiptKey ?? null;
     try {
       const answer = await this.send(crossing, chosen, sent, payload);

@@ -1,5 +1,4 @@
 /** Whether a receipt is the gateway's, and unchanged: for users, and for whoever they show it to. */
-import { fromBase64, isBase64 } from '../shared/base64.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { SignedReceipt } from '../shared/receipt.ts';
 
@@ -12,20 +11,26 @@ type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
  * @throws UNSUPPORTED where the platform's crypto has no Ed25519, or there is none (pages over plain http)
  */
 export async function verifyReceipt({ text, signature, key: own }: Signed, key: string = own): Promise<boolean> {
-  const subtle = globalThis.crypto?.subtle;
-  const bytesOf = (base64: string) => fromBase64(base64) as Uint8Array<ArrayBuffer>;
-  if (![signature, key].every(isBase64)) return false;
+  const [signed, raw] = [bytesOf(signature), bytesOf(key)];
+  if (raw?.length !== KEY_BYTES || !signed) return false;
   const unsupported = (cause?: unknown) =>
     new TandemError('UNSUPPORTED', 'checking a receipt needs Ed25519 in crypto.subtle, which is not here', { cause });
+  const subtle = globalThis.crypto?.subtle;
   if (!subtle) throw unsupported();
-  if (bytesOf(key).length !== KEY_BYTES) return false;
-  const publicKey = await subtle
-    .importKey('raw', bytesOf(key), 'Ed25519', false, ['verify'])
-    .catch((error: unknown) => {
-      // Any 32 bytes can be imported.
-      throw unsupported(error);
-    });
-  return subtle.verify('Ed25519', publicKey, bytesOf(signature), new TextEncoder().encode(text));
+  const publicKey = await subtle.importKey('raw', raw, 'Ed25519', false, ['verify']).catch((error: unknown) => {
+    // Any 32 bytes can be imported.
+    throw unsupported(error);
+  });
+  return subtle.verify('Ed25519', publicKey, signed, new TextEncoder().encode(text));
 }
 
 const KEY_BYTES = 32;
+
+/** Null for a text that is no base64. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}

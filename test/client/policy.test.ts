@@ -241,6 +241,27 @@ describe('a client', () => {
     expect(harness.messagesOf('infer')).toEqual([]);
   });
 
+  test('encodes anew where the network that it is on by now asks for noise', async () => {
+    const labels = { home: { from: 'h', networks: { cellular: { noise: NOISE } } } } as const;
+    const harness = new ClientHarness({ policy: { labels: { home: 'h' } }, credentials: EVERYBODY });
+    harness.network = { type: 'wifi', effectiveType: '4g' };
+    let encodings = 0;
+    harness.onDevice = (device) => ({
+      ...device,
+      encode(...args) {
+        encodings++;
+        harness.network = { type: 'cellular', effectiveType: '4g' };
+        return device.encode(...args);
+      },
+    });
+    const client = await harness.ready({ policy: { labels } });
+    const result = client.infer(PICTURE, { label: 'home', prefer: 'cloud' });
+    await harness.serve();
+    expect((await result).route.sent).toMatchObject([{ k: 1, noise: [NOISE], outcome: 'answered' }]);
+    expect(encodings).toBe(2);
+    expect(harness.messagesOf('infer')).toHaveLength(1);
+  });
+
   test('and a gateway of any two policies agree: what is sent is answered, and nothing else is sent', async () => {
     const terms = fc.record(
       {
