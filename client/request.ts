@@ -338,13 +338,10 @@ class Request {
       const answer = await this.send(crossing, chosen, sent, payload);
       this.note(answer.by === 'gateway' ? 'answered' : 'late');
       if (answer.by === 'gateway') {
-        const bytes = payload.parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
-        return this.accept(
-          crossing,
-          tier,
-          answer.reply,
-          receiptIn(answer.reply, receiptKey, this.plan, { ...sent, bytes }),
-        );
+        const { parts } = payload;
+        const sending = { plan: this.plan, sent, parts, key: receiptKey };
+        const receipt = await receiptIn(answer.reply, sending, this.context.host.sha256);
+        return this.accept(crossing, tier, answer.reply, receipt);
       }
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;

@@ -67,6 +67,7 @@ export class GatewayHarness {
   readonly admission: Admission;
   readonly metrics: GatewayMetrics;
   readonly gateway: Gateway;
+  readonly receipts = fakeReceipts();
   readonly limits = { frameBytesMax: 4096, inFlightMax: 3, idleTimeoutMs: 60_000 };
   private transport: Transport | null = null;
   private readonly peers: Peer[] = [];
@@ -87,7 +88,7 @@ export class GatewayHarness {
       policy: parsePolicy(options.policy ?? POLICY, 'policy'),
       credentials: options.credentials ?? CREDENTIALS,
       region: options.region ?? null,
-      receipts: fakeReceipts(),
+      receipts: this.receipts,
       onRequest: (record) => this.logged.push(record),
       onAudit: (record) => this.audited.push(record),
       admission,
