@@ -11,7 +11,7 @@ import type { Decision } from '../shared/schedule/decide.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { StreamResult } from './stream.ts';
 
-export type { Noise } from '../shared/codec/noise.ts';
+export type { Noise, NoiseType } from '../shared/codec/noise.ts';
 export type { Plan } from '../shared/plan.ts';
 export type { NetworkName, PolicyInput, RuleInput, TermsInput } from '../shared/policy/language.ts';
 export type { Picture } from '../shared/preprocess/resize.ts';

@@ -7,7 +7,7 @@ type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
 /**
  * Checks text and signature; what a receipt says is in its text, and `receipt` beside it is only that text read.
  * @param key base64 of the key that is trusted, as /.well-known/tandem-receipt-key had it; default: the receipt's own, which says
- *   no more than that nothing was changed since
+ *   no more than that nothing was changed since.
  * @throws UNSUPPORTED where the platform's crypto has no Ed25519, or there is none (pages over plain http)
  */
 export async function verifyReceipt({ text, signature, key: own }: Signed, key: string = own): Promise<boolean> {
