@@ -273,7 +273,10 @@ class Request {
     const { downloadError } = installation;
     const reasons = new Set([...removed.map(({ reason }) => reason), ...(downloadError ? [downloadError] : [])]);
     // Segments that should have come are no matter of policy.
-    const mayGo = this.permission().floor < this.depth || downloadError !== null;
+    const { allowed, floor } = this.permission();
+    // Of a plan's head it is not known yet in which tiers.
+    const isAllowed = Object.keys(allowed).length > 0 || (installation.isHead && floor < this.depth);
+    const mayGo = isAllowed || downloadError !== null;
     const code = mayGo ? 'UNAVAILABLE' : 'POLICY_DENIED';
     throw new TandemError(code, `nothing can run this request: ${[...reasons].join('; ')}`);
   }

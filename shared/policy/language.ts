@@ -52,8 +52,8 @@ const TERMS = {
   /** What the client adds before it encodes. The gateway cannot check it. */
   noise: v.exactOptional(NoiseSchema),
 };
-/** As they are sent to clients, aliases resolved. */
-export const TermsSchema = v.object(TERMS);
+/** Nothing that is not known here is passed over: it would be looser than it was meant. */
+export const TermsSchema = v.strictObject(TERMS);
 /** What has to hold; several must all hold, so that another one can only make it stricter. */
 export type Terms = v.InferOutput<typeof TermsSchema>;
 
@@ -63,7 +63,7 @@ const Override = v.lazy((value: unknown) =>
         text(),
         v.transform((from): Terms => ({ from })),
       )
-    : v.strictObject(TERMS),
+    : TermsSchema,
 );
 const isWithin = (max: number, record: object) => Object.keys(record).length <= max;
 const overridesBy = (name: v.GenericSchema<string, string>) =>
@@ -75,10 +75,13 @@ const overridesBy = (name: v.GenericSchema<string, string>) =>
     {},
   );
 const isNetwork = (name: string) => [...NETWORK_TYPES, ...EFFECTIVE_TYPES].some((known) => known === name);
+const networkName = v.pipe(text(64), v.check(isNetwork, `expected ${NETWORK_TYPES} or ${EFFECTIVE_TYPES}`));
+/** Overrides by network as they are sent to clients, aliases resolved. */
+export const NetworksSchema = v.record(networkName, TermsSchema);
 /** Overrides hold besides the label's own terms: they can make it stricter, never looser. */
 const OVERRIDES = {
   /** By the client's network: a type, or an effective type. */
-  networks: overridesBy(v.pipe(text(64), v.check(isNetwork, `expected ${NETWORK_TYPES} or ${EFFECTIVE_TYPES}`))),
+  networks: overridesBy(networkName),
   /** By where the gateway says that it is. */
   regions: overridesBy(text(64)),
   /** By the name of the client's credentials. */

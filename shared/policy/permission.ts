@@ -81,6 +81,14 @@ export function permissionOf(policy: Policy, label: string, plan: Plan, circumst
   return permissionUnder(terms, label, plan);
 }
 
+/** A permission for everything from boundary `floor` on: what a simulation or a test asks for that has no policy. */
+export function permissionFrom(plan: Plan, floor: number, reason: string): Permission {
+  const sendable = plan.boundaries.flatMap(({ tiers }, k) =>
+    k >= floor && k < depthOf(plan) ? tiers.map(({ name }) => [tierKey(k, name), true as const] as const) : [],
+  );
+  return { ...nothing(plan, { kind: 'boundary', reason }), allowed: Object.fromEntries(sendable), floor, retain: true };
+}
+
 /** A permission for nothing at all. */
 export function nothing(plan: Plan, otherwise: Denial): Permission {
   return { allowed: {}, denied: {}, otherwise, floor: depthOf(plan), noise: [], retain: false };

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { type ErrorCode, isErrorCode } from '../errors.ts';
 import { amount, integer, parseAs, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan.ts';
-import { LABELS_MAX, NoisesSchema, OVERRIDES_MAX, TermsSchema } from '../policy/language.ts';
+import { LABELS_MAX, NetworksSchema, NoisesSchema, OVERRIDES_MAX, TermsSchema } from '../policy/language.ts';
 import {
   DEADLINE_MS_MAX,
   ERROR_MESSAGE_MAX,
@@ -92,7 +92,7 @@ const Welcome = v.object({
       v.object({
         label: text(64),
         terms: v.pipe(v.array(TermsSchema), v.minLength(1), v.maxLength(TERMS_MAX)),
-        networks: v.record(text(64), TermsSchema),
+        networks: NetworksSchema,
       }),
     ),
     v.maxLength(LABELS_MAX),

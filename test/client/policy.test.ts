@@ -221,6 +221,15 @@ describe('a client', () => {
     expect(harness.gateway.audited.map(({ label }) => label)).toEqual(['both']);
   });
 
+  test('says that it is policy where only tiers and figures are in the way, and there is no device', async () => {
+    const harness = new ClientHarness();
+    harness.allowSegments(0);
+    harness.saveData = true;
+    const client = await harness.ready({ policy: { labels: { personal: { from: 'input', leakageMax: 0.5 } } } });
+    await expect(client.infer(PICTURE, { label: 'personal' })).rejects.toMatchObject({ code: 'POLICY_DENIED' });
+    expect(harness.messagesOf('infer')).toEqual([]);
+  });
+
   test('heeds its network, anew for each request', async () => {
     const labels = { home: { from: 'input', networks: { cellular: 'local', '2g': 'h' } } } as const;
     const harness = new ClientHarness({ policy: { labels }, credentials: EVERYBODY });

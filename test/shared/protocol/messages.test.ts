@@ -158,6 +158,8 @@ describe('messages of the server', () => {
     ['welcome', 'labels.0.terms.0.noise.scale', 0],
     ['welcome', 'labels.0.networks.cellular.from', 7],
     ['welcome', 'labels', many(257, server.welcome.labels[0])],
+    ['welcome', 'labels.0.terms.0.daysMax', 3],
+    ['welcome', 'labels.0.networks.satellite', { from: 'local' }],
     ['welcome', 'tenant', ''],
     ['welcome', 'region', ''],
     ['welcome', 'receiptKey', 'AA=='],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Plan, tierKey } from '../../../shared/plan.ts';
-import { denialOf, type Permission } from '../../../shared/policy/permission.ts';
+import { denialOf, type Permission, permissionFrom } from '../../../shared/policy/permission.ts';
 import type { Choice } from '../../../shared/schedule/cost.ts';
 import { predict } from '../../../shared/schedule/cost.ts';
 import { type Constraints, type Decision, decide } from '../../../shared/schedule/decide.ts';
@@ -22,10 +22,7 @@ const CHOICES: readonly Choice[] = [
 
 /** All from this boundary on. */
 function from(floor: number, reason = `from ${floor} on`): Permission {
-  const sendable = CHOICES.filter(({ k, tier }) => tier !== null && k >= floor);
-  const allowed = Object.fromEntries(sendable.map(({ k, tier }) => [tierKey(k, tier ?? ''), true as const]));
-  const otherwise = { kind: 'boundary' as const, reason };
-  return { allowed, denied: {}, otherwise, floor, noise: [], retain: true };
+  return permissionFrom(samplePlan(), floor, reason);
 }
 
 function constraints(changes: Partial<Constraints> = {}): Constraints {
