@@ -101,7 +101,7 @@ async function startGateway() {
   await new Promise((resolve) => socket.once('open', resolve));
   const next = () => new Promise<Buffer>((resolve) => socket.once('message', resolve));
   const welcomed = next();
-  socket.send(encodeFrame({ type: 'hello', client: 'bench', token: null }));
+  socket.send(encodeFrame({ type: 'hello', client: 'bench', token: null, receipts: false }));
   await welcomed;
   let id = 0;
   return {
@@ -116,6 +116,8 @@ async function startGateway() {
             k,
             tier,
             label: 'public',
+            noise: [],
+            retain: true,
             deadlineMs: 10_000,
             trace: null,
             shapes: shapes.map((shape) => [...shape]),

@@ -12,6 +12,7 @@ import { headDevice } from './head-device.ts';
 import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
+import type { Network } from './permissions.ts';
 import { sha256Hex } from './sha256.ts';
 import type { Availability, InferOptions, Input, Plan, Route } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
@@ -61,6 +62,7 @@ function browserHost(options: HostOptions): Host {
     fetch: globalThis.fetch.bind(globalThis),
     files: cacheStore(),
     runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? engine.file, document.baseURI).href },
+    network: () => (navigator as { connection?: Network }).connection ?? null,
     saveData: (navigator as { connection?: { saveData?: boolean } }).connection?.saveData ?? false,
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,

@@ -15,7 +15,9 @@ import type {
 } from './types.ts';
 
 export { TandemError } from '../shared/errors.ts';
+export { describeReceipt } from '../shared/receipt-text.ts';
 export type * from './types.ts';
+export { verifyReceipt } from './verify-receipt.ts';
 
 export interface HostOptions {
   /** Makes the SDK's worker; default: worker.js beside this module, or worker-accelerated.js. */

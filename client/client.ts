@@ -2,7 +2,7 @@
 import { type BundleSource, readPlanFile, readPlanHead } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
-import { type Policy, parsePolicy } from '../shared/policy.ts';
+import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
@@ -20,6 +20,7 @@ import { type Installation, type InstallationOptions, install } from './installa
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { Link } from './link.ts';
 import { pause } from './pause.ts';
+import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { newTrail, type Trail } from './trail.ts';
@@ -84,8 +85,8 @@ class ClientCore implements Client {
   private readonly host: Host;
   private readonly url: string;
   private readonly options: ClientOptions;
-  private readonly policy: Policy | undefined;
   private readonly objective: Objective;
+  private readonly permissions: Permissions;
   /** Whether a device is to have segments. */
   private wantsSegments: boolean;
 
@@ -94,9 +95,9 @@ class ClientCore implements Client {
     this.events = new Events((error) => host.report(error));
     this.url = url;
     this.options = options;
-    this.policy = policy;
     this.objective = parseObjective(options.objective ?? {}, 'objective');
     this.estimates = new Estimates(undefined, host.clock.now());
+    this.permissions = new Permissions(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.saveData;
     this.courtesy = new Courtesy(host.clock);
   }
@@ -121,6 +122,7 @@ class ClientCore implements Client {
   /** At once, beside the plan: on a slow network both take their round trips. */
   private connectLink(): void {
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
+      receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
       onWelcome: () => this.followGateway(),
       onRoundTrip: (transfer, ms) => {
@@ -305,9 +307,9 @@ class ClientCore implements Client {
   }
 
   private contextOf(installation: Installation): RequestContext {
-    const { host, estimates, policy } = this;
+    const { host, estimates, permissions } = this;
     return {
-      ...{ host, estimates, policy, installation, link: this.link as Link },
+      ...{ host, estimates, permissions, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       objective: this.objective,
       isCurrent: () => this.installation === installation,

@@ -2,13 +2,16 @@
 import { runSegment } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
 import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
+import type { Noise } from '../shared/codec/noise.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import { unpackModel } from '../shared/codec/weights.ts';
 import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
+import type { Random } from '../shared/random.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import { oneAtATime } from '../shared/turns.ts';
+import { withNoise } from './noise.ts';
 import { type Provider, Providers } from './providers.ts';
 
 export interface Timed<T> {
@@ -40,8 +43,10 @@ export interface Device {
   begin(picture: Picture): Promise<Timed<Crossing>>;
   /** Boundary k -> k+1. */
   advance(crossing: Crossing): Promise<Timed<Crossing>>;
-  /** `value` is null where this device cannot make the tier's format. */
-  encode(crossing: Crossing, tier: string): Promise<Timed<Payload | null>>;
+  /**
+   * Adds the noise first. `value` is null where this device cannot make the tier's format, or cannot add noise to it.
+   */
+  encode(crossing: Crossing, tier: string, noise: readonly Noise[]): Promise<Timed<Payload | null>>;
   close(): Promise<void>;
 }
 
@@ -55,10 +60,12 @@ export interface DeviceParts {
   readonly others?: readonly Provider[] | undefined;
   readonly pictures: PictureCodec;
   readonly clock: Clock;
+  /** What noise is made of: cryptographically secure where it is to protect somebody. */
+  readonly random: Random;
 }
 
 /** A device in this thread. */
-export function localDevice({ plan, target, runtime, others = [], pictures, clock }: DeviceParts): Device {
+export function localDevice({ plan, target, runtime, others = [], pictures, clock, random }: DeviceParts): Device {
   const codec = boundaryCodec(plan, pictures);
   const sessions: Session[] = [];
   let isClosed = false;
@@ -105,7 +112,7 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
         const { k, size } = crossing;
         return { k: k + 1, size, tensors: await runSegment(plan, sessionAt(k), k, crossing.tensors), picture: null };
       }),
-    encode: (crossing, tier) => timed(() => codec.encode(crossing, tier)),
+    encode: (crossing, tier, noise) => timed(() => codec.encode(withNoise(plan, crossing, noise, random), tier)),
     async close() {
       isClosed = true;
       await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));

@@ -27,10 +27,10 @@ export function headDevice(plan: Plan, target: string, pictures: PictureCodec, c
     load: refuse,
     advance: refuse,
     begin: (picture) => timed(() => pictureCrossing(plan, picture)),
-    encode: (crossing, name) =>
+    encode: (crossing, name, noise) =>
       timed(async () => {
         const tier = tierAt(plan, crossing.k, name);
-        if (tier.type !== 'picture' || !crossing.picture) return null;
+        if (noise.length > 0 || tier.type !== 'picture' || !crossing.picture) return null;
         const bytes = await pictures.encode(crossing.picture, tier.format, tier.quality);
         const shapes = boundaryTensors(plan, crossing.k, crossing.tensors).map(({ shape }) => shape);
         return bytes && { parts: [bytes], shapes };

@@ -5,6 +5,7 @@ import type { Connector } from '../shared/protocol/channel.ts';
 import type { Random } from '../shared/random.ts';
 import type { Device } from './device.ts';
 import type { FileStore } from './file-store.ts';
+import type { Network } from './permissions.ts';
 import type { RuntimeFile } from './runtime-file.ts';
 
 export interface Host {
@@ -19,6 +20,8 @@ export interface Host {
   readonly files: FileStore;
   /** What the device's engine needs besides segments, or null where it has all. */
   readonly runtimeFile: RuntimeFile | null;
+  /** What the device is on; null or absent where nobody can say. */
+  network?(): Network | null;
   /** Whether the user asked to save data: nothing is downloaded then before it is asked for. */
   readonly saveData?: boolean | undefined;
   /** Does the work while no other tab does work of this name, or after having waited for that long enough. */

@@ -34,6 +34,8 @@ export interface Pending {
 }
 
 export interface LinkEvents {
+  /** Whether the gateway is asked for receipts. */
+  readonly receipts: boolean;
   onChange(): void;
   onWelcome(welcome: MessageOf<'welcome'>): void;
   /** A ping came back after this many milliseconds. */
@@ -186,7 +188,8 @@ export class Link {
     const { channel } = this;
     try {
       const token = await this.token();
-      if (this.channel === channel) this.send({ type: 'hello', client: this.host.name, token });
+      if (this.channel === channel)
+        this.send({ type: 'hello', client: this.host.name, token, receipts: this.events.receipts });
     } catch (error) {
       if (this.channel === channel) this.lost(1006, asTandemError(error, 'UNAUTHORIZED', 'no token').message);
     }

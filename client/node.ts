@@ -12,10 +12,13 @@ import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
 import { NO_STORE } from './file-store.ts';
 import type { Host } from './host.ts';
+import { secureRandom } from './secure-random.ts';
 import type { Client, ClientOptions, ModelTypes } from './types.ts';
 
 export { TandemError } from '../shared/errors.ts';
+export { describeReceipt } from '../shared/receipt-text.ts';
 export type * from './types.ts';
+export { verifyReceipt } from './verify-receipt.ts';
 
 export interface NodeOptions extends ClientOptions {
   /** `import * as ort from 'onnxruntime-node'` or `'onnxruntime-web'`: what runs the device's segments, in this thread. */
@@ -31,6 +34,7 @@ const PIXELS_MAX = 64 * 1024 * 1024;
 export function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions): Promise<Client<T>> {
   const clock = systemClock(globalThis);
   const { ort, target = 'wasm' } = options;
+  const random = secureRandom(globalThis.crypto);
   const runtime = ortRuntime(ort, 'onnxruntime', { intraOpNumThreads: 1 });
   const host: Host = {
     name: 'tandem-node/0.1',
@@ -43,7 +47,7 @@ export function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions)
     runtimeFile: null,
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
     connector: wsConnector,
-    createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock }),
+    createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock, random }),
     // As an EventEmitter does with a listener that throws.
     report: (error) =>
       queueMicrotask(() => {

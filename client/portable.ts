@@ -10,14 +10,17 @@ import type { Runtime } from '../shared/runtime.ts';
 import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
 import { type FileStore, NO_STORE } from './file-store.ts';
+import { secureRandom } from './secure-random.ts';
 import { sha256Hex } from './sha256.ts';
 import type { Client, ClientOptions, ModelTypes } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
 
 export { TandemError } from '../shared/errors.ts';
+export { describeReceipt } from '../shared/receipt-text.ts';
 export type { Runtime } from '../shared/runtime.ts';
 export type { FileStore } from './file-store.ts';
 export type * from './types.ts';
+export { verifyReceipt } from './verify-receipt.ts';
 
 export interface PortableOptions extends ClientOptions {
   /** What runs the device's segments. */
@@ -41,6 +44,7 @@ const NO_PICTURES: PictureCodec = {
 export function connect<T extends ModelTypes = ModelTypes>(options: PortableOptions): Promise<Client<T>> {
   const clock = systemClock(globalThis);
   const { runtime, target = 'wasm', files = NO_STORE, WebSocket: Socket = globalThis.WebSocket, onWake } = options;
+  const random = secureRandom(globalThis.crypto);
   return connectWith(
     {
       name: 'tandem-portable/0.1',
@@ -51,7 +55,7 @@ export function connect<T extends ModelTypes = ModelTypes>(options: PortableOpti
       runtimeFile: null,
       sha256: sha256Hex,
       connector: (url) => webSocketConnector(url, Socket),
-      createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: NO_PICTURES, clock }),
+      createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: NO_PICTURES, clock, random }),
       report: (error) =>
         queueMicrotask(() => {
           throw error;

@@ -6,8 +6,9 @@ import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
-import type { Floor, Policy } from '../shared/policy.ts';
+import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
+import type { SignedReceipt } from '../shared/receipt.ts';
 import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../shared/schedule/late.ts';
@@ -15,13 +16,14 @@ import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { type Answer, exchange } from './exchange.ts';
-import { effectiveFloor } from './floor.ts';
 import type { Host } from './host.ts';
 import { checkForce, isPicture } from './input.ts';
 import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
-import type { Link, Reply } from './link.ts';
+import type { InferRequest, Link, Reply } from './link.ts';
 import { outputsOf } from './outputs.ts';
+import type { Permissions } from './permissions.ts';
+import { receiptIn } from './receipts.ts';
 import { Remote } from './remote.ts';
 import { routeOf, type Trail } from './trail.ts';
 import type { InferOptions, InferResult, Input } from './types.ts';
@@ -32,7 +34,7 @@ export interface RequestContext {
   readonly link: Link;
   readonly installation: Installation;
   readonly estimates: Estimates;
-  readonly policy: Policy | undefined;
+  readonly permissions: Permissions;
   readonly accuracyDropMax: number;
   readonly objective: Objective;
   /** Whether the client has not replaced the installation. */
@@ -46,6 +48,9 @@ export interface RequestContext {
 
 /** The client has another installation, and on the one that the request began on it cannot go on. */
 export class Superseded extends Error {}
+
+/** What is said of a boundary that is sent. */
+type Sending = Pick<InferRequest, 'k' | 'tier' | 'label' | 'noise' | 'retain'>;
 
 const CANNOT_MAKE = 'this device cannot make the format';
 
@@ -162,12 +167,14 @@ class Request {
   /** A forced cut that may not be sent is the caller's mistake, not a reason to do something else. */
   private assertForce(): void {
     if (!this.force) return;
-    const { k } = this.force;
+    const { k, tier } = this.force;
     checkForce(this.plan, this.force);
-    const floor = this.floor();
-    if (k < this.depth && k < floor.k) {
-      throw new TandemError('POLICY_DENIED', `boundary ${k} may not be sent: ${floor.reason}`);
-    }
+    if (k === this.depth) return;
+    const permission = this.permission();
+    const tiers = tier === undefined ? boundaryAt(this.plan, k).tiers.map(({ name }) => name) : [tier];
+    const [denial, ...others] = tiers.map((name) => denialOf(permission, k, name));
+    if (denial && others.every((other) => other !== null)) throw policyDenied(this.plan, k, denial);
+    if (k < permission.floor) throw policyDenied(this.plan, k, permission.otherwise);
   }
 
   private async begin(input: Input): Promise<Crossing> {
@@ -215,7 +222,13 @@ class Request {
     const { explorationMs, previous } = estimates.current;
     const ask = () =>
       decide(this.snapshot(crossing), {
-        ...{ floor: this.floor(), accuracyDropMax, force: this.force ?? null, prefer: this.prefer, objective },
+        ...{
+          permission: this.permission(),
+          accuracyDropMax,
+          force: this.force ?? null,
+          prefer: this.prefer,
+          objective,
+        },
         deadlineMs: this.interrupt.deadlineAtMs - host.clock.now(),
         // Behind the first boundary the request keeps to its own choice, unless something better has come up.
         previous: this.trail.decisions.at(-1)?.chosen ?? previous,
@@ -256,8 +269,8 @@ class Request {
     };
   }
 
-  private floor(): Floor {
-    return effectiveFloor(this.context.policy, this.context.link.welcome, this.label, this.plan);
+  private permission(): Permission {
+    return this.context.permissions.for(this.label, this.plan, this.context.link.welcome);
   }
 
   /** Throws where waiting cannot help: nothing that the request lacks is on its way. */
@@ -271,7 +284,10 @@ class Request {
     const { downloadError } = installation;
     const reasons = new Set([...removed.map(({ reason }) => reason), ...(downloadError ? [downloadError] : [])]);
     // Segments that should have come are no matter of policy.
-    const mayGo = this.floor().k < this.depth || downloadError !== null;
+    const { allowed, floor } = this.permission();
+    // Of a plan's head it is not known yet in which tiers.
+    const isAllowed = Object.keys(allowed).length > 0 || (installation.isHead && floor < this.depth);
+    const mayGo = isAllowed || downloadError !== null;
     const code = mayGo ? 'UNAVAILABLE' : 'POLICY_DENIED';
     throw new TandemError(code, `nothing can run this request: ${[...reasons].join('; ')}`);
   }
@@ -318,7 +334,8 @@ class Request {
   /** Gives the answer, or undefined after noting why there is none, for the next decision to take into account. */
   private async sendOrNote(crossing: Crossing, chosen: Candidate, tier: string): Promise<InferResult | undefined> {
     const key = tierKey(crossing.k, tier);
-    const payload = await this.encode(crossing, tier).catch((error: unknown) => {
+    const permission = this.permission();
+    const payload = await this.encode(crossing, tier, permission).catch((error: unknown) => {
       this.interrupt.throwIfOver();
       return `encoding it failed: ${messageOf(error)}`;
     });
@@ -326,12 +343,21 @@ class Request {
       this.blocked[key] = payload;
       return undefined;
     }
-    // The last look before anything leaves: the gateway's word may have come since the decision.
-    if (crossing.k < this.floor().k) return undefined;
+    // The last look before anything leaves: the gateway's word may have come since the decision, or another network.
+    const latest = this.permission();
+    const { noise } = permission;
+    if (denialOfSent(latest, crossing.k, tier, noise)) return undefined;
+    const sent = { k: crossing.k, tier, label: this.label, noise: [...noise], retain: latest.retain };
+    const receiptKey = this.context.link.welcome?.receiptKey ?? null;
     try {
-      const answer = await this.send(crossing, chosen, tier, payload);
+      const answer = await this.send(crossing, chosen, sent, payload);
       this.note(answer.by === 'gateway' ? 'answered' : 'late');
-      if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
+      if (answer.by === 'gateway') {
+        const { parts } = payload;
+        const sending = { plan: this.plan, sent, parts, key: receiptKey };
+        const receipt = await receiptIn(answer.reply, sending, this.context.host.sha256);
+        return this.accept(crossing, tier, answer.reply, receipt);
+      }
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
       estimates.observeOverdue(answer.waitedMs - remoteMs(chosen.predicted), host.clock.now());
@@ -358,24 +384,25 @@ class Request {
   }
 
   /** A text says why the device cannot make this tier. */
-  private async encode(crossing: Crossing, tier: string): Promise<Payload | string> {
-    const { value, ms } = await this.interrupt.race(this.context.installation.device.encode(crossing, tier));
+  private async encode(crossing: Crossing, tier: string, { noise }: Permission): Promise<Payload | string> {
+    const { value, ms } = await this.interrupt.race(this.context.installation.device.encode(crossing, tier, noise));
     if (!value) return CANNOT_MAKE;
     this.trail.timing.encodeMs += ms;
     this.context.estimates.observeEncode(crossing.k, tier, ms);
     return value;
   }
 
-  private send(crossing: Crossing, chosen: Candidate, tier: string, payload: Payload): Promise<Answer<Tensors>> {
+  private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
     const { link, host, installation, busy, changed, isCurrent } = this.context;
     const { clock } = host;
     const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
     const shapes = payload.shapes.map((shape) => [...shape]);
     const pending = link.infer(
-      { plan: this.plan.id, k: crossing.k, tier, label: this.label, deadlineMs, trace: this.traceparent, shapes },
+      { plan: this.plan.id, ...sent, deadlineMs, trace: this.traceparent, shapes },
       payload.parts,
     );
-    this.trail.sent.push({ k: crossing.k, tier, bytes: pending.bytesUp, outcome: 'pending' });
+    const { k, tier, noise } = sent;
+    this.trail.sent.push({ k, tier, noise, bytes: pending.bytesUp, outcome: 'pending' });
     const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, this.interrupt.deadlineAtMs - clock.now());
     const finish = (signal: AbortSignal) => {
       // The device died meanwhile: what it had is gone, and its successor begins from the input.
@@ -396,7 +423,7 @@ class Request {
     return reached.tensors;
   }
 
-  private accept(crossing: Crossing, tier: string, reply: Reply): InferResult {
+  private accept(crossing: Crossing, tier: string, reply: Reply, receipt: SignedReceipt | null): InferResult {
     const { timing } = reply.message;
     const { estimates, host } = this.context;
     const nowMs = host.clock.now();
@@ -407,16 +434,27 @@ class Request {
     estimates.answered();
     this.trail.timing.networkMs = networkMs;
     const made = outputsOf(this.plan, crossing.k, reply);
-    return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply);
+    return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply, receipt);
   }
 
-  private result(k: number, tier: string | null, live: Tensors, reply: Reply | null): InferResult {
+  private result(
+    k: number,
+    tier: string | null,
+    live: Tensors,
+    reply: Reply | null,
+    receipt: SignedReceipt | null = null,
+  ): InferResult {
     const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
     const { providers } = this.context.installation;
     const provider = k > 0 ? [...providers].join(' and ') : null;
-    const route = routeOf(this.trail, { k, tier, label, size, provider }, reply, this.context.host.clock.now());
+    const route = routeOf(
+      this.trail,
+      { k, tier, label, size, provider, receipt },
+      reply,
+      this.context.host.clock.now(),
+    );
     return { outputs: Object.fromEntries(outputs), route };
   }
 }

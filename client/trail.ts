@@ -22,7 +22,7 @@ export function newTrail(startMs: number): Trail {
 /** @param reply the one whose outputs were used, or null where the device made them */
 export function routeOf(
   { startMs, decisions, sent, timing, fallback }: Trail,
-  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider'>,
+  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider' | 'receipt'>,
   reply: Reply | null,
   nowMs: number,
 ): Route {

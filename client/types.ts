@@ -1,18 +1,22 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** What users of the SDK see: options, results, and the explanation that comes with every answer. */
+import type { Noise } from '../shared/codec/noise.ts';
 import type { Plan } from '../shared/plan.ts';
-import type { PolicyInput } from '../shared/policy.ts';
+import type { PolicyInput } from '../shared/policy/language.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
+import type { SignedReceipt } from '../shared/receipt.ts';
 import type { Prediction } from '../shared/schedule/cost.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import type { ObjectiveInput } from '../shared/schedule/objective.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { StreamResult } from './stream.ts';
 
+export type { Noise, NoiseType } from '../shared/codec/noise.ts';
 export type { Plan } from '../shared/plan.ts';
-export type { PolicyInput } from '../shared/policy.ts';
+export type { NetworkName, PolicyInput, RuleInput, TermsInput } from '../shared/policy/language.ts';
 export type { Picture } from '../shared/preprocess/resize.ts';
+export type { Receipt, SignedReceipt } from '../shared/receipt.ts';
 export type { Prediction } from '../shared/schedule/cost.ts';
 export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
 export type { ObjectiveInput } from '../shared/schedule/objective.ts';
@@ -29,6 +33,8 @@ export interface ClientOptions {
    * of the two holds.
    */
   readonly policy?: PolicyInput | undefined;
+  /** Whether answers of the gateway come with a signed receipt; default true. It adds about 1 kB to each of them. */
+  readonly receipts?: boolean | undefined;
   /** Who this client is. Asked again for every connection, so that a token may expire. */
   readonly token?: string | (() => string | Promise<string>) | undefined;
   /** How much of the plan's first metric may be lost against the whole model; default 0.02. */
@@ -100,6 +106,11 @@ export interface Route {
   /** Bytes of frames sent and received for this request. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /**
+   * What the gateway signed that it received for the answer that was used; null where the device gave the answer, or there are no
+   * receipts. What was sent besides is in `sent` alone.
+   */
+  readonly receipt: SignedReceipt | null;
   /** Why the device finished what had been sent, or sent anew; null where all went as decided. */
   readonly fallback: { readonly reason: 'late' | 'failed'; readonly message: string } | null;
 }
@@ -107,6 +118,8 @@ export interface Route {
 export interface SentBoundary {
   readonly k: number;
   readonly tier: string;
+  /** What was added to its values before they were encoded. */
+  readonly noise: readonly Noise[];
   /** Of the whole frame. */
   readonly bytes: number;
   /** `late`: the device was faster in the end. */

@@ -123,7 +123,7 @@ export async function workerDevice(
     load: (k, model) => call('load', { k, model }, transferOf(model)),
     begin: ({ width, height, data }) => call('begin', { width, height, data }),
     advance: (crossing) => call('advance', crossing),
-    encode: (crossing, tier) => call('encode', { crossing, tier }),
+    encode: (crossing, tier, noise) => call('encode', { crossing, tier, noise }),
     async close() {
       die('the device was closed');
     },

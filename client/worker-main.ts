@@ -7,6 +7,7 @@ import { systemClock } from '../shared/clock.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { type Device, localDevice } from './device.ts';
 import type { Provider } from './providers.ts';
+import { secureRandom } from './secure-random.ts';
 import type { WorkerRequest, WorkerResponse } from './worker-protocol.ts';
 
 /** The parts of a worker's global scope that are used; the DOM types know only the window. */
@@ -41,7 +42,8 @@ export function serveDevice(
       const { plan, target, threads, providers } = request.args;
       const runtime = { ...webRuntime(ort, { threads }), name: threads > 1 ? `wasm, ${threads} threads` : 'wasm' };
       const [pictures, clock] = [canvasPictures(), systemClock(globalThis)];
-      device = localDevice({ plan, target, runtime, others: othersOf(providers), pictures, clock });
+      const random = secureRandom(globalThis.crypto);
+      device = localDevice({ plan, target, runtime, others: othersOf(providers), pictures, clock, random });
       return null;
     }
     if (!device) throw new TandemError('DEVICE_FAILED', 'the worker was asked before it was set up');
@@ -62,7 +64,7 @@ export function serveDevice(
       case 'advance':
         return device.advance(request.args);
       case 'encode':
-        return device.encode(request.args.crossing, request.args.tier);
+        return device.encode(request.args.crossing, request.args.tier, request.args.noise);
       default:
         return request satisfies never;
     }

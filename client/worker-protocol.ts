@@ -1,5 +1,6 @@
 /** What page and worker say to each other: method calls of a Device by id, and their outcomes. */
 import type { Crossing, Payload } from '../shared/codec/boundary.ts';
+import type { Noise } from '../shared/codec/noise.ts';
 import type { ErrorCode } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
@@ -23,7 +24,10 @@ export interface WorkerCalls {
   load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<LoadedSegment> };
   begin: { args: Picture; result: Timed<Crossing> };
   advance: { args: Crossing; result: Timed<Crossing> };
-  encode: { args: { readonly crossing: Crossing; readonly tier: string }; result: Timed<Payload | null> };
+  encode: {
+    args: { readonly crossing: Crossing; readonly tier: string; readonly noise: readonly Noise[] };
+    result: Timed<Payload | null>;
+  };
 }
 
 export type WorkerMethod = keyof WorkerCalls;

@@ -1,8 +1,8 @@
 /** The gateway's configuration: one JSON document, checked whole before anything starts. */
 import { availableParallelism } from 'node:os';
 import * as v from 'valibot';
-import { integer, parseAs, text } from '../shared/parse.ts';
-import { parsePolicy } from '../shared/policy.ts';
+import { integer, type Place, parseAs, placeIn, text } from '../shared/parse.ts';
+import { parsePolicy } from '../shared/policy/language.ts';
 import { FRAME_BYTES_MAX, IDLE_TIMEOUT_MS, IN_FLIGHT_MAX } from '../shared/protocol/limits.ts';
 
 const labels = v.array(text(64));
@@ -37,6 +37,12 @@ const ConfigSchema = v.strictObject({
   workers: v.optional(integer(1, 256)),
   /** Threads of each worker within one operator. */
   threads: v.optional(integer(1, 256), 1),
+  /** Where it is, for the policy's `regions`. */
+  region: v.optional(v.nullable(text(64)), null),
+  /** File with the Ed25519 key that receipts are signed with (PKCS #8, PEM); without one a key is made at each start. */
+  receiptKey: v.optional(v.nullable(text(4096)), null),
+  /** File that gets one line of JSON for every request that may be told of, or `stdout`. */
+  auditLog: v.optional(v.nullable(text(4096)), null),
   /** Whether to log every request as a line of JSON, with its trace context. */
   logRequests: v.optional(v.boolean(), false),
   queueDepthMax: v.optional(integer(0, 100_000), 64),
@@ -53,12 +59,18 @@ const ConfigSchema = v.strictObject({
 
 export type ServerConfig = ReturnType<typeof parseServerConfig>;
 
-/** Throws BAD_CONFIG saying which field, what was expected and what came. */
-export function parseServerConfig(value: unknown, what: string) {
+/**
+ * Throws BAD_CONFIG saying which field, what was expected and what came.
+ * @param what the file's name, or what names places in it
+ */
+export function parseServerConfig(value: unknown, what: string | Place) {
+  const place: Place = (path) => placeIn(what, path);
   const config = parseAs(ConfigSchema, value, 'BAD_CONFIG', what);
   return {
     ...config,
-    policy: parsePolicy(config.policy, `${what}: policy`),
+    policy: parsePolicy(config.policy, (path) => place(['policy', ...path])),
+    /** Names places in the configuration, for errors found later. */
+    place,
     // One core is left to the event loop.
     workers: config.workers ?? Math.max(1, availableParallelism() - 1),
   };

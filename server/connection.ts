@@ -3,10 +3,10 @@
  * and its answer. Frames in, frames out; no socket library.
  */
 import type { Clock } from '../shared/clock.ts';
-import { checkShapes, partBytesMax } from '../shared/codec/boundary.ts';
 import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, outputsBehind, type Plan, type Tier, tierAt } from '../shared/plan.ts';
-import { assertMaySend, type Policy, unaliased } from '../shared/policy.ts';
+import { boundaryAt, depthOf, outputsBehind, type Plan } from '../shared/plan.ts';
+import type { Policy } from '../shared/policy/language.ts';
+import { leakageOf } from '../shared/policy/leakage.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
 import {
@@ -23,10 +23,15 @@ import {
   parseClientMessage,
   type ServerMessage,
 } from '../shared/protocol/messages.ts';
+import { receiptOf } from '../shared/receipt.ts';
 import { type Tensor, tensorBytes } from '../shared/tensor.ts';
 import type { Admission, Admitted, Ticket } from './admission.ts';
+import type { AuditRecord } from './audit-log.ts';
+import { checkRequest, deniedFor, payloadBytes, requestLabels } from './check-request.ts';
 import { type Credentials, type Identity, identify } from './credentials.ts';
+import { Grants } from './grants.ts';
 import type { GatewayMetrics, RequestLabels } from './metrics.ts';
+import type { ReceiptSigner, Signed } from './receipts.ts';
 
 export interface GatewayOptions {
   /** Software and version, as told to clients. */
@@ -37,8 +42,14 @@ export interface GatewayOptions {
   readonly admission: Admission;
   readonly metrics: Omit<GatewayMetrics, 'registry' | 'workerRestarted'>;
   readonly clock: Clock;
-  /** Told of every request once it was answered. */
+  /** Where the gateway is, for the policy's `regions`; null where the operator has not said. */
+  readonly region: string | null;
+  /** Signs what was received, for clients that ask for it. */
+  readonly receipts: ReceiptSigner;
+  /** Told of every request once it was answered, but for those of which nothing may be retained. */
   readonly onRequest?: (record: RequestRecord) => void;
+  /** The same, for the audit log. */
+  readonly onAudit?: (record: AuditRecord) => void;
   readonly limits: { readonly frameBytesMax: number; readonly inFlightMax: number; readonly idleTimeoutMs: number };
 }
 
@@ -46,6 +57,7 @@ export interface GatewayOptions {
 export interface RequestRecord extends RequestLabels {
   /** `ok` or an error code. */
   readonly outcome: string;
+  /** A label of the policy; `none` for any other. */
   readonly label: string;
   /** Name of the credentials. */
   readonly client: string;
@@ -71,9 +83,15 @@ const RESULT_BYTES_MAX = FRAME_BYTES_MAX - HEADER_BYTES_MAX;
 /** A request on its way through the gateway. */
 interface Request {
   readonly message: InferMessage;
+  readonly plan: Plan | undefined;
   readonly labels: RequestLabels;
+  /** The request's own where the policy knows it, `none` otherwise. */
+  readonly label: string;
+  /** Whether anything may be written down about it. */
+  readonly retained: boolean;
   readonly bytesIn: number;
   readonly startMs: number;
+  receipt: Signed | null;
 }
 
 /** What a connection knows of the gateway around it. */
@@ -84,6 +102,8 @@ export interface Surroundings {
 
 export class GatewayConnection implements Connection {
   private identity: Identity | null = null;
+  private grants: Grants | null = null;
+  private wantsReceipts = false;
   private isClosed = false;
   /** Requests without an answer. */
   private readonly tickets = new Map<number, Ticket>();
@@ -162,21 +182,21 @@ export class GatewayConnection implements Connection {
     }
   }
 
-  private hello({ token }: MessageOf<'hello'>): void {
+  private hello({ token, receipts: wantsReceipts }: MessageOf<'hello'>): void {
     if (this.identity) throw new TandemError('UNEXPECTED_MESSAGE', 'a second hello');
-    const { name, plans, policy, credentials, admission, limits } = this.options;
+    const { name, plans, policy, credentials, admission, limits, region, receipts } = this.options;
     this.identity = identify(credentials, token);
-    // Aliases are resolved here, so that a client needs to know tensor names only.
-    const labels = this.identity.labels.flatMap((label) => {
-      const floor = policy.labels[label];
-      return floor === undefined ? [] : [{ label, floor: unaliased(policy, floor) }];
-    });
+    this.grants = new Grants(policy, this.identity, region);
+    this.wantsReceipts = wantsReceipts;
     this.send({
       type: 'welcome',
       server: name,
       limits,
       plans: plans.map((plan) => ({ name: plan.name, id: plan.id })),
-      labels,
+      tenant: this.identity.name,
+      region,
+      labels: this.grants.told,
+      receiptKey: receipts.publicKey,
       load: admission.load,
     });
   }
@@ -195,14 +215,24 @@ export class GatewayConnection implements Connection {
     }
     const plan = this.options.plans.find(({ id }) => id === message.plan);
     const labels = requestLabels(plan, message);
-    const request: Request = { message, labels, bytesIn: frameBytes, startMs: this.options.clock.now() };
-    this.options.metrics.bytes(labels, 'in', frameBytes);
+    const { metrics, clock, policy, receipts } = this.options;
+    const request: Request = {
+      ...{ message, plan, labels, bytesIn: frameBytes, startMs: clock.now(), receipt: null },
+      label: Object.hasOwn(policy.labels, message.label) ? message.label : 'none',
+      retained: message.retain && (this.grants?.retains(message.label) ?? false),
+    };
+    metrics.bytes(labels, 'in', frameBytes);
     try {
       const checked = this.check(message, plan);
       const task = { planId: checked.id, k: message.k, tier: message.tier };
       const payload = { parts: frame.parts, shapes: message.shapes };
       const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs);
       this.tickets.set(message.id, ticket);
+      // A worker is at it by now.
+      if (this.wantsReceipts) {
+        const sent = { ...message, bytes: payloadBytes(message.parts) };
+        request.receipt = receipts.sign(receiptOf(checked, sent, request.retained), frame.parts);
+      }
       ticket.result
         .then((result) => this.succeed(request, checked, result))
         .catch((error: unknown) => this.fail(request, error));
@@ -211,32 +241,17 @@ export class GatewayConnection implements Connection {
     }
   }
 
-  /** Everything that can be said of a request before its payload is looked at. */
   private check(message: InferMessage, plan: Plan | undefined): Plan {
-    const { policy, limits } = this.options;
     if (this.surroundings.isDraining()) throw new TandemError('DRAINING', 'the server is going away');
-    if (this.tickets.size >= limits.inFlightMax) {
-      throw new TandemError(
-        'TOO_MANY_REQUESTS',
-        `${limits.inFlightMax} requests of this connection have no answer yet`,
-      );
+    const { inFlightMax } = this.options.limits;
+    if (this.tickets.size >= inFlightMax) {
+      throw new TandemError('TOO_MANY_REQUESTS', `${inFlightMax} requests of this connection have no answer yet`);
     }
-    if (!plan) throw new TandemError('UNKNOWN_PLAN', `this server does not serve the plan ${message.plan}`);
-    if (!this.identity?.labels.includes(message.label)) {
-      throw new TandemError('LABEL_NOT_GRANTED', `${this.identity?.name} may not use the label ${message.label}`);
-    }
-    if (message.k >= depthOf(plan)) {
-      throw new TandemError('BAD_BOUNDARY', `expected k from 0 to ${depthOf(plan) - 1}, got ${message.k}`);
-    }
-    assertMaySend(policy, message.label, plan, message.k);
-    const tier = tierAt(plan, message.k, message.tier);
-    checkShapes(plan, message.k, message.shapes);
-    checkParts(message, tier);
-    return plan;
+    return checkRequest(message, plan, this.grants);
   }
 
   private succeed(request: Request, plan: Plan, result: Admitted): void {
-    const { message, labels, startMs } = request;
+    const { message, labels, startMs, receipt } = request;
     // Those that are made before boundary k stayed where they were made.
     const outputs = outputsBehind(plan, message.k).map(({ name }) => result.outputs[name] as Tensor);
     const { queueMs, decodeMs, computeMs } = result;
@@ -254,6 +269,7 @@ export class GatewayConnection implements Connection {
         shapes: outputs.map(({ shape }) => [...shape]),
         parts: parts.map(({ byteLength }) => byteLength),
         timing: { queueMs, decodeMs, computeMs, totalMs },
+        receipt: receipt && { text: receipt.text, signature: receipt.signature },
         load: this.options.admission.load,
       },
       parts,
@@ -276,12 +292,26 @@ export class GatewayConnection implements Connection {
     this.record(request, code.toLowerCase());
   }
 
-  private record({ message, labels, bytesIn, startMs }: Request, outcome: string): void {
-    const { metrics, onRequest, clock } = this.options;
+  private record(
+    { message, plan, labels, label, retained, bytesIn, startMs, receipt }: Request,
+    outcome: string,
+  ): void {
+    const { metrics, onRequest, onAudit, clock } = this.options;
+    const bytes = payloadBytes(message.parts);
+    const denied = deniedFor(outcome, message, plan, this.grants);
     metrics.request(labels, outcome);
-    const { label, trace } = message;
+    metrics.audit(labels, { label, outcome, bytes, denied });
+    if (!retained) return;
     const client = this.identity?.name ?? 'none';
+    const { trace, k, tier } = message;
     onRequest?.({ ...labels, outcome, label, client, trace, bytesIn, totalMs: clock.now() - startMs });
+    const known = plan && labels.k !== 'none' ? plan : null;
+    onAudit?.({
+      ...{ label, tenant: client, ...labels, bytes, outcome, denied },
+      boundary: known ? boundaryAt(known, k).tensors.map(({ name }) => name) : [],
+      leakage: (known && leakageOf(known, k, tier)) ?? null,
+      receipt: receipt?.id ?? null,
+    });
   }
 
   /** Bytes of the frame, or 0 where the connection is closed or its reader too slow. */
@@ -306,25 +336,6 @@ export class GatewayConnection implements Connection {
       else this.violation(new TandemError('IDLE_TIMEOUT', `nothing came for ${idleTimeoutMs} ms`));
     });
   }
-}
-
-/** A queue of parts larger than any encoder of ours makes would be memory that whoever sends them can fill. */
-function checkParts({ parts, shapes, k }: InferMessage, tier: Tier): void {
-  const bytesMax = shapes.length * partBytesMax(tier, shapes);
-  const bytes = parts.reduce((sum, part) => sum + part, 0);
-  if (bytes > bytesMax) {
-    throw new TandemError(
-      'PAYLOAD_TOO_LARGE',
-      `expected at most ${bytesMax} bytes for boundary ${k} at ${tier.name}, got ${bytes}`,
-    );
-  }
-}
-
-/** Labels of bounded cardinality, whatever the client put in. */
-function requestLabels(plan: Plan | undefined, { k, tier }: InferMessage): RequestLabels {
-  if (!plan || k >= depthOf(plan)) return { model: plan?.name ?? 'none', k: 'none', tier: 'none' };
-  const isKnown = boundaryAt(plan, k).tiers.some(({ name }) => name === tier);
-  return { model: plan.name, k: String(k), tier: isKnown ? tier : 'none' };
 }
 
 function closeCode(code: ErrorCode): number {

@@ -1,4 +1,6 @@
 /** The gateway's entry: configuration in, a listening server out. */
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { folderSource } from '../runtimes/bundle-folder.ts';
@@ -8,12 +10,14 @@ import { WS_PATH } from '../shared/protocol/paths.ts';
 import { httpApp } from './adapters/http.ts';
 import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
+import { type AuditRecord, openAuditLog } from './audit-log.ts';
 import { checkAgainstPlans } from './check-config.ts';
 import type { ServerConfig } from './config.ts';
 import type { RequestRecord } from './connection.ts';
 import { embeddedExecutor } from './executors/embedded.ts';
 import { createGateway } from './gateway.ts';
 import { type GatewayMetrics, gatewayMetrics } from './metrics.ts';
+import { receiptKey, receiptSigner } from './receipts.ts';
 import { loadSite, loadStore } from './store.ts';
 
 export { parseServerConfig, type ServerConfig } from './config.ts';
@@ -46,6 +50,9 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     bundles.map(({ plan }) => plan),
   ))
     log(`warning: ${warning}`);
+  const time = () => new Date().toISOString();
+  const receipts = receiptSigner({ key: await signingKey(config), time, newId: randomUUID });
+  const auditLog = config.auditLog === null ? null : await openAuditLog(config.auditLog, { time, onLoss: log });
   let metrics: GatewayMetrics | undefined;
   const executor = await embeddedExecutor({
     bundles,
@@ -61,21 +68,26 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   const admission = new Admission(executor, clock, config.queueDepthMax);
   const isReady = () => executor.isReady && !gateway.isDraining;
   metrics = gatewayMetrics({ load: () => admission.load, inFlight: () => admission.inFlight, isReady });
-  const { frameBytesMax, inFlightMax, idleTimeoutMs, policy, credentials } = config;
+  const { frameBytesMax, inFlightMax, idleTimeoutMs, policy, credentials, region } = config;
   const gateway = createGateway({
     name: 'tandem/0.1',
     plans: bundles.map(({ plan }) => plan),
     policy,
     credentials,
+    region,
+    receipts,
     admission,
     metrics,
     clock,
     ...(config.logRequests && {
-      onRequest: (record: RequestRecord) => log(JSON.stringify({ time: new Date().toISOString(), ...record })),
+      onRequest: (record: RequestRecord) => log(JSON.stringify({ time: time(), ...record })),
     }),
+    ...(auditLog && { onAudit: (record: AuditRecord) => auditLog.write(record) }),
     limits: { frameBytesMax, inFlightMax, idleTimeoutMs },
   });
-  const server = createServer(httpApp({ store, metrics, isReady, origins: config.origins, site }));
+  const server = createServer(
+    httpApp({ store, metrics, isReady, origins: config.origins, site, receiptKey: receipts.publicKey }),
+  );
   const cutSockets = attachWebSockets(server, gateway, {
     path: WS_PATH,
     frameBytesMax,
@@ -87,6 +99,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     await listen(server, config.port, config.host);
   } catch (error) {
     await executor.close();
+    await auditLog?.close();
     throw error;
   }
   const { port } = server.address() as AddressInfo;
@@ -105,8 +118,18 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
         cutSockets();
       }, CLOSE_GRACE_MS).unref();
       await closed;
+      await auditLog?.close();
     },
   };
+}
+
+async function signingKey({ receiptKey: path, place }: ServerConfig) {
+  if (path === null) return receiptKey(null, '');
+  const where = place(['receiptKey']);
+  const pem = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new TandemError('BAD_CONFIG', `${where}: cannot read the key: ${messageOf(error)}`, { cause: error });
+  });
+  return receiptKey(pem, where);
 }
 
 /** Time for closing handshakes, in milliseconds, before sockets are cut. */

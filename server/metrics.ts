@@ -3,6 +3,7 @@
  * by client or by request.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { DenialKind } from '../shared/policy/permission.ts';
 import type { Load } from '../shared/protocol/messages.ts';
 
 export type Stage = 'queue' | 'decode' | 'compute' | 'total';
@@ -14,12 +15,24 @@ export interface RequestLabels {
   readonly tier: string;
 }
 
+/** What is counted of a request by its privacy label. */
+export interface Audited {
+  /** A label of the policy; `none` for any other. */
+  readonly label: string;
+  readonly outcome: string;
+  /** Of the payload. */
+  readonly bytes: number;
+  /** What a denial was for. */
+  readonly denied: DenialKind | null;
+}
+
 export interface GatewayMetrics {
   readonly registry: Registry;
   /** `outcome` is `ok` or an error code in lower case. */
   request(labels: RequestLabels, outcome: string): void;
   stage(labels: RequestLabels, stage: Stage, ms: number): void;
   bytes(labels: RequestLabels, direction: 'in' | 'out', bytes: number): void;
+  audit(labels: RequestLabels, audited: Audited): void;
   /** Requests that clients say they finished with the device going to boundary k. */
   clientRequests(model: string, k: number, count: number): void;
   connections(change: 1 | -1): void;
@@ -59,6 +72,24 @@ export function gatewayMetrics(state: { load(): Load; inFlight(): number; isRead
     name: 'tandem_payload_bytes_total',
     help: 'Bytes of frames of requests (in) and of their replies (out).',
     labelNames: ['model', 'k', 'tier', 'direction'],
+    registers,
+  });
+  const audited = new Counter({
+    name: 'tandem_audit_requests_total',
+    help: 'Requests by privacy label (none for one that the policy does not know), boundary, tier and outcome.',
+    labelNames: ['label', 'model', 'k', 'tier', 'outcome'],
+    registers,
+  });
+  const auditedBytes = new Counter({
+    name: 'tandem_audit_payload_bytes_total',
+    help: 'Bytes of payloads that were received, by privacy label, those of refused requests included.',
+    labelNames: ['label', 'model'],
+    registers,
+  });
+  const denials = new Counter({
+    name: 'tandem_audit_denials_total',
+    help: 'Requests refused by policy, by privacy label and by what it was for: label, boundary, tier, leakage or noise.',
+    labelNames: ['label', 'model', 'reason'],
     registers,
   });
   const client = new Counter({
@@ -111,6 +142,11 @@ export function gatewayMetrics(state: { load(): Load; inFlight(): number; isRead
     request: ({ model, k, tier }, outcome) => requests.inc({ model, k, tier, outcome }),
     stage: ({ model, k }, stage, ms) => stages.observe({ model, k, stage }, ms / 1000),
     bytes: ({ model, k, tier }, direction, bytes) => payload.inc({ model, k, tier, direction }, bytes),
+    audit({ model, k, tier }, { label, outcome, bytes, denied }) {
+      audited.inc({ label, model, k, tier, outcome });
+      auditedBytes.inc({ label, model }, bytes);
+      if (denied) denials.inc({ label, model, reason: denied });
+    },
     clientRequests: (model, k, count) => client.inc({ model, k: String(k) }, count),
     connections: (change) => connections.inc(change),
     closed: (code) => closes.inc({ code: String(code) }),

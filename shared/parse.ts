@@ -5,27 +5,36 @@ import { type ErrorCode, TandemError } from './errors.ts';
 /** What came may be long: only its beginning is told. */
 const REASON_LENGTH_MAX = 300;
 
+/** Names a place in a value that came from a file: `tandem.json:14: policy.labels`. */
+export type Place = (path: readonly string[]) => string;
+
+/** @param what the value's name, or what names its places */
+export function placeIn(what: string | Place, path: readonly string[]): string {
+  if (typeof what === 'function') return what(path);
+  return path.length === 0 ? what : `${what}: ${path.join('.')}`;
+}
+
 /**
- * @param what how to name the value in the error: a file, a message
+ * @param what how to name the value in the error: a file, a message, or what names its places
  * @throws `code` with one line: what, the path inside it, what was expected and what came
  */
 export function parseAs<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
   code: ErrorCode,
-  what: string,
+  what: string | Place,
 ): v.InferOutput<S> {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
-  const path = v.getDotPath(issue);
+  const path = (issue.path ?? []).map(({ key }) => String(key));
   const expected =
     issue.expected === 'never'
       ? 'is no key that is known here'
       : issue.expected
         ? `expected ${issue.expected}, got ${issue.received}`
         : issue.message;
-  throw new TandemError(code, `${what}${path ? `: ${path}` : ''}: ${expected.slice(0, REASON_LENGTH_MAX)}`);
+  throw new TandemError(code, `${placeIn(what, path)}: ${expected.slice(0, REASON_LENGTH_MAX)}`);
 }
 
 /** JSON text -> unknown. Throws `code` naming `what` where it is no JSON. */

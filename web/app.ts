@@ -3,6 +3,7 @@ import { type BrowserClient, type ClientState, connect, TandemError, type Tensor
 import { decodeCtc, parseCharset } from '../models/ocr-line/ctc.ts';
 import { byId } from './dom.ts';
 import { type Box, drawText, initialBox, makeDraggable, pixelsOfCanvas, pixelsOfPart } from './line-picture.ts';
+import { showReceipt } from './receipt-view.ts';
 import { CUT_NAMES, showRoute } from './route-view.ts';
 import config from './tandem.json' with { type: 'json' };
 
@@ -57,6 +58,7 @@ async function read(client: BrowserClient, charset: readonly string[]): Promise<
   output.textContent = line || '(no text found: is the line in the box, and upright?)';
   output.title = `confidence ${(confidence * 100).toFixed(0)} %`;
   showRoute(route, client.plan);
+  await showReceipt(route);
   byId('answer').hidden = false;
   byId('answer').scrollIntoView({ block: 'nearest', behavior: 'smooth' });
 }

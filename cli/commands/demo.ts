@@ -19,7 +19,8 @@ const MODEL = 'ocr-line';
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(argv, { port: { type: 'string' } }, []);
   const path = join(ROOT, 'web', 'tandem.json');
-  const config = withOverrides(parseServerConfig(await readConfigFile(path), path), portNumber(values.port));
+  const { value, place } = await readConfigFile(path);
+  const config = withOverrides(parseServerConfig(value, place), portNumber(values.port));
   const recipe = await loadRecipe(MODEL);
   const [bundle = ''] = config.bundles;
   if (!(await isCurrent(recipe, bundle))) await compile(recipe, bundle, { progress: stderrProgress() });

@@ -1,7 +1,14 @@
 /** `tandem infer`: one picture through the Node client, with the decision explained. */
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
-import { connect, type InferResult, type Plan, readPicture } from '../../client/node.ts';
+import {
+  connect,
+  describeReceipt,
+  type InferResult,
+  type Plan,
+  readPicture,
+  verifyReceipt,
+} from '../../client/node.ts';
 import { readNpz } from '../../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { messageOf, TandemError } from '../../shared/errors.ts';
@@ -45,7 +52,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     const result = await client.infer(given, { label, ...(k !== undefined && { force: { k } }) });
     const answer = recipe?.answer(result.outputs) ?? describeOutputs(result);
     process.stdout.write(
-      values.json ? `${JSON.stringify({ answer, route: result.route })}\n` : describe(answer, result),
+      values.json
+        ? `${JSON.stringify({ answer, route: result.route })}\n`
+        : `${describe(answer, result)}${await receiptLine(result)}\n`,
     );
     return 0;
   } finally {
@@ -77,6 +86,12 @@ function unreadable(path: string) {
   return (error: unknown): never => {
     throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
   };
+}
+
+async function receiptLine({ route: { receipt, bytesUp } }: InferResult): Promise<string> {
+  if (!receipt) return `${bytesUp} bytes left this device`;
+  const verdict = (await verifyReceipt(receipt)) ? 'signed by the gateway' : 'the signature is wrong';
+  return `${describeReceipt(receipt.receipt)} (Receipt ${receipt.receipt.id}: ${verdict}.)`;
 }
 
 function describe(answer: string, { route }: InferResult): string {

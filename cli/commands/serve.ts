@@ -11,14 +11,17 @@ export const usage = 'tandem serve [--config F] [--port N]';
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(argv, { config: { type: 'string' }, port: { type: 'string' } }, []);
   const path = resolve(values.config ?? process.env['TANDEM_CONFIG'] ?? 'tandem.json');
-  const config = parseServerConfig(await readConfigFile(path), path);
+  const { value, place } = await readConfigFile(path);
+  const config = parseServerConfig(value, place);
   return serveUntilSignal(withOverrides(config, portNumber(values.port)));
 }
 
-/** TANDEM_HOST and TANDEM_PORT over the file, an option over both. */
+/** TANDEM_HOST, TANDEM_PORT and TANDEM_RECEIPT_KEY over the file, an option over all. */
 export function withOverrides(config: ServerConfig, port: number | undefined): ServerConfig {
   const envPort = portNumber(process.env['TANDEM_PORT'] ?? process.env['PORT'], 'TANDEM_PORT');
-  return { ...config, host: process.env['TANDEM_HOST'] ?? config.host, port: port ?? envPort ?? config.port };
+  const receiptKey = process.env['TANDEM_RECEIPT_KEY'] ?? config.receiptKey;
+  const host = process.env['TANDEM_HOST'] ?? config.host;
+  return { ...config, host, receiptKey, port: port ?? envPort ?? config.port };
 }
 
 /** A TCP port given as an option or in the environment. Throws USAGE. */

@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Crossing } from '../../shared/codec/boundary.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, type TensorSpec } from '../../shared/plan.ts';
+import { seededRandom } from '../../shared/random.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { shapeAt, sizeOf } from '../../shared/size.ts';
 import { type Tensor, type Tensors, zeros } from '../../shared/tensor.ts';
@@ -51,7 +52,14 @@ export class FakeDevices implements FakeDevice {
       const ms = typeof this.msPerSegment === 'number' ? this.msPerSegment : (this.msPerSegment[k] ?? 0);
       if (ms > 0) await pause(this.clock, ms, new AbortController().signal);
     });
-    const own = localDevice({ plan, target: TARGET, runtime, pictures: fakePictures(), clock: this.clock });
+    const own = localDevice({
+      plan,
+      target: TARGET,
+      runtime,
+      pictures: fakePictures(),
+      clock: this.clock,
+      random: seededRandom(1),
+    });
     const advance: Device['advance'] = async (crossing) => {
       const { value, ms } = await own.advance(crossing);
       if (this.failure !== null) throw new Error(this.failure);
@@ -95,7 +103,7 @@ export function mortal(
       load: (k, model) => whileAlive(() => device.load(k, model)),
       begin: (picture) => whileAlive(() => device.begin(picture)),
       advance: (crossing) => whileAlive(() => device.advance(crossing)),
-      encode: (crossing, tier) => whileAlive(() => device.encode(crossing, tier)),
+      encode: (crossing, tier, noise) => whileAlive(() => device.encode(crossing, tier, noise)),
     },
     die(reason) {
       onLost(reason);

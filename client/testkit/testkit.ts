@@ -6,7 +6,7 @@ import { Admission } from '../../server/admission.ts';
 import { createGateway } from '../../server/gateway.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { Plan } from '../../shared/plan.ts';
-import { type PolicyInput, parsePolicy } from '../../shared/policy.ts';
+import { type PolicyInput, parsePolicy } from '../../shared/policy/language.ts';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import { FRAME_BYTES_MAX, IDLE_TIMEOUT_MS, IN_FLIGHT_MAX } from '../../shared/protocol/limits.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
@@ -22,6 +22,7 @@ import { type FakeCloud, FakeExecutor } from './fake-cloud.ts';
 import { type FakeDevice, FakeDevices } from './fake-device.ts';
 import { type FakeLink, FakeNetwork } from './fake-link.ts';
 import { blankPicture } from './fake-pictures.ts';
+import { fakeReceipts } from './fake-receipts.ts';
 import { servedPlan, sha256Of, TARGET } from './served-plan.ts';
 import { smallPlan } from './small-plan.ts';
 
@@ -86,7 +87,10 @@ export function createTestkit(options: TestkitOptions): Testkit {
 }
 
 const GATEWAY_URL = 'http://gateway.test';
-const NOBODY_WATCHES = { request() {}, stage() {}, bytes() {}, clientRequests() {}, connections() {}, closed() {} };
+const NOBODY_WATCHES = {
+  ...{ request() {}, stage() {}, bytes() {}, audit() {} },
+  ...{ clientRequests() {}, connections() {}, closed() {} },
+};
 
 class Kit implements Testkit {
   readonly plan: Plan;
@@ -123,6 +127,8 @@ class Kit implements Testkit {
         anonymous: { labels },
         tokens: tokens.map((token) => ({ name: 'token', sha256: sha256Of(token), labels })),
       },
+      region: null,
+      receipts: fakeReceipts(),
       admission: new Admission(this.cloud, clock, Number.POSITIVE_INFINITY),
       metrics: NOBODY_WATCHES,
       clock,

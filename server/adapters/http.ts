@@ -2,7 +2,7 @@
 import express, { type Express, type Request, type Response } from 'express';
 import { PLAN_FILE, PLAN_HEAD_FILE } from '../../shared/bundle.ts';
 import { codeInfo, TandemError } from '../../shared/errors.ts';
-import { filePath, modelPath, WS_PATH } from '../../shared/protocol/paths.ts';
+import { filePath, modelPath, RECEIPT_KEY_PATH, WS_PATH } from '../../shared/protocol/paths.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Store, StoredFile } from '../store.ts';
 
@@ -12,13 +12,15 @@ export interface HttpOptions {
   readonly isReady: () => boolean;
   /** Origins whose pages may fetch from here: exact ones, or `*`. Pages of the gateway's own origin always may. */
   readonly origins: readonly string[];
+  /** Base64 of the public key that receipts are signed with. */
+  readonly receiptKey: string;
   /** Static files to serve besides, by path. */
   readonly site: ReadonlyMap<string, StoredFile>;
 }
 
 const YEAR_S = 31_536_000;
 
-export function httpApp({ store, metrics, isReady, origins, site }: HttpOptions): Express {
+export function httpApp({ store, metrics, isReady, origins, site, receiptKey }: HttpOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use((request, response, next) => {
@@ -52,6 +54,10 @@ export function httpApp({ store, metrics, isReady, origins, site }: HttpOptions)
 
   app.get(WS_PATH, (_request, response) => {
     response.status(426).set('Upgrade', 'websocket').type('text').send('this path speaks WebSocket\n');
+  });
+
+  app.get(RECEIPT_KEY_PATH, (_request, response) => {
+    response.json({ algorithm: 'Ed25519', key: receiptKey });
   });
 
   app.get('/models', (_request, response) => {

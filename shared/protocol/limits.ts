@@ -1,6 +1,6 @@
 /** The numbers that bound a conversation. The gateway may be configured below them, never above. */
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Bytes of one frame, header and payload. The largest boundary of a 1,280 px line at 8 bits is under 1 MiB. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
@@ -28,3 +28,5 @@ export const USAGE_ENTRIES_MAX = 64;
 export const ERROR_MESSAGE_MAX = 1024;
 /** Length of a WebSocket close reason, in bytes of UTF-8 (RFC 6455, 5.5). */
 export const CLOSE_REASON_BYTES_MAX = 123;
+/** Characters of a receipt: names of up to 32 tensors are the most of it. */
+export const RECEIPT_LENGTH_MAX = 16 * 1024;

@@ -6,11 +6,13 @@ import * as v from 'valibot';
 import { type ErrorCode, isErrorCode } from '../errors.ts';
 import { amount, integer, parseAs, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan.ts';
+import { LABELS_MAX, NetworksSchema, NoisesSchema, OVERRIDES_MAX, TermsSchema } from '../policy/language.ts';
 import {
   DEADLINE_MS_MAX,
   ERROR_MESSAGE_MAX,
   PARTS_MAX,
   RANK_MAX,
+  RECEIPT_LENGTH_MAX,
   USAGE_COUNT_MAX,
   USAGE_ENTRIES_MAX,
 } from './limits.ts';
@@ -38,6 +40,8 @@ const Hello = v.object({
   client: text(),
   /** Who it is. null for an anonymous client. */
   token: v.nullable(text(4096)),
+  /** Whether results are to come with a receipt. */
+  receipts: v.boolean(),
 });
 const Infer = v.object({
   type: v.literal('infer'),
@@ -47,6 +51,10 @@ const Infer = v.object({
   tier: text(32),
   /** Privacy class of the request. */
   label: text(64),
+  /** What the client says that it added to the values before it encoded them. */
+  noise: NoisesSchema,
+  /** false: the client's own policy wants nothing of this request written down. */
+  retain: v.boolean(),
   /** Time that the client still gives, in milliseconds. */
   deadlineMs: integer(1, DEADLINE_MS_MAX),
   /** W3C trace context, a `traceparent` of version 00, or null. */
@@ -65,14 +73,32 @@ const Ping = v.object({
   ),
 });
 
+/** A label's own, and its overrides by region and by tenant. */
+const TERMS_MAX = 1 + 2 * OVERRIDES_MAX;
+
 const Welcome = v.object({
   type: v.literal('welcome'),
   /** Software and version, for logs. */
   server: text(),
   limits: v.object({ frameBytesMax: integer(1), inFlightMax: integer(1), idleTimeoutMs: integer(1) }),
   plans: v.array(v.object({ name: text(), id: planId })),
-  /** Labels that this client may use, with the floor each has here: `input`, `local`, or a boundary tensor's name. */
-  labels: v.array(v.object({ label: text(64), floor: text() })),
+  /** Name of the client's credentials. */
+  tenant: text(64),
+  /** Where the gateway is, in its operator's words; null where they have not said. */
+  region: v.nullable(text(64)),
+  /** Labels that this client may use, with the gateway's terms: all of these, and those of the client's network. */
+  labels: v.pipe(
+    v.array(
+      v.object({
+        label: text(64),
+        terms: v.pipe(v.array(TermsSchema), v.minLength(1), v.maxLength(TERMS_MAX)),
+        networks: NetworksSchema,
+      }),
+    ),
+    v.maxLength(LABELS_MAX),
+  ),
+  /** What receipts are signed with: an Ed25519 public key, 32 bytes as base64; null where none are given. */
+  receiptKey: v.nullable(v.pipe(v.string(), v.length(44))),
   load: Load,
 });
 const Result = v.object({
@@ -88,6 +114,8 @@ const Result = v.object({
     /** From the whole frame received to the reply handed to the socket. */
     totalMs: amount,
   }),
+  /** The signed text of receipt.ts, and the signature as base64; null where the client wants none. */
+  receipt: v.nullable(v.object({ text: text(RECEIPT_LENGTH_MAX), signature: v.pipe(v.string(), v.length(88)) })),
   load: Load,
 });
 const Failure = v.object({

@@ -3,7 +3,7 @@
  * asked again at every boundary that the device reaches. What was filtered stays in the answer, with the reason.
  */
 
-import type { Floor } from '../policy.ts';
+import { denialOf, type Permission } from '../policy/permission.ts';
 import { type Choice, type Prediction, type Predictor, predictorOf } from './cost.ts';
 import { FASTEST, type Objective, scoreOf } from './objective.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -11,8 +11,8 @@ import { type CostTable, costTable, type TableRow } from './table.ts';
 
 /** What the caller asks of a request. */
 export interface Constraints {
-  /** The label's floor, from policy. */
-  readonly floor: Floor;
+  /** What the label may send, from policy. */
+  readonly permission: Permission;
   /** How much of the plan's first metric may be lost against the whole model, in its own unit. */
   readonly accuracyDropMax: number;
   /** Only this k, and only this tier if one is named. For tests and demos; policy still holds. */
@@ -259,10 +259,10 @@ function takeOut({ out }: Ranking, reason: number, stays: (i: number) => boolean
 }
 
 /** What lasts comes before what may pass, and policy first: its word is the one shown. */
-function objectionTo(row: TableRow, snapshot: Snapshot, { floor, force, accuracyDropMax }: Constraints): number {
+function objectionTo(row: TableRow, snapshot: Snapshot, { permission, force, accuracyDropMax }: Constraints): number {
   const { k, tier } = row;
   if (k < snapshot.at) return BEHIND;
-  if (tier !== null && k < floor.k) return POLICY;
+  if (tier !== null && denialOf(permission, k, tier)) return POLICY;
   if (force && (k !== force.k || (force.tier !== undefined && tier !== null && tier !== force.tier))) return FORCED;
   if (tier !== null && snapshot.blocked[row.key] !== undefined) return BLOCKED;
   if (!force && isTooInaccurate(row, accuracyDropMax)) return INACCURATE;
@@ -307,12 +307,12 @@ function reasonOf(
   row: TableRow,
   { metric }: CostTable,
   { loaded, disconnection, blocked }: Snapshot,
-  { floor, force, accuracyDropMax }: Constraints,
+  { permission, force, accuracyDropMax }: Constraints,
 ): string {
   const points = (value: number) => (value * 100).toFixed(1);
   switch (reason) {
     case POLICY:
-      return `policy: ${floor.reason}`;
+      return `policy: ${denialOf(permission, row.k, row.tier as string)?.reason}`;
     case FORCED:
       return `forced to k = ${force?.k}${force?.tier === undefined ? '' : `, tier ${force.tier}`}`;
     case BLOCKED:

@@ -2,7 +2,8 @@
  * The real scheduler: shared/schedule's estimates and `decide`, asked as client/request.ts asks them. All that the simulator
  * knows of them is here.
  */
-import { depthOf } from '../../shared/plan.ts';
+import { depthOf, type Plan, tierKey } from '../../shared/plan.ts';
+import type { Permission } from '../../shared/policy/permission.ts';
 import type { Random } from '../../shared/random.ts';
 import { predict } from '../../shared/schedule/cost.ts';
 import { decide } from '../../shared/schedule/decide.ts';
@@ -21,6 +22,7 @@ export class Tandem implements Scheduler {
   private readonly objective: Objective;
   private readonly random: Random;
   private readonly estimates = new Estimates();
+  private readonly permission: Permission;
   /** Number of the request that was asked about last, what was chosen for it, and where it stands among those of its client. */
   private request = -1;
   private chosen: Choice | null = null;
@@ -32,10 +34,11 @@ export class Tandem implements Scheduler {
     this.known = known;
     this.random = random;
     this.objective = objective;
+    this.permission = fromOn(known.plan, known.floor);
   }
 
   decide(situation: Situation): Choice {
-    const { floor, accuracyDropMax, plan } = this.known;
+    const { accuracyDropMax, plan } = this.known;
     const isNew = situation.index !== this.request;
     if (isNew) {
       this.request = situation.index;
@@ -44,7 +47,7 @@ export class Tandem implements Scheduler {
     }
     const { previous, explorationMs } = this.estimates.current;
     const decision = decide(this.snapshot(situation), {
-      ...{ floor: { k: floor, reason: 'the floor of this run' }, accuracyDropMax, force: null },
+      ...{ permission: this.permission, accuracyDropMax, force: null },
       ...{ objective: this.objective, deadlineMs: situation.deadlineAtMs - situation.nowMs },
       ...{ previous: this.chosen ?? previous, explorationMs: isNew ? explorationMs : 0 },
     });
@@ -100,4 +103,19 @@ export class Tandem implements Scheduler {
   onPing(bytes: number, ms: number, nowMs: number): void {
     this.estimates.observeTransfer({ bytesUp: bytes, bytesDown: bytes }, ms, nowMs - ms, nowMs);
   }
+}
+
+/** Everything from a boundary on may be sent. */
+function fromOn(plan: Plan, floor: number): Permission {
+  const keys = plan.boundaries.flatMap(({ tiers }, k) => (k < floor ? [] : tiers.map(({ name }) => tierKey(k, name))));
+  return {
+    ...{
+      allowed: Object.fromEntries(keys.map((key) => [key, true] as const)),
+      denied: {},
+      floor,
+      noise: [],
+      retain: true,
+    },
+    otherwise: { kind: 'boundary', reason: 'it lies before the floor of this run' },
+  };
 }

@@ -57,12 +57,18 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     const { page, sent } = await openPage(browser, server.url);
     await segmentsReady(page);
     const [line] = cleanLines(1);
-    expect((await read(page, line as CleanLine, { label: 'secret' })).text).toBe(line?.text);
+    const secret = await read(page, line as CleanLine, { label: 'secret' });
+    expect([secret.text, secret.receipt]).toEqual([line?.text, 'Nothing left this device for this answer.']);
     expect(sent().filter(({ type }) => type === 'infer')).toEqual([]);
     const refused = await read(page, line as CleanLine, { label: 'personal', k: 0 });
     expect(refused.error).toContain('may not be sent');
     expect(sent().filter(({ type }) => type === 'infer')).toEqual([]);
-    await read(page, line as CleanLine, { label: 'personal', k: 3 });
+    const personal = await read(page, line as CleanLine, { label: 'personal', k: 3 });
+    expect(personal.receipt).toMatch(
+      /^\d+ bytes left this device: boundary 3 \(p2o.AveragePool.1\) as .+ label personal/,
+    );
+    expect(personal.receipt).toContain('The gateway made the rest of the answer, so it knows it: ');
+    expect(personal.receiptCheck).toBe('Receipt, signed by the gateway');
     expect(sent().filter(({ type }) => type === 'infer')).toMatchObject([{ k: 3, label: 'personal' }]);
     await page.close();
   });
@@ -161,5 +167,7 @@ async function read(page: Page, line: CleanLine, { label = 'public', k }: { labe
     summary: await textOf('summary'),
     fallback: await textOf('fallback'),
     error: await textOf('error'),
+    receipt: await textOf('receipt'),
+    receiptCheck: await textOf('receipt-check'),
   };
 }

@@ -80,7 +80,14 @@ const page = {
   device: coded(async ({ plan, models, feeds }: { plan: Plan; models: readonly string[]; feeds: PlainTensors }) => {
     const runtime = litertRuntime(litert, { wasmUrl: '/wasm/' });
     const clock = systemClock(globalThis);
-    const device = localDevice({ plan, target: 'litert', runtime, pictures: canvasPictures(), clock });
+    const device = localDevice({
+      plan,
+      target: 'litert',
+      runtime,
+      pictures: canvasPictures(),
+      clock,
+      random: Math.random,
+    });
     for (const [k, model] of models.entries()) await device.load(k, await bytesOf(model));
     let crossing: Crossing = { k: 0, size: plan.size.min, tensors: fromPlain(feeds), picture: null };
     while (crossing.k < models.length) crossing = (await device.advance(crossing)).value;

@@ -6,6 +6,7 @@ import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { writeModel } from '../../compiler/onnx/write.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
+import { seededRandom } from '../../shared/random.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import { float32 } from '../../shared/tensor.ts';
 import { modelOf } from '../compiler/run-graph.ts';
@@ -16,7 +17,14 @@ const clock = new FakeClock();
 const pictures = { encode: async () => null, decode: () => Promise.reject(new Error()) } satisfies PictureCodec;
 
 function deviceOn(load: Runtime['load']) {
-  return localDevice({ plan: smallPlan(), target: 'wasm', runtime: { name: 'fake', load }, pictures, clock });
+  return localDevice({
+    plan: smallPlan(),
+    target: 'wasm',
+    runtime: { name: 'fake', load },
+    pictures,
+    clock,
+    random: seededRandom(1),
+  });
 }
 
 function session(changes: Partial<Session> = {}): Session {

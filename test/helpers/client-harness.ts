@@ -4,6 +4,7 @@ import { connectWith } from '../../client/client.ts';
 import { type Device, localDevice } from '../../client/device.ts';
 import type { FileStore } from '../../client/file-store.ts';
 import type { Host } from '../../client/host.ts';
+import type { Network } from '../../client/permissions.ts';
 import type { RuntimeFile } from '../../client/runtime-file.ts';
 import { type FakeClock, settle } from '../../client/testkit/fake-clock.ts';
 import { mortal } from '../../client/testkit/fake-device.ts';
@@ -14,6 +15,7 @@ import { type Plan, planContract } from '../../shared/plan.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
+import { seededRandom } from '../../shared/random.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { float32, type Tensors } from '../../shared/tensor.ts';
 import { GatewayHarness } from './gateway-harness.ts';
@@ -33,9 +35,11 @@ export function answerOf(outputs: Tensors): number[] {
 const SEGMENT_BYTES = [Uint8Array.of(1, 7, 7, 7), Uint8Array.of(2, 7, 7, 7)] as const;
 
 export class ClientHarness {
-  readonly gateway = new GatewayHarness({ concurrency: 4 });
+  readonly gateway: GatewayHarness;
   /** One clock for both sides. */
-  readonly clock: FakeClock = this.gateway.clock;
+  readonly clock: FakeClock;
+  /** What the device says that it is on. */
+  network: Network | null = null;
   /** Every message that left the client, in order. */
   readonly sent: ClientMessage[] = [];
   /** Connections so far, the newest last; the client's end. */
@@ -86,13 +90,18 @@ export class ClientHarness {
   /** What is served as the runtime. */
   runtimeBytes: Uint8Array = new Uint8Array();
 
-  constructor() {
+  constructor(gateway: ConstructorParameters<typeof GatewayHarness>[0] = {}) {
+    this.gateway = new GatewayHarness({ concurrency: 4, ...gateway });
+    this.clock = this.gateway.clock;
     this.plan = servedPlan(this.gateway.plan);
     Object.assign(this.gateway.plan, this.plan);
   }
 
-  connect(options: Partial<ClientOptions> = {}): Promise<Client> {
-    return connectWith(this.host(), { url: 'http://gateway', model: 'small', policy: POLICY, ...options });
+  connect(options: Partial<ClientOptions> = {}, host: Partial<Host> = {}): Promise<Client> {
+    return connectWith(
+      { ...this.host(), ...host },
+      { url: 'http://gateway', model: 'small', policy: POLICY, ...options },
+    );
   }
 
   /** Lets the client connect and download what it may. */
@@ -155,6 +164,7 @@ export class ClientHarness {
       files: this.files,
       runtimeFile: this.runtimeFile,
       saveData: this.saveData,
+      network: () => this.network,
       sha256: async (content) => createHash('sha256').update(content).digest('hex'),
       connector: () => (events) => {
         const [near, far] = channelPair();
@@ -245,7 +255,7 @@ export class ClientHarness {
       encode: async (picture) => (this.webpWorks ? new Uint8Array(picture.data).subarray(0, 64) : null),
       decode: () => Promise.reject(new Error('devices do not decode')),
     };
-    const own = localDevice({ plan, target: 'wasm', runtime, pictures, clock: this.clock });
+    const own = localDevice({ plan, target: 'wasm', runtime, pictures, clock: this.clock, random: seededRandom(1) });
     this.devices++;
     const { device, die } = mortal(
       {
@@ -254,8 +264,8 @@ export class ClientHarness {
           this.provided.push(bytes);
         },
         begin: (picture) => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : own.begin(picture)),
-        encode: (crossing, tier) =>
-          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : own.encode(crossing, tier),
+        encode: (crossing, tier, noise) =>
+          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : own.encode(crossing, tier, noise),
         advance: async (crossing) => {
           await this.deviceGate;
           if (this.deviceFails) throw new Error('out of memory');

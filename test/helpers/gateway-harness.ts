@@ -1,12 +1,17 @@
 /** A gateway with a fake executor and a hand-moved clock, and peers that speak frames to it over any channel. */
 
 import { FakeClock } from '../../client/testkit/fake-clock.ts';
+import { fakeReceipts } from '../../client/testkit/fake-receipts.ts';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { Admission } from '../../server/admission.ts';
+import type { AuditRecord } from '../../server/audit-log.ts';
+import type { RequestRecord } from '../../server/connection.ts';
 import type { Credentials } from '../../server/credentials.ts';
 import { createGateway, type Gateway } from '../../server/gateway.ts';
 import { type GatewayMetrics, gatewayMetrics } from '../../server/metrics.ts';
-import { parsePolicy } from '../../shared/policy.ts';
+import type { Plan } from '../../shared/plan.ts';
+import type { PolicyInput } from '../../shared/policy/language.ts';
+import { parsePolicy } from '../../shared/policy/language.ts';
 import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
 import {
   type ClientMessage,
@@ -38,18 +43,37 @@ export interface Transport {
 
 export type TransportFactory = (gateway: Gateway, frameBytesMax: number) => Promise<Transport>;
 
+interface HarnessOptions {
+  readonly concurrency?: number;
+  readonly queueDepthMax?: number;
+  readonly plan?: Plan;
+  readonly policy?: PolicyInput;
+  readonly credentials?: Credentials;
+  readonly region?: string;
+}
+
+const POLICY: PolicyInput = {
+  aliases: { features: 'h' },
+  labels: { public: 'input', personal: 'features', secret: 'local', staff: 'input' },
+};
+
 export class GatewayHarness {
-  readonly plan = smallPlan();
+  readonly plan: Plan;
+  /** What was logged of requests, and in the audit log. */
+  readonly logged: RequestRecord[] = [];
+  readonly audited: AuditRecord[] = [];
   readonly clock = new FakeClock();
   readonly executor: FakeExecutor;
   readonly admission: Admission;
   readonly metrics: GatewayMetrics;
   readonly gateway: Gateway;
+  readonly receipts = fakeReceipts();
   readonly limits = { frameBytesMax: 4096, inFlightMax: 3, idleTimeoutMs: 60_000 };
   private transport: Transport | null = null;
   private readonly peers: Peer[] = [];
 
-  constructor(options: { concurrency?: number; queueDepthMax?: number } = {}) {
+  constructor(options: HarnessOptions = {}) {
+    this.plan = options.plan ?? smallPlan();
     this.executor = new FakeExecutor(options.concurrency ?? 1);
     this.admission = new Admission(this.executor, this.clock, options.queueDepthMax ?? 8);
     const { admission } = this;
@@ -61,14 +85,12 @@ export class GatewayHarness {
     this.gateway = createGateway({
       name: 'test',
       plans: [this.plan],
-      policy: parsePolicy(
-        {
-          aliases: { features: 'h' },
-          labels: { public: 'input', personal: 'features', secret: 'local', staff: 'input' },
-        },
-        'policy',
-      ),
-      credentials: CREDENTIALS,
+      policy: parsePolicy(options.policy ?? POLICY, 'policy'),
+      credentials: options.credentials ?? CREDENTIALS,
+      region: options.region ?? null,
+      receipts: this.receipts,
+      onRequest: (record) => this.logged.push(record),
+      onAudit: (record) => this.audited.push(record),
       admission,
       metrics: this.metrics,
       clock: this.clock,
@@ -93,9 +115,9 @@ export class GatewayHarness {
   }
 
   /** A peer that has said hello and been welcomed. */
-  async welcomed(token: string | null = null): Promise<Peer> {
+  async welcomed(token: string | null = null, receipts = false): Promise<Peer> {
     const peer = await this.connect();
-    send(peer, { type: 'hello', client: 'test', token });
+    send(peer, { type: 'hello', client: 'test', token, receipts });
     await expectType(peer, 'welcome');
     return peer;
   }
@@ -144,6 +166,8 @@ export function inferMessage(changes: Partial<MessageOf<'infer'>> = {}): Message
     k: 1,
     tier: 'q8',
     label: 'personal',
+    noise: [],
+    retain: true,
     deadlineMs: 1000,
     trace: null,
     shapes: [[1, 2, 1, 4]],

@@ -35,25 +35,28 @@ function describeGateway(name: string, transport: TransportFactory): void {
     describe('greets', () => {
       test('a client with its plans, its labels with their floors, limits and load', async () => {
         const peer = await harness.connect();
-        send(peer, { type: 'hello', client: 'test', token: null });
+        send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
         const { message } = await expectType(peer, 'welcome');
         expect(message).toEqual({
           type: 'welcome',
           server: 'test',
           limits: { frameBytesMax: 4096, inFlightMax: 3, idleTimeoutMs: 60_000 },
           plans: [{ name: 'small', id: 'a'.repeat(64) }],
+          tenant: 'anonymous',
+          region: null,
           labels: [
-            { label: 'public', floor: 'input' },
-            { label: 'personal', floor: 'h' },
-            { label: 'secret', floor: 'local' },
+            { label: 'public', terms: [{ from: 'input' }], networks: {} },
+            { label: 'personal', terms: [{ from: 'h' }], networks: {} },
+            { label: 'secret', terms: [{ from: 'local' }], networks: {} },
           ],
+          receiptKey: expect.stringMatching(/^[\w+/]{43}=$/),
           load: { queueDepth: 0, queueMs: 0 },
         });
       });
 
       test('a client with a token with the labels of that token', async () => {
         const peer = await harness.connect();
-        send(peer, { type: 'hello', client: 'test', token: 'sesame' });
+        send(peer, { type: 'hello', client: 'test', token: 'sesame', receipts: false });
         const { message } = await expectType(peer, 'welcome');
         expect(message.labels.map(({ label }) => label)).toEqual(['public', 'staff']);
       });
@@ -133,8 +136,8 @@ function describeGateway(name: string, transport: TransportFactory): void {
 
       test('speaks another version (UNSUPPORTED_VERSION)', async () => {
         const peer = await harness.connect();
-        const frame = encodeFrame({ type: 'hello', client: 'test', token: null });
-        frame[1] = 2;
+        const frame = encodeFrame({ type: 'hello', client: 'test', token: null, receipts: false });
+        frame[1] = 1;
         peer.sendBytes(frame);
         await ends(peer, 'UNSUPPORTED_VERSION');
       });
@@ -160,13 +163,13 @@ function describeGateway(name: string, transport: TransportFactory): void {
 
       test('says hello twice (UNEXPECTED_MESSAGE)', async () => {
         const peer = await harness.welcomed();
-        send(peer, { type: 'hello', client: 'test', token: null });
+        send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
         await ends(peer, 'UNEXPECTED_MESSAGE');
       });
 
       test('has a token that nobody knows (UNAUTHORIZED)', async () => {
         const peer = await harness.connect();
-        send(peer, { type: 'hello', client: 'test', token: 'guess' });
+        send(peer, { type: 'hello', client: 'test', token: 'guess', receipts: false });
         await ends(peer, 'UNAUTHORIZED');
       });
 
@@ -377,7 +380,7 @@ describe('the gateway', () => {
     const harness = new GatewayHarness();
     const transport = await memoryTransport(harness.gateway);
     const peer = await transport.connect();
-    send(peer, { type: 'hello', client: 'test', token: null });
+    send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
     await expectType(peer, 'welcome');
     peer.far.bufferedBytes = 9 * 1024 * 1024;
     send(peer, { type: 'ping', id: 1, usage: [] });

@@ -27,6 +27,7 @@ beforeAll(async () => {
       isReady: () => true,
       origins,
       site: new Map(),
+      receiptKey: 'the key',
     },
   });
   await new Promise<void>((resolve) => {
@@ -59,4 +60,11 @@ describe('a download that goes on', () => {
     expect(response.headers.get('Access-Control-Allow-Headers')).toBe(allowed);
     expect(response.ok).toBe(allowed !== null);
   });
+});
+
+test('the key that receipts are signed with is at a well-known path, for pages that may fetch here', async () => {
+  const address = new URL('/.well-known/tandem-receipt-key', url());
+  const response = await fetch(address, { headers: { Origin: 'https://app.example' } });
+  expect(await response.json()).toEqual({ algorithm: 'Ed25519', key: 'the key' });
+  expect(response.headers.get('Access-Control-Allow-Origin')).toBe('https://app.example');
 });

@@ -35,6 +35,15 @@ describe('parsing a value', () => {
   });
 });
 
+describe('a place', () => {
+  test('may be named by who knows the file', () => {
+    const place = (path: readonly string[]) => `config.json:${path.length}: ${path.join('/')}`;
+    expect(() => parseAs(Point, { name: 'a', at: [{}], weight: 0 }, 'BAD_CONFIG', place)).toThrow(
+      tandemError('BAD_CONFIG', 'config.json:3: at/0/x: expected'),
+    );
+  });
+});
+
 describe('parsing JSON', () => {
   test('gives the value', () => {
     expect(parseJson('{"a":[1]}', 'BAD_PLAN', 'plan.json')).toEqual({ a: [1] });

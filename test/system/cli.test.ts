@@ -70,7 +70,15 @@ describe('tandem says in one line what is wrong with', () => {
   test('a configuration that is no JSON', async () => {
     const path = join(folder, 'broken.json');
     await writeFile(path, '{"bundles": [');
-    await refuses(['serve', '--config', path], 'BAD_CONFIG');
+    expect(await refuses(['serve', '--config', path], 'BAD_CONFIG')).toContain('broken.json:1: expected JSON');
+  });
+  test('a policy that is none, naming file and line', async () => {
+    const path = join(folder, 'policy.json');
+    const medical = { from: 'input', leakageMax: 'a lot' };
+    await writeFile(path, JSON.stringify({ bundles: ['b'], policy: { labels: { medical } } }, null, 2));
+    expect(await refuses(['serve', '--config', path], 'BAD_CONFIG')).toContain(
+      'policy.json:9: policy.labels.medical.leakageMax: expected number, got "a lot"',
+    );
   });
   test('a configuration that does not exist', () =>
     refuses(['serve', '--config', join(folder, 'no.json')], 'NOT_FOUND'));

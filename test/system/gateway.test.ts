@@ -1,9 +1,13 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
+import { join } from 'node:path';
+import { verifyReceipt } from 'tandem/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Plan, parsePlan } from '../../shared/plan.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { expectType, inferMessage, type Peer, send, sendInfer } from '../helpers/gateway-harness.ts';
-import { type ServerProcess, startServer } from '../helpers/processes.ts';
+import { type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
 import { connectSocket } from '../helpers/transports.ts';
 
 let server: ServerProcess;
@@ -16,7 +20,7 @@ afterAll(() => server.kill());
 
 async function welcomed(): Promise<Peer> {
   const peer = await connectSocket(`${server.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null });
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
   await expectType(peer, 'welcome');
   return peer;
 }
@@ -230,7 +234,7 @@ describe('over a real socket, with the real model, the gateway', () => {
 test('on SIGTERM the gateway says goodbye, answers what is under way, and ends with 0', async () => {
   const own = await startServer({ logRequests: true });
   const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null });
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
   await expectType(peer, 'welcome');
   const { part } = features();
   const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
@@ -250,4 +254,40 @@ test('on SIGTERM the gateway says goodbye, answers what is under way, and ends w
     .filter((line) => line.startsWith('{'));
   expect(lines).toHaveLength(5);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ model: 'ocr-line', k: '3', tier: 'q4', outcome: 'ok', trace });
+});
+
+test('signs what it received with the key that it was given, and keeps the audit log that it was told to', async () => {
+  const folder = await temporaryFolder();
+  const [keyFile, auditLog] = [join(folder, 'key.pem'), join(folder, 'audit.jsonl')];
+  const { privateKey } = generateKeyPairSync('ed25519');
+  await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const labels = { public: 'input', personal: 'p2o.AveragePool.1', quiet: { from: 'input', retain: false } };
+  const own = await startServer({
+    ...{ receiptKey: keyFile, auditLog, region: 'eu', policy: { labels } },
+    credentials: { anonymous: { labels: Object.keys(labels) } },
+  });
+  const { key } = (await (await fetch(`${own.url}/.well-known/tandem-receipt-key`)).json()) as { key: string };
+  const { x = '' } = privateKey.export({ format: 'jwk' });
+  expect(key).toBe(Buffer.from(x, 'base64url').toString('base64'));
+  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: true });
+  expect((await expectType(peer, 'welcome')).message).toMatchObject({ receiptKey: key, region: 'eu' });
+  for (const label of ['quiet', 'personal']) {
+    const { message, part } = features({ label });
+    send(peer, message, [part]);
+    const { receipt } = (await expectType(peer, 'result')).message;
+    if (!receipt) throw new Error('there is no receipt');
+    expect(await verifyReceipt({ ...receipt, key }, key)).toBe(true);
+    expect(JSON.parse(receipt.text)).toMatchObject({ label, k: 3, bytes: part.length, retained: label !== 'quiet' });
+  }
+  sendInfer(peer, { plan: plan.id, k: 0, tier: 'webp-80', label: 'personal', shapes: [[1, 3, 48, 160]] });
+  expect((await expectType(peer, 'error')).message.code).toBe('POLICY_DENIED');
+  peer.close();
+  own.child.kill('SIGTERM');
+  expect(await own.exited).toBe(0);
+  const lines = (await readFile(auditLog, 'utf8')).trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { label: 'personal', tenant: 'anonymous', boundary: ['p2o.AveragePool.1'], outcome: 'ok' },
+    { label: 'personal', outcome: 'policy_denied', denied: 'boundary', receipt: null },
+  ]);
 });

@@ -8,7 +8,7 @@ import { orRefusal, tandemError } from '../tandem-error.ts';
 const PING: MessageOf<'ping'> = { type: 'ping', id: 7, usage: [] };
 /** 8 bytes of prefix, then {type: "ping", id: 7, usage: []} in 24 bytes of msgpack. */
 const PING_HEX = `
-  54 01 0000 18000000
+  54 02 0000 18000000
   de0003 a474797065 a470696e67 a26964 07 a57573616765 90`;
 
 const INFER: MessageOf<'infer'> = {
@@ -18,6 +18,8 @@ const INFER: MessageOf<'infer'> = {
   k: 2,
   tier: 'q8',
   label: 'public',
+  noise: [],
+  retain: true,
   deadlineMs: 1000,
   trace: null,
   shapes: [[1, 4]],
@@ -37,7 +39,7 @@ function frameAround(headerHex: string, payloadHex = ''): Uint8Array {
   const header = bytesOf(headerHex);
   const padding = new Uint8Array((8 - (header.length % 8)) % 8);
   const prefix = new Uint8Array(8);
-  prefix.set([0x54, 0x01]);
+  prefix.set([0x54, 0x02]);
   new DataView(prefix.buffer).setUint32(4, header.length, true);
   return Uint8Array.of(...prefix, ...header, ...padding, ...bytesOf(payloadHex));
 }
@@ -63,19 +65,21 @@ describe('the bytes of a frame', () => {
 
   test('of an infer have its parts at multiples of 8, with nothing behind the last', () => {
     const golden = `
-      54 01 0000 9a000000
-      de000a
+      54 02 0000 a9000000
+      de000c
       a474797065 a5696e666572
       a26964 01
       a4706c616e d940 ${'6162'.repeat(32)}
       a16b 02
       a474696572 a27138
       a56c6162656c a67075626c6963
+      a56e6f697365 90
+      a672657461696e c3
       aa646561646c696e654d73 cd03e8
       a57472616365 c0
       a6736861706573 91 92 01 04
       a57061727473 92 03 02
-      000000000000
+      00000000000000
       a1a2a3 0000000000
       b1b2`;
     const parts = [bytesOf('a1a2a3'), bytesOf('b1b2')];
@@ -126,23 +130,23 @@ describe('the bytes of a frame', () => {
 describe('bytes that are no frame', () => {
   test.each([
     ['nothing', '', 'got 0 bytes'],
-    ['a prefix cut short', '54 01 0000 000000', 'got 7 bytes'],
+    ['a prefix cut short', '54 02 0000 000000', 'got 7 bytes'],
     ['a wrong first byte', '55 01 0000 01000000 80 00000000000000', 'beginning 55 01 00 00'],
-    ['a header longer than the frame', '54 01 0000 09000000 80 00000000000000', 'a header of 9 bytes'],
-    ['a header of 4 GiB', '54 01 0000 ffffffff 80 00000000000000', 'a header of 4294967295 bytes'],
-    ['no header', '54 01 0000 00000000', 'msgpack'],
-    ['a header of an unknown extension', '54 01 0000 03000000 d42000 0000000000', 'msgpack'],
-    ['a header that ends within a map', '54 01 0000 01000000 81 00000000000000', 'msgpack'],
-    ['a header with something behind its map', '54 01 0000 02000000 80 80 000000000000', 'msgpack'],
-    ['a frame that ends within the padding of the header', '54 01 0000 01000000 80 000000', 'announces a frame of 16'],
+    ['a header longer than the frame', '54 02 0000 09000000 80 00000000000000', 'a header of 9 bytes'],
+    ['a header of 4 GiB', '54 02 0000 ffffffff 80 00000000000000', 'a header of 4294967295 bytes'],
+    ['no header', '54 02 0000 00000000', 'msgpack'],
+    ['a header of an unknown extension', '54 02 0000 03000000 d42000 0000000000', 'msgpack'],
+    ['a header that ends within a map', '54 02 0000 01000000 81 00000000000000', 'msgpack'],
+    ['a header with something behind its map', '54 02 0000 02000000 80 80 000000000000', 'msgpack'],
+    ['a frame that ends within the padding of the header', '54 02 0000 01000000 80 000000', 'announces a frame of 16'],
   ])('are refused with BAD_FRAME: %s', (_, hex, message) => {
     expect(() => decodeFrame(bytesOf(hex))).toThrow(tandemError('BAD_FRAME', message));
   });
 
   test('are refused with UNSUPPORTED_VERSION where they are of another version', () => {
-    for (const version of ['00', '02', 'ff']) {
+    for (const version of ['00', '01', 'ff']) {
       const frame = bytesOf(`54 ${version} 0000 01000000 80 00000000000000`);
-      expect(() => decodeFrame(frame)).toThrow(tandemError('UNSUPPORTED_VERSION', 'expected protocol version 1'));
+      expect(() => decodeFrame(frame)).toThrow(tandemError('UNSUPPORTED_VERSION', 'expected protocol version 2'));
     }
   });
 

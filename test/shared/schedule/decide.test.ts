@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Plan, tierKey } from '../../../shared/plan.ts';
+import { denialOf, type Permission, permissionFrom } from '../../../shared/policy/permission.ts';
 import type { Choice } from '../../../shared/schedule/cost.ts';
 import { predict } from '../../../shared/schedule/cost.ts';
 import { type Constraints, type Decision, decide } from '../../../shared/schedule/decide.ts';
@@ -19,10 +20,13 @@ const CHOICES: readonly Choice[] = [
   { k: 3, tier: null },
 ];
 
-const OPEN = { k: 0, reason: 'all may be sent' };
+/** All from this boundary on. */
+function from(floor: number, reason = `from ${floor} on`): Permission {
+  return permissionFrom(samplePlan(), floor, reason);
+}
 
 function constraints(changes: Partial<Constraints> = {}): Constraints {
-  return { floor: OPEN, accuracyDropMax: 1, force: null, ...changes };
+  return { permission: from(0), accuracyDropMax: 1, force: null, ...changes };
 }
 
 function names(choices: readonly Choice[]): string[] {
@@ -69,21 +73,21 @@ describe('a decision', () => {
 
 describe('what a decision leaves out', () => {
   test('is everything shallower than the floor, in the words of the policy', () => {
-    const floor = { k: 2, reason: 'personal may be sent from b on' };
-    const decision = decide(sampleSnapshot(), constraints({ floor }));
+    const permission = from(2, 'personal may be sent from b on');
+    const decision = decide(sampleSnapshot(), constraints({ permission }));
     expect(names(decision.candidates).sort()).toEqual(['2/q8', '3/local']);
     expect(reasonFor(decision, 0, 'webp-80')).toBe('policy: personal may be sent from b on');
   });
 
   test('is everything but the device where nothing may leave', () => {
-    const { chosen } = decide(sampleSnapshot({ device: newSpeed(100) }), constraints({ floor: { k: 3, reason: '' } }));
+    const { chosen } = decide(sampleSnapshot({ device: newSpeed(100) }), constraints({ permission: from(3) }));
     expect(chosen).toMatchObject({ k: 3, tier: null });
   });
 
   test('is first said by policy, whatever else speaks against it', () => {
-    const floor = { k: 3, reason: 'stays' };
+    const permission = from(3, 'stays');
     const snapshot = sampleSnapshot({ loaded: 0, isConnected: false, blocked: { '1/q8': 'blocked' } });
-    const { removed } = decide(snapshot, constraints({ floor, force: { k: 3 } }));
+    const { removed } = decide(snapshot, constraints({ permission, force: { k: 3 } }));
     for (const { tier, reason } of removed) if (tier !== null) expect(reason).toBe('policy: stays');
   });
 
@@ -182,8 +186,8 @@ describe('a forced decision', () => {
   });
 
   test('still does not pass the floor', () => {
-    const floor = { k: 2, reason: 'personal' };
-    const decision = decide(sampleSnapshot(), constraints({ floor, force: { k: 1, tier: 'q8' } }));
+    const permission = from(2, 'personal');
+    const decision = decide(sampleSnapshot(), constraints({ permission, force: { k: 1, tier: 'q8' } }));
     expect(decision.chosen).toBeNull();
     expect(reasonFor(decision, 1, 'q8')).toBe('policy: personal');
   });
@@ -226,8 +230,17 @@ describe('any decision', () => {
       const link = transfers.reduce((estimate, { bytes, ms }) => observeTransfer(estimate, bytes, ms), newLink());
       return sampleSnapshot({ ...rest, plan, link });
     });
+  /** Any subset of what there is, whatever the floor says. */
+  const permissions = fc
+    .record({ sendable: fc.subarray(CHOICES.filter(({ tier }) => tier !== null)), floor: fc.nat(3) })
+    .map(
+      ({ sendable, floor }): Permission => ({
+        ...from(floor),
+        allowed: Object.fromEntries(sendable.map(({ k, tier }) => [tierKey(k, tier ?? ''), true as const])),
+      }),
+    );
   const asked: fc.Arbitrary<Constraints> = fc.record({
-    floor: fc.record({ k: fc.nat(3), reason: fc.constant('floor') }),
+    permission: permissions,
     accuracyDropMax: exact,
     force: fc.option(fc.record({ k: fc.nat(3), tier: fc.constantFrom('q8', 'q4', 'webp-80', undefined) }), { freq: 2 }),
   });
@@ -242,7 +255,7 @@ describe('any decision', () => {
           if (tier === null) {
             expect(k).toBe(3);
           } else {
-            expect(k).toBeGreaterThanOrEqual(constrained.floor.k);
+            expect(denialOf(constrained.permission, k, tier)).toBeNull();
             expect(snapshot.isConnected).toBe(true);
             expect(snapshot.blocked[tierKey(k, tier)]).toBeUndefined();
           }

@@ -1,0 +1,25 @@
+/** Noise on what a device is about to encode, where policy asks for it. */
+import { boundaryTensors } from '../shared/chain.ts';
+import type { Crossing } from '../shared/codec/boundary.ts';
+import { addNoise, type Noise } from '../shared/codec/noise.ts';
+import { TandemError } from '../shared/errors.ts';
+import { boundaryAt, type Plan } from '../shared/plan.ts';
+import type { Random } from '../shared/random.ts';
+
+/**
+ * The boundary's tensors with one kind of noise after the other, and without the picture that they were made of, which has none.
+ * What they were is left as it is: the device goes on from that.
+ * @throws BAD_TENSOR for a tensor that is no float32
+ */
+export function withNoise(plan: Plan, crossing: Crossing, noises: readonly Noise[], random: Random): Crossing {
+  if (noises.length === 0) return crossing;
+  const names = boundaryAt(plan, crossing.k).tensors.map(({ name }) => name);
+  const noisy = boundaryTensors(plan, crossing.k, crossing.tensors).map((tensor, i) => {
+    if (!(tensor.data instanceof Float32Array)) {
+      throw new TandemError('BAD_TENSOR', `noise is added to float32, and ${names[i]} is ${tensor.dtype}`);
+    }
+    const data = noises.reduce((values, noise) => addNoise(values, noise, random), tensor.data);
+    return [names[i], { ...tensor, data }] as const;
+  });
+  return { ...crossing, tensors: Object.fromEntries(noisy), picture: null };
+}

@@ -1,0 +1,36 @@
+/** Whether a receipt is the gateway's, and unchanged: for users, and for whoever they show it to. */
+import { TandemError } from '../shared/errors.ts';
+import type { SignedReceipt } from '../shared/receipt.ts';
+
+type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
+
+/**
+ * Checks text and signature; what a receipt says is in its text, and `receipt` beside it is only that text read.
+ * @param key base64 of the key that is trusted, as /.well-known/tandem-receipt-key had it; default: the receipt's own, which says
+ *   no more than that nothing was changed since.
+ * @throws UNSUPPORTED where the platform's crypto has no Ed25519, or there is none (pages over plain http)
+ */
+export async function verifyReceipt({ text, signature, key: own }: Signed, key: string = own): Promise<boolean> {
+  const [signed, raw] = [bytesOf(signature), bytesOf(key)];
+  if (raw?.length !== KEY_BYTES || !signed) return false;
+  const unsupported = (cause?: unknown) =>
+    new TandemError('UNSUPPORTED', 'checking a receipt needs Ed25519 in crypto.subtle, which is not here', { cause });
+  const subtle = globalThis.crypto?.subtle;
+  if (!subtle) throw unsupported();
+  const publicKey = await subtle.importKey('raw', raw, 'Ed25519', false, ['verify']).catch((error: unknown) => {
+    // Any 32 bytes can be imported.
+    throw unsupported(error);
+  });
+  return subtle.verify('Ed25519', publicKey, signed, new TextEncoder().encode(text));
+}
+
+const KEY_BYTES = 32;
+
+/** Null for a text that is no base64. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The receipt of a request: what left the device for it, as the gateway received it, in a text that the gateway signs
+ * (Ed25519, RFC 8032). The text is what is signed, byte for byte, so that nobody has to write it the same way again.
+ */
+import * as v from 'valibot';
+import { amount, integer, parseAs, parseJson, text } from './parse.ts';
+import { boundaryAt, outputsBehind, type Plan } from './plan.ts';
+import { NoisesSchema } from './policy/language.ts';
+import { leakageOf } from './policy/leakage.ts';
+import type { MessageOf } from './protocol/messages.ts';
+
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const names = v.array(text());
+
+const ReceiptSchema = v.object({
+  /** Of this request, as the gateway's audit log has it. */
+  id: text(64),
+  /** When the gateway received it, in ISO 8601. */
+  time: text(32),
+  /** Name and id of the plan. */
+  model: text(),
+  plan: sha256,
+  /** Which boundary came, the names of its tensors, and how it was encoded. */
+  k: integer(0),
+  boundary: names,
+  tier: text(32),
+  label: text(64),
+  /** Of the encoded tensors. */
+  bytes: integer(0),
+  /** SHA-256 of them, one after the other. */
+  sha256,
+  /** What the plan says that this boundary and tier give away of the input, 0 to 1; null where it is not measured. */
+  leakage: v.nullable(amount),
+  /** Outputs of the model that the gateway computed, and so has learned. */
+  disclosed: names,
+  /** What the client said that it had added. The gateway cannot see whether it did. */
+  noisePromised: NoisesSchema,
+  /** Whether the gateway may have written down that this request was there. Of its content it writes down nothing. */
+  retained: v.boolean(),
+});
+
+export type Receipt = v.InferOutput<typeof ReceiptSchema>;
+
+/** A receipt as users keep it and show it. */
+export interface SignedReceipt {
+  readonly receipt: Receipt;
+  /** The receipt as JSON: what is signed. */
+  readonly text: string;
+  /** Base64. */
+  readonly signature: string;
+  /** Base64 of the gateway's public key, as the gateway said it. Who knows it from elsewhere checks with that. */
+  readonly key: string;
+}
+
+/** What a request says of itself, as its receipt repeats it. */
+export type Sent = Pick<MessageOf<'infer'>, 'k' | 'tier' | 'label' | 'noise'> & { readonly bytes: number };
+
+/** What all receipts of these requests say; the gateway adds who, when and the hash. */
+export function receiptOf(plan: Plan, { k, tier, label, noise, bytes }: Sent, retained: boolean) {
+  return {
+    ...{ model: plan.name, plan: plan.id, k, tier, label, bytes },
+    boundary: boundaryAt(plan, k).tensors.map(({ name }) => name),
+    leakage: leakageOf(plan, k, tier) ?? null,
+    disclosed: outputsBehind(plan, k).map(({ name }) => name),
+    noisePromised: noise,
+    retained,
+  };
+}
+
+/** The receipt of a text. Throws BAD_MESSAGE. */
+export function parseReceipt(json: string): Receipt {
+  return parseAs(ReceiptSchema, parseJson(json, 'BAD_MESSAGE', 'receipt'), 'BAD_MESSAGE', 'receipt');
+}
+
+/** Whether it is of what was sent. */
+export function isReceiptOf(receipt: Receipt, plan: Plan, sent: Sent): boolean {
+  return (
+    receipt.plan === plan.id &&
+    receipt.k === sent.k &&
+    receipt.tier === sent.tier &&
+    receipt.label === sent.label &&
+    receipt.bytes === sent.bytes
+  );
+}

@@ -1,0 +1,403 @@
+/** What leaves the device: the bytes themselves, on a real socket, and the messages that a gateway would see. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { withNoise } from '../../client/noise.ts';
+import { secureRandom } from '../../client/secure-random.ts';
+import { webSocketConnector } from '../../client/web-socket.ts';
+import { attachWebSockets } from '../../server/adapters/ws.ts';
+import { boundaryCodec } from '../../shared/codec/boundary.ts';
+import type { PolicyInput } from '../../shared/policy/language.ts';
+import { WS_PATH } from '../../shared/protocol/paths.ts';
+import { seededRandom } from '../../shared/random.ts';
+import { float32 } from '../../shared/tensor.ts';
+import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
+import { relayTo } from '../helpers/relay.ts';
+
+const NOISE = { type: 'gaussian', scale: 0.5 } as const;
+/** Every label that these tests make up. */
+const EVERYBODY = { anonymous: { labels: ['noisy', 'plain', 'quiet', 'told', 'both', 'home'] }, tokens: [] };
+
+/** The harness's gateway behind a real server, with a relay before it that counts what comes out of the client. */
+class Wire {
+  readonly harness: ClientHarness;
+  bytes = 0;
+  private stop = () => {};
+
+  constructor(...options: ConstructorParameters<typeof ClientHarness>) {
+    this.harness = new ClientHarness(...options);
+    const { executor } = this.harness.gateway;
+    const run = executor.run.bind(executor);
+    executor.run = (task) => {
+      const result = run(task);
+      executor.finish(CLOUD_ANSWER);
+      return result;
+    };
+  }
+
+  async connect(policy: PolicyInput | undefined) {
+    const server = createServer();
+    const limits = { frameBytesMax: 4096, connectionsMax: 4, origins: [], heartbeatMs: 600_000 };
+    const cutSockets = attachWebSockets(server, this.harness.gateway.gateway, { path: WS_PATH, ...limits });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const relay = await relayTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, (bytes) => {
+      this.bytes += bytes;
+    });
+    const url = `${relay.url.replace('http', 'ws')}${WS_PATH}`;
+    const connector = () => webSocketConnector(url, WebSocket as unknown as typeof globalThis.WebSocket);
+    const client = await this.harness.connect({ policy }, { connector });
+    this.stop = () => {
+      void client.close();
+      relay.close();
+      cutSockets();
+      server.close();
+    };
+    while (client.state.link !== 'open' || client.state.segmentsReady < 2) {
+      await new Promise((resolve) => client.addEventListener('statechange', resolve));
+    }
+    return client;
+  }
+
+  close(): void {
+    this.stop();
+  }
+}
+
+let wire: Wire | null = null;
+afterEach(() => wire?.close());
+
+describe('on a real socket', () => {
+  const denying: [string, PolicyInput['labels'][string] | null, PolicyInput['labels'][string]][] = [
+    ['the client’s policy says local', 'local', 'input'],
+    ['the gateway’s policy says local', 'input', 'local'],
+    ['the client was given no policy', null, 'input'],
+    [
+      'the network is not known, and one of them is denied',
+      { from: 'input', networks: { cellular: 'local' } },
+      'input',
+    ],
+    ['the gateway denies this network', 'input', { from: 'input', networks: { wifi: 'local' } }],
+    ['the gateway’s region is not known', { from: 'input', regions: { eu: 'local' } }, 'input'],
+    ['the credentials are another tenant’s', { from: 'input', tenants: { anonymous: 'local' } }, 'input'],
+    ['nothing is measured, and there is a ceiling', { leakageMax: 1 }, 'input'],
+    ['no boundary has such a tier', { from: 'input', tiers: ['q2'] }, 'input'],
+    ['the name is of no tensor', 'h2', 'input'],
+  ];
+
+  test.each(denying)('not a byte of a request leaves where %s', async (_, own, theirs) => {
+    const labels = ['asked', 'public'];
+    wire = new Wire({
+      policy: { labels: { asked: theirs, public: 'input' } },
+      credentials: { anonymous: { labels }, tokens: [] },
+    });
+    const policy = own === null ? undefined : { labels: { asked: own, public: 'input' } };
+    const client = await wire.connect(policy);
+    const toCloud = { label: 'public', prefer: 'cloud' } as const;
+    // What is sent comes after what was sent before: its arrival says that there is nothing else on the way.
+    const arrival = async () => {
+      if (policy) return (await client.infer(PICTURE, toCloud)).route.bytesUp;
+      (client as unknown as { link: { report(): void } }).link.report();
+      return 0;
+    };
+    const first = await arrival();
+    const before = wire.bytes;
+    for (const options of [{ label: 'asked' }, { label: 'asked', prefer: 'cloud' }, { label: 'nobody' }, {}] as const) {
+      const { outputs, route } = await client.infer(PICTURE, options);
+      expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+      expect(route).toMatchObject({ k: 2, tier: null, bytesUp: 0, sent: [], receipt: null });
+    }
+    for (const k of [0, 1]) {
+      await expect(client.infer(PICTURE, { label: 'asked', force: { k } })).rejects.toMatchObject({
+        code: 'POLICY_DENIED',
+      });
+    }
+    if (!policy) {
+      expect(wire.bytes).toBe(before);
+      expect(wire.harness.gateway.executor.seen).toEqual([]);
+      return;
+    }
+    const last = await arrival();
+    // A WebSocket frame of this size has 8 bytes before it, the mask included (RFC 6455, 5.2).
+    expect([last, wire.bytes - before]).toEqual([first, last + 8]);
+    expect(wire.harness.gateway.executor.seen).toHaveLength(2);
+  });
+});
+
+describe('a client', () => {
+  test('hands the gateway’s receipt on, of what was sent, and none of an answer of its own', async () => {
+    const harness = new ClientHarness();
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'personal', force: { k: 1, tier: 'q4' } });
+    await harness.serve();
+    const { receipt } = (await result).route;
+    expect(receipt?.receipt).toMatchObject({ k: 1, tier: 'q4', label: 'personal', boundary: ['h'], disclosed: ['y'] });
+    expect(receipt?.receipt).toMatchObject({ plan: harness.plan.id, retained: true, noisePromised: [] });
+    expect(JSON.parse(receipt?.text ?? '')).toEqual(receipt?.receipt);
+    const own = await client.infer(PICTURE, { label: 'secret' });
+    expect(own.route).toMatchObject({ receipt: null, bytesUp: 0 });
+  });
+
+  test.each(['k', 'tier', 'label', 'bytes', 'sha256', 'plan'])(
+    'hands no receipt on whose %s is not that of what was sent',
+    async (field) => {
+      const harness = new ClientHarness();
+      const { receipts } = harness.gateway;
+      const sign = receipts.sign.bind(receipts);
+      receipts.sign = (fields, parts) => {
+        const wrong = { ...{ k: 0, tier: 'q8', label: 'public', bytes: 1 }, plan: 'b'.repeat(64) };
+        if (field === 'sha256') return sign(fields, [Uint8Array.of(1)]);
+        return sign({ ...fields, [field]: wrong[field as keyof typeof wrong] }, parts);
+      };
+      const client = await harness.ready();
+      const result = client.infer(PICTURE, { label: 'personal', force: { k: 1, tier: 'q4' } });
+      await harness.serve();
+      expect((await result).route).toMatchObject({ k: 1, receipt: null });
+    },
+  );
+
+  test('asks for no receipts where it is told to', async () => {
+    const harness = new ClientHarness();
+    const client = await harness.ready({ receipts: false });
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    await harness.serve();
+    expect((await result).route.receipt).toBeNull();
+    expect(harness.messagesOf('hello')).toMatchObject([{ receipts: false }]);
+  });
+
+  test('adds the noise that either policy asks for, says so, and goes on without it by itself', async () => {
+    const rule = { from: 'h', noise: NOISE };
+    const harness = new ClientHarness({ policy: { labels: { noisy: rule, plain: 'h' } }, credentials: EVERYBODY });
+    const labels = { noisy: { from: 'h', noise: { type: 'dropout', scale: 0.1 } }, plain: 'h' } as const;
+    const client = await harness.ready({ policy: { labels } });
+    const noise = [{ type: 'dropout', scale: 0.1 }, NOISE];
+    const ask = async (label: string) => {
+      const result = client.infer(PICTURE, { label, force: { k: 1, tier: 'q8' } });
+      await harness.serve();
+      return (await result).route;
+    };
+    const route = await ask('noisy');
+    expect(route.sent).toMatchObject([{ k: 1, noise, outcome: 'answered' }]);
+    expect(route.receipt?.receipt.noisePromised).toEqual(noise);
+    expect(harness.messagesOf('infer')).toMatchObject([{ noise }]);
+    expect((await ask('plain')).sent).toMatchObject([{ noise: [] }]);
+    const [noisy, plain] = harness.gateway.executor.seen;
+    const codec = boundaryCodec(harness.plan, { encode: async () => null, decode: () => Promise.reject() });
+    const values = async (task: typeof noisy) => {
+      if (!task) throw new Error('nothing came');
+      return Array.from((await codec.decode(1, 'q8', task.payload)).tensors['h']?.data ?? [], Number);
+    };
+    expect(new Set(await values(plain)).size).toBe(1);
+    expect(new Set(await values(noisy)).size).toBeGreaterThan(3);
+    // The device's own answer is made of what it had before.
+    const late = client.infer(PICTURE, { label: 'noisy', force: { k: 1, tier: 'q8' } });
+    await harness.pass(10_000);
+    const { outputs, route: own } = await late;
+    expect(own.fallback?.reason).toBe('late');
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+  });
+
+  test('sends no picture where noise is to be added', async () => {
+    const harness = new ClientHarness({ policy: { labels: { noisy: 'input' } }, credentials: EVERYBODY });
+    const client = await harness.ready({ policy: { labels: { noisy: { from: 'input', noise: NOISE } } } });
+    const decision = await client.explain(PICTURE, { label: 'noisy' });
+    const picture = decision.removed.find(({ k }) => k === 0);
+    expect(picture?.reason).toBe('policy: noise is to be added, and webp-80 is a picture as it is');
+  });
+
+  test('asks for nothing to be retained where either policy says so', async () => {
+    const labels = { quiet: 'input', told: 'input', both: 'input' } as const;
+    const harness = new ClientHarness({
+      policy: { labels: { ...labels, told: { from: 'input', retain: false } } },
+      credentials: EVERYBODY,
+    });
+    const client = await harness.ready({ policy: { labels: { ...labels, quiet: { from: 'input', retain: false } } } });
+    for (const label of ['quiet', 'told', 'both']) {
+      const result = client.infer(PICTURE, { label, prefer: 'cloud' });
+      await harness.serve();
+      expect((await result).route.receipt?.receipt).toMatchObject({ label, retained: label === 'both' });
+    }
+    expect(harness.gateway.audited.map(({ label }) => label)).toEqual(['both']);
+  });
+
+  test('says that it is policy where only tiers and figures are in the way, and there is no device', async () => {
+    const harness = new ClientHarness();
+    harness.allowSegments(0);
+    harness.saveData = true;
+    const client = await harness.ready({ policy: { labels: { personal: { from: 'input', leakageMax: 0.5 } } } });
+    await expect(client.infer(PICTURE, { label: 'personal' })).rejects.toMatchObject({ code: 'POLICY_DENIED' });
+    expect(harness.messagesOf('infer')).toEqual([]);
+  });
+
+  test('heeds its network, anew for each request', async () => {
+    const labels = { home: { from: 'input', networks: { cellular: 'local', '2g': 'h' } } } as const;
+    const harness = new ClientHarness({ policy: { labels }, credentials: EVERYBODY });
+    const client = await harness.ready({ policy: { labels: { home: 'input' } } });
+    const shallowest = async () => {
+      const { candidates } = await client.explain(PICTURE, { label: 'home' });
+      return Math.min(...candidates.map(({ k }) => k));
+    };
+    expect(await shallowest()).toBe(2);
+    harness.network = { type: 'wifi', effectiveType: '4g' };
+    expect(await shallowest()).toBe(0);
+    harness.network = { type: 'wifi', effectiveType: '2g' };
+    expect(await shallowest()).toBe(1);
+    harness.network = { type: 'wifi' };
+    expect(await shallowest()).toBe(1);
+    harness.network = { type: 'unknown', effectiveType: '4g' };
+    expect(await shallowest()).toBe(2);
+    harness.network = { type: 'cellular', effectiveType: '4g' };
+    expect(await shallowest()).toBe(2);
+  });
+
+  test('sends nothing that was decided on another network', async () => {
+    const labels = { home: { from: 'input', networks: { cellular: 'local' } } } as const;
+    const harness = new ClientHarness({ policy: { labels: { home: 'input' } }, credentials: EVERYBODY });
+    harness.network = { type: 'wifi', effectiveType: '4g' };
+    harness.onDevice = (device) => ({
+      ...device,
+      encode(...args) {
+        harness.network = { type: 'cellular', effectiveType: '4g' };
+        return device.encode(...args);
+      },
+    });
+    const client = await harness.ready({ policy: { labels } });
+    const { route } = await client.infer(PICTURE, { label: 'home', prefer: 'cloud' });
+    expect(route).toMatchObject({ k: 2, bytesUp: 0, sent: [] });
+    expect(harness.messagesOf('infer')).toEqual([]);
+  });
+
+  test('encodes anew where the network that it is on by now asks for noise', async () => {
+    const labels = { home: { from: 'h', networks: { cellular: { noise: NOISE } } } } as const;
+    const harness = new ClientHarness({ policy: { labels: { home: 'h' } }, credentials: EVERYBODY });
+    harness.network = { type: 'wifi', effectiveType: '4g' };
+    let encodings = 0;
+    harness.onDevice = (device) => ({
+      ...device,
+      encode(...args) {
+        encodings++;
+        harness.network = { type: 'cellular', effectiveType: '4g' };
+        return device.encode(...args);
+      },
+    });
+    const client = await harness.ready({ policy: { labels } });
+    const result = client.infer(PICTURE, { label: 'home', prefer: 'cloud' });
+    await harness.serve();
+    expect((await result).route.sent).toMatchObject([{ k: 1, noise: [NOISE], outcome: 'answered' }]);
+    expect(encodings).toBe(2);
+    expect(harness.messagesOf('infer')).toHaveLength(1);
+  });
+
+  test('and a gateway of any two policies agree: what is sent is answered, and nothing else is sent', async () => {
+    const terms = fc.record(
+      {
+        leakageMax: fc.constantFrom(0.2, 0.5, 1),
+        tiers: fc.subarray(['webp-80', 'q8', 'q4'], { minLength: 1 }),
+        noise: fc.constantFrom(NOISE, { type: 'dropout', scale: 0.2 } as const),
+        from: fc.constantFrom('input', 'x', 'h', 'y', 'local'),
+      },
+      { requiredKeys: [] },
+    );
+    const overrides = (...names: string[]) => fc.dictionary(fc.constantFrom(...names), terms, { maxKeys: 2 });
+    const rules = fc
+      .record({
+        own: terms,
+        networks: overrides('wifi', 'cellular'),
+        regions: overrides('eu', 'us'),
+        tenants: overrides('anonymous', 'clinic'),
+      })
+      .map(({ own, ...rest }) => ({ from: 'input', ...own, ...rest }));
+    const networks = fc.constantFrom(null, { type: 'wifi', effectiveType: '4g' }, { type: 'cellular' });
+    await fc.assert(
+      fc.asyncProperty(rules, rules, networks, async (own, theirs, network) => {
+        const harness = new ClientHarness({
+          policy: { labels: { l: theirs } } as PolicyInput,
+          credentials: { anonymous: { labels: ['l'] }, tokens: [] },
+          region: 'eu',
+        });
+        harness.network = network;
+        const leakage = { rows: [[0, 'webp-80', 1] as const, [1, 'q8', 0.5] as const, [1, 'q4', 0.2] as const] };
+        const rows = leakage.rows.map(([k, tier, value]) => ({ k, tier, leakage: value }));
+        for (const plan of [harness.plan, harness.gateway.plan])
+          Object.assign(plan.measured ?? {}, { leakage: { rows } });
+        const client = await harness.ready({ policy: { labels: { l: own } } as PolicyInput });
+        const result = client.infer(PICTURE, { label: 'l', prefer: 'cloud' });
+        await harness.serve();
+        await harness.pass(1);
+        harness.gateway.executor.finish(CLOUD_ANSWER);
+        const { route } = await result;
+        const sent = harness.messagesOf('infer');
+        expect(route.sent.map(({ outcome }) => outcome)).toEqual(sent.map(() => 'answered'));
+        // What both sides' own terms and those of their overrides that hold say, read plainly.
+        const held = [own, theirs].flatMap((rule) => [
+          ...[rule, rule.regions['eu'], rule.tenants['anonymous']],
+          ...Object.entries(rule.networks).flatMap(([name, each]) =>
+            network === null || network.type === name ? [each] : [],
+          ),
+        ]);
+        const floors = { input: 0, x: 0, h: 1, y: 2, local: 2 };
+        for (const { k, tier, noise } of sent) {
+          for (const term of held.filter((each) => each !== undefined)) {
+            expect(k).toBeGreaterThanOrEqual(floors[(term.from ?? 'input') as keyof typeof floors]);
+            if (term.tiers) expect(term.tiers).toContain(tier);
+            const given = rows.find((row) => row.k === k && row.tier === tier)?.leakage ?? 2;
+            expect(given).toBeLessThanOrEqual(term.leakageMax ?? 1);
+            if (term.noise) expect(noise).toContainEqual(term.noise);
+            if (term.noise) expect(k).toBeGreaterThan(0);
+          }
+        }
+        await client.close();
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe('noise', () => {
+  const crossing = {
+    k: 1,
+    size: 16,
+    tensors: { h: float32([1, 2, 1, 4], new Float32Array(8).fill(0.5)) },
+    picture: null,
+  };
+
+  test('is the same for a seed, of every kind that is asked for, and leaves what it is added to', async () => {
+    const { plan } = new ClientHarness();
+    const noises = [{ type: 'dropout', scale: 0.5 }, NOISE] as const;
+    const noisy = withNoise(plan, crossing, noises, seededRandom(1));
+    expect(noisy).toEqual(withNoise(plan, crossing, noises, seededRandom(1)));
+    expect(noisy).not.toEqual(withNoise(plan, crossing, noises, seededRandom(2)));
+    expect(crossing.tensors.h.data).toEqual(new Float32Array(8).fill(0.5));
+    expect(withNoise(plan, crossing, [], seededRandom(1))).toBe(crossing);
+  });
+
+  test('is added to what crosses alone, and to fractions alone', () => {
+    const { plan } = new ClientHarness();
+    const made = float32([1, 4], new Float32Array(4));
+    const { tensors, picture } = withNoise(
+      plan,
+      { ...crossing, picture: PICTURE, tensors: { ...crossing.tensors, made } },
+      [NOISE],
+      seededRandom(1),
+    );
+    expect([Object.keys(tensors), picture]).toEqual([['h'], null]);
+    const codes = { dtype: 'int8', shape: [1, 2, 1, 4], data: new Int8Array(8) } as const;
+    expect(() => withNoise(plan, { ...crossing, tensors: { h: codes } }, [NOISE], seededRandom(1))).toThrow(
+      'noise is added to float32, and h is int8',
+    );
+  });
+
+  test('is made of numbers in [0, 1) of the platform’s generator, and of no other', () => {
+    const random = secureRandom(globalThis.crypto);
+    const numbers = Array.from({ length: 20_000 }, random);
+    expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);
+    const mean = numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+    // Six standard errors.
+    expect(Math.abs(mean - 0.5)).toBeLessThan(6 * Math.sqrt(1 / 12 / numbers.length));
+    expect(new Set(numbers).size).toBe(numbers.length);
+    const highest = secureRandom({ getRandomValues: (words) => words.fill(0xffffffff) });
+    expect(highest()).toBeLessThan(1);
+    expect(() => secureRandom(undefined)()).toThrow('crypto.getRandomValues');
+  });
+});

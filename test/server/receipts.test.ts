@@ -1,0 +1,62 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { receiptKey, receiptSigner } from '../../server/receipts.ts';
+import { isReceiptOf, parseReceipt, receiptOf } from '../../shared/receipt.ts';
+import { describeReceipt } from '../../shared/receipt-text.ts';
+import { samplePlan } from '../shared/sample-plan.ts';
+import { tandemError } from '../shared/tandem-error.ts';
+
+const plan = samplePlan();
+const SENT = { k: 1, tier: 'q4', label: 'personal', noise: [], bytes: 5 };
+const PARTS = [Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5)];
+const pemOf = (type: 'ed25519' | 'x25519') =>
+  generateKeyPairSync(type as 'ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+function signed(pem: string | null = null) {
+  const signer = receiptSigner({ key: receiptKey(pem, 'key'), time: () => 'now', newId: () => 'one' });
+  return { ...signer.sign(receiptOf(plan, SENT, true), PARTS), key: signer.publicKey };
+}
+
+describe('a signer', () => {
+  test('keeps its key where it has one, and makes another each time where it has none', () => {
+    const pem = pemOf('ed25519');
+    expect(signed(pem).key).toBe(signed(pem).key);
+    expect(signed(pem).signature).toBe(signed(pem).signature);
+    expect(signed().key).not.toBe(signed().key);
+  });
+
+  test.each([
+    ['no PEM', 'secret', 'got none that can be read'],
+    ['a key of another kind', pemOf('x25519'), 'got one of x25519'],
+  ])('refuses %s', (_, pem, message) => {
+    expect(() => receiptKey(pem, 'tandem.json:3: receiptKey')).toThrow(
+      tandemError('BAD_CONFIG', 'tandem.json:3: receiptKey: expected an Ed25519 key in PEM'),
+    );
+    expect(() => receiptKey(pem, '')).toThrow(tandemError('BAD_CONFIG', message));
+  });
+});
+
+describe('a receipt', () => {
+  test('is of what was sent, and of nothing else', () => {
+    const receipt = parseReceipt(signed().text);
+    expect(isReceiptOf(receipt, plan, SENT)).toBe(true);
+    expect(isReceiptOf(receipt, { ...plan, id: 'b'.repeat(64) }, SENT)).toBe(false);
+    for (const changes of [{ k: 2 }, { tier: 'q8' }, { label: 'public' }, { bytes: 6 }]) {
+      expect(isReceiptOf(receipt, plan, { ...SENT, ...changes })).toBe(false);
+    }
+  });
+
+  test.each(['', '[]', '{}', JSON.stringify({ ...JSON.parse(signed().text), k: 'one' })])('is not %s', (text) => {
+    expect(() => parseReceipt(text)).toThrow(tandemError('BAD_MESSAGE', 'receipt'));
+  });
+
+  test('says in words what left, and that who ran the rest knows the answer', () => {
+    const receipt = parseReceipt(signed().text);
+    expect(describeReceipt(receipt)).toBe(
+      '5 bytes left this device: boundary 1 (a) as q4, under the label personal. Of the input they give away: not measured. ' +
+        'The gateway made the rest of the answer, so it knows it: y.',
+    );
+    expect(describeReceipt({ ...receipt, k: 0, leakage: 1 })).toContain('the input as q4');
+    expect(describeReceipt({ ...receipt, leakage: 0.304 })).toContain('give away: 30 %');
+  });
+});
