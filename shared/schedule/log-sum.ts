@@ -44,6 +44,8 @@ const NOISE_MAX = 0.7 ** 2;
 const SURPRISE = 2.5;
 const FORGETTING = 6;
 const TINY = 1e-9;
+/** No part is further from its prior than this many of its deviations, whatever was seen. */
+const SPREADS_MAX = 6;
 
 export function newLogSum(model: LogSumModel, nowMs = 0): LogSumState {
   const n = model.prior.length;
@@ -170,12 +172,17 @@ export function observeLogSum(
 
   // Gauss-Newton from the prior mean: the shares are those at the estimate, not those that were expected.
   const mean = Float64Array.from(state.mean);
-  for (let step = 0; step < ITERATIONS; step++) {
+  for (let iteration = 0; iteration < ITERATIONS; iteration++) {
     total = sharesOf(mean, x, shares);
     const seen = variancesAlong(p, shares, n, gain) + noise;
     let residual = Math.log(ms) - Math.log(total);
     for (let i = 0; i < n; i++) residual += (shares[i] as number) * ((mean[i] as number) - (state.mean[i] as number));
-    for (let i = 0; i < n; i++) mean[i] = (state.mean[i] as number) + ((gain[i] as number) / seen) * residual;
+    for (let i = 0; i < n; i++) {
+      const step = (state.mean[i] as number) + ((gain[i] as number) / seen) * residual;
+      const prior = Math.log(model.prior[i] as number);
+      const most = SPREADS_MAX * (model.spread[i] as number);
+      mean[i] = Math.min(prior + most, Math.max(prior - most, step));
+    }
   }
   total = sharesOf(mean, x, shares);
   const known = variancesAlong(p, shares, n, gain);

@@ -2,8 +2,8 @@
  * The real scheduler: shared/schedule's estimates and `decide`, asked as client/request.ts asks them. All that the simulator
  * knows of them is here.
  */
-import { depthOf, type Plan, tierKey } from '../../shared/plan.ts';
-import type { Permission } from '../../shared/policy/permission.ts';
+import { depthOf } from '../../shared/plan.ts';
+import { type Permission, permissionFrom } from '../../shared/policy/permission.ts';
 import type { Random } from '../../shared/random.ts';
 import { predict } from '../../shared/schedule/cost.ts';
 import { decide } from '../../shared/schedule/decide.ts';
@@ -34,7 +34,7 @@ export class Tandem implements Scheduler {
     this.known = known;
     this.random = random;
     this.objective = objective;
-    this.permission = fromOn(known.plan, known.floor);
+    this.permission = permissionFrom(known.plan, known.floor, 'the floor of this run');
   }
 
   decide(situation: Situation): Choice {
@@ -103,19 +103,4 @@ export class Tandem implements Scheduler {
   onPing(bytes: number, ms: number, nowMs: number): void {
     this.estimates.observeTransfer({ bytesUp: bytes, bytesDown: bytes }, ms, nowMs - ms, nowMs);
   }
-}
-
-/** Everything from a boundary on may be sent. */
-function fromOn(plan: Plan, floor: number): Permission {
-  const keys = plan.boundaries.flatMap(({ tiers }, k) => (k < floor ? [] : tiers.map(({ name }) => tierKey(k, name))));
-  return {
-    ...{
-      allowed: Object.fromEntries(keys.map((key) => [key, true] as const)),
-      denied: {},
-      floor,
-      noise: [],
-      retain: true,
-    },
-    otherwise: { kind: 'boundary', reason: 'it lies before the floor of this run' },
-  };
 }

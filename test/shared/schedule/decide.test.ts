@@ -6,10 +6,11 @@ import type { Choice } from '../../../shared/schedule/cost.ts';
 import { predict } from '../../../shared/schedule/cost.ts';
 import { type Constraints, type Decision, decide } from '../../../shared/schedule/decide.ts';
 import { newLink, observeTransfer } from '../../../shared/schedule/link.ts';
+import { newQueue, observeQueue } from '../../../shared/schedule/queue.ts';
 import type { Snapshot } from '../../../shared/schedule/snapshot.ts';
 import { newSpeed } from '../../../shared/schedule/speed.ts';
 import { samplePlan } from '../sample-plan.ts';
-import { sampleSnapshot } from './sample-snapshot.ts';
+import { certain, sampleSnapshot, ratio as sure } from './sample-snapshot.ts';
 
 /** Every choice that the sample plan has, from boundary 0. */
 const CHOICES: readonly Choice[] = [
@@ -51,19 +52,19 @@ describe('a decision', () => {
   });
 
   test('offloads from a slow device, and stays on a fast one', () => {
-    expect(decide(sampleSnapshot({ device: newSpeed(10) }), constraints()).chosen?.k).toBe(0);
-    expect(decide(sampleSnapshot({ device: newSpeed(0.1) }), constraints()).chosen?.k).toBe(3);
+    expect(decide(sampleSnapshot({ device: sure(10) }), constraints()).chosen?.k).toBe(0);
+    expect(decide(sampleSnapshot({ device: sure(0.1) }), constraints()).chosen?.k).toBe(3);
   });
 
   test('splits where what is sent shrinks on the way and the link is narrow', () => {
-    const link = newLink({ roundTripMs: 1, uplinkBytesPerS: 10_000 });
-    const server = newSpeed(0.01);
+    const link = certain(newLink({ roundTripMs: 1, uplinkBytesPerS: 10_000, downlinkBytesPerS: 1e12 }));
+    const server = sure(0.01, 1);
     expect(decide(sampleSnapshot({ link, server }), constraints()).chosen).toMatchObject({ k: 1, tier: 'q8' });
   });
 
   test('takes the shallower of two equals', () => {
     const plan: Plan = { ...samplePlan(), measured: null };
-    const link = newLink({ roundTripMs: 0, uplinkBytesPerS: 1e12 });
+    const link = certain(newLink({ roundTripMs: 1e-12, uplinkBytesPerS: 1e30 }));
     const encodeMs = Object.fromEntries(CHOICES.map(({ k, tier }) => [tierKey(k, tier ?? ''), 0]));
     const { candidates } = decide(sampleSnapshot({ plan, encodeMs, link, at: 1 }), constraints());
     expect(names(candidates)).toEqual(['3/local', '1/q8', '1/q4', '2/q8']);
@@ -80,7 +81,7 @@ describe('what a decision leaves out', () => {
   });
 
   test('is everything but the device where nothing may leave', () => {
-    const { chosen } = decide(sampleSnapshot({ device: newSpeed(100) }), constraints({ permission: from(3) }));
+    const { chosen } = decide(sampleSnapshot({ device: sure(100) }), constraints({ permission: from(3) }));
     expect(chosen).toMatchObject({ k: 3, tier: null });
   });
 
@@ -210,10 +211,14 @@ describe('any decision', () => {
       loaded: fc.nat(3),
       size: fc.integer({ min: 2, max: 16 }).map((steps) => 4 * steps),
       isConnected: fc.boolean(),
-      device: ratio.map(newSpeed),
-      server: ratio.map(newSpeed),
+      device: ratio.map((value) => newSpeed(3, value)),
+      server: ratio.map((value) => newSpeed(1, value)),
       transfers: fc.array(fc.record({ bytes: fc.nat(60_000), ms: fc.nat(2_000) }), { maxLength: 8 }),
-      queueMs: fc.nat(500),
+      queue: fc.nat(500).map((ms) => observeQueue(newQueue(), ms, 0)),
+      idleMs: fc.nat(20_000),
+      isHeldBack: fc.boolean(),
+      savesData: fc.boolean(),
+      savesPower: fc.boolean(),
       encodeMs: fc.dictionary(fc.constantFrom('0/webp-80', '1/q8', '1/q4', '2/q8'), fc.nat(50)),
       blocked: fc.dictionary(fc.constantFrom('0/webp-80', '1/q8', '1/q4', '2/q8'), fc.constant('blocked')),
       accuracy: fc.array(exact, { minLength: 5, maxLength: 5 }),
@@ -227,8 +232,12 @@ describe('any decision', () => {
       }));
       if (isMeasured) plan.measured?.accuracy.push(...rows);
       else plan.measured = null;
-      const link = transfers.reduce((estimate, { bytes, ms }) => observeTransfer(estimate, bytes, ms), newLink());
-      return sampleSnapshot({ ...rest, plan, link });
+      const link = transfers.reduce(
+        (estimate, { bytes, ms }, i) =>
+          observeTransfer(estimate, { bytesUp: bytes, bytesDown: bytes / 2, idleMs: 0 }, ms, i * 500),
+        newLink(),
+      );
+      return sampleSnapshot({ ...rest, plan, link, nowMs: 5_000 });
     });
   /** Any subset of what there is, whatever the floor says. */
   const permissions = fc
