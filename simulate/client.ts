@@ -5,9 +5,9 @@
 import { tierKey } from '../shared/plan.ts';
 import type { Capacity } from './capacity.ts';
 import type { Choice } from './choices.ts';
+import type { SizeCosts, TailCosts } from './costs.ts';
 import { foreseeBest } from './counterfactual.ts';
 import { EnergyMeter } from './energy.ts';
-import type { SizeCosts, TailCosts } from './costs.ts';
 import type { Link } from './link.ts';
 import type { Draws } from './requests.ts';
 import type { Foreseen, Scheduler, Situation } from './schedulers/scheduler.ts';
@@ -182,7 +182,7 @@ class Request {
     const expiresMs = this.expiresMs;
     return foreseeBest({
       ...{ nowMs, at, draws, costs, link, deviceSpeed, deviceFreeAtMs, expiresMs },
-      server: this.isReachable ? world.server : null,
+      server: this.isReachable ? world.server.outlook() : null,
     });
   }
 
@@ -251,7 +251,16 @@ class Request {
     this.bytesUp += bytesUp;
     this.sent++;
     client.energy.radio(beginMs, uploadedMs, bytesUp, 0);
-    const exchange: Exchange = { k, tier, bytesUp, bytesAhead, sentAtMs: nowMs, tail, isFinishing: false, isSettled: false };
+    const exchange: Exchange = {
+      k,
+      tier,
+      bytesUp,
+      bytesAhead,
+      sentAtMs: nowMs,
+      tail,
+      isFinishing: false,
+      isSettled: false,
+    };
     const job: Job = {
       ...{ arriveMs, workMs: (tail.decodeMs + tail.computeMs) * draws.server },
       ...{ expiresMs: this.expiresMs, cancelMs: Number.POSITIVE_INFINITY },

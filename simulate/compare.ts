@@ -6,8 +6,8 @@ import { LinUcb } from './schedulers/lin-ucb.ts';
 import { Neurosurgeon } from './schedulers/neurosurgeon.ts';
 import { oracle } from './schedulers/oracle.ts';
 import { Tandem } from './schedulers/tandem.ts';
-import { type MakeScheduler, simulate, type WorldOptions, type WorldResult } from './world.ts';
 import { latencyMs, type Run } from './summary.ts';
+import { type MakeScheduler, simulate, type WorldOptions, type WorldResult } from './world.ts';
 
 /** Ours, and what it is measured against. `best-fixed` is known in hindsight alone. */
 const MAKERS: Readonly<Record<string, MakeScheduler>> = {
@@ -20,7 +20,15 @@ const MAKERS: Readonly<Record<string, MakeScheduler>> = {
 };
 const BEST_FIXED = 'best-fixed';
 
-export const SCHEDULERS: readonly string[] = ['local', 'remote', BEST_FIXED, 'neurosurgeon', 'bandit', 'tandem', 'oracle'];
+export const SCHEDULERS: readonly string[] = [
+  'local',
+  'remote',
+  BEST_FIXED,
+  'neurosurgeon',
+  'bandit',
+  'tandem',
+  'oracle',
+];
 
 /** @param names of SCHEDULERS */
 export function compareOn(options: WorldOptions, names: readonly string[] = SCHEDULERS): Run[] {

@@ -82,7 +82,9 @@ export class PlanCosts {
         });
       }
     }
-    const allowed = this.choices.flatMap(({ k, tier }) => (tier === null ? [] : [tails.get(tierKey(k, tier)) as TailCosts]));
+    const allowed = this.choices.flatMap(({ k, tier }) =>
+      tier === null ? [] : [tails.get(tierKey(k, tier)) as TailCosts],
+    );
     return { size, deviceMs: times(this.target), serverMs, tails, allowed };
   }
 }

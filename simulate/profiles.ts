@@ -98,5 +98,14 @@ export const DEVICES: Readonly<Record<string, unknown>> = {
     slowdown: [0, 30, 60, 90, 120, 150, 180, 240].map((s) => [s, 1 + 0.8 * Math.sin((Math.PI * s) / 300) ** 2]),
   },
   /** The page is in the background for 5 s in every 60, and stops. */
-  'background-tab': { name: 'background-tab', ratio: 2, slowdown: [[0, 1], [30, 0], [35, 1]], periodS: 60 },
+  'background-tab': {
+    name: 'background-tab',
+    ratio: 2,
+    slowdown: [
+      [0, 1],
+      [30, 0],
+      [35, 1],
+    ],
+    periodS: 60,
+  },
 };

@@ -77,12 +77,20 @@ function summaryOf(
   named: Pick<Summary, 'trace' | 'collection' | 'scheduler' | 'detail'>,
 ): Summary {
   const records = runs.flatMap(({ result }) => result.records);
-  const mean = (of: (record: RequestRecord) => number) => records.reduce((sum, one) => sum + of(one), 0) / records.length;
+  const mean = (of: (record: RequestRecord) => number) =>
+    records.reduce((sum, one) => sum + of(one), 0) / records.length;
   const all = figuresOf(records);
   const bestMs = figuresOf(oracle.flatMap(({ result }) => result.records)).latencyMs.mean;
   const { trace, collection, scheduler, detail } = named;
   return {
-    ...{ trace, collection, scheduler, detail, all, settled: figuresOf(records.filter(({ index }) => index >= WARM_UP)) },
+    ...{
+      trace,
+      collection,
+      scheduler,
+      detail,
+      all,
+      settled: figuresOf(records.filter(({ index }) => index >= WARM_UP)),
+    },
     lost: runs.reduce((sum, { asked, result }) => sum + asked - result.records.length, 0),
     toOracle: all.latencyMs.mean / bestMs - 1,
     bytesUp: mean(({ bytesUp }) => bytesUp),

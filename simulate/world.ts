@@ -66,11 +66,7 @@ export class World {
 export type MakeScheduler = (known: Known, seed: number) => Scheduler;
 
 /** @param make a scheduler for each client, all of one kind */
-export function simulate(
-  options: WorldOptions,
-  make: MakeScheduler,
-  { asksOracle = true } = {},
-): WorldResult {
+export function simulate(options: WorldOptions, make: MakeScheduler, { asksOracle = true } = {}): WorldResult {
   const { plan, device, accuracyDropMax, floor } = options;
   const known = knownOf(plan, { target: device.target, accuracyDropMax, floor });
   const world = new World(options, known, asksOracle);

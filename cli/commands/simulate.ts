@@ -12,15 +12,15 @@ import {
   LINK_DEFAULTS,
   parseDevice,
   parseServer,
-  reportPage,
   type Run,
+  reportPage,
   SCHEDULERS,
   type Summary,
   summarize,
   summarizeCollections,
   syntheticTraces,
-  timelineOf,
   type Trace,
+  timelineOf,
   type WorldOptions,
 } from '../../simulate/index.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
@@ -75,7 +75,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const plan = await readMeasuredPlan(values.plan);
   const within = (value: string | undefined, option: string, fallback: number, min: number, max: number) => {
     const number = wholeNumber(value, option) ?? fallback;
-    if (number < min || number > max) throw new TandemError('USAGE', `expected ${option} from ${min} to ${max}, got ${number}`);
+    if (number < min || number > max)
+      throw new TandemError('USAGE', `expected ${option} from ${min} to ${max}, got ${number}`);
     return number;
   };
   const seed = within(values.seed, '--seed', 1, 0, 2 ** 31);
@@ -116,12 +117,19 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function pageText({ options, remarks }: { options: Record<string, unknown>; remarks: readonly string[] }) {
-  const about = Object.entries(options).map(([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const about = Object.entries(options).map(
+    ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   return { title: `${options['plan']}: schedulers on simulated networks`, about, remarks };
 }
 
 function timelinesOf(runs: readonly Run[]) {
-  return runs.map(({ collection, trace, scheduler, result }) => ({ collection, trace, scheduler, ...timelineOf(result) }));
+  return runs.map(({ collection, trace, scheduler, result }) => ({
+    collection,
+    trace,
+    scheduler,
+    ...timelineOf(result),
+  }));
 }
 
 /** `--trace A B` -> `--trace=A --trace=B`, as shells expand patterns. */
@@ -149,14 +157,25 @@ async function deviceOf(given: string | undefined, plan: Plan) {
   if (places.includes(device.target)) return device;
   const [first] = places;
   if (named === undefined || first === undefined) {
-    throw new TandemError('BAD_CONFIG', `the plan was not timed on ${device.target}, only on ${places.join(', ') || 'nothing'}`);
+    throw new TandemError(
+      'BAD_CONFIG',
+      `the plan was not timed on ${device.target}, only on ${places.join(', ') || 'nothing'}`,
+    );
   }
   return { ...device, target: first };
 }
 
 async function serverOf(path: string | undefined, dips: boolean) {
   const given = path === undefined ? {} : parseJson(await read(path), 'BAD_CONFIG', path);
-  const dip = dips ? { capacity: [[0, 1], [60, 0.5], [120, 1]] } : {};
+  const dip = dips
+    ? {
+        capacity: [
+          [0, 1],
+          [60, 0.5],
+          [120, 1],
+        ],
+      }
+    : {};
   return parseServer({ ...(given as object), ...dip }, path ?? 'server');
 }
 
@@ -170,7 +189,10 @@ async function arrivalsOf(given: string | undefined, intervalMs: number, request
     if (line.trim() === '') continue;
     const ms = Number(line);
     if (!(ms >= (atMs.at(-1) ?? 0))) {
-      throw new TandemError('BAD_INPUT', `${given}, line ${i + 1}: expected milliseconds, not before the last, got ${line}`);
+      throw new TandemError(
+        'BAD_INPUT',
+        `${given}, line ${i + 1}: expected milliseconds, not before the last, got ${line}`,
+      );
     }
     atMs.push(ms);
   }
@@ -210,7 +232,11 @@ function runAll(
   });
 }
 
-function describeOptions(base: Omit<WorldOptions, 'trace' | 'others'>, device: string | undefined, others: readonly number[]) {
+function describeOptions(
+  base: Omit<WorldOptions, 'trace' | 'others'>,
+  device: string | undefined,
+  others: readonly number[],
+) {
   const { plan, arrivals, seed, requests, clients, deadlineMs, accuracyDropMax, floor, server } = base;
   const { workers, queueDepthMax } = server;
   const of = { plan: plan.name, planId: plan.id, device: device ?? 'phone', server: { workers, queueDepthMax } };
@@ -227,14 +253,35 @@ function remarksOf(traces: readonly Trace[]): string[] {
 
 function tableOf(summaries: readonly Summary[]): string {
   const percent = (share: number) => (share * 100).toFixed(1);
-  const head = ['collection', 'traces', 'scheduler', 'regret %: mean', 'p50', 'p95', 'p99', 'ms: mean', 'p50', 'p95', 'p99'];
+  const head = [
+    'collection',
+    'traces',
+    'scheduler',
+    'regret %: mean',
+    'p50',
+    'p95',
+    'p99',
+    'ms: mean',
+    'p50',
+    'p95',
+    'p99',
+  ];
   return formatTable(
     [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'lost'],
     summaries.map(({ collection, trace, scheduler, settled, late, offloaded, bytesUp, energyJ, lost }) => [
       ...[collection, trace.replace(' traces', ''), scheduler],
       ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
-      ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) => ms.toFixed(0)),
-      ...[percent(settled.missed), percent(late), percent(offloaded), (bytesUp / 1000).toFixed(1), energyJ.toFixed(2), String(lost)],
+      ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) =>
+        ms.toFixed(0),
+      ),
+      ...[
+        percent(settled.missed),
+        percent(late),
+        percent(offloaded),
+        (bytesUp / 1000).toFixed(1),
+        energyJ.toFixed(2),
+        String(lost),
+      ],
     ]),
   );
 }

@@ -71,13 +71,30 @@ function list(lines: readonly string[]): string {
 function table(summaries: readonly Summary[]): string {
   const percent = (share: number) => (Number.isFinite(share) ? (share * 100).toFixed(1) : '');
   const ms = (value: number) => (Number.isFinite(value) ? value.toFixed(0) : '');
-  const head = ['collection', 'network', 'scheduler', 'regret %, mean', 'p50', 'p95', 'p99', 'ms, mean', 'p50', 'p95', 'p99'];
+  const head = [
+    'collection',
+    'network',
+    'scheduler',
+    'regret %, mean',
+    'p50',
+    'p95',
+    'p99',
+    'ms, mean',
+    'p50',
+    'p95',
+    'p99',
+  ];
   const rows = summaries.map(({ collection, trace, scheduler, detail, settled, all, ...rest }) => [
     ...[collection, trace, detail === null ? scheduler : `${scheduler} (${detail})`],
     ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
     ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map(ms),
     ...[percent(all.missed), percent(rest.late), percent(rest.shed), percent(rest.offloaded)],
-    ...[(rest.bytesUp / 1000).toFixed(1), (rest.bytesDown / 1000).toFixed(1), rest.energyJ.toFixed(2), String(rest.lost)],
+    ...[
+      (rest.bytesUp / 1000).toFixed(1),
+      (rest.bytesDown / 1000).toFixed(1),
+      rest.energyJ.toFixed(2),
+      String(rest.lost),
+    ],
   ]);
   const columns = [...head, 'missed %', 'late %', 'shed %', 'offloaded %', 'kB up', 'kB down', 'J', 'lost'];
   const cells = (row: readonly string[], tag: string) =>
@@ -93,14 +110,23 @@ function regretPlot(runs: readonly Run[]): string {
   const series = names.map((name) => {
     const regrets = runs
       .filter(({ scheduler }) => scheduler === name)
-      .flatMap(({ result }) => result.records.filter(({ index }) => index >= WARM_UP).flatMap((one) => regretOf(one) ?? []));
+      .flatMap(({ result }) =>
+        result.records.filter(({ index }) => index >= WARM_UP).flatMap((one) => regretOf(one) ?? []),
+      );
     const sorted = Float64Array.from(regrets).sort();
-    const points = sorted.length === 0 ? [] : SHARES.map((share) => [quantile(sorted, share) * 100, share * 100] as const);
+    const points =
+      sorted.length === 0 ? [] : SHARES.map((share) => [quantile(sorted, share) * 100, share * 100] as const);
     return { name, color: colorOf(name), points };
   });
   return plotSvg({
     label: 'share of requests by regret',
-    x: { title: 'regret, %', min: 0, max: 1000, ticks: [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], scale: (value) => Math.log(1 + value) },
+    x: {
+      title: 'regret, %',
+      min: 0,
+      max: 1000,
+      ticks: [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+      scale: (value) => Math.log(1 + value),
+    },
     y: { title: 'requests, %', ...roundAxis(100) },
     series,
   });
@@ -138,7 +164,12 @@ function queuePlot(runs: readonly Run[]): string {
   });
   const most = Math.max(1, ...runs.flatMap(({ result }) => result.samples.map(({ inFlight }) => inFlight)));
   const x = { title: 'seconds', ...roundAxis(Math.max(...runs.map(({ result }) => result.samples.length))) };
-  return plotSvg({ label: 'requests at the server over time', x, y: { title: 'at the server', ...roundAxis(most) }, series });
+  return plotSvg({
+    label: 'requests at the server over time',
+    x,
+    y: { title: 'at the server', ...roundAxis(most) },
+    series,
+  });
 }
 
 function colorOf(scheduler: string): string {

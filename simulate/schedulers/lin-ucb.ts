@@ -57,7 +57,14 @@ export class LinUcb implements Scheduler {
     let leastMs = isForced ? Number.POSITIVE_INFINITY : this.deviceMs(size, depthOf(plan));
     for (const tail of costs.allowed) {
       const x = featuresOf(tail);
-      const bound = ALPHA * Math.sqrt(dot(x, this.inverse.map((row) => dot(row, x))));
+      const bound =
+        ALPHA *
+        Math.sqrt(
+          dot(
+            x,
+            this.inverse.map((row) => dot(row, x)),
+          ),
+        );
       const ms = this.deviceMs(size, tail.k) + UNIT_MS * (dot(weights, x) - bound);
       if (ms < leastMs) [best, leastMs] = [{ k: tail.k, tier: tail.tier }, ms];
     }
@@ -65,11 +72,19 @@ export class LinUcb implements Scheduler {
   }
 
   private deviceMs(size: number, to: number): number {
-    return this.costs.at(size).deviceMs.slice(0, to).reduce((sum, ms) => sum + ms, 0) * this.deviceRatio;
+    return (
+      this.costs
+        .at(size)
+        .deviceMs.slice(0, to)
+        .reduce((sum, ms) => sum + ms, 0) * this.deviceRatio
+    );
   }
 
   onDevice(size: number, from: number, to: number, ms: number): void {
-    const plannedMs = this.costs.at(size).deviceMs.slice(from, to).reduce((sum, part) => sum + part, 0);
+    const plannedMs = this.costs
+      .at(size)
+      .deviceMs.slice(from, to)
+      .reduce((sum, part) => sum + part, 0);
     if (plannedMs > 0) this.deviceRatio += 0.3 * (ms / plannedMs - this.deviceRatio);
   }
 

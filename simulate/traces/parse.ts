@@ -10,7 +10,10 @@ export type TraceFile =
   /** Round trips in the order of their time, a second apart. */
   | { readonly type: 'pings'; readonly samplesMs: readonly number[] }
   /** Round trips after idling, by rising idle time. */
-  | { readonly type: 'wake-up'; readonly samples: readonly { readonly idleMs: number; readonly roundTripMs: number }[] };
+  | {
+      readonly type: 'wake-up';
+      readonly samples: readonly { readonly idleMs: number; readonly roundTripMs: number }[];
+    };
 
 /** Of a packet of mahimahi's. */
 const PACKET_BYTES = 1500;
@@ -41,11 +44,7 @@ export function parseTraceFile(text: string, what: string): TraceFile {
   const columns = first.text.split(',').map((name) => name.trim());
   if (columns.includes('interval') && columns.includes('RTT1')) return parseWakeUp(lines, columns, what);
   if (columns.includes('RTT [ms]')) return parsePings(lines, columns, what);
-  throw bad(
-    what,
-    first,
-    'packet times, "seconds Mbit/s", or a CSV with the columns interval and RTT1, or RTT [ms]',
-  );
+  throw bad(what, first, 'packet times, "seconds Mbit/s", or a CSV with the columns interval and RTT1, or RTT [ms]');
 }
 
 function linesOf(text: string, what: string): Line[] {
