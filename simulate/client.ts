@@ -3,13 +3,13 @@
  * on the device what was shed or is late, as client/request.ts does. No request is ever given up.
  */
 import { tierKey } from '../shared/plan.ts';
-import type { Capacity } from './capacity.ts';
 import type { Choice } from './choices.ts';
 import type { SizeCosts, TailCosts } from './costs.ts';
 import { foreseeBest } from './counterfactual.ts';
 import { EnergyMeter } from './energy.ts';
 import type { Link } from './link.ts';
 import type { Draws } from './requests.ts';
+import type { Player } from './scenario.ts';
 import type { Foreseen, Scheduler, Situation } from './schedulers/scheduler.ts';
 import type { Job, JobResult } from './server.ts';
 import type { World } from './world.ts';
@@ -44,15 +44,11 @@ const RETRY_MS_MAX = 10_000;
 const NO_LUCK = { up: 1, down: 1, wake: 0.5 };
 
 export interface ClientParts {
-  readonly id: number;
+  readonly player: Player;
   readonly link: Link;
-  readonly deviceSpeed: Capacity;
   readonly scheduler: Scheduler;
-  readonly drawsOf: (index: number) => Draws;
   /** How many it makes; a client that is only there to keep the server busy makes them without end. */
   readonly requests: number;
-  /** In a closed loop. */
-  readonly thinkMs: number;
   /** It has made all of them. */
   onDone(): void;
 }
@@ -81,9 +77,9 @@ export class Client {
   private plan(index: number): void {
     if (index >= this.parts.requests) return;
     const { events } = this.world;
-    const arrivesMs = this.parts.drawsOf(index).arrivesMs;
+    const arrivesMs = this.parts.player.drawsOf(index).arrivesMs;
     // Everyone connects at 0, and asks when the first round trip may be over.
-    events.at(arrivesMs === null ? events.nowMs + this.parts.thinkMs : arrivesMs + CONNECT_MS, () => {
+    events.at(arrivesMs === null ? events.nowMs + this.parts.player.thinkMs : arrivesMs + CONNECT_MS, () => {
       this.queue.push({ index, arrivedMs: events.nowMs });
       if (arrivesMs !== null) this.plan(index + 1);
       this.next();
@@ -103,7 +99,7 @@ export class Client {
     this.records.push(record);
     this.isBusy = false;
     if (this.records.length === this.parts.requests) this.parts.onDone();
-    if (this.parts.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
+    if (this.parts.player.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
     this.next();
   }
 
@@ -161,7 +157,7 @@ class Request {
     this.index = index;
     this.arrivedMs = arrivedMs;
     this.startMs = world.events.nowMs;
-    this.draws = client.parts.drawsOf(index);
+    this.draws = client.parts.player.drawsOf(index);
     this.costs = world.costs.at(this.draws.size);
     this.depth = this.costs.deviceMs.length;
   }
@@ -177,11 +173,15 @@ class Request {
 
   private foresee(at: number): Foreseen {
     const { world, client, draws, costs, nowMs } = this;
-    const { link, deviceSpeed } = client.parts;
-    const { deviceFreeAtMs } = client;
-    const expiresMs = this.expiresMs;
     return foreseeBest({
-      ...{ nowMs, at, draws, costs, link, deviceSpeed, deviceFreeAtMs, expiresMs },
+      nowMs,
+      at,
+      draws,
+      costs,
+      link: client.parts.link,
+      deviceSpeed: world.device.speed,
+      deviceFreeAtMs: client.deviceFreeAtMs,
+      expiresMs: this.expiresMs,
       server: this.isReachable ? world.server.outlook() : null,
     });
   }
@@ -197,8 +197,12 @@ class Request {
 
   private situation(at: number): Situation {
     return {
-      ...{ nowMs: this.nowMs, index: this.index, size: this.draws.size, at },
-      ...{ isReachable: this.isReachable, deadlineAtMs: this.expiresMs },
+      nowMs: this.nowMs,
+      index: this.index,
+      size: this.draws.size,
+      at,
+      isReachable: this.isReachable,
+      deadlineAtMs: this.expiresMs,
       bytesAhead: this.client.parts.link.bytesAhead(this.nowMs),
       foresee: () => (at === 0 && this.best && this.isReachable ? this.best : this.foresee(at)),
     };
@@ -227,10 +231,10 @@ class Request {
 
   private onDevice(workMs: number, then: (ms: number) => void): void {
     const { client, nowMs } = this;
-    const { deviceSpeed } = client.parts;
-    const endMs = deviceSpeed.finish(Math.max(nowMs, client.deviceFreeAtMs), workMs);
+    const { speed } = this.world.device;
+    const endMs = speed.finish(Math.max(nowMs, client.deviceFreeAtMs), workMs);
     client.deviceFreeAtMs = endMs;
-    client.energy.device(workMs / deviceSpeed.rateAt(endMs));
+    client.energy.device(workMs / speed.rateAt(endMs));
     this.world.events.at(endMs, () => then(endMs - nowMs));
   }
 
@@ -262,8 +266,10 @@ class Request {
       isSettled: false,
     };
     const job: Job = {
-      ...{ arriveMs, workMs: (tail.decodeMs + tail.computeMs) * draws.server },
-      ...{ expiresMs: this.expiresMs, cancelMs: Number.POSITIVE_INFINITY },
+      arriveMs,
+      workMs: (tail.decodeMs + tail.computeMs) * draws.server,
+      expiresMs: this.expiresMs,
+      cancelMs: Number.POSITIVE_INFINITY,
       onDone: (result) => this.replied(exchange, result),
       onFailed: (_code, retryAfterMs) => this.failed(exchange, retryAfterMs),
     };
@@ -306,8 +312,15 @@ class Request {
       this.client.energy.radio(leftMs, hereMs, 0, tail.bytesDown);
       scheduler.onLoad?.(load, hereMs);
       scheduler.onReply?.({
-        ...{ nowMs: hereMs, size: draws.size, k, tier, bytesUp, bytesAhead, elapsedMs: hereMs - exchange.sentAtMs },
-        ...{ serviceMs, totalMs: queueMs + serviceMs },
+        nowMs: hereMs,
+        size: draws.size,
+        k,
+        tier,
+        bytesUp,
+        bytesAhead,
+        elapsedMs: hereMs - exchange.sentAtMs,
+        serviceMs,
+        totalMs: queueMs + serviceMs,
       });
       this.finish({ k, tier });
     });
@@ -333,8 +346,20 @@ class Request {
     const { nowMs: endMs, index, arrivedMs, startMs, bytesUp, bytesDown, sent, isShed, isLate, best } = this;
     this.isOver = true;
     this.client.finish({
-      ...{ client: this.client.parts.id, index, size: this.draws.size, arrivedMs, startMs, endMs, answered },
-      ...{ bytesUp, bytesDown, sent, isShed, isLate, isMissed: endMs > arrivedMs + this.world.deadlineMs, best },
+      client: this.client.parts.player.id,
+      index,
+      size: this.draws.size,
+      arrivedMs,
+      startMs,
+      endMs,
+      answered,
+      bytesUp,
+      bytesDown,
+      sent,
+      isShed,
+      isLate,
+      isMissed: endMs > arrivedMs + this.world.deadlineMs,
+      best,
     });
   }
 }

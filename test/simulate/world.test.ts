@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { compareOn, SCHEDULERS } from '../../simulate/compare.ts';
 import { DEVICES, parseDevice, parseServer } from '../../simulate/profiles.ts';
+import { scenarioOf, type WorldOptions } from '../../simulate/scenario.ts';
 import { alwaysRemote, fixed } from '../../simulate/schedulers/fixed.ts';
 import { oracle } from '../../simulate/schedulers/oracle.ts';
 import { Tandem } from '../../simulate/schedulers/tandem.ts';
 import { latencyMs, summarize, summarizeCollections } from '../../simulate/summary.ts';
 import { timelineOf } from '../../simulate/timeline.ts';
 import { fixedRateTrace, syntheticTraces } from '../../simulate/traces/synthetic.ts';
-import { simulate, type WorldOptions } from '../../simulate/world.ts';
+import { simulate } from '../../simulate/world.ts';
 import { samplePlan } from '../shared/sample-plan.ts';
 
 function world(changes: Partial<WorldOptions> = {}): WorldOptions {
@@ -64,7 +65,7 @@ describe('a simulated world', () => {
 
   test('gives the oracle exactly what it foresaw', () => {
     for (const options of WORLDS) {
-      for (const { startMs, endMs, best } of simulate(options, oracle).records) {
+      for (const { startMs, endMs, best } of simulate(scenarioOf(options), oracle).records) {
         expect(endMs - startMs).toBeCloseTo(best?.ms as number, 6);
       }
     }
@@ -89,12 +90,12 @@ describe('a simulated world', () => {
 
   test('lets the device finish what a dead link does not answer, by the deadline at the latest', () => {
     const dead = world({ trace: fixedRateTrace(0.001), arrivals: { type: 'closed', thinkMs: 100 }, requests: 5 });
-    for (const record of simulate(dead, alwaysRemote).records) {
+    for (const record of simulate(scenarioOf(dead), alwaysRemote).records) {
       expect(record).toMatchObject({ isLate: true, answered: { k: 3, tier: null } });
       expect(record.endMs - record.startMs).toBeGreaterThan(1000);
     }
     // Ours does not wait that long.
-    for (const record of simulate(dead, (known) => new Tandem(known)).records.slice(1)) {
+    for (const record of simulate(scenarioOf(dead), (known) => new Tandem(known)).records.slice(1)) {
       expect(record.endMs - record.startMs).toBeLessThan(1000);
     }
   });
@@ -106,7 +107,7 @@ describe('a simulated world', () => {
       device: parseDevice({ ratio: 2, noise: 0 }, 'test'),
       server: parseServer({ noise: 0 }, 'test'),
     });
-    const [record] = simulate(plain, () => fixed({ k: 1, tier: 'q8' })).records;
+    const [record] = simulate(scenarioOf(plain), () => fixed({ k: 1, tier: 'q8' })).records;
     const { startMs = 0, endMs = 0, size = 0, bytesUp = 0, bytesDown = 0 } = record ?? {};
     const deviceMs = 2 * (10 + size + 1);
     const serverMs = 1 + 2 + 3 + 2 * 0.5 * size;
@@ -116,7 +117,7 @@ describe('a simulated world', () => {
 
   test('makes a client wait for its own earlier request, and counts that as latency', () => {
     const slow = world({ trace: fixedRateTrace(0.01), deadlineMs: 60_000, requests: 4 });
-    const { records } = simulate(slow, alwaysRemote);
+    const { records } = simulate(scenarioOf(slow), alwaysRemote);
     for (const [i, record] of records.entries()) {
       expect(record.startMs).toBeGreaterThanOrEqual(records[i - 1]?.endMs ?? 0);
       if (i > 0) expect(latencyMs(record)).toBeGreaterThan(record.endMs - record.startMs);
