@@ -4,9 +4,9 @@
  */
 import type { Capacity } from './capacity.ts';
 import type { SizeCosts } from './costs.ts';
+import type { Draws } from './draws.ts';
 import type { Link } from './link.ts';
 import type { Outlook } from './outlook.ts';
-import type { Draws } from './requests.ts';
 import type { Foreseen } from './schedulers/scheduler.ts';
 
 export interface Moment {

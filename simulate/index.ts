@@ -1,9 +1,9 @@
 /** The simulator: networks, devices and servers of which everything is known, and schedulers that run in them. */
 export { compareOn, SCHEDULERS } from './compare.ts';
+export type { Arrivals } from './draws.ts';
 export { DEVICES, parseDevice, parseServer } from './profiles.ts';
 export { csvOf } from './report/csv.ts';
 export { reportPage } from './report/page.ts';
-export type { Arrivals } from './requests.ts';
 export type { WorldOptions } from './scenario.ts';
 export { type Run, type Summary, summarize, summarizeCollections } from './summary.ts';
 export { timelineOf } from './timeline.ts';

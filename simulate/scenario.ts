@@ -2,9 +2,9 @@
 import type { Plan } from '../shared/plan.ts';
 import { seededRandom } from '../shared/random.ts';
 import { PlanCosts } from './costs.ts';
+import { type Arrivals, type Draws, drawRequests } from './draws.ts';
 import { type Known, knownOf } from './known.ts';
 import type { DeviceProfile, ServerProfile } from './profiles.ts';
-import { type Arrivals, type Draws, drawRequests } from './requests.ts';
 import type { Trace } from './traces/trace.ts';
 
 export interface WorldOptions {

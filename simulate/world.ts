@@ -1,10 +1,11 @@
 /** A server and its clients, run from beginning to end: the same from the same seed, whatever runs it. */
-import { Client, type RequestRecord } from './client.ts';
+import { Client } from './client.ts';
 import type { PlanCosts } from './costs.ts';
 import { Events } from './events.ts';
 import type { Known } from './known.ts';
 import { Link } from './link.ts';
 import type { DeviceProfile } from './profiles.ts';
+import type { RequestRecord } from './request.ts';
 import type { Scenario } from './scenario.ts';
 import { alwaysRemote } from './schedulers/fixed.ts';
 import type { Scheduler } from './schedulers/scheduler.ts';

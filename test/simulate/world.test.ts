@@ -8,6 +8,7 @@ import { Tandem } from '../../simulate/schedulers/tandem.ts';
 import { latencyMs, summarize, summarizeCollections } from '../../simulate/summary.ts';
 import { timelineOf } from '../../simulate/timeline.ts';
 import { fixedRateTrace, syntheticTraces } from '../../simulate/traces/synthetic.ts';
+import { stepWakeUp, type Trace } from '../../simulate/traces/trace.ts';
 import { simulate } from '../../simulate/world.ts';
 import { samplePlan } from '../shared/sample-plan.ts';
 
@@ -29,18 +30,42 @@ function world(changes: Partial<WorldOptions> = {}): WorldOptions {
   };
 }
 
-/** Networks of every kind, and devices that slow down and stop. */
-const WORLDS = syntheticTraces(12, 5).map((trace, i) =>
+/** A radio that sleeps after a second, behind a distance that varies. */
+const sleepy: Trace = {
+  ...fixedRateTrace(5),
+  name: 'sleepy',
+  wakeUp: stepWakeUp(1000, 300),
+  roundTrip: { samplesMs: [30, 200, 60], everyMs: 700, spread: 0.3 },
+};
+const ARRIVALS: readonly WorldOptions['arrivals'][] = [
+  { type: 'fixed', intervalMs: 300 },
+  { type: 'poisson', intervalMs: 1200 },
+  { type: 'closed', thinkMs: 50 },
+];
+const PROFILES = Object.values(DEVICES);
+
+/** Networks of every kind, devices that slow down and stop, and a server that loses capacity. */
+const WORLDS = [...syntheticTraces(12, 5), sleepy, sleepy].map((trace, i) =>
   world({
     trace,
     seed: i,
     floor: i % 3,
-    device: parseDevice(Object.values(DEVICES)[i % Object.keys(DEVICES).length], 'test'),
-    arrivals: [
-      { type: 'fixed', intervalMs: 300 } as const,
-      { type: 'poisson', intervalMs: 800 } as const,
-      { type: 'closed', thinkMs: 50 } as const,
-    ][i % 3] as WorldOptions['arrivals'],
+    device: parseDevice(PROFILES[i % PROFILES.length], 'test'),
+    server: parseServer(
+      {
+        workers: 1,
+        capacity:
+          i % 2 === 0
+            ? []
+            : [
+                [0, 1],
+                [5, 0.2],
+                [15, 1],
+              ],
+      },
+      'test',
+    ),
+    arrivals: ARRIVALS[i % ARRIVALS.length] as WorldOptions['arrivals'],
   }),
 );
 
