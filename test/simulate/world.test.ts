@@ -4,6 +4,7 @@ import { DEVICES, parseDevice, parseServer } from '../../simulate/profiles.ts';
 import { scenarioOf, type WorldOptions } from '../../simulate/scenario.ts';
 import { alwaysRemote, fixed } from '../../simulate/schedulers/fixed.ts';
 import { oracle } from '../../simulate/schedulers/oracle.ts';
+import type { Scheduler } from '../../simulate/schedulers/scheduler.ts';
 import { Tandem } from '../../simulate/schedulers/tandem.ts';
 import { latencyMs, summarize, summarizeCollections } from '../../simulate/summary.ts';
 import { timelineOf } from '../../simulate/timeline.ts';
@@ -123,6 +124,23 @@ describe('a simulated world', () => {
     for (const record of simulate(scenarioOf(dead), (known) => new Tandem(known)).records.slice(1)) {
       expect(record.endMs - record.startMs).toBeLessThan(1000);
     }
+  });
+
+  test('keeps the device busy with the segment that it was at when a reply came first', () => {
+    // Every other request is sent and finished on the device at once; what the next can do is foreseen all the same.
+    const hasty: Scheduler = {
+      name: 'hasty',
+      decide: (situation) => (situation.index % 2 === 0 ? { k: 0, tier: 'webp-80' } : situation.foresee().choice),
+      lateAfterMs: ({ index }) => (index % 2 === 0 ? 0 : Number.POSITIVE_INFINITY),
+    };
+    const slow = world({ device: parseDevice({ ratio: 6 }, 'test'), arrivals: { type: 'closed', thinkMs: 0 } });
+    const { records } = simulate(scenarioOf(slow), () => hasty);
+    const [alone, after] = [0, 1].map((parity) => records.filter(({ index }) => index % 2 === parity));
+    expect(alone?.filter(({ answered }) => answered.tier !== null).length).toBeGreaterThan(20);
+    for (const { startMs, endMs, best } of after ?? []) expect(endMs - startMs).toBeCloseTo(best?.ms as number, 6);
+    // Encoding waits for the rest of the segment.
+    const meanOf = (some: typeof records) => some.reduce((sum, one) => sum + one.endMs - one.startMs, 0) / some.length;
+    expect(meanOf(after ?? [])).toBeGreaterThan(meanOf(alone ?? []) + 20);
   });
 
   test('adds up what a request takes', () => {
