@@ -1,4 +1,5 @@
 /** The simulator: networks, devices and servers of which everything is known, and schedulers that run in them. */
+export { type Bar, barsOf } from './bars.ts';
 export { compareOn, SCHEDULERS } from './compare.ts';
 export type { Arrivals } from './draws.ts';
 export { DEVICES, parseDevice, parseServer } from './profiles.ts';

@@ -12,6 +12,8 @@ import type { Foreseen, Situation } from './schedulers/scheduler.ts';
 import type { Job, JobResult } from './server.ts';
 import type { World } from './world.ts';
 
+/** Just before something ended, when it was still going on. */
+const END_MS = 1e-6;
 const CANCEL_BYTES = 40;
 const ERROR_BYTES = 150;
 /** Pause before a request that was shed may be sent again, as in client/remote.ts; doubles each time. */
@@ -140,7 +142,7 @@ export class Request {
     const { speed } = this.world.device;
     const endMs = speed.finish(Math.max(nowMs, client.deviceFreeAtMs), workMs);
     client.deviceFreeAtMs = endMs;
-    client.energy.device(workMs / speed.rateAt(endMs));
+    client.energy.device(workMs / speed.rateAt(endMs - END_MS));
     this.world.events.at(endMs, () => then(endMs - nowMs));
   }
 

@@ -3,6 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { messageOf, TandemError } from '../../shared/errors.ts';
 import { depthOf } from '../../shared/plan.ts';
 import {
+  type Bar,
+  barsOf,
   compareOn,
   csvOf,
   DEVICES,
@@ -101,13 +103,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (traces.length === 0) traces.push(fixedRateTrace(WIFI.mbps, { ...LINK_DEFAULTS, ...WIFI }));
   const runs = runAll(base, traces, others, names);
   const report = { options: describeOptions(base, values.device, others), remarks: remarksOf(traces) };
-  const summaries = { collections: summarizeCollections(runs), traces: summarize(runs) };
+  const collections = summarizeCollections(runs);
+  const summaries = { collections, traces: summarize(runs), bars: barsOf(collections) };
   if (values.csv !== undefined) await write(values.csv, csvOf(summaries.traces));
   const isCrowded = base.clients > 1;
   if (values.html !== undefined) await write(values.html, reportPage(runs, { ...pageText(report), isCrowded }));
   const text = values.json
     ? JSON.stringify({ ...report, ...summaries, ...(isCrowded && { timelines: timelinesOf(runs) }) })
-    : [tableOf(summaries.collections), ...report.remarks].join('\n');
+    : [tableOf(collections), ...report.remarks, ...barLines(summaries.bars)].join('\n');
   process.stdout.write(`${text}\n`);
   return 0;
 }
@@ -209,6 +212,25 @@ function tableOf(summaries: readonly Summary[]): string {
       ],
     ]),
   );
+}
+
+/** What ours is held to and does not reach, as one line a collection. */
+function barLines(bars: readonly Bar[]): string[] {
+  const text = ({ name, reached, limit }: Bar) => {
+    const [value, most] = [reached, limit].map((one) =>
+      /regret/.test(name) ? `${(one * 100).toFixed(1)} %` : `${one.toFixed(0)} ms`,
+    );
+    return `${name}: ${value}, not ${most}`;
+  };
+  const missed = bars.filter(({ holds }) => !holds);
+  const lines = [...new Set(missed.map(({ collection }) => collection))].map(
+    (name) =>
+      `${name}: ${missed
+        .filter(({ collection }) => collection === name)
+        .map(text)
+        .join('; ')}`,
+  );
+  return bars.length === 0 ? [] : [`tandem reaches ${bars.length - missed.length} of ${bars.length} bars`, ...lines];
 }
 
 async function write(path: string, content: string): Promise<void> {
