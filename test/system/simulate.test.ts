@@ -33,7 +33,7 @@ describe('tandem simulate', () => {
     const first = await simulate();
     expect(first).toMatchObject({ code: 0, stderr: 'simulating ...\n' });
     const schedulers = ['local', 'remote', 'best-fixed', 'neurosurgeon', 'bandit', 'tandem', 'oracle'];
-    const rows = first.stdout.split('\n').filter((line) => line.startsWith('synthetic'));
+    const rows = first.stdout.split('\n').filter((line) => line.startsWith('synthetic  '));
     expect(rows.map((row) => row.split(/ {2,}/)[2])).toEqual(schedulers);
     expect((await simulate()).stdout).toBe(first.stdout);
     expect((await simulate('--seed', '2')).stdout).not.toBe(first.stdout);
