@@ -1,58 +1,24 @@
-/**
- * One client and its requests, one after the other: decides at every boundary, runs or sends accordingly, and finishes
- * on the device what was shed or is late, as client/request.ts does. No request is ever given up.
- */
-import { tierKey } from '../shared/plan.ts';
-import type { Capacity } from './capacity.ts';
-import type { Choice } from './choices.ts';
-import type { SizeCosts, TailCosts } from './costs.ts';
-import { foreseeBest } from './counterfactual.ts';
+/** One client: its requests, one after the other, and its pings. */
 import { EnergyMeter } from './energy.ts';
 import type { Link } from './link.ts';
-import type { Draws } from './requests.ts';
-import type { Foreseen, Scheduler, Situation } from './schedulers/scheduler.ts';
-import type { Job, JobResult } from './server.ts';
+import { Request, type RequestRecord } from './request.ts';
+import type { Player } from './scenario.ts';
+import type { Scheduler } from './schedulers/scheduler.ts';
 import type { World } from './world.ts';
-
-export interface RequestRecord {
-  readonly client: number;
-  readonly index: number;
-  readonly size: number;
-  readonly arrivedMs: number;
-  /** When its turn came: a client does one at a time. */
-  readonly startMs: number;
-  readonly endMs: number;
-  /** What gave the answer: all on the device, or the boundary that was sent. */
-  readonly answered: Choice;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  readonly sent: number;
-  readonly isShed: boolean;
-  readonly isLate: boolean;
-  readonly isMissed: boolean;
-  /** What the oracle would have done from the same state, where it was asked. */
-  readonly best: Foreseen | null;
-}
 
 const PING_BYTES = 60;
 const PING_INTERVAL_MS = 15_000;
-const CANCEL_BYTES = 40;
-/** Pause before a request that was shed may be sent again, as in client/remote.ts; doubles each time. */
-const RETRY_MS = 200;
-const RETRY_MS_MAX = 10_000;
 /** Of pings, which nothing is drawn for. */
 const NO_LUCK = { up: 1, down: 1, wake: 0.5 };
+/** Everyone connects at 0, and asks when the first round trip may be over. */
+const CONNECT_MS = 1000;
 
 export interface ClientParts {
-  readonly id: number;
+  readonly player: Player;
   readonly link: Link;
-  readonly deviceSpeed: Capacity;
   readonly scheduler: Scheduler;
-  readonly drawsOf: (index: number) => Draws;
   /** How many it makes; a client that is only there to keep the server busy makes them without end. */
   readonly requests: number;
-  /** In a closed loop. */
-  readonly thinkMs: number;
   /** It has made all of them. */
   onDone(): void;
 }
@@ -81,9 +47,8 @@ export class Client {
   private plan(index: number): void {
     if (index >= this.parts.requests) return;
     const { events } = this.world;
-    const arrivesMs = this.parts.drawsOf(index).arrivesMs;
-    // Everyone connects at 0, and asks when the first round trip may be over.
-    events.at(arrivesMs === null ? events.nowMs + this.parts.thinkMs : arrivesMs + CONNECT_MS, () => {
+    const arrivesMs = this.parts.player.drawsOf(index).arrivesMs;
+    events.at(arrivesMs === null ? events.nowMs + this.parts.player.thinkMs : arrivesMs + CONNECT_MS, () => {
       this.queue.push({ index, arrivedMs: events.nowMs });
       if (arrivesMs !== null) this.plan(index + 1);
       this.next();
@@ -103,7 +68,7 @@ export class Client {
     this.records.push(record);
     this.isBusy = false;
     if (this.records.length === this.parts.requests) this.parts.onDone();
-    if (this.parts.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
+    if (this.parts.player.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
     this.next();
   }
 
@@ -131,223 +96,4 @@ export class Client {
       });
     });
   }
-}
-
-const CONNECT_MS = 1000;
-
-/** One request from its turn to its answer. */
-class Request {
-  private readonly startMs: number;
-  private readonly draws: Draws;
-  private readonly costs: SizeCosts;
-  private readonly depth: number;
-  private best: Foreseen | null = null;
-  private bytesUp = 0;
-  private bytesDown = 0;
-  private sent = 0;
-  private isShed = false;
-  private isLate = false;
-  private isOver = false;
-  private failures = 0;
-  private retryAtMs = 0;
-  private readonly world: World;
-  private readonly client: Client;
-  private readonly index: number;
-  private readonly arrivedMs: number;
-
-  constructor(world: World, client: Client, index: number, arrivedMs: number) {
-    this.world = world;
-    this.client = client;
-    this.index = index;
-    this.arrivedMs = arrivedMs;
-    this.startMs = world.events.nowMs;
-    this.draws = client.parts.drawsOf(index);
-    this.costs = world.costs.at(this.draws.size);
-    this.depth = this.costs.deviceMs.length;
-  }
-
-  begin(): void {
-    if (this.world.asksOracle) this.best = this.foresee(0);
-    this.step(0);
-  }
-
-  private get nowMs(): number {
-    return this.world.events.nowMs;
-  }
-
-  private foresee(at: number): Foreseen {
-    const { world, client, draws, costs, nowMs } = this;
-    const { link, deviceSpeed } = client.parts;
-    const { deviceFreeAtMs } = client;
-    const expiresMs = this.expiresMs;
-    return foreseeBest({
-      ...{ nowMs, at, draws, costs, link, deviceSpeed, deviceFreeAtMs, expiresMs },
-      server: this.isReachable ? world.server : null,
-    });
-  }
-
-  /** What the server is given; past it, nobody waits. */
-  private get expiresMs(): number {
-    return this.startMs + this.world.deadlineMs;
-  }
-
-  private get isReachable(): boolean {
-    return this.nowMs >= this.retryAtMs;
-  }
-
-  private situation(at: number): Situation {
-    return {
-      ...{ nowMs: this.nowMs, index: this.index, size: this.draws.size, at },
-      ...{ isReachable: this.isReachable, deadlineAtMs: this.expiresMs },
-      bytesAhead: this.client.parts.link.bytesAhead(this.nowMs),
-      foresee: () => (at === 0 && this.best && this.isReachable ? this.best : this.foresee(at)),
-    };
-  }
-
-  private step(at: number): void {
-    if (at === this.depth) {
-      this.finish({ k: at, tier: null });
-      return;
-    }
-    const situation = this.situation(at);
-    const choice = this.client.parts.scheduler.decide(situation);
-    // A fixed cut may lie behind a request that was shed there.
-    if (choice.tier !== null && choice.k === at && situation.isReachable) this.encode(at, choice.tier, situation);
-    else this.advance(at, () => this.step(at + 1));
-  }
-
-  /** Runs segment at+1 on the device. */
-  private advance(at: number, then: () => void): void {
-    const workMs = (this.costs.deviceMs[at] as number) * (this.draws.device[at] as number);
-    this.onDevice(workMs, (ms) => {
-      this.client.parts.scheduler.onDevice?.(this.draws.size, at, at + 1, ms, this.nowMs);
-      then();
-    });
-  }
-
-  private onDevice(workMs: number, then: (ms: number) => void): void {
-    const { client, nowMs } = this;
-    const { deviceSpeed } = client.parts;
-    const endMs = deviceSpeed.finish(Math.max(nowMs, client.deviceFreeAtMs), workMs);
-    client.deviceFreeAtMs = endMs;
-    client.energy.device(workMs / deviceSpeed.rateAt(endMs));
-    this.world.events.at(endMs, () => then(endMs - nowMs));
-  }
-
-  private encode(k: number, tier: string, situation: Situation): void {
-    const tail = this.costs.tails.get(tierKey(k, tier)) as TailCosts;
-    this.onDevice(tail.encodeMs * this.draws.encode, (ms) => {
-      this.client.parts.scheduler.onEncode?.(k, tier, ms);
-      this.send(tail, situation);
-    });
-  }
-
-  private send(tail: TailCosts, decidedAt: Situation): void {
-    const { client, draws, world, nowMs } = this;
-    const { link, scheduler } = client.parts;
-    const { k, tier } = tail;
-    const bytesUp = tail.bytesUp * draws.bytes;
-    const { beginMs, uploadedMs, arriveMs, bytesAhead } = link.send(nowMs, bytesUp, draws);
-    this.bytesUp += bytesUp;
-    this.sent++;
-    client.energy.radio(beginMs, uploadedMs, bytesUp, 0);
-    const exchange: Exchange = {
-      k,
-      tier,
-      bytesUp,
-      bytesAhead,
-      sentAtMs: nowMs,
-      tail,
-      isFinishing: false,
-      isSettled: false,
-    };
-    const job: Job = {
-      ...{ arriveMs, workMs: (tail.decodeMs + tail.computeMs) * draws.server },
-      ...{ expiresMs: this.expiresMs, cancelMs: Number.POSITIVE_INFINITY },
-      onDone: (result) => this.replied(exchange, result),
-      onFailed: (_code, retryAfterMs) => this.failed(exchange, retryAfterMs),
-    };
-    world.server.expect(job);
-    const lastCallMs = Math.max(0, decidedAt.deadlineAtMs - nowMs);
-    const lateMs = scheduler.lateAfterMs?.({ ...decidedAt, nowMs }, { k, tier }) ?? lastCallMs;
-    world.events.at(nowMs + Math.min(lateMs, lastCallMs), () => {
-      if (exchange.isSettled || this.isOver) return;
-      exchange.isFinishing = true;
-      this.goOn(exchange, job, k);
-    });
-  }
-
-  private goOn(exchange: Exchange, job: Job, at: number): void {
-    if (this.isOver) return;
-    if (at < this.depth) {
-      this.advance(at, () => this.goOn(exchange, job, at + 1));
-      return;
-    }
-    const { link, scheduler } = this.client.parts;
-    this.isLate = true;
-    const cancel = link.send(this.nowMs, CANCEL_BYTES, NO_LUCK);
-    this.world.server.cancelAt(job, cancel.arriveMs);
-    scheduler.onLate?.(this.nowMs - exchange.sentAtMs, this.nowMs);
-    this.finish({ k: this.depth, tier: null });
-  }
-
-  /** At the moment that the server is done with it. */
-  private replied(exchange: Exchange, { queueMs, serviceMs, load }: JobResult): void {
-    if (this.isOver) return;
-    const { link, scheduler } = this.client.parts;
-    const { nowMs: leftMs, draws } = this;
-    const { k, tier, bytesUp, bytesAhead, tail } = exchange;
-    const hereMs = link.receiveMs(leftMs, tail.bytesDown, draws);
-    this.world.events.at(hereMs, () => {
-      if (this.isOver) return;
-      exchange.isSettled = true;
-      this.bytesDown += tail.bytesDown;
-      link.noteActive(hereMs);
-      this.client.energy.radio(leftMs, hereMs, 0, tail.bytesDown);
-      scheduler.onLoad?.(load, hereMs);
-      scheduler.onReply?.({
-        ...{ nowMs: hereMs, size: draws.size, k, tier, bytesUp, bytesAhead, elapsedMs: hereMs - exchange.sentAtMs },
-        bytesDown: tail.bytesDown,
-        ...{ serviceMs, totalMs: queueMs + serviceMs },
-      });
-      this.finish({ k, tier });
-    });
-  }
-
-  private failed(exchange: Exchange, retryAfterMs: number): void {
-    if (this.isOver) return;
-    const { link, scheduler } = this.client.parts;
-    const hereMs = link.receiveMs(this.nowMs, PING_BYTES, this.draws);
-    this.world.events.at(hereMs, () => {
-      if (this.isOver || exchange.isFinishing) return;
-      exchange.isSettled = true;
-      link.noteActive(hereMs);
-      this.isShed = true;
-      const pauseMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS * 2 ** this.failures++, retryAfterMs));
-      this.retryAtMs = hereMs + pauseMs;
-      scheduler.onShed?.(retryAfterMs, hereMs);
-      this.step(exchange.k);
-    });
-  }
-
-  private finish(answered: Choice): void {
-    const { nowMs: endMs, index, arrivedMs, startMs, bytesUp, bytesDown, sent, isShed, isLate, best } = this;
-    this.isOver = true;
-    this.client.finish({
-      ...{ client: this.client.parts.id, index, size: this.draws.size, arrivedMs, startMs, endMs, answered },
-      ...{ bytesUp, bytesDown, sent, isShed, isLate, isMissed: endMs > arrivedMs + this.world.deadlineMs, best },
-    });
-  }
-}
-
-interface Exchange {
-  readonly k: number;
-  readonly tier: string;
-  readonly bytesUp: number;
-  readonly bytesAhead: number;
-  readonly sentAtMs: number;
-  readonly tail: TailCosts;
-  /** The device goes on by itself; whoever is first gives the answer. */
-  isFinishing: boolean;
-  isSettled: boolean;
 }

@@ -4,10 +4,10 @@
  */
 import type { Capacity } from './capacity.ts';
 import type { SizeCosts } from './costs.ts';
+import type { Draws } from './draws.ts';
 import type { Link } from './link.ts';
-import type { Draws } from './requests.ts';
+import type { Outlook } from './outlook.ts';
 import type { Foreseen } from './schedulers/scheduler.ts';
-import type { Server } from './server.ts';
 
 export interface Moment {
   readonly nowMs: number;
@@ -16,7 +16,7 @@ export interface Moment {
   readonly costs: SizeCosts;
   readonly link: Link;
   /** null where nothing can be sent now. */
-  readonly server: Server | null;
+  readonly server: Outlook | null;
   readonly deviceSpeed: Capacity;
   readonly deviceFreeAtMs: number;
   readonly expiresMs: number;
@@ -44,10 +44,10 @@ export function foreseeBest(moment: Moment): Foreseen {
   return best;
 }
 
-function tailEndMs(moment: Moment, server: Server, tail: SizeCosts['allowed'][number], reachedMs: number): number {
+function tailEndMs(moment: Moment, server: Outlook, tail: SizeCosts['allowed'][number], reachedMs: number): number {
   const { draws, link, deviceSpeed, deviceFreeAtMs, expiresMs } = moment;
   const sentMs = deviceSpeed.finish(Math.max(reachedMs, deviceFreeAtMs), tail.encodeMs * draws.encode);
   const { arriveMs } = link.foresee(sentMs, tail.bytesUp * draws.bytes, draws);
-  const doneMs = server.foresee(arriveMs, (tail.decodeMs + tail.computeMs) * draws.server, expiresMs);
+  const doneMs = server.finish(arriveMs, (tail.decodeMs + tail.computeMs) * draws.server, expiresMs);
   return doneMs === Number.POSITIVE_INFINITY ? doneMs : link.receiveMs(doneMs, tail.bytesDown, draws);
 }

@@ -1,6 +1,6 @@
 /** One client's link: what it sends leaves in order, after the radio woke up; what comes back does not queue. */
 
-import type { Draws } from './requests.ts';
+import type { Draws } from './draws.ts';
 import { roundTripAt, type Trace, wakeUpMs } from './traces/trace.ts';
 
 type Luck = Pick<Draws, 'up' | 'down' | 'wake'>;

@@ -3,6 +3,7 @@
  * it full; with the same word to clients on how long they would wait.
  */
 import type { Events } from './events.ts';
+import { Outlook } from './outlook.ts';
 import type { ServerProfile } from './profiles.ts';
 
 export interface Load {
@@ -72,36 +73,14 @@ export class Server {
     this.events.at(atMs, () => this.remove(job));
   }
 
-  /**
-   * When a job that arrives then would be done, if nobody sent another before: Infinity where it would be shed or come too late.
-   * Changes nothing.
-   */
-  foresee(arriveMs: number, workMs: number, expiresMs: number): number {
-    const { workers, queueDepthMax, speed } = this.profile;
-    const free = [...this.running].sort((a, b) => a - b);
-    const starts: number[] = [];
-    const startOf = (from: number) => (free.length < workers ? from : Math.max(from, free[0] as number));
-    const occupy = (start: number, work: number) => {
-      if (free.length >= workers) free.shift();
-      const end = speed.finish(start, work);
-      let i = free.length;
-      while (i > 0 && (free[i - 1] as number) > end) i--;
-      free.splice(i, 0, end);
-      return end;
-    };
-    const isShed = (at: number) =>
-      startOf(at) > at && starts.reduce((count, start) => count + (start > at ? 1 : 0), 0) >= queueDepthMax;
-    const before = [...this.coming].filter((job) => job.arriveMs <= arriveMs).sort((a, b) => a.arriveMs - b.arriveMs);
-    for (const job of [...this.waiting, ...before]) {
-      if (isShed(job.arriveMs)) continue;
-      const start = startOf(job.arriveMs);
-      if (start >= Math.min(job.cancelMs, job.expiresMs)) continue;
-      starts.push(start);
-      occupy(start, job.workMs);
-    }
-    if (isShed(arriveMs)) return Number.POSITIVE_INFINITY;
-    const end = occupy(startOf(arriveMs), workMs);
-    return end > expiresMs ? Number.POSITIVE_INFINITY : end;
+  /** What is known now of the time to come. */
+  outlook(): Outlook {
+    const { workers: count, queueDepthMax, speed } = this.profile;
+    const coming = [...this.coming].sort((a, b) => a.arriveMs - b.arriveMs);
+    const jobs = [...this.waiting, ...coming].map(({ arriveMs, workMs, cancelMs, expiresMs }) => {
+      return { arriveMs, workMs, untilMs: Math.min(cancelMs, expiresMs) };
+    });
+    return new Outlook({ count, queueDepthMax, speed }, this.running, jobs);
   }
 
   private admit(job: Job): void {

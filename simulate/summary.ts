@@ -1,5 +1,5 @@
 /** One scheduler on one network, or on all of a collection, in figures. */
-import type { RequestRecord } from './client.ts';
+import type { RequestRecord } from './request.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 import type { WorldResult } from './world.ts';
 

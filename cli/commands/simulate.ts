@@ -1,20 +1,17 @@
 /** `tandem simulate`: schedulers on recorded and made-up networks, against the oracle that knows the future. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { messageOf, TandemError } from '../../shared/errors.ts';
-import { parseJson } from '../../shared/parse.ts';
-import { depthOf, type Plan, parsePlan } from '../../shared/plan.ts';
+import { depthOf } from '../../shared/plan.ts';
 import {
-  type Arrivals,
+  type Bar,
+  barsOf,
   compareOn,
   csvOf,
   DEVICES,
   fixedRateTrace,
   LINK_DEFAULTS,
-  parseDevice,
-  parseServer,
   type Run,
   reportPage,
-  SCHEDULERS,
   type Summary,
   summarize,
   summarizeCollections,
@@ -25,6 +22,7 @@ import {
 } from '../../simulate/index.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { stderrProgress } from '../progress.ts';
+import { arrivalsOf, deviceOf, megabits, readMeasuredPlan, schedulersOf, serverOf } from '../simulate-options.ts';
 import { formatTable } from '../table.ts';
 import { readTraces } from '../trace-files.ts';
 
@@ -105,13 +103,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (traces.length === 0) traces.push(fixedRateTrace(WIFI.mbps, { ...LINK_DEFAULTS, ...WIFI }));
   const runs = runAll(base, traces, others, names);
   const report = { options: describeOptions(base, values.device, others), remarks: remarksOf(traces) };
-  const summaries = { collections: summarizeCollections(runs), traces: summarize(runs) };
+  const collections = summarizeCollections(runs);
+  const summaries = { collections, traces: summarize(runs), bars: barsOf(collections) };
   if (values.csv !== undefined) await write(values.csv, csvOf(summaries.traces));
   const isCrowded = base.clients > 1;
   if (values.html !== undefined) await write(values.html, reportPage(runs, { ...pageText(report), isCrowded }));
   const text = values.json
     ? JSON.stringify({ ...report, ...summaries, ...(isCrowded && { timelines: timelinesOf(runs) }) })
-    : [tableOf(summaries.collections), ...report.remarks].join('\n');
+    : [tableOf(collections), ...report.remarks, ...barLines(summaries.bars)].join('\n');
   process.stdout.write(`${text}\n`);
   return 0;
 }
@@ -142,78 +141,6 @@ function spreadLists(argv: readonly string[]): string[] {
     }
     return [list === null ? argument : `${list}=${argument}`];
   });
-}
-
-async function readMeasuredPlan(path: string): Promise<Plan> {
-  const plan = parsePlan(parseJson(await read(path), 'BAD_PLAN', path), path);
-  if (!plan.measured) throw new TandemError('BAD_PLAN', `${path}: nothing of this plan was measured`);
-  return plan;
-}
-
-async function deviceOf(given: string | undefined, plan: Plan) {
-  const named = given === undefined ? DEVICES['phone'] : Object.hasOwn(DEVICES, given) ? DEVICES[given] : undefined;
-  const device = parseDevice(named ?? parseJson(await read(given ?? ''), 'BAD_CONFIG', given ?? ''), given ?? 'phone');
-  const places = Object.keys(plan.measured?.timeMs ?? {}).filter((place) => place !== 'server');
-  if (places.includes(device.target)) return device;
-  const [first] = places;
-  if (named === undefined || first === undefined) {
-    throw new TandemError(
-      'BAD_CONFIG',
-      `the plan was not timed on ${device.target}, only on ${places.join(', ') || 'nothing'}`,
-    );
-  }
-  return { ...device, target: first };
-}
-
-async function serverOf(path: string | undefined, dips: boolean) {
-  const given = path === undefined ? {} : parseJson(await read(path), 'BAD_CONFIG', path);
-  const dip = dips
-    ? {
-        capacity: [
-          [0, 1],
-          [60, 0.5],
-          [120, 1],
-        ],
-      }
-    : {};
-  return parseServer({ ...(given as object), ...dip }, path ?? 'server');
-}
-
-async function arrivalsOf(given: string | undefined, intervalMs: number, requests: number): Promise<Arrivals> {
-  if (given === 'closed') return { type: 'closed', thinkMs: intervalMs };
-  if (intervalMs === 0) throw new TandemError('USAGE', 'expected --interval above 0, but with --arrivals closed');
-  if (given === undefined || given === 'fixed' || given === 'poisson') return { type: given ?? 'fixed', intervalMs };
-  const lines = (await read(given)).split('\n');
-  const atMs: number[] = [];
-  for (const [i, line] of lines.entries()) {
-    if (line.trim() === '') continue;
-    const ms = Number(line);
-    if (!(ms >= (atMs.at(-1) ?? 0))) {
-      throw new TandemError(
-        'BAD_INPUT',
-        `${given}, line ${i + 1}: expected milliseconds, not before the last, got ${line}`,
-      );
-    }
-    atMs.push(ms);
-  }
-  if (atMs.length < requests) {
-    throw new TandemError('BAD_INPUT', `${given}: expected ${requests} arrivals, got ${atMs.length}; pass --requests`);
-  }
-  return { type: 'listed', atMs };
-}
-
-function schedulersOf(names: readonly string[] | undefined): readonly string[] {
-  const unknown = names?.find((name) => !SCHEDULERS.includes(name));
-  if (unknown !== undefined) {
-    throw new TandemError('USAGE', `expected a scheduler (${SCHEDULERS.join(', ')}), got ${unknown}`);
-  }
-  return names ?? SCHEDULERS;
-}
-
-function megabits(rate: string): number {
-  const mbps = Number(rate);
-  if (!(mbps > 0 && mbps <= 1e6)) throw new TandemError('USAGE', `expected --rate in Mbit/s, got ${rate}`);
-  return mbps;
 }
 
 function runAll(
@@ -252,7 +179,8 @@ function remarksOf(traces: readonly Trace[]): string[] {
 }
 
 function tableOf(summaries: readonly Summary[]): string {
-  const percent = (share: number) => (share * 100).toFixed(1);
+  const fixed = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
+  const percent = (share: number) => fixed(share * 100, 1);
   const head = [
     'collection',
     'traces',
@@ -272,7 +200,7 @@ function tableOf(summaries: readonly Summary[]): string {
       ...[collection, trace.replace(' traces', ''), scheduler],
       ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
       ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) =>
-        ms.toFixed(0),
+        fixed(ms, 0),
       ),
       ...[
         percent(settled.missed),
@@ -286,10 +214,23 @@ function tableOf(summaries: readonly Summary[]): string {
   );
 }
 
-async function read(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: unknown) => {
-    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  });
+/** What ours is held to and does not reach, as one line a collection. */
+function barLines(bars: readonly Bar[]): string[] {
+  const text = ({ name, reached, limit }: Bar) => {
+    const [value, most] = [reached, limit].map((one) =>
+      /regret/.test(name) ? `${(one * 100).toFixed(1)} %` : `${one.toFixed(0)} ms`,
+    );
+    return `${name}: ${value}, not ${most}`;
+  };
+  const missed = bars.filter(({ holds }) => !holds);
+  const lines = [...new Set(missed.map(({ collection }) => collection))].map(
+    (name) =>
+      `${name}: ${missed
+        .filter(({ collection }) => collection === name)
+        .map(text)
+        .join('; ')}`,
+  );
+  return bars.length === 0 ? [] : [`tandem reaches ${bars.length - missed.length} of ${bars.length} bars`, ...lines];
 }
 
 async function write(path: string, content: string): Promise<void> {

@@ -163,10 +163,11 @@ export function observeLogSum(
   if (!(total > 0)) return state;
   const surprise = Math.log(ms / total) / Math.sqrt(variancesAlong(p, shares, n, gain) + state.noise);
   let { noise } = state;
+  let isChange = false;
   if (Math.abs(surprise) > SURPRISE) {
-    const isChange = Math.abs(state.surprise) > SURPRISE && surprise > 0 === state.surprise > 0;
+    isChange = Math.abs(state.surprise) > SURPRISE && surprise > 0 === state.surprise > 0;
     // A change: what was known is known less. A hiccup: this observation tells less, in proportion to how far off it is.
-    if (isChange) widen(p, model.spread, FORGETTING);
+    if (isChange) widen(p, model.spread, surprise ** 2);
     else noise *= (surprise / SURPRISE) ** 2;
   }
 
@@ -194,7 +195,8 @@ export function observeLogSum(
   }
   const left = Math.log(ms) - Math.log(total);
   const after = known - known ** 2 / (known + noise);
-  const scatter = Math.min(left * left + after, 9 * state.noise);
+  // Of a change the scatter says nothing, and of a hiccup little.
+  const scatter = isChange ? state.noise : Math.min(left * left + after, 9 * state.noise);
   return {
     mean: Array.from(mean),
     covariance,

@@ -1,0 +1,200 @@
+import { describe, expect, test } from 'vitest';
+import { compareOn, SCHEDULERS } from '../../simulate/compare.ts';
+import { DEVICES, parseDevice, parseServer } from '../../simulate/profiles.ts';
+import { scenarioOf, type WorldOptions } from '../../simulate/scenario.ts';
+import { alwaysRemote, fixed } from '../../simulate/schedulers/fixed.ts';
+import { oracle } from '../../simulate/schedulers/oracle.ts';
+import type { Scheduler } from '../../simulate/schedulers/scheduler.ts';
+import { Tandem } from '../../simulate/schedulers/tandem.ts';
+import { latencyMs, summarize, summarizeCollections } from '../../simulate/summary.ts';
+import { timelineOf } from '../../simulate/timeline.ts';
+import { fixedRateTrace, syntheticTraces } from '../../simulate/traces/synthetic.ts';
+import { stepWakeUp, type Trace } from '../../simulate/traces/trace.ts';
+import { simulate } from '../../simulate/world.ts';
+import { samplePlan } from '../shared/sample-plan.ts';
+
+function world(changes: Partial<WorldOptions> = {}): WorldOptions {
+  return {
+    plan: samplePlan(),
+    trace: fixedRateTrace(5),
+    device: parseDevice({}, 'test'),
+    server: parseServer({}, 'test'),
+    arrivals: { type: 'fixed', intervalMs: 500 },
+    seed: 1,
+    requests: 60,
+    clients: 1,
+    others: 0,
+    deadlineMs: 1000,
+    accuracyDropMax: 0.02,
+    floor: 0,
+    ...changes,
+  };
+}
+
+/** A radio that sleeps after a second, behind a distance that varies. */
+const sleepy: Trace = {
+  ...fixedRateTrace(5),
+  name: 'sleepy',
+  wakeUp: stepWakeUp(1000, 300),
+  roundTrip: { samplesMs: [30, 200, 60], everyMs: 700, spread: 0.3 },
+};
+const ARRIVALS: readonly WorldOptions['arrivals'][] = [
+  { type: 'fixed', intervalMs: 300 },
+  { type: 'poisson', intervalMs: 1200 },
+  { type: 'closed', thinkMs: 50 },
+];
+const PROFILES = Object.values(DEVICES);
+
+/** Networks of every kind, devices that slow down and stop, and a server that loses capacity. */
+const WORLDS = [...syntheticTraces(12, 5), sleepy, sleepy].map((trace, i) =>
+  world({
+    trace,
+    seed: i,
+    floor: i % 3,
+    device: parseDevice(PROFILES[i % PROFILES.length], 'test'),
+    server: parseServer(
+      {
+        workers: 1,
+        capacity:
+          i % 2 === 0
+            ? []
+            : [
+                [0, 1],
+                [5, 0.2],
+                [15, 1],
+              ],
+      },
+      'test',
+    ),
+    arrivals: ARRIVALS[i % ARRIVALS.length] as WorldOptions['arrivals'],
+  }),
+);
+
+describe('a simulated world', () => {
+  test('is the same from the same seed, and another from another', () => {
+    const run = (seed: number) => compareOn(world({ seed, requests: 30 })).map(({ result }) => result.records);
+    expect(run(3)).toEqual(run(3));
+    expect(run(3)).not.toEqual(run(4));
+  });
+
+  test('lets no scheduler do better than the oracle from the same state', () => {
+    for (const options of WORLDS) {
+      for (const { scheduler, result } of compareOn(options)) {
+        expect(result.records).toHaveLength(options.requests);
+        for (const { startMs, endMs, best, index } of result.records) {
+          const lead = (best?.ms ?? Number.NaN) - (endMs - startMs);
+          expect(lead, `${options.trace.name}, ${scheduler}, request ${index}`).toBeLessThanOrEqual(1e-6);
+        }
+      }
+    }
+  });
+
+  test('gives the oracle exactly what it foresaw', () => {
+    for (const options of WORLDS) {
+      for (const { startMs, endMs, best } of simulate(scenarioOf(options), oracle).records) {
+        expect(endMs - startMs).toBeCloseTo(best?.ms as number, 6);
+      }
+    }
+  });
+
+  test('answers every request of every client of a server that sheds most of them', () => {
+    const crowded = world({
+      clients: 30,
+      requests: 15,
+      others: 5,
+      server: parseServer({ workers: 1, queueDepthMax: 2 }, 'test'),
+    });
+    for (const { scheduler, asked, result } of compareOn(
+      crowded,
+      SCHEDULERS.filter((name) => name !== 'best-fixed'),
+    )) {
+      const answered = new Set(result.records.map(({ client, index }) => `${client}/${index}`));
+      expect(answered.size, scheduler).toBe(asked);
+      if (scheduler === 'remote') expect(result.records.filter(({ isShed }) => isShed).length).toBeGreaterThan(50);
+    }
+  });
+
+  test('lets the device finish what a dead link does not answer, by the deadline at the latest', () => {
+    const dead = world({ trace: fixedRateTrace(0.001), arrivals: { type: 'closed', thinkMs: 100 }, requests: 5 });
+    for (const record of simulate(scenarioOf(dead), alwaysRemote).records) {
+      expect(record).toMatchObject({ isLate: true, answered: { k: 3, tier: null } });
+      expect(record.endMs - record.startMs).toBeGreaterThan(1000);
+    }
+    // Ours does not wait that long.
+    for (const record of simulate(scenarioOf(dead), (known) => new Tandem(known)).records.slice(1)) {
+      expect(record.endMs - record.startMs).toBeLessThan(1000);
+    }
+  });
+
+  test('keeps the device busy with the segment that it was at when a reply came first', () => {
+    // Every other request is sent and finished on the device at once; what the next can do is foreseen all the same.
+    const hasty: Scheduler = {
+      name: 'hasty',
+      decide: (situation) => (situation.index % 2 === 0 ? { k: 0, tier: 'webp-80' } : situation.foresee().choice),
+      lateAfterMs: ({ index }) => (index % 2 === 0 ? 0 : Number.POSITIVE_INFINITY),
+    };
+    const slow = world({ device: parseDevice({ ratio: 6 }, 'test'), arrivals: { type: 'closed', thinkMs: 0 } });
+    const { records } = simulate(scenarioOf(slow), () => hasty);
+    const [alone, after] = [0, 1].map((parity) => records.filter(({ index }) => index % 2 === parity));
+    expect(alone?.filter(({ answered }) => answered.tier !== null).length).toBeGreaterThan(20);
+    for (const { startMs, endMs, best } of after ?? []) expect(endMs - startMs).toBeCloseTo(best?.ms as number, 6);
+    // Encoding waits for the rest of the segment.
+    const meanOf = (some: typeof records) => some.reduce((sum, one) => sum + one.endMs - one.startMs, 0) / some.length;
+    expect(meanOf(after ?? [])).toBeGreaterThan(meanOf(alone ?? []) + 20);
+  });
+
+  test('adds up what a request takes', () => {
+    const plain = world({
+      requests: 1,
+      trace: { ...fixedRateTrace(8), roundTrip: { samplesMs: [100], everyMs: 1000, spread: 0 } },
+      device: parseDevice({ ratio: 2, noise: 0 }, 'test'),
+      server: parseServer({ noise: 0 }, 'test'),
+    });
+    const [record] = simulate(scenarioOf(plain), () => fixed({ k: 1, tier: 'q8' })).records;
+    const { startMs = 0, endMs = 0, size = 0, bytesUp = 0, bytesDown = 0 } = record ?? {};
+    const deviceMs = 2 * (10 + size + 1);
+    const serverMs = 1 + 2 + 3 + 2 * 0.5 * size;
+    // 8 Mbit/s up are a byte a microsecond; the downlink is 2.5 times as fast.
+    expect(endMs - startMs).toBeCloseTo(deviceMs + bytesUp / 1000 + 100 + serverMs + bytesDown / 2500, 6);
+  });
+
+  test('makes a client wait for its own earlier request, and counts that as latency', () => {
+    const slow = world({ trace: fixedRateTrace(0.01), deadlineMs: 60_000, requests: 4 });
+    const { records } = simulate(scenarioOf(slow), alwaysRemote);
+    for (const [i, record] of records.entries()) {
+      expect(record.startMs).toBeGreaterThanOrEqual(records[i - 1]?.endMs ?? 0);
+      if (i > 0) expect(latencyMs(record)).toBeGreaterThan(record.endMs - record.startMs);
+    }
+  });
+});
+
+describe('summaries', () => {
+  const runs = compareOn(world());
+
+  test('have a line for each scheduler, no request lost, and no regret of the oracle', () => {
+    const lines = summarize(runs);
+    expect(lines.map(({ scheduler }) => scheduler)).toEqual(SCHEDULERS);
+    expect(lines.map(({ lost }) => lost)).toEqual(SCHEDULERS.map(() => 0));
+    const of = (name: string) => lines.find(({ scheduler }) => scheduler === name);
+    expect(of('oracle')?.all.regret.p99).toBeCloseTo(0, 9);
+    expect(of('oracle')?.toOracle).toBe(0);
+    expect(of('best-fixed')?.detail).not.toBeNull();
+    expect(of('best-fixed')?.all.latencyMs.mean).toBeLessThanOrEqual(of('local')?.all.latencyMs.mean as number);
+    expect(of('best-fixed')?.all.latencyMs.mean).toBeLessThanOrEqual(of('remote')?.all.latencyMs.mean as number);
+    expect(of('tandem')?.settled.requests).toBe(40);
+  });
+
+  test('pool the requests of a collection', () => {
+    const [line] = summarizeCollections([...runs, ...compareOn(world({ trace: fixedRateTrace(1) }))]);
+    expect(line).toMatchObject({ trace: '2 traces', collection: 'fixed rates', scheduler: 'local', lost: 0 });
+    expect(line?.all.requests).toBe(120);
+  });
+
+  test('count every request in the second in which it began', () => {
+    const { result } = runs.find(({ scheduler }) => scheduler === 'remote') ?? {};
+    const { seconds, swing } = timelineOf(result as NonNullable<typeof result>);
+    expect(seconds.reduce((sum, { requests }) => sum + requests, 0)).toBe(60);
+    expect(seconds.reduce((sum, { offloaded }) => sum + offloaded, 0)).toBe(60);
+    expect(swing).toBe(0);
+  });
+});
