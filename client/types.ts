@@ -33,7 +33,7 @@ export interface ClientOptions {
    * of the two holds.
    */
   readonly policy?: PolicyInput | undefined;
-  /** Whether answers of the gateway come with a signed receipt; default true. It adds about 1 kB to each of them. */
+  /** Whether answers of the gateway come with a signed receipt; default true. It adds about half a kB to each of them. */
   readonly receipts?: boolean | undefined;
   /** Who this client is. Asked again for every connection, so that a token may expire. */
   readonly token?: string | (() => string | Promise<string>) | undefined;

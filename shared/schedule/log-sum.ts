@@ -30,7 +30,7 @@ export interface LogSumState {
   readonly covariance: readonly number[];
   /** Variance of the logarithm of an observation about the sum. */
   readonly noise: number;
-  /** How far off the last observation was, in standard deviations, with its sign. */
+  /** How far off the last observation was that was far off, in standard deviations, with its sign; fades with each that was not. */
   readonly surprise: number;
   readonly atMs: number;
 }
@@ -42,6 +42,7 @@ const NOISE_MIN = 0.02 ** 2;
 const NOISE_MAX = 0.7 ** 2;
 /** An observation this many deviations off is a hiccup at first; a second one on the same side is a change. */
 const SURPRISE = 2.5;
+const FADING = 0.7;
 const FORGETTING = 6;
 const TINY = 1e-9;
 /** No part is further from its prior than this many of its deviations, whatever was seen. */
@@ -53,7 +54,13 @@ export function newLogSum(model: LogSumModel, nowMs = 0): LogSumState {
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) covariance[i * n + j] = priorCovariance(model, i, j);
   }
-  return { mean: model.prior.map(Math.log), covariance, noise: model.noise ** 2, surprise: 0, atMs: nowMs };
+  return {
+    mean: model.prior.map(Math.log),
+    covariance,
+    noise: model.noise ** 2,
+    surprise: 0,
+    atMs: nowMs,
+  };
 }
 
 function priorCovariance({ spread, common = 0 }: LogSumModel, i: number, j: number): number {
@@ -165,7 +172,8 @@ export function observeLogSum(
   let { noise } = state;
   let isChange = false;
   if (Math.abs(surprise) > SURPRISE) {
-    isChange = Math.abs(state.surprise) > SURPRISE && surprise > 0 === state.surprise > 0;
+    // Sums without the part that has changed may lie between the two.
+    isChange = state.surprise * surprise > SURPRISE;
     // A change: what was known is known less. A hiccup: this observation tells less, in proportion to how far off it is.
     if (isChange) widen(p, model.spread, surprise ** 2);
     else noise *= (surprise / SURPRISE) ** 2;
@@ -201,7 +209,7 @@ export function observeLogSum(
     mean: Array.from(mean),
     covariance,
     noise: Math.min(NOISE_MAX, Math.max(NOISE_MIN, state.noise + NOISE_WEIGHT * (scatter - state.noise))),
-    surprise,
+    surprise: Math.abs(surprise) > SURPRISE ? surprise : state.surprise * FADING,
     atMs: Math.max(nowMs, state.atMs),
   };
 }

@@ -17,7 +17,7 @@ export interface QueueEstimate {
 const TYPICAL_WEIGHT = 0.1;
 /** Time in which the gateway's last word loses two thirds of its worth. */
 const WORTH_MS = 5_000;
-const OVERDUE_HALF_LIFE_MS = 30_000;
+const OVERDUE_HALF_LIFE_MS = 6_000;
 /** A word is a forecast, and off by this share of itself. */
 const FORECAST_ERROR = 0.3;
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../shared/random.ts';
 import { compareOn, SCHEDULERS } from '../../simulate/compare.ts';
 import { DEVICES, parseDevice, parseServer } from '../../simulate/profiles.ts';
 import { scenarioOf, type WorldOptions } from '../../simulate/scenario.ts';
@@ -121,7 +122,7 @@ describe('a simulated world', () => {
       expect(record.endMs - record.startMs).toBeGreaterThan(1000);
     }
     // Ours does not wait that long.
-    for (const record of simulate(scenarioOf(dead), (known) => new Tandem(known)).records.slice(1)) {
+    for (const record of simulate(scenarioOf(dead), (known) => new Tandem(known, seededRandom(1))).records.slice(1)) {
       expect(record.endMs - record.startMs).toBeLessThan(1000);
     }
   });
