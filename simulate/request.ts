@@ -8,7 +8,7 @@ import type { Client } from './client.ts';
 import type { SizeCosts, TailCosts } from './costs.ts';
 import { foreseeBest } from './counterfactual.ts';
 import type { Draws } from './draws.ts';
-import type { Foreseen, Situation } from './schedulers/scheduler.ts';
+import type { Foreseen, Interval, Situation } from './schedulers/scheduler.ts';
 import type { Job, JobResult } from './server.ts';
 import type { World } from './world.ts';
 
@@ -38,6 +38,8 @@ export interface RequestRecord {
   readonly isMissed: boolean;
   /** What the oracle would have done from the same state, where it was asked. */
   readonly best: Foreseen | null;
+  /** What it was expected to take, where its scheduler says. */
+  readonly expected: Interval | null;
 }
 
 export class Request {
@@ -46,6 +48,7 @@ export class Request {
   private readonly costs: SizeCosts;
   private readonly depth: number;
   private best: Foreseen | null = null;
+  private expected: Interval | null = null;
   private bytesUp = 0;
   private bytesDown = 0;
   private sent = 0;
@@ -122,7 +125,9 @@ export class Request {
       return;
     }
     const situation = this.situation(at);
-    const choice = this.client.parts.scheduler.decide(situation);
+    const { scheduler } = this.client.parts;
+    const choice = scheduler.decide(situation);
+    if (at === 0 && this.sent === 0) this.expected = scheduler.interval?.() ?? null;
     // A fixed cut may lie behind a request that was shed there.
     if (choice.tier !== null && choice.k === at && situation.isReachable) this.encode(at, choice.tier, situation);
     else this.advance(at, () => this.step(at + 1));
@@ -269,6 +274,7 @@ export class Request {
       isLate,
       isMissed: endMs > arrivedMs + this.world.deadlineMs,
       best,
+      expected: this.expected,
     });
   }
 }

@@ -1,4 +1,5 @@
 /** One scheduler on one network, or on all of a collection, in figures. */
+import { type Calibration, calibrate, coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { RequestRecord } from './request.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 import type { WorldResult } from './world.ts';
@@ -44,6 +45,8 @@ export interface Summary {
   readonly offloaded: number;
   readonly late: number;
   readonly shed: number;
+  /** Share that took what its scheduler expected of nine in ten; null where it expects nothing. */
+  readonly within: number | null;
 }
 
 /** Requests that a client may take to get to know a network. */
@@ -99,7 +102,12 @@ function summaryOf(
     offloaded: mean(({ answered }) => (answered.tier === null ? 0 : 1)),
     late: mean(({ isLate }) => (isLate ? 1 : 0)),
     shed: mean(({ isShed }) => (isShed ? 1 : 0)),
+    within: coverage(records.filter(({ index }) => index >= WARM_UP).reduce(held, NOTHING_PREDICTED)),
   };
+}
+
+function held(all: Calibration, { expected, startMs, endMs }: RequestRecord): Calibration {
+  return expected ? calibrate(all, expected, endMs - startMs) : all;
 }
 
 function figuresOf(records: readonly RequestRecord[]): Figures {

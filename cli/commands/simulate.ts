@@ -195,8 +195,8 @@ function tableOf(summaries: readonly Summary[]): string {
     'p99',
   ];
   return formatTable(
-    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'lost'],
-    summaries.map(({ collection, trace, scheduler, settled, late, offloaded, bytesUp, energyJ, lost }) => [
+    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'in 90 %', 'lost'],
+    summaries.map(({ collection, trace, scheduler, settled, late, offloaded, bytesUp, energyJ, within, lost }) => [
       ...[collection, trace.replace(' traces', ''), scheduler],
       ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
       ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) =>
@@ -208,6 +208,7 @@ function tableOf(summaries: readonly Summary[]): string {
         percent(offloaded),
         (bytesUp / 1000).toFixed(1),
         energyJ.toFixed(2),
+        within === null ? '' : percent(within),
         String(lost),
       ],
     ]),

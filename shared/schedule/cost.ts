@@ -74,7 +74,7 @@ export class Predictor {
   constructor(table: CostTable) {
     const { depth } = table;
     this.table = table;
-    this.device = new LogSumAt(depth);
+    this.device = new LogSumAt(depth, true);
     this.planned = new Float64Array(depth);
     this.reachMs = new Float64Array(depth + 1);
     this.reachSquare = new Float64Array(depth + 1);

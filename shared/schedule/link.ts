@@ -34,6 +34,7 @@ export const LINK_PRIOR: LinkPrior = { roundTripMs: 60, uplinkBytesPerS: 750_000
 const DOZE_PRIOR_MS = 10;
 const SLEEP_PRIOR_MS = 40;
 const DOWN_OVER_UP = 4;
+const STAYS_MS = 1e9;
 
 /** A radio begins to doze (discontinuous reception) after so long, and lets its channel go after that long: from, to. */
 const DOZE_MS = [100, 400] as const;
@@ -52,6 +53,7 @@ export function newLink(prior: LinkPrior = LINK_PRIOR, nowMs = 0): LinkEstimate 
     spread: [0.9, 1.2, 0.9, 1.5, 1.5],
     drift: [0.05, 0.06, 0.1, 0.02, 0.02],
     noise: 0.25,
+    returnMs: [60_000, 60_000, 60_000, STAYS_MS, STAYS_MS],
   };
   return { model, state: newLogSum(model, nowMs) };
 }

@@ -19,6 +19,8 @@ export interface LogSumModel {
   readonly drift: readonly number[];
   /** How much one observation scatters about the sum, as the standard deviation of its logarithm, before any was seen. */
   readonly noise: number;
+  /** How long it takes until a part, unseen, is mostly what it usually is again, in milliseconds. Default: it stays. */
+  readonly returnMs?: readonly number[];
   /** Share of the prior variance that all parts have in common: seeing one then tells of the others. Default 0. */
   readonly common?: number;
 }
@@ -26,6 +28,8 @@ export interface LogSumModel {
 export interface LogSumState {
   /** Logarithms of the parts. */
   readonly mean: readonly number[];
+  /** What they usually are: slow running means. */
+  readonly usual: readonly number[];
   /** Their covariance, row by row. */
   readonly covariance: readonly number[];
   /** Variance of the logarithm of an observation about the sum. */
@@ -45,6 +49,8 @@ const SURPRISE = 2.5;
 const FADING = 0.7;
 const FORGETTING = 6;
 const TINY = 1e-9;
+/** Share of the newest estimate in what is usual. */
+const USUAL_WEIGHT = 0.1;
 /** No part is further from its prior than this many of its deviations, whatever was seen. */
 const SPREADS_MAX = 6;
 
@@ -56,6 +62,7 @@ export function newLogSum(model: LogSumModel, nowMs = 0): LogSumState {
   }
   return {
     mean: model.prior.map(Math.log),
+    usual: model.prior.map(Math.log),
     covariance,
     noise: model.noise ** 2,
     surprise: 0,
@@ -66,6 +73,14 @@ export function newLogSum(model: LogSumModel, nowMs = 0): LogSumState {
 function priorCovariance({ spread, common = 0 }: LogSumModel, i: number, j: number): number {
   const product = (spread[i] as number) * (spread[j] as number);
   return i === j ? product : product * common;
+}
+
+/** Logarithm of part i now. */
+function meanAt({ returnMs }: LogSumModel, { mean, usual, atMs }: LogSumState, i: number, nowMs: number): number {
+  const last = mean[i] as number;
+  if (returnMs === undefined) return last;
+  const stays = Math.exp(-Math.max(0, nowMs - atMs) / (returnMs[i] as number));
+  return (usual[i] as number) + (last - (usual[i] as number)) * stays;
 }
 
 /** The covariance now: grown with age, and no larger than before anything was seen. */
@@ -105,9 +120,14 @@ export class LogSumAt {
   variance = 0;
   /** With what one observation scatters about a sum. */
   scatter = 0;
+  private noise = 0;
   private readonly covariance: Float64Array;
 
-  constructor(parts: number) {
+  private readonly isEachSeen: boolean;
+
+  /** @param isEachSeen whether parts are seen one by one, and scatter each for itself, or together, and scatter as one */
+  constructor(parts: number, isEachSeen = false) {
+    this.isEachSeen = isEachSeen;
     this.unit = new Float64Array(parts);
     this.parts = new Float64Array(parts);
     this.covariance = new Float64Array(parts * parts);
@@ -115,8 +135,8 @@ export class LogSumAt {
 
   set(model: LogSumModel, state: LogSumState, nowMs: number): void {
     const { unit, covariance } = this;
-    this.scatter = state.noise;
-    for (let i = 0; i < unit.length; i++) unit[i] = Math.exp(state.mean[i] as number);
+    this.noise = state.noise;
+    for (let i = 0; i < unit.length; i++) unit[i] = Math.exp(meanAt(model, state, i, nowMs));
     covarianceAt(model, state, nowMs, covariance);
   }
 
@@ -131,13 +151,16 @@ export class LogSumAt {
       ms += part;
     }
     let variance = 0;
+    let squares = 0;
     for (let i = 0; i < n; i++) {
       const own = parts[i] as number;
       if (own === 0) continue;
+      squares += own * own;
       for (let j = 0; j < n; j++) variance += own * (parts[j] as number) * (covariance[i * n + j] as number);
     }
     this.ms = ms;
     this.variance = ms > 0 ? Math.max(0, variance / (ms * ms)) : 0;
+    this.scatter = this.isEachSeen && ms > 0 ? (this.noise * squares) / (ms * ms) : this.noise;
   }
 
   /** Expected milliseconds of the last sum: those of a lognormal. */
@@ -166,7 +189,8 @@ export function observeLogSum(
 
   const shares = new Float64Array(n);
   const gain = new Float64Array(n);
-  let total = sharesOf(state.mean, x, shares);
+  const from = state.mean.map((_, i) => meanAt(model, state, i, nowMs));
+  let total = sharesOf(from, x, shares);
   if (!(total > 0)) return state;
   const surprise = Math.log(ms / total) / Math.sqrt(variancesAlong(p, shares, n, gain) + state.noise);
   let { noise } = state;
@@ -180,14 +204,14 @@ export function observeLogSum(
   }
 
   // Gauss-Newton from the prior mean: the shares are those at the estimate, not those that were expected.
-  const mean = Float64Array.from(state.mean);
+  const mean = Float64Array.from(from);
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
     total = sharesOf(mean, x, shares);
     const seen = variancesAlong(p, shares, n, gain) + noise;
     let residual = Math.log(ms) - Math.log(total);
-    for (let i = 0; i < n; i++) residual += (shares[i] as number) * ((mean[i] as number) - (state.mean[i] as number));
+    for (let i = 0; i < n; i++) residual += (shares[i] as number) * ((mean[i] as number) - (from[i] as number));
     for (let i = 0; i < n; i++) {
-      const step = (state.mean[i] as number) + ((gain[i] as number) / seen) * residual;
+      const step = (from[i] as number) + ((gain[i] as number) / seen) * residual;
       const prior = Math.log(model.prior[i] as number);
       const most = SPREADS_MAX * (model.spread[i] as number);
       mean[i] = Math.min(prior + most, Math.max(prior - most, step));
@@ -207,6 +231,7 @@ export function observeLogSum(
   const scatter = isChange ? state.noise : Math.min(left * left + after, 9 * state.noise);
   return {
     mean: Array.from(mean),
+    usual: state.usual.map((last, i) => last + USUAL_WEIGHT * ((mean[i] as number) - last)),
     covariance,
     noise: Math.min(NOISE_MAX, Math.max(NOISE_MIN, state.noise + NOISE_WEIGHT * (scatter - state.noise))),
     surprise: Math.abs(surprise) > SURPRISE ? surprise : state.surprise * FADING,

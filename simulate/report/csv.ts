@@ -26,6 +26,7 @@ const COLUMNS: Readonly<Record<string, (summary: Summary) => string | number>> =
   bytes_up: ({ bytesUp }) => bytesUp,
   bytes_down: ({ bytesDown }) => bytesDown,
   energy_j: ({ energyJ }) => energyJ,
+  within_90_percent_interval: ({ within }) => within ?? '',
   lost: ({ lost }) => lost,
 };
 

@@ -37,6 +37,11 @@ export interface ReplySeen {
   readonly totalMs: number;
 }
 
+export interface Interval {
+  readonly lowMs: number;
+  readonly highMs: number;
+}
+
 export interface Scheduler {
   readonly name: string;
   /** Bytes of its pings. */
@@ -45,6 +50,8 @@ export interface Scheduler {
   decide(situation: Situation): Choice;
   /** How long a reply may take before the device goes on by itself; without it, until the deadline. */
   lateAfterMs?(situation: Situation, choice: Choice): number;
+  /** Between what nine of ten requests should take, by the first decision of the last one; null where it was to find out. */
+  interval?(): Interval | null;
   onDevice?(size: number, from: number, to: number, ms: number, nowMs: number): void;
   onEncode?(k: number, tier: string, ms: number): void;
   onReply?(reply: ReplySeen): void;

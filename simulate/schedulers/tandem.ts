@@ -5,7 +5,7 @@
 import { depthOf } from '../../shared/plan.ts';
 import { type Permission, permissionFrom } from '../../shared/policy/permission.ts';
 import type { Random } from '../../shared/random.ts';
-import { predict } from '../../shared/schedule/cost.ts';
+import { type Prediction, predict } from '../../shared/schedule/cost.ts';
 import { decide } from '../../shared/schedule/decide.ts';
 import { Estimates } from '../../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../../shared/schedule/late.ts';
@@ -14,7 +14,7 @@ import type { Snapshot } from '../../shared/schedule/snapshot.ts';
 import type { Choice } from '../choices.ts';
 import type { Known } from '../known.ts';
 import type { Load } from '../server.ts';
-import type { ReplySeen, Scheduler, Situation } from './scheduler.ts';
+import type { Interval, ReplySeen, Scheduler, Situation } from './scheduler.ts';
 
 export class Tandem implements Scheduler {
   readonly name = 'tandem';
@@ -27,6 +27,7 @@ export class Tandem implements Scheduler {
   private request = -1;
   private chosen: Choice | null = null;
   private draw = 0;
+  private expected: Prediction | null = null;
   /** What was predicted of the boundary that was sent last, beyond the device. */
   private predictedMs = 0;
 
@@ -52,8 +53,13 @@ export class Tandem implements Scheduler {
       ...{ previous: this.chosen ?? previous, explorationMs: isNew ? explorationMs : 0 },
     });
     if (isNew) this.estimates.decided(decision, this.objective.exploration);
+    if (isNew) this.expected = decision.by === 'explored' ? null : (decision.chosen?.predicted ?? null);
     this.chosen = decision.chosen ?? { k: depthOf(plan), tier: null };
     return this.chosen;
+  }
+
+  interval(): Interval | null {
+    return this.expected;
   }
 
   lateAfterMs(situation: Situation, choice: Choice): number {
