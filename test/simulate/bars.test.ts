@@ -9,7 +9,17 @@ function line(scheduler: string, latency: Partial<Summary['all']['latencyMs']>, 
     regret: { mean: regretMean, p50: 0, p95: 0, p99: 0 },
     missed: 0,
   };
-  const shares = { toOracle: 0, bytesUp: 0, bytesDown: 0, energyJ: 0, offloaded: 0, late: 0, shed: 0, lost: 0 };
+  const shares = {
+    toOracle: 0,
+    bytesUp: 0,
+    bytesDown: 0,
+    energyJ: 0,
+    offloaded: 0,
+    late: 0,
+    shed: 0,
+    within: null,
+    lost: 0,
+  };
   return { trace: '1 traces', collection: 'c', scheduler, detail: null, settled: figures, all: figures, ...shares };
 }
 

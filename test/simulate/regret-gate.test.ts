@@ -40,5 +40,6 @@ describe('regret to the oracle', () => {
       expect(tandem).toBeLessThanOrEqual((REGRET[device] as number) + MARGIN);
       expect(tandem).toBeLessThanOrEqual(neurosurgeon + 1e-9);
     },
+    60_000,
   );
 });
