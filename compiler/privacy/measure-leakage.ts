@@ -7,11 +7,11 @@
 import { runSegment } from '../../shared/chain.ts';
 import type { BoundaryCodec, Crossing } from '../../shared/codec/boundary.ts';
 import type { Noise } from '../../shared/codec/noise.ts';
-import { boundaryAt, type Plan, type PlanLeakage, type PlanLeakageRow } from '../../shared/plan.ts';
+import { boundaryAt, type Plan, type PlanLeakage } from '../../shared/plan.ts';
 import { seededRandom } from '../../shared/random.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import type { Tensors } from '../../shared/tensor.ts';
-import { meanOf, round } from '../measure/fit.ts';
+import { meanOf } from '../measure/fit.ts';
 import type { Progress } from '../progress.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
@@ -27,7 +27,8 @@ import { type Matrices, newMatrices } from './matrices.ts';
 import { defaultView, type InputView, type Plane } from './plane.ts';
 import { type LeakagePicture, pictured } from './reconstructions.ts';
 import { refinedAttacks } from './refined-attack.ts';
-import { type Defence, newSender, type Sender } from './sender.ts';
+import { newResults, type Results, rowOf } from './results.ts';
+import { newSender, type Sender } from './sender.ts';
 import { psnr, ssim } from './similarity.ts';
 import { readTask } from './task-reading.ts';
 import { wholeAttack } from './whole-attack.ts';
@@ -80,19 +81,6 @@ const RIDGES = [1e-2, 1e-3, 1e-4] as const;
 const HELD_OUT_SHARE = 8;
 const STAGE = 'measuring leakage';
 
-/** What is known of one defence after all seeds. */
-interface Results {
-  readonly defence: Defence;
-  readonly ssims: number[];
-  readonly psnrs: number[];
-  readonly guesses: { readonly ssim: number; readonly psnr: number }[];
-  readonly correlations: number[];
-  readonly names: string[];
-  ridge: number | undefined;
-  /** Of the first seed. */
-  planes: readonly Plane[];
-}
-
 export async function measureLeakage(request: LeakageRequest): Promise<MeasuredLeakage> {
   const { plan, budget, seed, progress } = request;
   const matrices = await newMatrices(request.runtime);
@@ -102,10 +90,12 @@ export async function measureLeakage(request: LeakageRequest): Promise<MeasuredL
   const total = budget.seeds * defences.reduce((sum, own) => sum + own.length, 0);
   const test = await loadSamples(request, 'test', budget.samples, seed, undefined);
   let guess: Guess | undefined;
+  let guessed: { ssim: number; psnr: number } | undefined;
   let done = 0;
   for (let s = 0; s < budget.seeds; s++) {
     const public_ = await loadSamples(request, 'calibration', budget.trainingSamples, seed + 101 + s, test.view);
     guess ??= bestGuess(public_.samples.map(({ view }) => view));
+    guessed ??= scoreOf(guess, test.samples);
     let [training, tested] = [public_.samples, test.samples];
     for (const [k, own] of results.entries()) {
       if (k > 0)
@@ -114,7 +104,7 @@ export async function measureLeakage(request: LeakageRequest): Promise<MeasuredL
       for (const result of own) {
         progress({ stage: STAGE, done: done++, total });
         await measureDefence(
-          { ...request, matrices, sender, basis, guess, view: test.view },
+          { ...request, matrices, sender, basis, guess, guessed, view: test.view },
           result,
           training,
           tested,
@@ -144,13 +134,6 @@ export async function measureLeakage(request: LeakageRequest): Promise<MeasuredL
       ...{ taskOriginal: reading.original, taskGuess: reading.guess, accuracy: defended.whole, rows },
     },
     pictures: pictured(test.samples, flat, plan),
-  };
-}
-
-function newResults(defence: Defence): Results {
-  return {
-    ...{ defence, ssims: [], psnrs: [], guesses: [], correlations: [], names: [] },
-    ...{ ridge: undefined, planes: [] },
   };
 }
 
@@ -212,6 +195,8 @@ interface DefenceRequest extends LeakageRequest {
   readonly sender: Sender;
   readonly basis: FeatureBasis | undefined;
   readonly guess: Guess;
+  /** What the guess scores on the tested samples. */
+  readonly guessed: { readonly ssim: number; readonly psnr: number };
   readonly view: InputView;
 }
 
@@ -253,42 +238,20 @@ async function measureDefence(
   for (const { boundary, view } of seen)
     planes.push(attack ? clamped(await attack.reconstruct(boundary)) : guess(view));
   if (s === 0) result.planes = planes;
-  const guesses = seen.map(({ view }) => guess(view));
   result.ssims.push(meanOf(planes.map((plane, i) => ssim(seen[i]?.view as Plane, plane))));
   result.psnrs.push(meanOf(planes.map((plane, i) => psnr(seen[i]?.view as Plane, plane))));
-  result.guesses.push({
-    ssim: meanOf(guesses.map((plane, i) => ssim(seen[i]?.view as Plane, plane))),
-    psnr: meanOf(guesses.map((plane, i) => psnr(seen[i]?.view as Plane, plane))),
-  });
+  result.guesses.push(request.guessed);
   result.names.push(attack?.name ?? 'the blind guess');
-  result.correlations.push(await correlationOf(matrices, basis, seen, random));
+  // Of an input and itself it is 1.
+  result.correlations.push(defence.k === 0 ? 1 : await correlationOf(matrices, basis, seen, random));
+}
+
+function scoreOf(guess: Guess, samples: readonly LeakageSample[]): { ssim: number; psnr: number } {
+  const score = (of: typeof ssim) => meanOf(samples.map(({ view }) => of(view, guess(view))));
+  return { ssim: score(ssim), psnr: score(psnr) };
 }
 
 /** Of boundary 0, which is the input itself, however it was packed. */
 function identity(view: InputView): Attack {
   return { name: 'the input itself', error: 0, ridge: 0, reconstruct: async (boundary) => view.see(boundary) };
-}
-
-function rowOf(
-  { defence, ssims, psnrs, guesses, correlations, names }: Results,
-  task: Readonly<Record<string, number>>,
-  defended: { readonly accuracy: Record<string, number>; readonly bytesMean: number } | undefined,
-): PlanLeakageRow {
-  const gains = ssims.map((value, i) => gainOf(value, guesses[i]?.ssim ?? 0));
-  const leakage = defence.k === 0 ? 1 : meanOf(gains);
-  const spread = defence.k === 0 ? 0 : Math.sqrt(meanOf(gains.map((gain) => (gain - leakage) ** 2)));
-  return {
-    ...defence,
-    ...{ leakage: round(leakage), sd: round(spread), ssim: round(meanOf(ssims)), psnr: round(meanOf(psnrs)) },
-    ssimGuess: round(meanOf(guesses.map((one) => one.ssim))),
-    psnrGuess: round(meanOf(guesses.map((one) => one.psnr))),
-    distanceCorrelation: round(meanOf(correlations)),
-    ...{ task: { ...task }, accuracy: defended?.accuracy ?? {}, bytesMean: defended?.bytesMean ?? 0 },
-    attack: names[0] ?? '',
-  };
-}
-
-/** The share of what there is to gain over a guess, from 0 to 1. */
-export function gainOf(similarity: number, guess: number): number {
-  return Math.min(1, Math.max(0, (similarity - guess) / Math.max(1e-9, 1 - guess)));
 }

@@ -28,39 +28,51 @@ export function psnr(a: Plane, b: Plane): number {
 export function ssim(a: Plane, b: Plane): number {
   assertSameSize(a, b);
   const { rows, columns } = a;
-  const smooth = (of: (i: number) => number) =>
-    blurred(
-      Float64Array.from(a.data, (_, i) => of(i)),
-      rows,
-      columns,
-    );
-  const [x, y] = [(i: number) => a.data[i] as number, (i: number) => b.data[i] as number];
-  const [meanX, meanY] = [smooth(x), smooth(y)];
-  const [xx, yy, xy] = [smooth((i) => x(i) ** 2), smooth((i) => y(i) ** 2), smooth((i) => x(i) * y(i))];
+  const [x, y] = [a.data, b.data];
+  const [meanX, meanY] = [blurred(x, rows, columns), blurred(y, rows, columns)];
+  const [xx, yy, xy] = [product(x, x), product(y, y), product(x, y)].map((of) => blurred(of, rows, columns)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
   let sum = 0;
   for (let i = 0; i < rows * columns; i++) {
-    const [mx, my] = [meanX[i] as number, meanY[i] as number];
-    const [varianceX, varianceY] = [(xx[i] as number) - mx * mx, (yy[i] as number) - my * my];
+    const mx = meanX[i] as number;
+    const my = meanY[i] as number;
+    const variances = (xx[i] as number) - mx * mx + (yy[i] as number) - my * my;
     const covariance = (xy[i] as number) - mx * my;
-    sum += ((2 * mx * my + C1) * (2 * covariance + C2)) / ((mx * mx + my * my + C1) * (varianceX + varianceY + C2));
+    sum += ((2 * mx * my + C1) * (2 * covariance + C2)) / ((mx * mx + my * my + C1) * (variances + C2));
   }
   return sum / Math.max(1, rows * columns);
 }
 
-function blurred(values: Float64Array, rows: number, columns: number): Float64Array {
+function product(x: Float32Array, y: Float32Array): Float64Array {
+  const result = new Float64Array(x.length);
+  for (let i = 0; i < x.length; i++) result[i] = (x[i] as number) * (y[i] as number);
+  return result;
+}
+
+function blurred(values: Float32Array | Float64Array, rows: number, columns: number): Float64Array {
   return along(along(values, rows, columns, columns, 1), columns, rows, 1, columns);
 }
 
 /** Weighted means along lines of `length` values that lie `step` apart; lines begin `lineStep` apart. */
-function along(values: Float64Array, lines: number, length: number, lineStep: number, step: number): Float64Array {
+function along(
+  values: Float32Array | Float64Array,
+  lines: number,
+  length: number,
+  lineStep: number,
+  step: number,
+): Float64Array {
   const result = new Float64Array(values.length);
-  for (let line = 0; line < lines; line++) {
-    for (let i = 0; i < length; i++) {
-      let [sum, total] = [0, 0];
-      for (let j = Math.max(0, i - RADIUS); j <= Math.min(length - 1, i + RADIUS); j++) {
-        const weight = WEIGHTS[j - i + RADIUS] as number;
-        sum += weight * (values[line * lineStep + j * step] as number);
-        total += weight;
+  for (let i = 0; i < length; i++) {
+    const [first, last] = [Math.max(0, i - RADIUS), Math.min(length - 1, i + RADIUS)];
+    let total = 0;
+    for (let j = first; j <= last; j++) total += WEIGHTS[j - i + RADIUS] as number;
+    for (let line = 0; line < lines; line++) {
+      let sum = 0;
+      for (let j = first; j <= last; j++) {
+        sum += (WEIGHTS[j - i + RADIUS] as number) * (values[line * lineStep + j * step] as number);
       }
       result[line * lineStep + i * step] = sum / total;
     }

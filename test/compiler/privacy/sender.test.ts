@@ -35,4 +35,4 @@ test('what arrives without being coded is what arrives coded, for every tier, wi
   } finally {
     await tiny.remove();
   }
-});
+}, 30_000);
