@@ -4,7 +4,7 @@
  */
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { floatChain } from '../../bench/float-chain.ts';
 import { configuredRecipe } from '../../compiler/config.ts';
 import { type LeakageBudget, measureLeakage } from '../../compiler/privacy/measure-leakage.ts';
@@ -13,6 +13,9 @@ import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../runtimes/pictures-sharp.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { PlanLeakage, PlanLeakageRow } from '../../shared/plan.ts';
+
+// A busy machine takes several times as long.
+vi.setConfig({ testTimeout: 300_000 });
 
 const runtime = nodeRuntime(ort, { threads: 1 });
 
@@ -59,14 +62,19 @@ describe('what real boundaries give away', () => {
     expect(errors(2, 'q2')).toBeGreaterThan(errors(2, 'q8'));
   });
 
-  test('wake-word: all of it at k = 0, most of it in the spectrogram, less with depth', async () => {
-    const leakage = await measured('wake-word', ['raw', 'q4'], { trainingSamples: 60, samples: 8 });
+  test('wake-word: a clip comes back out of the spectrogram, and hardly any of it from behind', async () => {
+    const few = { trainingSamples: 60, samples: 4, accuracySamples: 2, places: 3000, hidden: 64 };
+    const leakage = await measured('wake-word', ['raw', 'q4'], few);
     const at = (k: number, tier: string) => rowAt(leakage, k, tier);
+    const distance = (k: number, tier: string) => at(k, tier).task['spectralDistanceDb'] as number;
     expect(at(0, 'raw').ssim).toBeGreaterThan(0.999);
-    expect(at(1, 'raw').leakage).toBeGreaterThan(0.5);
-    expect(at(1, 'raw').leakage).toBeGreaterThan(at(2, 'raw').leakage + 0.1);
-    expect(at(2, 'raw').leakage).toBeGreaterThanOrEqual(at(3, 'raw').leakage - 0.02);
-    expect(at(1, 'q4').leakage).toBeLessThan(at(1, 'raw').leakage);
+    expect(distance(0, 'raw')).toBeLessThan(0.01);
+    expect(at(1, 'raw').leakage).toBeGreaterThan(0.35);
+    expect(distance(1, 'raw')).toBeLessThan(6);
+    expect(at(1, 'raw').leakage).toBeGreaterThan(at(2, 'raw').leakage + 0.2);
+    expect(distance(1, 'raw')).toBeLessThan(distance(2, 'raw') - 1);
+    expect(distance(2, 'raw')).toBeLessThan(distance(3, 'raw') - 2);
+    for (const k of [1, 2, 3]) expect(distance(k, 'q4')).toBeGreaterThan(distance(k, 'raw'));
   });
 
   test('text-detector: a page comes back at a quarter of its resolution, with its lines, and less of it with depth', async () => {
