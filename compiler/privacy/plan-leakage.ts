@@ -18,11 +18,11 @@ export interface KnownLeakage {
 }
 
 const BUDGET: LeakageBudget = {
-  ...{ trainingSamples: 96, samples: 24, accuracySamples: 250, seeds: 2 },
+  ...{ trainingSamples: 96, samples: 20, accuracySamples: 120, seeds: 2 },
   ...{ places: 8000, hidden: 192, noises: NOISES },
 };
 /** Where all inputs are of one size, and a sample may be no more than one equation. */
-const TRAINING_SAMPLES_FIXED = 320;
+const TRAINING_SAMPLES_FIXED = 160;
 
 export function leakageBudget({ size }: ModelRecipe, given: Partial<LeakageBudget> = {}): LeakageBudget {
   const trainingSamples = size.min === size.max ? TRAINING_SAMPLES_FIXED : BUDGET.trainingSamples;
