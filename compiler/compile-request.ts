@@ -6,6 +6,7 @@ import type { ChosenCuts } from './choose-cuts.ts';
 import type { Pin } from './compress/segment-recipe.ts';
 import type { Model } from './graph/graph.ts';
 import type { TimingPlaces } from './measure/places.ts';
+import type { LeakageBudget } from './privacy/measure-leakage.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import type { CompressionBudget } from './search/search-recipes.ts';
@@ -24,6 +25,8 @@ export interface CompileRequest {
   readonly choice?: ChosenCuts | undefined;
   /** Measure even where committed measurements, or those of an earlier run into the same folder, fit. */
   readonly measure: boolean;
+  /** Measure what boundaries give away, and with how much effort; undefined leaves it as it was measured before. */
+  readonly leakage?: LeakageBudget | undefined;
   /** Store device segments in full precision. */
   readonly float: boolean;
   /** What compressing may cost. */

@@ -24,6 +24,7 @@ import { measurePlan } from './measure/plan-figures.ts';
 import { isMeasurementOf, keptRecord, matchingRecord, measuredRecord } from './measure/record.ts';
 import { loadAll, releaseAll } from './measure/sessions.ts';
 import { assertSendable, notRunning, prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
+import { planLeakage } from './privacy/plan-leakage.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE, reportPage } from './report/page.ts';
 import { reportData } from './report/parts.ts';
@@ -79,17 +80,23 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
     record && isMeasurementOf(record, planned)
       ? record.measured
       : await measurePlan(request, planned, chain, compressed, server);
+  const { leakage, pictures } = await planLeakage(request, planned, chain, server, kept);
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan(
-    { ...planned, measured: { ...measured, metrics: [...recipe.metrics] } },
+    { ...planned, measured: { ...measured, metrics: [...recipe.metrics], ...(leakage && { leakage }) } },
     `the plan of ${recipe.name}`,
   );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
-  files.set(REPORT_FILE, reportPage(await reportData(request, model, chain, plan, compressed, files)));
+  files.set(
+    REPORT_FILE,
+    reportPage({ ...(await reportData(request, model, chain, plan, compressed, files)), pictures }),
+  );
   if (request.choice) files.set(CHOICE_FILE, `${JSON.stringify(request.choice)}\n`);
   const isMeasuredNow = measured !== record?.measured;
-  if (isMeasuredNow || !committed)
-    files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, compressed, measured))}\n`);
+  if (isMeasuredNow || request.leakage || !committed) {
+    const figures = leakage ? { ...measured, leakage } : measured;
+    files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, compressed, figures, pictures))}\n`);
+  }
   await writeBundle(request.outDir, files);
   await forgetSearches(request);
   await releaseAll([server]);

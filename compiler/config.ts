@@ -82,6 +82,10 @@ export const CompileConfigSchema = v.strictObject({
   fix: described(v.optional(v.record(text(), v.pipe(v.number(), v.finite()))), 'Inputs that always have one value'),
   float: described(v.optional(v.boolean()), 'Store device segments in full precision'),
   compression: described(v.optional(CompressionSchema), 'What compressing device segments may cost'),
+  leakage: described(
+    v.optional(v.boolean()),
+    'Measure what each boundary gives away of the input: minutes; else it is as it was measured before, if it was',
+  ),
   count: described(v.optional(integer(1, 1_000_000)), 'Samples that accuracy is measured on'),
   seed: described(v.optional(integer(0, 2 ** 32 - 1)), 'Of calibration and test samples'),
 });

@@ -20,6 +20,7 @@ import { type InspectedModel, type Inspection, type InspectOptions, inspectModel
 import { isMeasurementOf, matchingRecord } from './measure/record.ts';
 import { readModelFile } from './onnx/files.ts';
 import { assertSendable, prepareModel, readSourceBytes, sourceSha256 } from './prepare.ts';
+import { leakageBudget } from './privacy/plan-leakage.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE } from './report/page.ts';
@@ -34,6 +35,8 @@ export { type CompileConfig, configuredRecipe, parseCompileConfig } from './conf
 export { type Candidate, DEFAULT_PROFILES, type Profile } from './cut/choose.ts';
 export type { InspectedBoundary, InspectedModel, InspectedTensor, Inspection } from './inspect.ts';
 export { readSourceBytes } from './prepare.ts';
+export { PRIVACY_BAR, withinBar } from './privacy/bar.ts';
+export { defenceText } from './privacy/reconstructions.ts';
 export type { Progress, ProgressEvent } from './progress.ts';
 export type { ModelRecipe, Sample } from './recipe.ts';
 export { type AnyModelOptions, anyModelRecipe } from './samples/any-model.ts';
@@ -51,6 +54,8 @@ export interface CompileOptions {
   readonly browser?: string | undefined;
   /** Measure again even where committed measurements fit. */
   readonly measure?: boolean | undefined;
+  /** Measure what boundaries give away of the input, which takes minutes; else it is as it was measured before, if it was. */
+  readonly leakage?: boolean | undefined;
   /** How the recipe's cuts were chosen: kept with the bundle, and in its report. */
   readonly choice?: ChosenCuts | undefined;
   /** Keep device segments in full precision. */
@@ -126,6 +131,7 @@ export async function compile(
     pictures: sharpPictures(sharp),
     choice: options.choice,
     measure: options.measure ?? false,
+    leakage: options.leakage ? leakageBudget(recipe) : undefined,
     float: options.float ?? false,
     seed: options.seed ?? 1,
     budget: budgetOf(recipe, options.budget),

@@ -45,6 +45,29 @@ export interface Bottleneck {
   readonly stepShare?: number | undefined;
 }
 
+/** Values of grey: what an attack is to find out about an input. */
+export interface Plane {
+  readonly rows: number;
+  readonly columns: number;
+  /** [rows, columns], about 0 to 1. */
+  readonly data: Float32Array;
+}
+
+/** How inputs are looked at where it is measured what boundaries give away of them. */
+export interface InputView {
+  /** In a few words, for people. */
+  readonly name: string;
+  /** What there is to see of boundary 0. */
+  see(input: Tensors): Plane;
+  /**
+   * An input that looks like the plane, for the model to read.
+   * @param original whose other tensors, which the plane does not show, are kept
+   */
+  unsee(plane: Plane, original: Tensors): Tensors;
+  /** Further measures of how far a reconstruction is from what was there, by name. */
+  compare?(original: Plane, reconstruction: Plane): Record<string, number>;
+}
+
 export interface ModelRecipe {
   readonly name: string;
   /** Where the model comes from, in words that find it again: a package and the path in it. */
@@ -75,6 +98,8 @@ export interface ModelRecipe {
   readonly samplesKey?: string | undefined;
   /** Whether samples are noise, which says nothing of what the model will see: nothing is fitted to it. */
   readonly isNoise?: boolean | undefined;
+  /** What of the input an attack is to find out; by default the luminance of pictures, else the first float tensor as it is. */
+  readonly view?: InputView | undefined;
   /** What was calibrated and measured before, as committed in the model's folder; undefined where nothing was. */
   readonly committed: unknown;
 

@@ -138,6 +138,59 @@ const Accuracy = v.object({
   bytesMean: amount,
   bytesP95: amount,
 });
+/** Ways to send a boundary that leakage is measured of, and figures of each. */
+const LEAKAGE_ROWS_MAX = 1024;
+const figures = v.record(text(), finite);
+const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+/** As shared/codec/noise.ts adds it. */
+const NoiseSchema = v.object({
+  type: v.picklist(['gaussian', 'laplace', 'dropout']),
+  scale: amount,
+  clip: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
+});
+const LeakageRow = v.object({
+  k: integer(0),
+  tier: tierName,
+  noise: v.nullable(NoiseSchema),
+  /**
+   * What the best attack gains over the best blind guess, of what there is to gain: (ssim - ssimGuess) / (1 - ssimGuess), no less
+   * than 0. 1 at k = 0, where what is sent is the input itself.
+   */
+  leakage: share,
+  /** Its standard deviation over the seeds. */
+  sd: amount,
+  ssim: finite,
+  ssimGuess: finite,
+  /** Decibels. */
+  psnr: finite,
+  psnrGuess: finite,
+  /** Of the input and what is sent, without bias. */
+  distanceCorrelation: share,
+  /** The model's own metrics on the reconstruction: what can still be read of it. */
+  task: figures,
+  /** The model's own metrics on what is sent, the tail in full precision. */
+  accuracy: figures,
+  bytesMean: amount,
+  /** The attack that won. */
+  attack: text(),
+});
+const Leakage = v.object({
+  /** Who attacks with what, in words. */
+  attack: text(1024),
+  /** What of the input is reconstructed. */
+  view: text(),
+  /** Samples that an attack is fitted on, that it is tried on, and that accuracy is measured on. */
+  trainingSamples: integer(1),
+  samples: integer(1),
+  accuracySamples: integer(1),
+  seeds: integer(1),
+  /** `task` of inputs that show exactly what is to be reconstructed, and of the best blind guess: the ends of its scale. */
+  taskOriginal: figures,
+  taskGuess: figures,
+  /** The model's own metrics where nothing is sent. */
+  accuracy: figures,
+  rows: v.pipe(v.array(LeakageRow), v.maxLength(LEAKAGE_ROWS_MAX)),
+});
 const Measured = v.object({
   machine: text(1024),
   seed: integer(0),
@@ -154,6 +207,8 @@ const Measured = v.object({
   boundaryErrors: v.record(text(), v.array(amount)),
   /** Milliseconds of each segment, by place: `server`, or a device target. Index 0 is segment 1. */
   timeMs: v.record(text(), v.array(Linear)),
+  /** What boundaries give away of the input; whoever runs a tail learns the output at any k < K besides. */
+  leakage: v.optional(Leakage),
 });
 
 const PlanSchema = v.object({
@@ -184,6 +239,8 @@ export type Plan = v.InferOutput<typeof PlanSchema>;
 export type PlanFile = v.InferOutput<typeof File>;
 export type PlanBoundary = v.InferOutput<typeof Boundary>;
 export type PlanMeasured = v.InferOutput<typeof Measured>;
+export type PlanLeakage = v.InferOutput<typeof Leakage>;
+export type PlanLeakageRow = v.InferOutput<typeof LeakageRow>;
 export type PlanAccuracy = v.InferOutput<typeof Accuracy>;
 export type PictureSteps = v.InferOutput<typeof PictureSteps>;
 export type TensorSpec = v.InferOutput<typeof TensorSpec>;

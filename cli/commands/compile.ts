@@ -6,11 +6,12 @@ import { findBrowser } from '../browser.ts';
 import { choiceText } from '../choice-text.ts';
 import { readCompileConfig } from '../config.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
+import { leakageText } from '../leakage-text.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
 import { formatTable } from '../table.ts';
 
-export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|webgpu|node]... [--browser PATH|none] [--float] [--measure] [--count N] [--seed N] [--json]`;
+export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|webgpu|node]... [--browser PATH|none] [--float] [--measure] [--leakage] [--count N] [--seed N] [--json]`;
 
 /** Boundaries that are chosen where nobody says how many. */
 const CUTS_DEFAULT = 3;
@@ -29,6 +30,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       browser: { type: 'string' },
       float: { type: 'boolean' },
       measure: { type: 'boolean' },
+      leakage: { type: 'boolean' },
       count: { type: 'string' },
       seed: { type: 'string' },
       json: { type: 'boolean' },
@@ -75,6 +77,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     browser,
     float: values.float ?? config.float,
     measure: values.measure,
+    leakage: values.leakage ?? config.leakage,
     ...{ budget: config.compression, pins: config.compression?.pins },
     choice,
     samples: wholeNumber(values.count, '--count') ?? config.count,
@@ -105,6 +108,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   process.stdout.write(
     `${formatTable(['head on', 'k', 'tier', 'bytes', ...metrics.map((name) => `${name} %`)], rows)}\n`,
   );
+  const leakage = plan.measured?.leakage;
+  if (leakage) process.stdout.write(`\n${leakageText(leakage, recipe.metrics)}\n`);
   return 0;
 }
 

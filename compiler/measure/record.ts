@@ -10,6 +10,7 @@ import type { Plan, PlanMeasured, Tier } from '../../shared/plan.ts';
 import { RECORD_FILE, sha256 } from '../bundle.ts';
 import { COMPRESSION_VERSION, LAYER_FORMS, recipeDigest, type SegmentRecipe } from '../compress/segment-recipe.ts';
 import type { CompressedChain } from '../compress-chain.ts';
+import type { KeptPicture } from '../privacy/reconstructions.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import type { SearchRecord } from '../search/search-recipes.ts';
 
@@ -26,6 +27,8 @@ export interface MeasuredRecord {
   /** Tiers of boundaries 0..K. */
   readonly tiers: readonly (readonly Tier[])[];
   readonly measured: PlanMeasured;
+  /** Some of the reconstructions that `measured.leakage` is of, for the report. */
+  readonly leakagePictures?: readonly KeptPicture[];
 }
 
 /** The parts that are not checked again as parts of the plan they go into. */
@@ -100,6 +103,7 @@ export function measuredRecord(
   recipe: ModelRecipe,
   compressed: CompressedChain,
   measured: PlanMeasured,
+  pictures: readonly KeptPicture[] = [],
 ): MeasuredRecord {
   const searches = [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : []));
   return {
@@ -111,6 +115,7 @@ export function measuredRecord(
     searches: Object.fromEntries(searches),
     tiers: plan.boundaries.map(({ tiers }) => tiers),
     measured,
+    ...(pictures.length > 0 && { leakagePictures: pictures }),
   };
 }
 

@@ -7,6 +7,7 @@ import { flowOf } from '../cut/flow.ts';
 import { bytesOf, costOf } from '../graph/cost.ts';
 import type { Model } from '../graph/graph.ts';
 import { observeTypes } from '../graph/observe.ts';
+import type { KeptPicture } from '../privacy/reconstructions.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import type { SearchRecord } from '../search/search-recipes.ts';
 import type { ReportSize } from './sizes.ts';
@@ -41,6 +42,8 @@ export interface ReportData {
   readonly choice?: ChosenCuts | undefined;
   /** How each target's recipes were found. */
   readonly searches: Readonly<Record<string, SearchRecord>>;
+  /** What attacks made of some samples. */
+  readonly pictures?: readonly KeptPicture[];
 }
 
 /** Tensors of the boundaries that are shown. */

@@ -1,5 +1,6 @@
 /** The report as one file that needs no other: its data as JSON, its style and its script inside. */
 import type { ReportData } from './data.ts';
+import { LEAKAGE_SCRIPT } from './leakage-script.ts';
 import { SCRIPT } from './script.ts';
 
 export const REPORT_FILE = 'report.html';
@@ -53,6 +54,18 @@ whole model on the device. The line is what was allowed, the ring what was taken
 <p id="best"></p>
 <h2>Accuracy and bytes</h2>
 <table id="accuracy"></table>
+<section id="leakage" hidden>
+<h2>What a boundary gives away</h2>
+<p>Two numbers. <strong>The output</strong>: whoever runs the tail learns the answer, at any k &lt; K; only what is never sent protects it.
+<strong>The input</strong>: what the best of several decoders, fitted on public samples, gains over the best blind guess, of what there is to
+gain in structural similarity: 0 is no better than guessing, 1 is the input itself. No promise: a better decoder may find more.</p>
+<p id="attack"></p>
+<p id="bar"></p>
+<svg id="trade" viewBox="0 0 800 340" role="img" aria-label="leakage against accuracy and bytes"></svg>
+<p id="trade-key"></p>
+<div id="reconstructions"></div>
+<table id="leaks"></table>
+</section>
 <h2>What the runtime made of it</h2>
 <p>Operators of each segment as written, and as onnxruntime runs them: what fused is gone or has another name. On the device:
 without the blocked layout, which WebAssembly's kernels do not have.</p>
@@ -67,7 +80,7 @@ without the blocked layout, which WebAssembly's kernels do not have.</p>
 <p>Milliseconds of each segment and of all, at the typical size.</p>
 <table id="places"></table>
 <script type="application/json" id="data">${json}</script>
-<script>${SCRIPT}</script>
+<script>${SCRIPT}${LEAKAGE_SCRIPT}</script>
 </html>
 `;
 }
@@ -81,5 +94,7 @@ svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 11p
 #chain div { background: var(--device); color: #fff; border-radius: 4px; padding: .4rem; min-width: 5.2rem; font-size: .75rem; overflow: hidden; }
 #chain span { display: block; white-space: nowrap; } #chain span:first-child { font-weight: 700; font-size: 1rem; }
 table { border-collapse: collapse; font-size: .85rem; width: 100%; } td, th { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
+#reconstructions figure { display: inline-block; margin: .3rem .6rem .3rem 0; max-width: 100%; } #reconstructions img { max-width: 100%; image-rendering: pixelated; }
+#reconstructions figcaption { font-size: .75rem; }
 td:first-child, th:first-child { text-align: left; } label { display: inline-block; margin-right: 1.2rem; } output { display: inline-block; min-width: 5rem; }
 `;

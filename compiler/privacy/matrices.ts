@@ -1,0 +1,69 @@
+/** Products of float32 matrices by the runtime's own kernels: an attack is hardly anything else. */
+import type { Runtime, Session } from '../../shared/runtime.ts';
+import { float32 } from '../../shared/tensor.ts';
+import { makeGraph, makeNode, type Node } from '../graph/graph.ts';
+import { newProducts, type Products } from '../linalg/products.ts';
+import { loadModel } from '../onnx/load.ts';
+
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: Float32Array;
+}
+
+export interface Matrices extends Products {
+  /** a b */
+  multiply(a: Matrix, b: Matrix): Promise<Matrix>;
+  /** a bᵀ */
+  inner(a: Matrix, b: Matrix): Promise<Matrix>;
+  /** What is positive of a b + c, c a row. */
+  rectified(a: Matrix, b: Matrix, c: Matrix): Promise<Matrix>;
+}
+
+export async function newMatrices(runtime: Runtime): Promise<Matrices> {
+  const products = await newProducts(runtime);
+  const multiply = await load(runtime, ['a', 'b'], [makeNode('MatMul', ['a', 'b'], ['result'])]);
+  const inner = await load(
+    runtime,
+    ['a', 'b'],
+    [makeNode('Transpose', ['b'], ['turned']), makeNode('MatMul', ['a', 'turned'], ['result'])],
+  );
+  const rectified = await load(
+    runtime,
+    ['a', 'b', 'c'],
+    [
+      makeNode('MatMul', ['a', 'b'], ['product']),
+      makeNode('Add', ['product', 'c'], ['moved']),
+      makeNode('Relu', ['moved'], ['result']),
+    ],
+  );
+  return {
+    add: products.add,
+    multiply: (a, b) => run(multiply, { a, b }),
+    inner: (a, b) => run(inner, { a, b }),
+    rectified: (a, b, c) => run(rectified, { a, b, c }),
+    async release() {
+      await products.release();
+      for (const session of [multiply, inner, rectified]) await session.release();
+    },
+  };
+}
+
+function load(runtime: Runtime, inputs: readonly string[], nodes: Node[]): Promise<Session> {
+  const shapeOf = (name: string) => [`${name}.rows`, `${name}.columns`];
+  return loadModel(runtime, {
+    graph: makeGraph({
+      inputs: inputs.map((name) => ({ name, elementType: 'float32', shape: shapeOf(name) })),
+      outputs: [{ name: 'result', elementType: 'float32', shape: null }],
+      nodes,
+    }),
+    ...{ irVersion: 8, opsets: new Map([['', 14]]), producer: 'tandem', metadata: new Map() },
+  });
+}
+
+async function run(session: Session, inputs: Readonly<Record<string, Matrix>>): Promise<Matrix> {
+  const feeds = Object.entries(inputs).map(([name, { rows, columns, data }]) => [name, float32([rows, columns], data)]);
+  const result = (await session.run(Object.fromEntries(feeds)))['result'];
+  const [rows = 0, columns = 0] = result?.shape ?? [];
+  return { rows, columns, data: result?.data as Float32Array };
+}

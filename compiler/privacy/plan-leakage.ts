@@ -1,0 +1,54 @@
+/** The plan's leakage: measured where that is asked for, else as an earlier run of the same plan found it. */
+import { boundaryCodec } from '../../shared/codec/boundary.ts';
+import type { Plan, PlanLeakage } from '../../shared/plan.ts';
+import type { Session } from '../../shared/runtime.ts';
+import type { CompileRequest } from '../compile-request.ts';
+import type { Chain } from '../cut/segments.ts';
+import type { MeasuredRecord } from '../measure/record.ts';
+import { loadAll, releaseAll } from '../measure/sessions.ts';
+import type { ModelRecipe } from '../recipe.ts';
+import { NOISES } from './defences.ts';
+import { type LeakageBudget, measureLeakage } from './measure-leakage.ts';
+import { type KeptPicture, keptPictures } from './reconstructions.ts';
+
+export interface KnownLeakage {
+  /** undefined where it was never measured. */
+  readonly leakage: PlanLeakage | undefined;
+  readonly pictures: readonly KeptPicture[];
+}
+
+const BUDGET: LeakageBudget = {
+  ...{ trainingSamples: 96, samples: 20, accuracySamples: 120, seeds: 2 },
+  ...{ places: 8000, hidden: 192, noises: NOISES },
+};
+/** Where all inputs are of one size, and a sample may be no more than one equation. */
+const TRAINING_SAMPLES_FIXED = 160;
+
+export function leakageBudget({ size }: ModelRecipe, given: Partial<LeakageBudget> = {}): LeakageBudget {
+  const trainingSamples = size.min === size.max ? TRAINING_SAMPLES_FIXED : BUDGET.trainingSamples;
+  return { ...BUDGET, trainingSamples, ...given };
+}
+
+export async function planLeakage(
+  request: CompileRequest,
+  plan: Plan,
+  chain: Chain,
+  server: readonly Session[],
+  record: MeasuredRecord | undefined,
+): Promise<KnownLeakage> {
+  const { recipe, seed, progress } = request;
+  if (!request.leakage) {
+    const fits = record?.planId === plan.id;
+    return { leakage: fits ? record.measured.leakage : undefined, pictures: (fits && record.leakagePictures) || [] };
+  }
+  const tails = await loadAll(
+    request.many,
+    chain.segments.map(({ float }) => float),
+  );
+  const { leakage, pictures } = await measureLeakage({
+    ...{ plan, recipe, server, tails, runtime: request.server, seed, progress },
+    ...{ codec: boundaryCodec(plan, request.pictures), budget: request.leakage },
+  });
+  await releaseAll([tails]);
+  return { leakage, pictures: await keptPictures(pictures, request.pictures) };
+}

@@ -1,0 +1,123 @@
+import * as ort from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { Seen } from '../../../compiler/privacy/attack.ts';
+import { fitBasis } from '../../../compiler/privacy/features.ts';
+import { placedTensors } from '../../../compiler/privacy/layout.ts';
+import { localAttack } from '../../../compiler/privacy/local-attack.ts';
+import { type Matrices, newMatrices } from '../../../compiler/privacy/matrices.ts';
+import { psnr } from '../../../compiler/privacy/similarity.ts';
+import { wholeAttack } from '../../../compiler/privacy/whole-attack.ts';
+import type { Plane } from '../../../compiler/recipe.ts';
+import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
+import type { TensorSpec } from '../../../shared/plan.ts';
+import { gaussian, seededRandom } from '../../../shared/random.ts';
+import { float32 } from '../../../shared/tensor.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
+
+const RIDGES = [1e-2, 1e-4, 1e-6];
+const SPEC: TensorSpec = { name: 'h', dtype: 'float32', shape: [1, 8, 4, 'width/2'] };
+
+let matrices: Matrices;
+beforeAll(async () => {
+  matrices = await newMatrices(nodeRuntime(ort, { threads: 1 }));
+});
+afterAll(() => matrices.release());
+
+/** Planes of 8 x width whose cells of 2 x 2 are mixed into 8 channels a place, and then bent. */
+function samples(count: number, seed: number, bend: (value: number) => number, widths = [16, 24]): Seen[] {
+  const mixing = seededRandom(99);
+  const mix = Float32Array.from({ length: 8 * 4 }, () => gaussian(mixing));
+  const random = seededRandom(seed);
+  return Array.from({ length: count }, (_, s): Seen => {
+    const columns = widths[s % widths.length] as number;
+    const view: Plane = { rows: 8, columns, data: Float32Array.from({ length: 8 * columns }, () => random()) };
+    const [rows, across] = [4, columns / 2];
+    const data = new Float32Array(8 * rows * across);
+    for (let c = 0; c < 8; c++) {
+      for (let place = 0; place < rows * across; place++) {
+        const [row, column] = [Math.floor(place / across), place % across];
+        let sum = 0;
+        for (let i = 0; i < 4; i++) {
+          const pixel = view.data[(2 * row + (i >> 1)) * columns + 2 * column + (i & 1)] as number;
+          sum += (mix[c * 4 + i] as number) * (pixel - 0.5);
+        }
+        data[c * rows * across + place] = bend(sum);
+      }
+    }
+    return { view, boundary: { h: float32([1, 8, rows, across], data) } };
+  });
+}
+
+async function attackOn(bend: (value: number) => number, hidden: number, radius?: number) {
+  const training = samples(24, 1, bend);
+  const [first] = training as [Seen];
+  const placed = placedTensors([SPEC], first.boundary, first.view) ?? [];
+  const basis = await fitBasis(
+    matrices,
+    placed,
+    training.map(({ boundary }) => boundary),
+    radius,
+  );
+  const options = { basis, seed: 1, places: 2000, hidden, ridges: RIDGES };
+  const attack = await localAttack(matrices, { training, heldOut: samples(4, 2, bend) }, options);
+  const [test] = samples(1, 3, bend) as [Seen];
+  return { attack, psnr: psnr(test.view, (await attack?.reconstruct(test.boundary)) as Plane) };
+}
+
+const GUESS_DB = 10 * Math.log10(12);
+
+describe('the local attack', () => {
+  test('finds every pixel of what was only mixed, at every width', async () => {
+    expect((await attackOn((value) => value, 0)).psnr).toBeGreaterThan(50);
+  });
+
+  test('finds by random features what ridge alone does not: how far each channel is from a value', async () => {
+    const bend = (value: number) => Math.abs(value + 0.2);
+    const [linear, both] = [await attackOn(bend, 0, 0), await attackOn(bend, 256, 0)];
+    expect(both.psnr).toBeGreaterThan(linear.psnr + 1);
+    expect(both.attack?.name).toContain('random features');
+  });
+
+  test('is never weaker than ridge alone on what it was chosen by', async () => {
+    for (const bend of [(value: number) => value, Math.sin, Math.sign]) {
+      const [linear, both] = [await attackOn(bend, 0), await attackOn(bend, 64)];
+      expect(both.attack?.error).toBeLessThanOrEqual((linear.attack?.error ?? 0) * 1.05 + 1e-9);
+    }
+  });
+
+  test('finds nothing in noise', async () => {
+    const noise = seededRandom(5);
+    const { psnr: found } = await attackOn(() => gaussian(noise), 64);
+    expect(Math.abs(found - GUESS_DB)).toBeLessThan(1.5);
+  });
+});
+
+describe('the attack on the whole', () => {
+  test('finds what lies nowhere: each boundary a shuffled mix of a picture of few parts', async () => {
+    const parts = seededRandom(7);
+    const shapes = Array.from({ length: 6 }, () => Float32Array.from({ length: 96 }, () => parts()));
+    const mix = Float32Array.from({ length: 6 * 40 }, () => gaussian(parts));
+    const draw = (count: number, seed: number) => {
+      const random = seededRandom(seed);
+      return Array.from({ length: count }, (): Seen => {
+        const weights = Array.from({ length: 6 }, () => random() / 6);
+        const data = Float32Array.from({ length: 96 }, (_, i) =>
+          shapes.reduce((sum, shape, part) => sum + (weights[part] as number) * (shape[i] as number), 0),
+        );
+        const mixed = Float32Array.from({ length: 40 }, (_, i) =>
+          weights.reduce((sum, weight, part) => sum + weight * (mix[part * 40 + i] as number), 0),
+        );
+        return { view: { rows: 8, columns: 12, data }, boundary: { h: float32([5, 8], mixed) } };
+      });
+    };
+    const attack = await wholeAttack(matrices, { training: draw(60, 1), heldOut: draw(8, 2) }, RIDGES);
+    const [test] = draw(1, 3) as [Seen];
+    expect(psnr(test.view, (await attack?.reconstruct(test.boundary)) as Plane)).toBeGreaterThan(40);
+  });
+
+  test('is not tried where samples are of several sizes', async () => {
+    const given = { training: samples(4, 1, Math.sin), heldOut: samples(2, 2, Math.sin) };
+    expect(await wholeAttack(matrices, given, RIDGES)).toBeUndefined();
+  });
+});
