@@ -17,6 +17,7 @@ import type { Client, ClientOptions, ModelTypes } from './types.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
+export { replay } from '../shared/schedule/replay.ts';
 export type * from './types.ts';
 export { verifyReceipt } from './verify-receipt.ts';
 

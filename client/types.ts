@@ -20,6 +20,7 @@ export type { Receipt, SignedReceipt } from '../shared/receipt.ts';
 export type { Prediction } from '../shared/schedule/cost.ts';
 export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
 export type { ObjectiveInput } from '../shared/schedule/objective.ts';
+export type { DecisionRecord } from '../shared/schedule/record.ts';
 export type { Tensor, Tensors } from '../shared/tensor.ts';
 export type { StreamResult } from './stream.ts';
 
