@@ -4,8 +4,10 @@ import { readKept, writeKept } from '../shared/schedule/kept.ts';
 import { ESTIMATES_PREFIX, NO_STORE } from './file-store.ts';
 import type { Host } from './host.ts';
 
-/** What is learnt is written this long after, with all that was learnt since. */
-const WRITE_AFTER_MS = 5_000;
+/** Time between two writes. */
+const WRITE_EVERY_MS = 5_000;
+/** What is learnt is not written in the way of its own request. What is begun when a page is left may not be finished. */
+const WRITE_AFTER_MS = 500;
 
 export class KeptEstimates {
   private readonly estimates: Estimates;
@@ -13,6 +15,7 @@ export class KeptEstimates {
   private readonly name: string;
   private isRead = false;
   private written: Estimates['current'];
+  private writtenAtMs = Number.NEGATIVE_INFINITY;
   private stopTimer: (() => void) | null = null;
 
   /** @param source the plan's address */
@@ -36,7 +39,9 @@ export class KeptEstimates {
   /** More was learnt. */
   writeSoon(): void {
     if (!this.isRead || this.stopTimer) return;
-    this.stopTimer = this.host.clock.after(WRITE_AFTER_MS, () => this.write());
+    const { clock } = this.host;
+    const pauseMs = Math.max(WRITE_AFTER_MS, this.writtenAtMs + WRITE_EVERY_MS - clock.now());
+    this.stopTimer = clock.after(pauseMs, () => this.write());
   }
 
   /** At once: the page may be left. Not before it was read, or what is there would be lost. */
@@ -47,7 +52,8 @@ export class KeptEstimates {
     const { current } = estimates;
     if (!this.isRead || !host.wallClock || current === this.written) return;
     this.written = current;
-    const json = writeKept(current, host.clock.now(), host.wallClock());
+    this.writtenAtMs = host.clock.now();
+    const json = writeKept(current, this.writtenAtMs, host.wallClock());
     host.files.put(this.name, new TextEncoder().encode(json)).catch(() => {});
   }
 }
