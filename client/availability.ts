@@ -29,7 +29,7 @@ export async function availabilityOf(
     const isDownloading = missing.some(({ sha256 }) => underWay.includes(sha256));
     const reasons = [
       `${missing.length} of ${all.length} files are not here yet`,
-      ...(host.saveData ? ['the user asked to save data: they come when prepare() is called'] : []),
+      ...(host.savesData?.() ? ['the user asked to save data: they come when prepare() is called'] : []),
     ];
     return { status: isDownloading ? 'downloading' : 'downloadable', reasons, ...sizes };
   } catch (error) {

@@ -12,7 +12,7 @@ import { headDevice } from './head-device.ts';
 import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
-import type { Network } from './permissions.ts';
+import { listenForNetwork, listenForWake, lowBattery, type PageNavigator } from './page.ts';
 import { sha256Hex } from './sha256.ts';
 import type { Availability, InferOptions, Input, Plan, Route } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
@@ -51,6 +51,7 @@ export function browserAvailability(options: AvailabilityOptions): Promise<Avail
 function browserHost(options: HostOptions): Host {
   const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
+  const device = navigator as PageNavigator;
   const marker = pageMarker();
   const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
   const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
@@ -58,23 +59,26 @@ function browserHost(options: HostOptions): Host {
   return {
     name: 'tandem-browser/0.1',
     ...{ target, clock },
+    wallClock: Date.now,
     random: Math.random,
     fetch: globalThis.fetch.bind(globalThis),
     files: cacheStore(),
     runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? engine.file, document.baseURI).href },
-    network: () => (navigator as { connection?: Network }).connection ?? null,
-    saveData: (navigator as { connection?: { saveData?: boolean } }).connection?.saveData ?? false,
+    network: () => device.connection ?? null,
+    savesData: () => device.connection?.saveData ?? false,
+    savesPower: lowBattery(device),
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
     sha256: sha256Hex,
     connector: (url) => webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
-      const device = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
-      return marked(device, plan, marker, providers);
+      const made = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
+      return marked(made, plan, marker, providers);
     },
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
     report: (error) => globalThis.reportError(error),
-    onWake: listenForWake,
+    onWake: (listener) => listenForWake(document, globalThis, Date.now, listener),
+    onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {
       const onLeave = () => {
         marker.end();
@@ -143,24 +147,6 @@ function mark(startMs: number, { k, tier, provider, bytesUp }: Route): void {
 
 async function inputOf(input: BrowserInput): Promise<Input> {
   return isDrawable(input) ? toPicture(input) : input;
-}
-
-/** Phones drop sockets of hidden pages without a word: look at once when the page is seen or the network is back. */
-function listenForWake(listener: () => void): () => void {
-  const onVisible = () => {
-    if (document.visibilityState === 'visible') listener();
-  };
-  document.addEventListener('visibilitychange', onVisible);
-  // Of a page that was frozen, and may have been in sight all the while.
-  document.addEventListener('resume', listener);
-  globalThis.addEventListener('pageshow', listener);
-  globalThis.addEventListener('online', listener);
-  return () => {
-    document.removeEventListener('visibilitychange', onVisible);
-    document.removeEventListener('resume', listener);
-    globalThis.removeEventListener('pageshow', listener);
-    globalThis.removeEventListener('online', listener);
-  };
 }
 
 /** ImageData is a picture as it is; records of tensors are plain objects. What is no object the core refuses. */

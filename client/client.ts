@@ -18,6 +18,7 @@ import type { Host } from './host.ts';
 import { checkOptions } from './input.ts';
 import { type Installation, type InstallationOptions, install } from './installation.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
+import { KeptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
 import { pause } from './pause.ts';
 import { Permissions } from './permissions.ts';
@@ -48,6 +49,8 @@ const HEAD_MS = 400;
 const DEVICE_DEATHS_WITH_SEGMENTS_MAX = 3;
 /** And when it dies this often it is given up. */
 const DEVICE_DEATHS_MAX = 6;
+/** After this long in the background the device may be slower or faster, and on another network. */
+const AWAY_MS = 10_000;
 /** A device that lived this long did not die of what killed the one before. */
 const DEVICE_PROVEN_MS = 300_000;
 
@@ -69,7 +72,7 @@ class ClientCore implements Client {
   private link: Link | null = null;
   private readonly closing = new AbortController();
   private isReplacing = false;
-  private stopLeaving: () => void = () => {};
+  private stopListening: () => void = () => {};
   private deviceDeaths = 0;
   private deviceBornMs = 0;
   private readonly courtesy: Courtesy;
@@ -82,6 +85,7 @@ class ClientCore implements Client {
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
   private readonly estimates: Estimates;
+  private readonly kept: KeptEstimates;
   private readonly host: Host;
   private readonly url: string;
   private readonly options: ClientOptions;
@@ -97,14 +101,16 @@ class ClientCore implements Client {
     this.options = options;
     this.objective = parseObjective(options.objective ?? {}, 'objective');
     this.estimates = new Estimates(undefined, host.clock.now());
+    this.kept = new KeptEstimates(this.estimates, host, this.source().name);
     this.permissions = new Permissions(policy, () => host.network?.() ?? null);
-    this.wantsSegments = options.download ?? !host.saveData;
+    this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = new Courtesy(host.clock);
   }
 
   async start(): Promise<void> {
     const { signal } = this.options;
     this.options.monitor?.(this);
+    void this.kept.read();
     this.connectLink();
     try {
       this.installation = await this.firstInstallation(signal);
@@ -113,10 +119,26 @@ class ClientCore implements Client {
       throw error;
     }
     this.deviceBornMs = this.host.clock.now();
-    this.stopLeaving = this.host.onLeave?.(() => this.link?.report()) ?? (() => {});
+    this.stopListening = this.listen();
     // Without segments the head is all that is ever needed.
     if (this.installation.isHead && this.wantsSegments) void this.replace(this.installation, HEAD_MS);
     else this.followGateway();
+  }
+
+  /** What changes around a client. Gives what stops it. */
+  private listen(): () => void {
+    const { host, estimates } = this;
+    const onLeave = () => {
+      this.kept.write();
+      this.link?.report();
+    };
+    const onWake = (awayMs: number) => {
+      if (awayMs >= AWAY_MS) estimates.resumed();
+    };
+    const stops = [host.onLeave?.(onLeave), host.onWake?.(onWake), host.onNetwork?.(() => estimates.networkChanged())];
+    return () => {
+      for (const stop of stops) stop?.();
+    };
   }
 
   /** At once, beside the plan: on a slow network both take their round trips. */
@@ -263,7 +285,8 @@ class ClientCore implements Client {
     this.closing.abort(reason);
     this.changed();
     for (const interrupt of this.interrupts) interrupt.end(reason);
-    this.stopLeaving();
+    this.stopListening();
+    this.kept.write();
     if (!this.usage.isEmpty) this.link?.report();
     this.link?.close();
     await this.installation?.close();
@@ -294,6 +317,7 @@ class ClientCore implements Client {
     try {
       const result = await runRequest(this.contextOf(installation), input, options, interrupt, trail);
       this.usage.add(installation.plan.id, result.route.k, 1);
+      this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
       this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
       return result;

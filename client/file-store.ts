@@ -1,5 +1,5 @@
 /**
- * Files that a device keeps between visits, by SHA-256, and plans by their address: what has come once need not come again,
+ * Files that a device keeps between visits, by SHA-256, and plans and estimates by the plan's address: what has come once need not come again,
  * and with all of it there the app works without a network. What a store gives may be broken: it is checked, dropped and
  * fetched anew.
  */
@@ -8,6 +8,8 @@ import type { Clock } from '../shared/clock.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 
 const PLAN_PREFIX = 'plan:';
+/** What was learnt with a plan, by the address of the plan. */
+export const ESTIMATES_PREFIX = 'estimates:';
 /** How long a plan may take that is kept already. */
 const PATIENCE_MS = 3000;
 
@@ -90,5 +92,6 @@ export async function evict(store: FileStore, needed: readonly string[] = []): P
     const plan = new TextDecoder().decode(await store.get(name));
     for (const [sha256] of plan.matchAll(/\b[0-9a-f]{64}\b/g)) wanted.add(sha256);
   }
-  for (const name of names) if (!name.startsWith(PLAN_PREFIX) && !wanted.has(name)) await store.delete(name);
+  const isFile = (name: string) => !name.startsWith(PLAN_PREFIX) && !name.startsWith(ESTIMATES_PREFIX);
+  for (const name of names) if (isFile(name) && !wanted.has(name)) await store.delete(name);
 }

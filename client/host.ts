@@ -14,6 +14,8 @@ export interface Host {
   /** Key of `segments[].targets` whose files its devices run. */
   readonly target: string;
   readonly clock: Clock;
+  /** Milliseconds by the calendar, which goes on between visits; absent where nothing learnt is to be kept. */
+  wallClock?(): number;
   readonly random: Random;
   readonly fetch: typeof fetch;
   /** What is kept between visits. */
@@ -22,8 +24,10 @@ export interface Host {
   readonly runtimeFile: RuntimeFile | null;
   /** What the device is on; null or absent where nobody can say. */
   network?(): Network | null;
-  /** Whether the user asked to save data: nothing is downloaded then before it is asked for. */
-  readonly saveData?: boolean | undefined;
+  /** Whether the user asks to save data, now: nothing is downloaded before it is asked for, and no more sent than must be. */
+  savesData?(): boolean;
+  /** Whether the battery is low, now, and not being charged. */
+  savesPower?(): boolean;
   /** Does the work while no other tab does work of this name, or after having waited for that long enough. */
   alone?<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Names of what tabs do alone now. */
@@ -44,6 +48,11 @@ export interface Host {
   report(error: unknown): void;
   /** Calls back when the host may be about to end: the last moment to say something. Gives what stops it. */
   onLeave?(listener: () => void): () => void;
-  /** Calls back whenever the host has reason to think that a connection works again. Gives what stops it. */
-  onWake?(listener: () => void): () => void;
+  /**
+   * Calls back whenever the host has reason to think that a connection works again, with how long it was away: in the
+   * background or frozen, 0 where it was not. Gives what stops it.
+   */
+  onWake?(listener: (awayMs: number) => void): () => void;
+  /** Calls back when the device is on another network, or may be. Gives what stops it. */
+  onNetwork?(listener: () => void): () => void;
 }

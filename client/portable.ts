@@ -49,7 +49,9 @@ export function connect<T extends ModelTypes = ModelTypes>(options: PortableOpti
     {
       name: 'tandem-portable/0.1',
       ...{ target, clock, files },
-      ...(onWake && { onWake }),
+      // The foreground is what comes after the background, however short that was.
+      ...(onWake && { onWake: (listener) => onWake(() => listener(Number.POSITIVE_INFINITY)) }),
+      wallClock: Date.now,
       random: Math.random,
       fetch: globalThis.fetch.bind(globalThis),
       runtimeFile: null,

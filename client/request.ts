@@ -264,7 +264,8 @@ class Request {
       ...estimates.partsFor(this.plan, host.clock.now()),
       aheadBytes: link.bufferedBytes,
       blocked: { ...this.blocked },
-      savesData: host.saveData,
+      savesData: host.savesData?.(),
+      savesPower: host.savesPower?.(),
       isHeldBack: this.draw >= estimates.current.share,
     };
   }

@@ -188,7 +188,8 @@ class Kit implements Testkit {
         queueMicrotask(() => {
           throw error;
         }),
-      onWake: (listener) => link.onRestore(listener),
+      onWake: (listener) => link.onRestore(() => listener(0)),
+      onNetwork: (listener) => link.onRestore(listener),
     };
   }
 

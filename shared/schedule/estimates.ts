@@ -2,6 +2,7 @@
 import { depthOf, type Plan, tierKey } from '../plan.ts';
 import type { Choice } from './cost.ts';
 import { type Decision, explorationAfter } from './decide.ts';
+import type { KeptState } from './kept.ts';
 import { doubtLink, type LinkEstimate, type LinkPrior, newLink, observeTransfer, type Transfer } from './link.ts';
 import { newQueue, observeOverdue, observeQueue, type QueueEstimate } from './queue.ts';
 import { SHARE_ALL, shareAfterAnswer, shareAfterShedding } from './share.ts';
@@ -27,11 +28,15 @@ export interface EstimatesState {
 /** Weight of the newest observation in the running mean of encoding times. */
 const ENCODE_WEIGHT = 0.3;
 
+/** Time in which what a gateway shed is forgotten between visits. */
+const SHARE_BACK_MS = 60_000;
+
 /** What the snapshot of a request takes from the estimates. */
 export type EstimatedParts = Pick<Snapshot, 'nowMs' | 'device' | 'server' | 'link' | 'queue' | 'idleMs' | 'encodeMs'>;
 
 export class Estimates {
   private state: EstimatesState;
+  private readonly initial: EstimatesState;
 
   constructor(prior?: LinkPrior, nowMs = 0) {
     this.state = {
@@ -39,23 +44,33 @@ export class Estimates {
       ...{ queue: newQueue(nowMs), encodeMs: {}, share: SHARE_ALL, explorationMs: 0, previous: null },
       transferAtMs: nowMs,
     };
+    this.initial = this.state;
   }
 
   get current(): EstimatesState {
     return this.state;
   }
 
-  /** Goes on from what an earlier visit kept; times are moved so that what it knew is as old as it is. */
-  restore(state: EstimatesState, ageMs: number, nowMs: number): void {
+  /**
+   * Goes on from what an earlier visit kept, as old as it is by now. Of what this visit has learnt something of already, its
+   * own word holds.
+   */
+  restore(kept: KeptState, ageMs: number, nowMs: number): void {
+    const { initial, state } = this;
+    const keptAtMs = nowMs - ageMs;
     const moved = <T extends { readonly state: { readonly atMs: number } }>(estimate: T): T => ({
       ...estimate,
-      state: { ...estimate.state, atMs: nowMs - ageMs },
+      state: { ...estimate.state, atMs: keptAtMs + estimate.state.atMs },
     });
-    this.state = {
+    const restored: EstimatesState = {
       ...state,
-      ...{ device: moved(state.device), server: moved(state.server), link: moved(state.link) },
-      ...{ queue: newQueue(nowMs), transferAtMs: nowMs - ageMs },
+      ...{ device: moved(kept.device), server: moved(kept.server), link: moved(kept.link), transferAtMs: keptAtMs },
+      ...{ encodeMs: kept.encodeMs, explorationMs: kept.explorationMs },
+      // A gateway that shed load then need not shed any now.
+      share: Math.min(SHARE_ALL, kept.share + ageMs / SHARE_BACK_MS),
     };
+    const learnt = Object.entries(state).filter(([key, value]) => value !== initial[key as keyof EstimatesState]);
+    this.state = { ...restored, ...Object.fromEntries(learnt) };
   }
 
   /** What a snapshot for a plan takes from here. */

@@ -134,6 +134,24 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await done(page);
   });
 
+  test('knows at the next visit what it learnt of the server at this one', async () => {
+    const page = await newPage();
+    await page.evaluate(() => kit.open());
+    for (let i = 0; i < 4; i++) await page.evaluate(() => kit.read(0, { prefer: 'cloud' }));
+    const serverRatio = () => page.evaluate(() => kit.client.diagnostics().estimates.server);
+    const learnt = await serverRatio();
+    expect(learnt).not.toBe(1);
+    await page.evaluate(() => kit.client.close());
+    const keptNames = () =>
+      page.evaluate(async () => (await (await caches.open('tandem')).keys()).map(({ url }) => decodeURIComponent(url)));
+    await expect.poll(keptNames).toContainEqual(expect.stringContaining(`estimates:${link.url}`));
+    await page.reload();
+    await show(page);
+    await page.evaluate(() => kit.open());
+    expect(await serverRatio()).toBe(learnt);
+    await done(page);
+  });
+
   test('gives 500 answers to 500 requests, each once, over a link that breaks at any moment', async () => {
     const page = await newPage();
     await page.evaluate(() => kit.open());

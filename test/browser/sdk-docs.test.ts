@@ -144,6 +144,10 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
     expect(shown.at(-1)).toBe('5,3,4');
   });
 
+  test('weighs bytes against time', async () => {
+    expect(await shownBy('What counts')).toEqual([expect.stringMatching(/^k = 5, the best of \d+: \d+$/)]);
+  });
+
   test('answers what the camera sees', async () => {
     const shown = await shownBy('A camera');
     expect(shown).toHaveLength(3);
@@ -157,7 +161,7 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
 
   test('says what went wrong', async () => {
     expect(await shownBy('Errors')).toEqual([
-      expect.stringMatching(/^POLICY_DENIED: boundary 0 may not be sent/),
+      expect.stringMatching(/^POLICY_DENIED: boundary 0 of ocr-line may not be sent/),
       expect.stringMatching(/^tandem-browser\S*, open, available, after \d+ requests$/),
     ]);
   });

@@ -75,7 +75,7 @@ export class ClientHarness {
   devices = 0;
   /** Advances that the device makes wait for this. */
   deviceGate: Promise<void> = Promise.resolve();
-  private wake: () => void = () => {};
+  private readonly wakes = new Set<(awayMs: number) => void>();
   private allow: (() => void)[] = [];
   fetches: string[] = [];
   /** What the device keeps between visits. */
@@ -146,8 +146,9 @@ export class ClientHarness {
     await settle();
   }
 
-  wakeUp(): void {
-    this.wake();
+  /** As a page does that was away for so long. */
+  wakeUp(awayMs = 0): void {
+    for (const wake of this.wakes) wake(awayMs);
   }
 
   messagesOf<T extends ClientMessage['type']>(type: T): Extract<ClientMessage, { type: T }>[] {
@@ -163,7 +164,7 @@ export class ClientHarness {
       fetch: ((url: string, init?: RequestInit) => this.fetch(url, init)) as typeof fetch,
       files: this.files,
       runtimeFile: this.runtimeFile,
-      saveData: this.saveData,
+      savesData: () => this.saveData,
       network: () => this.network,
       sha256: async (content) => createHash('sha256').update(content).digest('hex'),
       connector: () => (events) => {
@@ -188,8 +189,8 @@ export class ClientHarness {
       createDevice: async (plan, onLost) => this.onDevice(this.device(plan, onLost)),
       report: (error) => this.reported.push(error),
       onWake: (listener) => {
-        this.wake = listener;
-        return () => {};
+        this.wakes.add(listener);
+        return () => this.wakes.delete(listener);
       },
     };
   }

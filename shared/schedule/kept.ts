@@ -1,0 +1,107 @@
+/**
+ * What is kept of the estimates between visits, as JSON. What is read back was written by another visit, by another version, or
+ * by nobody of ours: what does not fit is ignored. Models are not kept, so that what was learnt is held against those of today.
+ */
+import * as v from 'valibot';
+import { amount, integer, text } from '../parse.ts';
+import { DEPTH_MAX } from '../plan.ts';
+import type { EstimatesState } from './estimates.ts';
+import { newLink } from './link.ts';
+import type { LogSumModel, LogSumState } from './log-sum.ts';
+import { newSpeed } from './speed.ts';
+
+/** Times of the three estimates count from when it was kept: none is above 0. */
+export type KeptState = Pick<EstimatesState, 'device' | 'server' | 'link' | 'encodeMs' | 'share' | 'explorationMs'>;
+
+const VERSION = 1;
+/** Twice what a plan of most segments takes. */
+const CHARACTERS_MAX = 200_000;
+const TIERS_MAX = 1024;
+/** More than estimates ever get off their priors, as a logarithm. */
+const OFF_MAX = 12;
+const NOISE_MIN = 1e-4;
+const ROUNDING = 1e-6;
+const EXPLORATION_MS_MAX = 60_000;
+
+const value = v.pipe(v.number(), v.finite());
+const between = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));
+const FilterSchema = v.strictObject({
+  mean: v.pipe(v.array(value), v.minLength(1), v.maxLength(DEPTH_MAX)),
+  covariance: v.pipe(v.array(value), v.maxLength(DEPTH_MAX ** 2)),
+  noise: between(NOISE_MIN, 1),
+  agoMs: amount,
+});
+const KeptSchema = v.strictObject({
+  version: v.literal(VERSION),
+  /** By the calendar, in milliseconds. */
+  keptAtMs: integer(0),
+  device: FilterSchema,
+  server: FilterSchema,
+  link: FilterSchema,
+  encodeMs: v.pipe(
+    v.record(text(64), amount),
+    v.check((tiers) => Object.keys(tiers).length <= TIERS_MAX),
+  ),
+  share: between(0, 1),
+  explorationMs: between(0, EXPLORATION_MS_MAX),
+});
+
+type Filter = v.InferOutput<typeof FilterSchema>;
+
+/**
+ * @param nowMs by the clock of the estimates
+ * @param wallMs by the calendar
+ */
+export function writeKept(state: KeptState, nowMs: number, wallMs: number): string {
+  const filter = ({ state: { mean, covariance, noise, atMs } }: { readonly state: LogSumState }): Filter => ({
+    ...{ mean: [...mean], covariance: [...covariance], noise, agoMs: Math.max(0, nowMs - atMs) },
+  });
+  const { device, server, link, encodeMs, share, explorationMs } = state;
+  return JSON.stringify({
+    ...{ version: VERSION, keptAtMs: Math.round(wallMs) },
+    ...{ device: filter(device), server: filter(server), link: filter(link) },
+    ...{ encodeMs, share, explorationMs: Math.min(EXPLORATION_MS_MAX, Math.max(0, explorationMs)) },
+  } satisfies v.InferInput<typeof KeptSchema>);
+}
+
+/** What was kept and how old it is; null where it is no such thing, or from the future. */
+export function readKept(json: string, wallMs: number): { readonly state: KeptState; readonly ageMs: number } | null {
+  const result = v.safeParse(KeptSchema, json.length > CHARACTERS_MAX ? null : parsed(json), { abortEarly: true });
+  if (!result.success) return null;
+  const { keptAtMs, device, server, link, encodeMs, share, explorationMs } = result.output;
+  const estimates = {
+    device: estimateFrom(newSpeed(device.mean.length).model, device),
+    server: estimateFrom(newSpeed().model, server),
+    link: estimateFrom(newLink().model, link),
+  };
+  const ageMs = Math.round(wallMs) - keptAtMs;
+  if (!estimates.device || !estimates.server || !estimates.link || ageMs < 0) return null;
+  const { device: deviceSpeed, server: serverSpeed, link: transfers } = estimates;
+  return {
+    state: { device: deviceSpeed, server: serverSpeed, link: transfers, encodeMs, share, explorationMs },
+    ageMs,
+  };
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}
+
+/** Null where it is not of this model, or says what no observation could have taught it. */
+function estimateFrom(model: LogSumModel, { mean, covariance, noise, agoMs }: Filter) {
+  const { prior, spread } = model;
+  const n = prior.length;
+  if (mean.length !== n || covariance.length !== n * n) return null;
+  const isNear = mean.every((at, i) => Math.abs(at - Math.log(prior[i] as number)) <= OFF_MAX);
+  const isWithinPrior = covariance.every((each, at) => {
+    const row = Math.floor(at / n);
+    const most = (spread[row] as number) * (spread[at % n] as number) * (1 + ROUNDING);
+    return Math.abs(each) <= most && (row !== at % n || each >= -ROUNDING);
+  });
+  if (!isNear || !isWithinPrior) return null;
+  return { model, state: { mean, covariance, noise, surprise: 0, atMs: -agoMs } };
+}
