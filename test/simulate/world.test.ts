@@ -160,6 +160,21 @@ describe('a simulated world', () => {
     expect(endMs - startMs).toBeCloseTo(deviceMs + bytesUp / 1000 + 100 + serverMs + bytesDown / 2500, 6);
   });
 
+  test('times each segment once before the first request, as clients do', () => {
+    const seen: number[][] = [];
+    const timed: Scheduler = {
+      ...fixed({ k: 3, tier: null }),
+      onDevice: (size, from, to, ms) => seen.push([size, from, to, ms]),
+    };
+    simulate(scenarioOf(world({ requests: 1, device: parseDevice({ ratio: 2, noise: 0 }, 'test') })), () => timed);
+    expect(seen.slice(0, 3)).toEqual([
+      [8, 0, 1, 36],
+      [8, 1, 2, 56],
+      [8, 2, 3, 76],
+    ]);
+    expect(seen).toHaveLength(6);
+  });
+
   test('lets the real scheduler be forced to one boundary, as requests of the real client can be', () => {
     for (const k of [0, 1, 3]) {
       const { records } = simulate(
