@@ -4,6 +4,7 @@ import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
+import { type Calibration, calibrate, coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
 import { linkFigures } from '../shared/schedule/link.ts';
@@ -82,6 +83,7 @@ class ClientCore implements Client {
   private announced = -1;
   private announcedPlan = '';
   private routes: Diagnostics['routes'] = [];
+  private held = NOTHING_PREDICTED;
   private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
   private readonly estimates: Estimates;
@@ -250,6 +252,7 @@ class ClientCore implements Client {
         ...{ device: speedRatio(device), server: speedRatio(server), roundTripMs },
         ...{ uplinkBytesPerS, downlinkBytesPerS, queueMs: queue.lastMs },
       },
+      calibration: { requests: this.held.requests, within: coverage(this.held) },
       routes: [...this.routes],
     };
   }
@@ -320,6 +323,7 @@ class ClientCore implements Client {
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
       this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
+      this.held = calibrateRoute(this.held, result.route);
       return result;
     } catch (error) {
       if (error instanceof Superseded) return undefined;
@@ -498,4 +502,13 @@ export function baseUrl(url: string): string {
     throw new TandemError('BAD_CONFIG', `expected the gateway's address as http:// or https://, got ${url}`);
   }
   return url.replace(/\/+$/, '');
+}
+
+/** Of what went as decided: what was forced off its way was not predicted. */
+function calibrateRoute(
+  held: Calibration,
+  { decisions, predicted, fallback, timing }: InferResult['route'],
+): Calibration {
+  if (!predicted || fallback || decisions[0]?.by === 'explored') return held;
+  return calibrate(held, predicted, timing.totalMs - timing.preprocessMs);
 }

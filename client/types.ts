@@ -185,6 +185,8 @@ export interface Diagnostics {
     readonly downlinkBytesPerS: number;
     readonly queueMs: number;
   };
+  /** Requests that were predicted, and the share that took what was said of nine in ten; null before any. */
+  readonly calibration: { readonly requests: number; readonly within: number | null };
   /** Of the last requests, the newest last. */
   readonly routes: readonly Omit<Route, 'decisions'>[];
 }

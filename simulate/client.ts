@@ -40,8 +40,19 @@ export class Client {
   }
 
   start(): void {
+    this.tryOut();
     this.ping();
     this.plan(0);
+  }
+
+  /** Each segment is timed once on the smallest input, when it is loaded. */
+  private tryOut(): void {
+    const { costs, device, events } = this.world;
+    const { size } = costs.plan;
+    for (const [k, plannedMs] of costs.at(size.min).deviceMs.entries()) {
+      const ms = device.speed.finish(events.nowMs, plannedMs) - events.nowMs;
+      this.parts.scheduler.onDevice?.(size.min, k, k + 1, ms, events.nowMs);
+    }
   }
 
   private plan(index: number): void {

@@ -29,6 +29,8 @@ export interface SizeCosts {
 
 /** Of a frame besides its parts. */
 const FRAME_BYTES = 256;
+/** Of an answer besides its outputs; the receipt is most of it. */
+const REPLY_BYTES = 700;
 const ENCODE_MS_MIN = 0.3;
 
 /** Of an element, by how its dtype's name ends. */
@@ -38,19 +40,26 @@ function elementBytes(dtype: string): number {
   return dtype.endsWith('32') ? 4 : 1;
 }
 
+/** What no plan says. */
+export interface Besides {
+  /** Device time of encoding over planned server time of decoding, which alone is measured. */
+  readonly encodePerDecode: number;
+  /** Of each request. */
+  readonly serverOverheadMs?: number;
+}
+
 export class PlanCosts {
   readonly plan: Plan;
   readonly target: string;
   private readonly choices: readonly Choice[];
-  private readonly encodePerDecode: number;
+  private readonly besides: Besides;
   private readonly bySize = new Map<number, SizeCosts>();
 
-  /** @param encodePerDecode device time of encoding over planned server time of decoding, which alone is measured */
-  constructor(plan: Plan, target: string, choices: readonly Choice[], encodePerDecode: number) {
+  constructor(plan: Plan, target: string, choices: readonly Choice[], besides: Besides) {
     this.plan = plan;
     this.target = target;
     this.choices = choices;
-    this.encodePerDecode = encodePerDecode;
+    this.besides = besides;
   }
 
   at(size: number): SizeCosts {
@@ -64,20 +73,21 @@ export class PlanCosts {
 
   private compute(size: number): SizeCosts {
     const { plan } = this;
+    const { encodePerDecode, serverOverheadMs = 0 } = this.besides;
     const times = (place: string) =>
       plan.segments.map((_, i) => costAt(plan.measured?.timeMs[place]?.[i] ?? { fixed: 0, perSize: 0 }, size));
     const serverMs = times('server');
     const tails = new Map<string, TailCosts>();
     for (let k = 0; k < depthOf(plan); k++) {
-      const computeMs = serverMs.slice(k).reduce((sum, ms) => sum + ms, 0);
-      const bytesDown = FRAME_BYTES + outputsBehind(plan, k).reduce((sum, spec) => sum + tensorBytes(spec, size), 0);
+      const computeMs = serverMs.slice(k).reduce((sum, ms) => sum + ms, serverOverheadMs);
+      const bytesDown = REPLY_BYTES + outputsBehind(plan, k).reduce((sum, spec) => sum + tensorBytes(spec, size), 0);
       for (const { name } of plan.boundaries[k]?.tiers ?? []) {
         const measured = plan.measured?.tiers.find((entry) => entry.k === k && entry.tier === name);
         const raw = () => plan.boundaries[k]?.tensors.reduce((sum, spec) => sum + tensorBytes(spec, size), 0) ?? 0;
         const decodeMs = measured ? costAt(measured.decodeMs, size) : 0;
         tails.set(tierKey(k, name), {
           ...{ k, tier: name, decodeMs, computeMs, bytesDown },
-          encodeMs: Math.max(ENCODE_MS_MIN, decodeMs * this.encodePerDecode),
+          encodeMs: Math.max(ENCODE_MS_MIN, decodeMs * encodePerDecode),
           bytesUp: FRAME_BYTES + (measured ? costAt(measured.bytes, size) : raw()),
         });
       }

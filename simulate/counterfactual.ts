@@ -12,6 +12,8 @@ import type { Foreseen } from './schedulers/scheduler.ts';
 export interface Moment {
   readonly nowMs: number;
   readonly at: number;
+  /** Work of the device before `at` is reached. */
+  readonly overheadMs: number;
   readonly draws: Draws;
   readonly costs: SizeCosts;
   readonly link: Link;
@@ -23,11 +25,11 @@ export interface Moment {
 }
 
 export function foreseeBest(moment: Moment): Foreseen {
-  const { nowMs, at, draws, costs, server, deviceSpeed, deviceFreeAtMs } = moment;
+  const { nowMs, at, overheadMs, draws, costs, server, deviceSpeed, deviceFreeAtMs } = moment;
   const depth = costs.deviceMs.length;
   // When the device has reached each boundary.
   const reachedMs: number[] = [];
-  let reached = nowMs;
+  let reached = overheadMs > 0 ? deviceSpeed.finish(Math.max(nowMs, deviceFreeAtMs), overheadMs) : nowMs;
   for (let k = at; k <= depth; k++) {
     reachedMs[k] = reached;
     if (k === depth) break;

@@ -34,6 +34,8 @@ const DeviceSchema = v.strictObject({
   noise: v.optional(amount, 0.08),
   /** Time to encode a boundary over the server's time to decode it, before `ratio`. */
   encodePerDecode: v.optional(amount, 1),
+  /** Milliseconds of a request besides segments and encoding, before `ratio`: making the input, the client's own work. */
+  overheadMs: v.optional(amount, 0),
   energy: v.optional(Energy, {}),
 });
 
@@ -45,6 +47,8 @@ const ServerSchema = v.strictObject({
   capacity: v.optional(timeline, []),
   periodS: v.optional(positive),
   queueDepthMax: v.optional(integer(0, 100_000), 64),
+  /** Milliseconds of a request besides decoding and running, before `ratio`. */
+  overheadMs: v.optional(amount, 0),
   noise: v.optional(amount, 0.1),
 });
 

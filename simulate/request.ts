@@ -74,19 +74,23 @@ export class Request {
   }
 
   begin(): void {
-    if (this.world.asksOracle) this.best = this.foresee(0);
-    this.step(0);
+    const { device, asksOracle } = this.world;
+    if (asksOracle) this.best = this.foresee(0, device.overheadMs);
+    if (device.overheadMs === 0) this.step(0);
+    else this.onDevice(device.overheadMs, () => this.step(0));
   }
 
   private get nowMs(): number {
     return this.world.events.nowMs;
   }
 
-  private foresee(at: number): Foreseen {
+  /** @param overheadMs of work on the device that is still to come before boundary `at` is reached */
+  private foresee(at: number, overheadMs = 0): Foreseen {
     const { world, client, draws, costs, nowMs } = this;
     return foreseeBest({
       nowMs,
       at,
+      overheadMs,
       draws,
       costs,
       link: client.parts.link,

@@ -48,7 +48,10 @@ export interface Scenario {
 export function scenarioOf(options: WorldOptions): Scenario {
   const { plan, device, server, trace, accuracyDropMax, floor, clients, others, seed } = options;
   const known = knownOf(plan, { target: device.target, accuracyDropMax, floor });
-  const costs = new PlanCosts(plan, device.target, known.choices, device.encodePerDecode);
+  const costs = new PlanCosts(plan, device.target, known.choices, {
+    encodePerDecode: device.encodePerDecode,
+    serverOverheadMs: server.overheadMs,
+  });
   const random = seededRandom(seed);
   const players = Array.from({ length: clients + others }, (_, id): Player => {
     const isOther = id >= clients;

@@ -27,6 +27,7 @@ const value = v.pipe(v.number(), v.finite());
 const between = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));
 const FilterSchema = v.strictObject({
   mean: v.pipe(v.array(value), v.minLength(1), v.maxLength(DEPTH_MAX)),
+  usual: v.pipe(v.array(value), v.maxLength(DEPTH_MAX)),
   covariance: v.pipe(v.array(value), v.maxLength(DEPTH_MAX ** 2)),
   noise: between(NOISE_MIN, 1),
   agoMs: amount,
@@ -53,8 +54,8 @@ type Filter = v.InferOutput<typeof FilterSchema>;
  * @param wallMs by the calendar
  */
 export function writeKept(state: KeptState, nowMs: number, wallMs: number): string {
-  const filter = ({ state: { mean, covariance, noise, atMs } }: { readonly state: LogSumState }): Filter => ({
-    ...{ mean: [...mean], covariance: [...covariance], noise, agoMs: Math.max(0, nowMs - atMs) },
+  const filter = ({ state: { mean, usual, covariance, noise, atMs } }: { readonly state: LogSumState }): Filter => ({
+    ...{ mean: [...mean], usual: [...usual], covariance: [...covariance], noise, agoMs: Math.max(0, nowMs - atMs) },
   });
   const { device, server, link, encodeMs, share, explorationMs } = state;
   return JSON.stringify({
@@ -92,16 +93,18 @@ function parsed(json: string): unknown {
 }
 
 /** Null where it is not of this model, or says what no observation could have taught it. */
-function estimateFrom(model: LogSumModel, { mean, covariance, noise, agoMs }: Filter) {
+function estimateFrom(model: LogSumModel, { mean, usual, covariance, noise, agoMs }: Filter) {
   const { prior, spread } = model;
   const n = prior.length;
-  if (mean.length !== n || covariance.length !== n * n) return null;
-  const isNear = mean.every((at, i) => Math.abs(at - Math.log(prior[i] as number)) <= OFF_MAX);
+  if (mean.length !== n || usual.length !== n || covariance.length !== n * n) return null;
+  const isNear = [mean, usual].every((logs) =>
+    logs.every((at, i) => Math.abs(at - Math.log(prior[i] as number)) <= OFF_MAX),
+  );
   const isWithinPrior = covariance.every((each, at) => {
     const row = Math.floor(at / n);
     const most = (spread[row] as number) * (spread[at % n] as number) * (1 + ROUNDING);
     return Math.abs(each) <= most && (row !== at % n || each >= -ROUNDING);
   });
   if (!isNear || !isWithinPrior) return null;
-  return { model, state: { mean, covariance, noise, surprise: 0, atMs: -agoMs } };
+  return { model, state: { mean, usual, covariance, noise, surprise: 0, atMs: -agoMs } };
 }

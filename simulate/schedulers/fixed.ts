@@ -23,7 +23,7 @@ const MS_PER_BYTE = 1 / 625;
 
 /** Of the shallowest boundary that may be sent, the tier that takes least. */
 function remoteChoice({ plan, target, choices }: Known): Choice {
-  const { tails } = new PlanCosts(plan, target, choices, 1).at(plan.size.typical);
+  const { tails } = new PlanCosts(plan, target, choices, { encodePerDecode: 1 }).at(plan.size.typical);
   const msOf = ({ k, tier }: Choice) => {
     const tail = tier === null ? undefined : tails.get(tierKey(k, tier));
     return tail ? tail.encodeMs + tail.bytesUp * MS_PER_BYTE + tail.decodeMs : Number.POSITIVE_INFINITY;

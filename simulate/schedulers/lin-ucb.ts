@@ -36,7 +36,7 @@ export class LinUcb implements Scheduler {
 
   constructor(known: Known) {
     this.known = known;
-    this.costs = new PlanCosts(known.plan, known.target, known.choices, 1);
+    this.costs = new PlanCosts(known.plan, known.target, known.choices, { encodePerDecode: 1 });
   }
 
   /** An arm is drawn once a request. */

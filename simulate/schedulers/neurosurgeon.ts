@@ -26,7 +26,7 @@ export class Neurosurgeon implements Scheduler {
 
   constructor(known: Known) {
     this.known = known;
-    this.costs = new PlanCosts(known.plan, known.target, known.choices, 1);
+    this.costs = new PlanCosts(known.plan, known.target, known.choices, { encodePerDecode: 1 });
   }
 
   decide({ size, at, bytesAhead }: Situation): Choice {

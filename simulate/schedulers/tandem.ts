@@ -16,10 +16,17 @@ import type { Known } from '../known.ts';
 import type { Load } from '../server.ts';
 import type { Interval, ReplySeen, Scheduler, Situation } from './scheduler.ts';
 
+export interface TandemOptions {
+  readonly objective?: Objective;
+  /** Only this k, as a client's request can ask for. */
+  readonly force?: { readonly k: number } | null;
+}
+
 export class Tandem implements Scheduler {
   readonly name = 'tandem';
   private readonly known: Known;
   private readonly objective: Objective;
+  private readonly force: { readonly k: number } | null;
   private readonly random: Random;
   private readonly estimates = new Estimates();
   private readonly permission: Permission;
@@ -31,10 +38,11 @@ export class Tandem implements Scheduler {
   /** What was predicted of the boundary that was sent last, beyond the device. */
   private predictedMs = 0;
 
-  constructor(known: Known, random: Random, objective = FASTEST) {
+  constructor(known: Known, random: Random, { objective = FASTEST, force = null }: TandemOptions = {}) {
     this.known = known;
     this.random = random;
     this.objective = objective;
+    this.force = force;
     this.permission = permissionFrom(known.plan, known.floor, 'the floor of this run');
   }
 
@@ -48,7 +56,7 @@ export class Tandem implements Scheduler {
     }
     const { previous, explorationMs } = this.estimates.current;
     const decision = decide(this.snapshot(situation), {
-      ...{ permission: this.permission, accuracyDropMax, force: null },
+      ...{ permission: this.permission, accuracyDropMax, force: this.force },
       ...{ objective: this.objective, deadlineMs: situation.deadlineAtMs - situation.nowMs },
       ...{ previous: this.chosen ?? previous, explorationMs: isNew ? explorationMs : 0 },
     });

@@ -68,6 +68,19 @@ class Wire {
 let wire: Wire | null = null;
 afterEach(() => wire?.close());
 
+/** What a plan says of leakage, but for its rows. */
+const NO_LEAKAGE = {
+  ...{ attack: 'none was made', view: 'nothing', trainingSamples: 1, samples: 1, accuracySamples: 1, seeds: 1 },
+  ...{ taskOriginal: {}, taskGuess: {}, accuracy: {} },
+};
+
+function leakageRow(k: number, tier: string, leakage: number) {
+  return {
+    ...{ k, tier, leakage, noise: null, sd: 0, ssim: 0, ssimGuess: 0, psnr: 0, psnrGuess: 0, distanceCorrelation: 0 },
+    ...{ task: {}, accuracy: {}, bytesMean: 0, attack: 'none' },
+  };
+}
+
 describe('on a real socket', () => {
   const denying: [string, PolicyInput['labels'][string] | null, PolicyInput['labels'][string]][] = [
     ['the client’s policy says local', 'local', 'input'],
@@ -318,9 +331,9 @@ describe('a client', () => {
         });
         harness.network = network;
         const leakage = { rows: [[0, 'webp-80', 1] as const, [1, 'q8', 0.5] as const, [1, 'q4', 0.2] as const] };
-        const rows = leakage.rows.map(([k, tier, value]) => ({ k, tier, leakage: value }));
+        const rows = leakage.rows.map(([k, tier, value]) => leakageRow(k, tier, value));
         for (const plan of [harness.plan, harness.gateway.plan])
-          Object.assign(plan.measured ?? {}, { leakage: { rows } });
+          Object.assign(plan.measured ?? {}, { leakage: { ...NO_LEAKAGE, rows } });
         const client = await harness.ready({ policy: { labels: { l: own } } as PolicyInput });
         const result = client.infer(PICTURE, { label: 'l', prefer: 'cloud' });
         await harness.serve();

@@ -52,10 +52,11 @@ const WORLDS = [...syntheticTraces(12, 5), sleepy, sleepy].map((trace, i) =>
     trace,
     seed: i,
     floor: i % 3,
-    device: parseDevice(PROFILES[i % PROFILES.length], 'test'),
+    device: parseDevice({ ...(PROFILES[i % PROFILES.length] as object), overheadMs: i % 4 }, 'test'),
     server: parseServer(
       {
         workers: 1,
+        overheadMs: i % 3,
         capacity:
           i % 2 === 0
             ? []
@@ -148,15 +149,41 @@ describe('a simulated world', () => {
     const plain = world({
       requests: 1,
       trace: { ...fixedRateTrace(8), roundTrip: { samplesMs: [100], everyMs: 1000, spread: 0 } },
-      device: parseDevice({ ratio: 2, noise: 0 }, 'test'),
-      server: parseServer({ noise: 0 }, 'test'),
+      device: parseDevice({ ratio: 2, noise: 0, overheadMs: 3 }, 'test'),
+      server: parseServer({ noise: 0, ratio: 4, overheadMs: 5 }, 'test'),
     });
     const [record] = simulate(scenarioOf(plain), () => fixed({ k: 1, tier: 'q8' })).records;
     const { startMs = 0, endMs = 0, size = 0, bytesUp = 0, bytesDown = 0 } = record ?? {};
-    const deviceMs = 2 * (10 + size + 1);
-    const serverMs = 1 + 2 + 3 + 2 * 0.5 * size;
+    const deviceMs = 2 * (3 + 10 + size + 1);
+    const serverMs = 4 * (5 + 1 + 2 + 3 + 2 * 0.5 * size);
     // 8 Mbit/s up are a byte a microsecond; the downlink is 2.5 times as fast.
     expect(endMs - startMs).toBeCloseTo(deviceMs + bytesUp / 1000 + 100 + serverMs + bytesDown / 2500, 6);
+  });
+
+  test('times each segment once before the first request, as clients do', () => {
+    const seen: number[][] = [];
+    const timed: Scheduler = {
+      ...fixed({ k: 3, tier: null }),
+      onDevice: (size, from, to, ms) => seen.push([size, from, to, ms]),
+    };
+    simulate(scenarioOf(world({ requests: 1, device: parseDevice({ ratio: 2, noise: 0 }, 'test') })), () => timed);
+    expect(seen.slice(0, 3)).toEqual([
+      [8, 0, 1, 36],
+      [8, 1, 2, 56],
+      [8, 2, 3, 76],
+    ]);
+    expect(seen).toHaveLength(6);
+  });
+
+  test('lets the real scheduler be forced to one boundary, as requests of the real client can be', () => {
+    for (const k of [0, 1, 3]) {
+      const { records } = simulate(
+        scenarioOf(world()),
+        (known) => new Tandem(known, seededRandom(1), { force: { k } }),
+      );
+      expect(new Set(records.filter(({ isLate }) => !isLate).map(({ answered }) => answered.k))).toEqual(new Set([k]));
+      expect(records.filter(({ isLate }) => isLate).length).toBeLessThan(10);
+    }
   });
 
   test('makes a client wait for its own earlier request, and counts that as latency', () => {

@@ -26,7 +26,7 @@ function slowed(ratio: number, count = 12, estimates = new Estimates()): Estimat
 
 function decisionOf(by: Decision['by'], score: number, bestScore: number): Decision {
   const chosen = { k: 1, tier: 'q8', score } as Candidate;
-  return { at: 0, candidates: [], removed: [], chosen, by, bestScore };
+  return { at: 0, candidates: [], removed: [], chosen, by, bestScore } as unknown as Decision;
 }
 
 describe('estimates', () => {

@@ -95,7 +95,7 @@ describe('what is kept', () => {
     const n = 64;
     const mean = new Array<number>(n).fill(0.123456789012345);
     const covariance = new Array<number>(n * n).fill(0.123456789012345);
-    const state = { ...current, device: { ...device, state: { ...device.state, mean, covariance } } };
+    const state = { ...current, device: { ...device, state: { ...device.state, mean, usual: mean, covariance } } };
     expect(readKept(writeKept(state, 10_000, NOON_MS), NOON_MS)?.state.device.state.mean).toEqual(mean);
   });
 
@@ -104,17 +104,18 @@ describe('what is kept', () => {
     const filter = (n: number) =>
       fc.record({
         mean: fc.array(at, { minLength: n, maxLength: n }),
+        usual: fc.array(at, { minLength: n, maxLength: n }),
         covariance: fc.array(fc.double({ min: -0.8, max: 0.8, noNaN: true }), { minLength: n * n, maxLength: n * n }),
         noise: fc.double({ min: 1e-4, max: 1, noNaN: true }),
         agoMs: fc.nat(1e9),
       });
+    const middle = (n: number, i: number) => (n === 5 ? Math.log(current.link.model.prior[i] as number) : 0);
     /** Variances are none below 0; beside them all is possible. */
     const honest = (n: number) =>
       filter(n).map((each) => ({
         ...each,
-        mean: each.mean.map(
-          (value, i) => (n === 5 ? (current.link.model.prior.map(Math.log)[i] as number) : 0) + value,
-        ),
+        mean: each.mean.map((value, i) => middle(n, i) + value),
+        usual: each.usual.map((value, i) => middle(n, i) + value),
         covariance: each.covariance.map((value, i) => (Math.floor(i / n) === i % n ? Math.abs(value) : value)),
       }));
     fc.assert(

@@ -1,0 +1,36 @@
+/** What the live run and the simulated one have in common. */
+import type { Trace } from '../../simulate/traces/trace.ts';
+
+export interface Policy {
+  readonly name: string;
+  /** The boundary that it forces; null for the scheduler. */
+  readonly k: number | null;
+}
+
+export interface Network {
+  readonly trace: Trace;
+  /** One way. */
+  readonly delayMs: number;
+}
+
+export interface Setting {
+  readonly policies: readonly Policy[];
+  /** Of each policy. */
+  readonly requests: number;
+  /** Between two requests of one policy: the turns of all the others are within. */
+  readonly intervalMs: number;
+  /** Of the device, over the plan's times. */
+  readonly slowness: number;
+  readonly seed: number;
+}
+
+/** Clients have been connected for so long when the first request comes, as in the simulator. */
+export const CONNECT_MS = 1000;
+/** Both as clients have them by default. */
+export const DEADLINE_MS = 30_000;
+export const ACCURACY_DROP_MAX = 0.02;
+
+/** When request i of the policy in this turn comes, after CONNECT_MS. */
+export function slotMs({ policies, intervalMs }: Setting, slot: number, i: number): number {
+  return i * intervalMs + (slot * intervalMs) / (policies.length + 1);
+}
