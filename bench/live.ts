@@ -46,7 +46,7 @@ const setting: Setting = {
     { name: `split at ${SPLIT}`, k: SPLIT },
     { name: 'tandem', k: null },
   ],
-  ...{ requests: REQUESTS, intervalMs: 2500, slowness: 6, seed: SEED },
+  ...{ requests: REQUESTS, intervalMs: 3000, slowness: 6, seed: SEED },
 };
 const sizes: number[] = [];
 for await (const { picture } of textLines('test', REQUESTS, SEED)) {

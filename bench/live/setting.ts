@@ -30,7 +30,10 @@ export const CONNECT_MS = 1000;
 export const DEADLINE_MS = 30_000;
 export const ACCURACY_DROP_MAX = 0.02;
 
-/** When request i of the policy in this turn comes, after CONNECT_MS. */
+/** Between the turns of one round. */
+const TURN_MS = 500;
+
+/** When request i of a policy comes, after CONNECT_MS. Turns rotate: whoever comes after the busiest is another in each round. */
 export function slotMs({ policies, intervalMs }: Setting, slot: number, i: number): number {
-  return i * intervalMs + (slot * intervalMs) / (policies.length + 1);
+  return i * intervalMs + ((slot + i) % (policies.length + 1)) * TURN_MS;
 }
