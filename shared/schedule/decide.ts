@@ -59,7 +59,7 @@ export interface Decision {
   readonly by: 'best' | 'kept' | 'explored' | 'likeliest';
   /** Score of the best candidate, chosen or not; null where there is none. */
   readonly bestScore: number | null;
-  /** All that it was made of, for a log: `replay` makes it again, bit by bit. */
+  /** All that it was made of, for a log: `replay` makes it again, bit by bit. Not enumerable: whoever wants it asks for it. */
   readonly record: DecisionRecord;
 }
 
@@ -77,7 +77,7 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
   const chosen = index < 0 ? null : candidateAt(ranking, index);
   let explanation: Pick<Decision, 'candidates' | 'removed'> | null = null;
   const explained = () => (explanation ??= explain(rank(snapshot, constraints), snapshot, constraints));
-  return {
+  const decision = {
     at: snapshot.at,
     get candidates() {
       return explained().candidates;
@@ -85,11 +85,12 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
     get removed() {
       return explained().removed;
     },
-    get record() {
-      return recordOf(snapshot, constraints, chosen);
-    },
     ...{ chosen, by, bestScore: ranking.best < 0 ? null : (ranking.score[ranking.best] as number) },
   };
+  // Not among what is printed of a decision: it is several times as long.
+  return Object.defineProperty(decision as Decision, 'record', {
+    get: () => recordOf(snapshot, constraints, chosen),
+  });
 }
 
 /** What is left for finding out after a decision. Saved up with every request, and spent where a choice was explored. */

@@ -43,5 +43,5 @@ export interface Snapshot {
 export const ENCODE_PRIOR_MS = 3;
 /** Bytes of a frame besides the coded boundary: prefix and header. */
 export const FRAME_OVERHEAD_BYTES = 256;
-/** Bytes of an answer besides its outputs. */
-export const REPLY_OVERHEAD_BYTES = 256;
+/** Bytes of an answer besides its outputs: most of them are the receipt. */
+export const REPLY_OVERHEAD_BYTES = 700;

@@ -82,7 +82,9 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
 
     site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(` 'wasm-unsafe-eval'`, '') });
     const noWasm = await openPage(`${site.origin}/?gateway=${gateway.url}`);
-    await expect.poll(() => noWasm.errors.join()).toContain('failed to asynchronously prepare wasm');
+    await expect
+      .poll(() => noWasm.errors.join(), { timeout: 10_000 })
+      .toContain('failed to asynchronously prepare wasm');
     expect(await read(noWasm.page, line)).toMatch(/ \([1-9]\d* bytes sent\)$/);
     expect(await noWasm.page.textContent('#status')).toBe('open, 0 of 5 segments');
     await noWasm.page.close();

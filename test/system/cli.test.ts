@@ -126,7 +126,7 @@ describe('tandem compile', () => {
       ['probabilities', [1, 'width/8']],
     ]);
     expect(JSON.parse(await readFile(join(out, 'plan.json'), 'utf8'))).toEqual(parsed);
-  });
+  }, 180_000);
 });
 
 describe('a model without a recipe', () => {
