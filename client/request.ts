@@ -404,7 +404,8 @@ class Request {
     );
     const { k, tier, noise } = sent;
     this.trail.sent.push({ k, tier, noise, bytes: pending.bytesUp, outcome: 'pending' });
-    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, this.interrupt.deadlineAtMs - clock.now());
+    const leftMs = this.interrupt.deadlineAtMs - clock.now();
+    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, leftMs, this.force !== undefined);
     const finish = (signal: AbortSignal) => {
       // The device died meanwhile: what it had is gone, and its successor begins from the input.
       if (installation.lost && !isCurrent()) throw new Superseded();

@@ -5,6 +5,9 @@ import type { Snapshot } from './snapshot.ts';
 /** A reply is late when it takes longer than nine of ten do, by what was predicted for it, and this much more. */
 const LATE_FACTOR = 1.1;
 const LATE_MARGIN_MS = 20;
+/** Whoever forces a cut wants that one: it is waited for longer. */
+const FORCED_FACTOR = 2;
+const FORCED_MARGIN_MS = 250;
 /** What the device is given on top of its predicted time when it must still meet the deadline. */
 const FINISH_MARGIN = 1.3;
 
@@ -17,9 +20,11 @@ export function remoteMs({ totalMs, deviceMs, encodeMs }: Prediction): number {
  * Milliseconds from sending on.
  * @param snapshot where the request is
  * @param leftMs until the deadline
+ * @param isForced whether the cut was asked for
  */
-export function lateAfterMs(snapshot: Snapshot, predicted: Prediction, leftMs: number): number {
+export function lateAfterMs(snapshot: Snapshot, predicted: Prediction, leftMs: number, isForced: boolean): number {
   const highMs = predicted.highMs - predicted.deviceMs - predicted.encodeMs;
-  const late = LATE_FACTOR * Math.max(remoteMs(predicted), highMs) + LATE_MARGIN_MS;
+  const usual = Math.max(remoteMs(predicted), highMs);
+  const late = isForced ? FORCED_FACTOR * usual + FORCED_MARGIN_MS : LATE_FACTOR * usual + LATE_MARGIN_MS;
   return Math.max(0, Math.min(late, leftMs - finishMs(snapshot) * FINISH_MARGIN));
 }

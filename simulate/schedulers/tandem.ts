@@ -74,7 +74,7 @@ export class Tandem implements Scheduler {
     const snapshot = this.snapshot(situation);
     const predicted = predict(snapshot, choice);
     this.predictedMs = remoteMs(predicted);
-    return lateAfterMs(snapshot, predicted, situation.deadlineAtMs - situation.nowMs);
+    return lateAfterMs(snapshot, predicted, situation.deadlineAtMs - situation.nowMs, this.force !== null);
   }
 
   private snapshot({ nowMs, size, at, isReachable, bytesAhead }: Situation): Snapshot {
