@@ -1,11 +1,9 @@
 /** The choices that a request has, and which of them policy and accuracy leave. */
-import { depthOf, type Plan } from '../shared/plan.ts';
+import type { Plan } from '../shared/plan.ts';
+import { isTooInaccurate } from '../shared/schedule/rank.ts';
+import { type Choice, costTable } from '../shared/schedule/table.ts';
 
-/** Run to boundary k on the device and send it at `tier`; null where k = K and nothing is sent. */
-export interface Choice {
-  readonly k: number;
-  readonly tier: string | null;
-}
+export type { Choice } from '../shared/schedule/table.ts';
 
 export interface ChoiceLimits {
   /** Target whose segments the device runs. */
@@ -17,27 +15,10 @@ export interface ChoiceLimits {
 }
 
 /** Shallowest first; the last is all on the device, which is always there. */
-export function allowedChoices(plan: Plan, limits: ChoiceLimits): Choice[] {
-  const depth = depthOf(plan);
-  const choices: Choice[] = [];
-  for (let k = limits.floor; k < depth; k++) {
-    for (const { name } of plan.boundaries[k]?.tiers ?? []) {
-      if (accuracyLost(plan, limits.target, k, name) <= limits.accuracyDropMax + 1e-9) choices.push({ k, tier: name });
-    }
-  }
-  return [...choices, { k: depth, tier: null }];
-}
-
-/** 0 where it was not measured. */
-function accuracyLost({ measured }: Plan, target: string, k: number, tier: string): number {
-  const metric = measured?.metrics[0];
-  if (!metric) return 0;
-  const metricAt = (place: string, at: number, as: string | null) =>
-    measured.accuracy.find((row) => row.target === place && row.k === at && row.tier === as)?.metrics[metric.name];
-  const whole = metricAt('server', 0, null);
-  const own = metricAt(target, k, tier);
-  if (whole === undefined || own === undefined) return 0;
-  return metric.isHigherBetter ? whole - own : own - whole;
+export function allowedChoices(plan: Plan, { target, floor, accuracyDropMax }: ChoiceLimits): Choice[] {
+  return costTable(plan, target)
+    .rows.filter((row) => row.k >= floor && !isTooInaccurate(row, accuracyDropMax))
+    .map(({ k, tier }) => ({ k, tier }));
 }
 
 export function choiceText({ k, tier }: Choice): string {

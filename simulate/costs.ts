@@ -1,7 +1,8 @@
 /** What each choice costs at each size, as the plan measured it: the truth of the simulated world, before noise. */
-import { depthOf, outputsBehind, type Plan, tierKey } from '../shared/plan.ts';
+import { depthOf, outputsBehind, type Plan, type TensorSpec, tierKey } from '../shared/plan.ts';
+import { FRAME_OVERHEAD_BYTES, REPLY_OVERHEAD_BYTES } from '../shared/schedule/snapshot.ts';
 import { costAt, shapeAt } from '../shared/size.ts';
-import { elementCount } from '../shared/tensor.ts';
+import { bytesPerElement, elementCount } from '../shared/tensor.ts';
 import type { Choice } from './choices.ts';
 
 /** Milliseconds and bytes of sending one boundary at one tier, on a machine as fast as the plan's. */
@@ -27,18 +28,7 @@ export interface SizeCosts {
   readonly allowed: readonly TailCosts[];
 }
 
-/** Of a frame besides its parts. */
-const FRAME_BYTES = 256;
-/** Of an answer besides its outputs; the receipt is most of it. */
-const REPLY_BYTES = 700;
 const ENCODE_MS_MIN = 0.3;
-
-/** Of an element, by how its dtype's name ends. */
-function elementBytes(dtype: string): number {
-  if (dtype.endsWith('64')) return 8;
-  if (dtype.endsWith('16')) return 2;
-  return dtype.endsWith('32') ? 4 : 1;
-}
 
 /** What no plan says. */
 export interface Besides {
@@ -80,7 +70,8 @@ export class PlanCosts {
     const tails = new Map<string, TailCosts>();
     for (let k = 0; k < depthOf(plan); k++) {
       const computeMs = serverMs.slice(k).reduce((sum, ms) => sum + ms, serverOverheadMs);
-      const bytesDown = REPLY_BYTES + outputsBehind(plan, k).reduce((sum, spec) => sum + tensorBytes(spec, size), 0);
+      const bytesDown =
+        REPLY_OVERHEAD_BYTES + outputsBehind(plan, k).reduce((sum, spec) => sum + tensorBytes(spec, size), 0);
       for (const { name } of plan.boundaries[k]?.tiers ?? []) {
         const measured = plan.measured?.tiers.find((entry) => entry.k === k && entry.tier === name);
         const raw = () => plan.boundaries[k]?.tensors.reduce((sum, spec) => sum + tensorBytes(spec, size), 0) ?? 0;
@@ -88,7 +79,7 @@ export class PlanCosts {
         tails.set(tierKey(k, name), {
           ...{ k, tier: name, decodeMs, computeMs, bytesDown },
           encodeMs: Math.max(ENCODE_MS_MIN, decodeMs * encodePerDecode),
-          bytesUp: FRAME_BYTES + (measured ? costAt(measured.bytes, size) : raw()),
+          bytesUp: FRAME_OVERHEAD_BYTES + (measured ? costAt(measured.bytes, size) : raw()),
         });
       }
     }
@@ -99,6 +90,6 @@ export class PlanCosts {
   }
 }
 
-function tensorBytes(spec: Parameters<typeof shapeAt>[0], size: number): number {
-  return elementBytes(spec.dtype) * elementCount(shapeAt(spec, size));
+function tensorBytes(spec: TensorSpec, size: number): number {
+  return bytesPerElement(spec.dtype) * elementCount(shapeAt(spec, size));
 }

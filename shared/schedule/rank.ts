@@ -137,7 +137,7 @@ function objectionTo(row: TableRow, snapshot: Snapshot, { permission, force, acc
 }
 
 /** All on the device is the last resort: never taken away for accuracy. */
-function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax: number): boolean {
+export function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax: number): boolean {
   // Metrics are decimal fractions: 0.99 - 0.98 is a hair more than 0.01.
   return tier !== null && accuracyLost !== null && accuracyLost > dropMax + 1e-9;
 }
