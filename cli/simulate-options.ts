@@ -13,7 +13,9 @@ export async function readMeasuredPlan(path: string): Promise<Plan> {
 
 export async function deviceOf(given: string | undefined, plan: Plan) {
   const named = given === undefined ? DEVICES['phone'] : Object.hasOwn(DEVICES, given) ? DEVICES[given] : undefined;
-  const device = parseDevice(named ?? parseJson(await read(given ?? ''), 'BAD_CONFIG', given ?? ''), given ?? 'phone');
+  const own = async (path: string) =>
+    parseJson(await read(path, `expected ${Object.keys(DEVICES).join(', ')} or a file`), 'BAD_CONFIG', path);
+  const device = parseDevice(named ?? (await own(given ?? '')), given ?? 'phone');
   const places = Object.keys(plan.measured?.timeMs ?? {}).filter((place) => place !== 'server');
   if (places.includes(device.target)) return device;
   const [first] = places;
@@ -77,8 +79,12 @@ export function megabits(rate: string): number {
   return mbps;
 }
 
-async function read(path: string): Promise<string> {
+async function read(path: string, expected?: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: unknown) => {
-    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    throw new TandemError(
+      'NOT_FOUND',
+      `${expected ? `${expected}, and ` : ''}cannot read ${path}: ${messageOf(error)}`,
+      { cause: error },
+    );
   });
 }

@@ -27,7 +27,10 @@ export function routeOf(
   nowMs: number,
 ): Route {
   const { k, tier } = taken;
-  const foreseen = decisions[0]?.candidates.find((candidate) => candidate.k === k && candidate.tier === tier);
+  const isTaken = (candidate: Candidate) => candidate.k === k && candidate.tier === tier;
+  // What was chosen first is known without asking for all that was weighed.
+  const first = decisions[0]?.chosen;
+  const foreseen = first && isTaken(first) ? first : decisions[0]?.candidates.find(isTaken);
   return {
     ...taken,
     why: whyOf(decisions, taken, fallback),
