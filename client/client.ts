@@ -1,5 +1,5 @@
 /** The client core: holds the link, the installation and the estimates together, and runs requests. Knows no host. */
-import { type BundleSource, readPlanFile, readPlanHead } from '../shared/bundle.ts';
+import { readPlanFile } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
@@ -14,14 +14,13 @@ import { Answers } from './answers.ts';
 import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Events } from './events.ts';
-import { isPlanKept, readKeptPlan } from './file-store.ts';
 import type { Host } from './host.ts';
 import { checkOptions } from './input.ts';
-import { type Installation, type InstallationOptions, install } from './installation.ts';
+import type { Installation } from './installation.ts';
+import { Installations } from './installations.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { KeptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
-import { pause } from './pause.ts';
 import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
@@ -41,19 +40,8 @@ import { Usage } from './usage.ts';
 const ACCURACY_DROP_MAX_DEFAULT = 0.02;
 /** For bug reports. */
 const ROUTES_KEPT = 16;
-/** Pause before another attempt to replace an installation; doubles each time. */
-const REPLACE_MS = 500;
-const REPLACE_MS_MAX = 30_000;
-/** Before the rest of a plan is fetched: the first request goes first. */
-const HEAD_MS = 400;
-/** A device that dies this often in a row gets no more segments: what kills it would do so again. */
-const DEVICE_DEATHS_WITH_SEGMENTS_MAX = 3;
-/** And when it dies this often it is given up. */
-const DEVICE_DEATHS_MAX = 6;
 /** After this long in the background the device may be slower or faster, and on another network. */
 const AWAY_MS = 10_000;
-/** A device that lived this long did not die of what killed the one before. */
-const DEVICE_PROVEN_MS = 300_000;
 
 /**
  * Fetches the plan and makes the device, then starts connecting and downloading; waits for neither.
@@ -69,13 +57,9 @@ export async function connectWith(host: Host, options: ClientOptions): Promise<C
 
 class ClientCore implements Client {
   private readonly events: Events<ClientEventMap>;
-  private installation: Installation | null = null;
   private link: Link | null = null;
   private readonly closing = new AbortController();
-  private isReplacing = false;
   private stopListening: () => void = () => {};
-  private deviceDeaths = 0;
-  private deviceBornMs = 0;
   private readonly courtesy: Courtesy;
   private readonly wakeRequests = new Set<() => void>();
   private readonly answers = new Answers<InferResult>();
@@ -88,6 +72,7 @@ class ClientCore implements Client {
   private readonly usage = new Usage();
   private readonly estimates: Estimates;
   private readonly kept: KeptEstimates;
+  private readonly installations: Installations;
   private readonly host: Host;
   private readonly url: string;
   private readonly options: ClientOptions;
@@ -103,10 +88,17 @@ class ClientCore implements Client {
     this.options = options;
     this.objective = parseObjective(options.objective ?? {}, 'objective');
     this.estimates = new Estimates(undefined, host.clock.now());
-    this.kept = new KeptEstimates(this.estimates, host, this.source().name);
+    this.kept = new KeptEstimates(this.estimates, host, webSource(host, url, options.model).name);
     this.permissions = new Permissions(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = new Courtesy(host.clock);
+    this.installations = new Installations({
+      ...{ host, url, model: options.model, estimates: this.estimates },
+      wantsSegments: () => this.wantsSegments,
+      servedId: (name) => this.link?.welcome?.plans.find((plan) => plan.name === name)?.id,
+      whenIdle: () => this.courtesy.whenIdle(),
+      onChange: () => this.changed(),
+    });
   }
 
   async start(): Promise<void> {
@@ -115,16 +107,12 @@ class ClientCore implements Client {
     void this.kept.read();
     this.connectLink();
     try {
-      this.installation = await this.firstInstallation(signal);
+      await this.installations.start(signal);
     } catch (error) {
       this.link?.close();
       throw error;
     }
-    this.deviceBornMs = this.host.clock.now();
     this.stopListening = this.listen();
-    // Without segments the head is all that is ever needed.
-    if (this.installation.isHead && this.wantsSegments) void this.replace(this.installation, HEAD_MS);
-    else this.followGateway();
   }
 
   /** What changes around a client. Gives what stops it. */
@@ -148,7 +136,7 @@ class ClientCore implements Client {
     this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
       receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
-      onWelcome: () => this.followGateway(),
+      onWelcome: () => this.installations.followGateway(),
       onRoundTrip: (transfer, ms) => {
         const nowMs = this.host.clock.now();
         this.estimates.observeTransfer(transfer, ms, nowMs - ms, nowMs);
@@ -160,11 +148,12 @@ class ClientCore implements Client {
   }
 
   get plan(): Plan {
-    return this.installed.plan;
+    return this.installations.current.plan;
   }
 
   get state(): ClientState {
-    const { plan, segmentsReady, bytesLoaded, bytesTotal, downloadError, availability, demoted } = this.installed;
+    const { plan, segmentsReady, bytesLoaded, bytesTotal, downloadError, availability, demoted } =
+      this.installations.current;
     return {
       device: availability,
       link: this.link?.status ?? 'connecting',
@@ -193,7 +182,7 @@ class ClientCore implements Client {
     const trail = newTrail(clock.now());
     try {
       for (;;) {
-        const result = await this.inferOn(this.installed, input, options, interrupt, trail);
+        const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
         if (result) return result;
       }
     } catch (error) {
@@ -210,7 +199,7 @@ class ClientCore implements Client {
     const interrupt = createInterrupt(this.host.clock, checkOptions(options), options.signal);
     const trail = newTrail(this.host.clock.now());
     try {
-      return explainRequest(this.contextOf(this.installed), input, options, interrupt, trail);
+      return explainRequest(this.contextOf(this.installations.current), input, options, interrupt, trail);
     } finally {
       interrupt.dispose();
     }
@@ -229,13 +218,12 @@ class ClientCore implements Client {
     for (;;) {
       signal?.throwIfAborted();
       this.assertOpen();
-      const { installed } = this;
-      if (installed.isComplete) return;
-      if (installed.isAbandoned && installed.lost) throw installed.lost;
-      if (!installed.lost) installed.startDownload();
-      if (installed.isHead) void this.replace(installed, 0);
+      const { current } = this.installations;
+      if (current.isComplete) return;
+      if (current.isAbandoned && current.lost) throw current.lost;
+      this.installations.complete();
       await this.nextChange(signal ?? this.closing.signal);
-      const { downloadError, isDownloading, lost } = this.installed;
+      const { downloadError, isDownloading, lost } = this.installations.current;
       if (downloadError !== null && !isDownloading && !lost) throw new TandemError('UNAVAILABLE', downloadError);
     }
   }
@@ -292,7 +280,7 @@ class ClientCore implements Client {
     this.kept.write();
     if (!this.usage.isEmpty) this.link?.report();
     this.link?.close();
-    await this.installation?.close();
+    await this.installations.close();
   }
 
   private assertOpen(): void {
@@ -303,11 +291,6 @@ class ClientCore implements Client {
     return this.closing.signal.aborted;
   }
 
-  private get installed(): Installation {
-    if (!this.installation) throw new TandemError('CLOSED', 'the client is not connected');
-    return this.installation;
-  }
-
   /** Undefined where the request has to begin anew, on the installation that has replaced this one. */
   private async inferOn(
     installation: Installation,
@@ -316,9 +299,10 @@ class ClientCore implements Client {
     interrupt: InterruptHandle,
     trail: Trail,
   ): Promise<InferResult | undefined> {
-    installation.users++;
     try {
-      const result = await runRequest(this.contextOf(installation), input, options, interrupt, trail);
+      const result = await this.installations.use(installation, () =>
+        runRequest(this.contextOf(installation), input, options, interrupt, trail),
+      );
       this.usage.add(installation.plan.id, result.route.k, 1);
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
@@ -328,9 +312,6 @@ class ClientCore implements Client {
     } catch (error) {
       if (error instanceof Superseded) return undefined;
       throw error;
-    } finally {
-      installation.users--;
-      this.retire(installation);
     }
   }
 
@@ -340,120 +321,11 @@ class ClientCore implements Client {
       ...{ host, estimates, permissions, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       objective: this.objective,
-      isCurrent: () => this.installation === installation,
+      isCurrent: () => this.installations.known === installation,
       changed: (signal) => this.nextChange(signal),
       onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
       busy: (work) => this.courtesy.busy(work),
     };
-  }
-
-  private installationOptions(): InstallationOptions {
-    return {
-      host: this.host,
-      url: this.url,
-      estimates: this.estimates,
-      download: this.wantsSegments,
-      whenIdle: () => this.courtesy.whenIdle(),
-      onChange: () => this.changed(),
-      onLost: (installation) => this.reviveDevice(installation),
-    };
-  }
-
-  private source(signal?: AbortSignal, whenIdle: () => Promise<void> = () => Promise.resolve()): BundleSource {
-    return webSource(this.host, this.url, this.options.model, { signal, whenIdle });
-  }
-
-  private keptPlan(source: BundleSource): Promise<Plan> {
-    return readKeptPlan(source, this.host.files, this.host.clock);
-  }
-
-  /** On the plan, or on its head where the plan is not kept from an earlier visit. */
-  private async firstInstallation(signal?: AbortSignal): Promise<Installation> {
-    const source = this.source(signal);
-    const head = (await isPlanKept(this.host.files, source.name)) ? undefined : await headOf(source);
-    if (!head) return install(await this.keptPlan(source), this.installationOptions(), signal);
-    return install(head, { ...this.installationOptions(), isHead: true }, signal);
-  }
-
-  private followGateway(): void {
-    if (this.installation && this.isOutdated(this.installed)) void this.replace(this.installed, 0);
-  }
-
-  /** Whether the gateway serves another plan of this name. */
-  private isOutdated({ plan }: Pick<Installation, 'plan'>): boolean {
-    const served = this.link?.welcome?.plans.find(({ name }) => name === plan.name);
-    return served !== undefined && served.id !== plan.id;
-  }
-
-  private reviveDevice(installation: Installation): void {
-    if (this.installation !== installation) return;
-    const livedMs = this.host.clock.now() - this.deviceBornMs;
-    this.deviceDeaths = livedMs > DEVICE_PROVEN_MS ? 1 : this.deviceDeaths + 1;
-    void this.replace(installation, REPLACE_MS * 2 ** this.deviceDeaths);
-  }
-
-  /** Puts a fresh installation in the place of `old`, trying until that works or is not needed any more. */
-  private async replace(old: Installation, firstPauseMs: number): Promise<void> {
-    if (this.isReplacing) return;
-    this.isReplacing = true;
-    const { signal } = this.closing;
-    try {
-      for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
-        if (pauseMs > 0) await pause(this.host.clock, pauseMs, signal);
-        if (!old.lost && !old.isHead && !this.isOutdated(old)) break;
-        if (old.lost && this.deviceDeaths >= DEVICE_DEATHS_MAX) {
-          old.isAbandoned = true;
-          break;
-        }
-        const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailedInstall(error));
-        if (!fresh) continue;
-        if (this.isClosed) return await fresh.close();
-        this.installation = fresh;
-        this.deviceBornMs = this.host.clock.now();
-        this.retire(old);
-        break;
-      }
-    } catch {
-      // The client was closed while it paused.
-    } finally {
-      this.isReplacing = false;
-    }
-    this.changed();
-    // A device that died on a plan's head came back on it.
-    if (!this.isClosed && (this.installed.isHead || this.isOutdated(this.installed)))
-      void this.replace(this.installed, REPLACE_MS);
-  }
-
-  private noteFailedInstall(error: unknown): null {
-    if (error instanceof TandemError && error.code === 'DEVICE_FAILED') this.deviceDeaths++;
-    return null;
-  }
-
-  private async reinstall(old: Installation): Promise<Installation> {
-    const { signal } = this.closing;
-    const whenIdle = () => this.courtesy.whenIdle();
-    const plan = await this.keptPlan(this.source(signal, whenIdle)).catch((error: unknown) => {
-      // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
-      if (old.lost) return old.plan;
-      throw error;
-    });
-    if (!old.lost && this.isOutdated({ plan })) {
-      // Two instances of a gateway, of two versions: the one that serves files is still or already another.
-      throw new TandemError('UNAVAILABLE', 'the plan that is served is not the one that was announced');
-    }
-    const isFrail = this.deviceDeaths >= DEVICE_DEATHS_WITH_SEGMENTS_MAX;
-    const options = this.installationOptions();
-    const isHead = old.isHead && plan === old.plan;
-    const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, signal);
-    if (isFrail)
-      fresh.downloadError = `the device died ${this.deviceDeaths} times: ${old.lost?.message ?? 'no reason'}`;
-    return fresh;
-  }
-
-  /** Closes an installation that was replaced, once its last request has ended. */
-  private retire(installation: Installation): void {
-    if (installation === this.installation || installation.users > 0) return;
-    installation.close().catch((error: unknown) => this.host.report(error));
   }
 
   private async token(): Promise<string | null> {
@@ -477,8 +349,9 @@ class ClientCore implements Client {
 
   private changed(): void {
     for (const wake of [...this.wakeRequests]) wake();
-    if (!this.installation || !this.link) return;
-    const { bytesLoaded: loaded, bytesTotal: total, plan } = this.installation;
+    const { known } = this.installations;
+    if (!known || !this.link) return;
+    const { bytesLoaded: loaded, bytesTotal: total, plan } = known;
     if (plan.id !== this.announcedPlan) this.announced = -1;
     this.announcedPlan = plan.id;
     if (loaded > this.announced) {
@@ -487,14 +360,6 @@ class ClientCore implements Client {
     }
     this.events.dispatch('statechange', this.state);
   }
-}
-
-/** Undefined where the gateway has none: it is of an earlier version. */
-function headOf(source: BundleSource): Promise<Plan | undefined> {
-  return readPlanHead(source).catch((error: unknown) => {
-    if (error instanceof TandemError && error.code === 'NOT_FOUND') return undefined;
-    throw error;
-  });
 }
 
 export function baseUrl(url: string): string {

@@ -3,13 +3,22 @@
 /** Two for each of the threads that there mostly are: while one runs, the next is handed over. */
 const AT_A_TIME = 4;
 
-/** @returns in the order of items */
-export async function severalAtATime<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = new Array(items.length);
-  let next = 0;
+/** @returns in the order of items, which are asked for as they are needed */
+export async function severalAtATime<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  let asked = 0;
   async function goOn(): Promise<void> {
-    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i] as T);
+    for (;;) {
+      const i = asked++;
+      const { value, done } = await iterator.next();
+      if (done) return;
+      results[i] = await work(value);
+    }
   }
-  await Promise.all(Array.from({ length: Math.min(AT_A_TIME, items.length) }, goOn));
+  await Promise.all(Array.from({ length: AT_A_TIME }, goOn));
   return results;
 }

@@ -59,7 +59,7 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
     if (integers.size > 0) {
       // Clipping rare large values costs answers on networks that were measured (bench/peers).
       ranges ??= calibrateRanges(data, everyRange(graph), 'min-max');
-      if (mayLackVnni) saturating ??= layersThatSaturate(data, await ranges);
+      if (mayLackVnni) saturating ??= ranges.then((found) => layersThatSaturate(data, found));
       const narrow = (await saturating) ?? new Set<string>();
       ({ model, quantized } = quantizedModel(model, {
         ...{ nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' },

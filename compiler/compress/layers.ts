@@ -7,9 +7,9 @@ import { floatConstant, type Graph, intAttribute, isStandard, type Node, subgrap
 
 export interface Layer {
   readonly node: Node;
-  /** Name of the node's output. */
+  /** Name of the node's output; of `recurrent` with `/W` or `/R`, for it has a weight for its input and one for its state. */
   readonly name: string;
-  readonly kind: 'conv' | 'conv-transpose' | 'gemm' | 'matmul';
+  readonly kind: 'conv' | 'conv-transpose' | 'gemm' | 'matmul' | 'recurrent';
   /** Name of the initializer, of float32. */
   readonly weight: string;
   readonly shape: readonly number[];
@@ -24,14 +24,18 @@ export function layersOf(graph: Graph): Layer[] {
   return graph.nodes.flatMap((node) => layerOf(graph, node) ?? []);
 }
 
-/** And those of bodies (of If, Loop, Scan) whose weight the graph around them holds: it can be stored like any other. */
+/**
+ * And what can only be stored: weights of LSTM, GRU and RNN, and those of bodies (of If, Loop, Scan) whose weight the graph
+ * around them holds.
+ */
 export function storedLayersOf(graph: Graph): Layer[] {
+  const of = (node: Node) => [...[layerOf(graph, node) ?? []].flat(), ...recurrentLayersOf(graph, node)];
   const within = (body: Graph): Layer[] =>
-    body.nodes.flatMap((node) => {
-      const layer = body.initializers.has(node.inputs[1] ?? '') ? undefined : layerOf(graph, node);
-      return [...(layer ? [layer] : []), ...subgraphs(node).flatMap(within)];
-    });
-  return [...layersOf(graph), ...graph.nodes.flatMap(subgraphs).flatMap(within)];
+    body.nodes.flatMap((node) => [
+      ...of(node).filter(({ weight }) => !body.initializers.has(weight)),
+      ...subgraphs(node).flatMap(within),
+    ]);
+  return [...graph.nodes.flatMap(of), ...graph.nodes.flatMap(subgraphs).flatMap(within)];
 }
 
 /** undefined for a node that has no constant weight of two dimensions or more. */
@@ -48,6 +52,20 @@ export function layerOf(graph: Graph, node: Node): Layer | undefined {
   if (isStandard(node, 'Gemm')) return { ...base, kind: 'gemm', axis: intAttribute(node, 'transB', 0) === 1 ? 0 : 1 };
   if (isStandard(node, 'MatMul')) return { ...base, kind: 'matmul', axis: shape.length - 1 };
   return undefined;
+}
+
+const RECURRENT = ['LSTM', 'GRU', 'RNN'];
+
+/** Weights are [directions, gates x hidden, inputs]: rows are those of all directions side by side. */
+function recurrentLayersOf(graph: Graph, node: Node): Layer[] {
+  const name = node.outputs.find((output) => output !== '');
+  if (name === undefined || !RECURRENT.some((op) => isStandard(node, op))) return [];
+  return ['W', 'R'].flatMap((which, i): Layer[] => {
+    const weight = node.inputs[i + 1] ?? '';
+    const shape = floatConstant(graph, weight)?.shape;
+    if (shape?.length !== 3) return [];
+    return [{ node, name: `${name}/${which}`, kind: 'recurrent', weight, shape, axis: 1, groups: 1 }];
+  });
 }
 
 /**

@@ -26,14 +26,16 @@ export async function holdOut(
   seed: number,
 ): Promise<HeldOut> {
   const run = wholeOf(plan, server);
-  const samples: HeldOut['samples'][number][] = [];
-  let bytes = 0;
-  for await (const { input, truth } of recipe.samples('calibration', count, seed, run)) {
-    const { tensors } = inputCrossing(plan, input);
-    samples.push({ input: tensors, truth, expected: await run(tensors) });
-    for (const { data } of Object.values(tensors)) bytes += data.byteLength;
-    if (bytes > BYTES_MAX) break;
+  async function* inputs(): AsyncIterable<{ input: Tensors; truth: string }> {
+    let bytes = 0;
+    for await (const { input, truth } of recipe.samples('calibration', count, seed, run)) {
+      const { tensors } = inputCrossing(plan, input);
+      yield { input: tensors, truth };
+      for (const { data } of Object.values(tensors)) bytes += data.byteLength;
+      if (bytes > BYTES_MAX) break;
+    }
   }
+  const samples = await severalAtATime(inputs(), async (sample) => ({ ...sample, expected: await run(sample.input) }));
   const baseline = scoreOf(
     recipe,
     samples.map(({ expected, truth }) => recipe.judge(expected, truth, expected)),

@@ -52,6 +52,10 @@ describe('work on several items at a time', () => {
     const items = [9, 1, 5, 2, 8, 3, 7, 4];
     expect(await severalAtATime(items, work)).toEqual(items);
     expect(most).toBe(4);
+    async function* oneAfterAnother() {
+      yield* items;
+    }
+    expect(await severalAtATime(oneAfterAnother(), work)).toEqual(items);
     await expect(severalAtATime(items, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   });
 });

@@ -236,6 +236,24 @@ describe('storing weights in a form', () => {
     expect(relativeError(after['y'] as Tensor, before['y'] as Tensor)).toBeLessThan(0.01);
   });
 
+  test.each([
+    ['LSTM', '[1,32,16]', '[1,32,8]', 'hidden_size=8'],
+    ['GRU of two directions', '[2,24,16]', '[2,24,8]', 'hidden_size=8 direction=bidirectional'],
+  ])('reaches both weights of %s', async (name, input, state, attributes) => {
+    const [op = ''] = name.split(' ');
+    const graph = graphOf(`in x [5,1,16]\nconst w ${input}\nconst r ${state}\ny = ${op}(x, w, r) ${attributes}\nout y`);
+    const feeds = randomFeeds(graph);
+    const before = await runGraph(graph, feeds);
+    const layers = storedLayersOf(graph).map((layer) => layer.name);
+    expect(layers).toEqual(['y/W', 'y/R']);
+    expect([...storeWeights(graph, new Map(layers.map((layer) => [layer, 'w8' as const]))).keys()]).toEqual(['w', 'r']);
+    expect(shapeOf(graph, 'w.scale')).toEqual([1, Number(input.split(',')[1]), 1]);
+    verifyGraph(graph, 'stored');
+    const after = await runGraph(graph, feeds);
+    expect(after).not.toEqual(before);
+    expect(relativeError(after['y'] as Tensor, before['y'] as Tensor)).toBeLessThan(0.01);
+  });
+
   test('keeps half of the values where it is sparse, the larger ones where there are no samples', () => {
     const graph = graphOf('in x [16,16]\nconst w [16,64]\ny = MatMul(x, w)\nout y');
     const before = (constantTensor(graph.initializers.get('w') as never).data as Float32Array).slice();

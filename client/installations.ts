@@ -1,0 +1,212 @@
+/**
+ * Which installation a client is on: the first one, on a plan's head where that is all there is yet, and those that take its place
+ * when the rest of the plan has come, the gateway serves another plan, or the device dies.
+ */
+import { type BundleSource, readPlanHead } from '../shared/bundle.ts';
+import { TandemError } from '../shared/errors.ts';
+import type { Plan } from '../shared/plan.ts';
+import type { Estimates } from '../shared/schedule/estimates.ts';
+import { webSource } from './download.ts';
+import { isPlanKept, readKeptPlan } from './file-store.ts';
+import type { Host } from './host.ts';
+import { type Installation, type InstallationOptions, install } from './installation.ts';
+import { pause } from './pause.ts';
+
+/** Pause before another attempt to replace an installation; doubles each time. */
+const REPLACE_MS = 500;
+const REPLACE_MS_MAX = 30_000;
+/** Before the rest of a plan is fetched: the first request goes first. */
+const HEAD_MS = 400;
+/** A device that dies this often in a row gets no more segments: what kills it would do so again. */
+const DEATHS_WITH_SEGMENTS_MAX = 3;
+/** And when it dies this often it is given up. */
+const DEATHS_MAX = 6;
+/** A device that lived this long did not die of what killed the one before. */
+const PROVEN_MS = 300_000;
+
+export interface InstallationsOptions {
+  readonly host: Host;
+  /** The gateway's base URL. */
+  readonly url: string;
+  readonly model: string;
+  readonly estimates: Estimates;
+  /** Whether a device is to have segments, as of now. */
+  wantsSegments(): boolean;
+  /** Of the plan that the gateway serves by this name; undefined where it has not said. */
+  servedId(name: string): string | undefined;
+  /** Resolves when no request is waiting for the gateway, or when downloads have yielded to them for long enough. */
+  whenIdle(): Promise<void>;
+  onChange(): void;
+}
+
+export class Installations {
+  private installed: Installation | null = null;
+  private isReplacing = false;
+  private deaths = 0;
+  private bornMs = 0;
+  private readonly closing = new AbortController();
+  private readonly options: InstallationsOptions;
+
+  constructor(options: InstallationsOptions) {
+    this.options = options;
+  }
+
+  /** Undefined before `start` has succeeded. */
+  get known(): Installation | null {
+    return this.installed;
+  }
+
+  /** Throws CLOSED before `start` has succeeded. */
+  get current(): Installation {
+    if (!this.installed) throw new TandemError('CLOSED', 'the client is not connected');
+    return this.installed;
+  }
+
+  /** On the plan, or on its head where the plan is not kept from an earlier visit. Rejects as `connectWith` does. */
+  async start(signal: AbortSignal | undefined): Promise<void> {
+    const { host } = this.options;
+    const source = this.source(signal);
+    const head = (await isPlanKept(host.files, source.name)) ? undefined : await headOf(source);
+    this.installed = head
+      ? await install(head, { ...this.installationOptions(), isHead: true }, signal)
+      : await install(await this.keptPlan(source), this.installationOptions(), signal);
+    this.bornMs = host.clock.now();
+    // Without segments the head is all that is ever needed.
+    if (this.installed.isHead && this.options.wantsSegments()) void this.replace(this.installed, HEAD_MS);
+    else this.followGateway();
+  }
+
+  /** Whenever the gateway may have come to serve another plan. */
+  followGateway(): void {
+    if (this.installed && this.isOutdated(this.installed.plan)) void this.replace(this.installed, 0);
+  }
+
+  /** Begins whatever brings the segments, where nothing does yet. */
+  complete(): void {
+    const { current } = this;
+    if (!current.lost) current.startDownload();
+    if (current.isHead) void this.replace(current, 0);
+  }
+
+  /** While requests run on it an installation that was replaced is not closed. */
+  async use<T>(installation: Installation, work: () => Promise<T>): Promise<T> {
+    installation.users++;
+    try {
+      return await work();
+    } finally {
+      installation.users--;
+      this.retire(installation);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort(new TandemError('CLOSED', 'the client was closed'));
+    await this.installed?.close();
+  }
+
+  private get isClosed(): boolean {
+    return this.closing.signal.aborted;
+  }
+
+  private installationOptions(): InstallationOptions {
+    const { host, url, estimates, whenIdle, onChange, wantsSegments } = this.options;
+    return {
+      ...{ host, url, estimates, whenIdle, onChange, download: wantsSegments() },
+      onLost: (installation) => this.revive(installation),
+    };
+  }
+
+  private source(signal?: AbortSignal, whenIdle: () => Promise<void> = () => Promise.resolve()): BundleSource {
+    const { host, url, model } = this.options;
+    return webSource(host, url, model, { signal, whenIdle });
+  }
+
+  private keptPlan(source: BundleSource): Promise<Plan> {
+    const { files, clock } = this.options.host;
+    return readKeptPlan(source, files, clock);
+  }
+
+  /** Whether the gateway serves another plan of this name. */
+  private isOutdated({ name, id }: Plan): boolean {
+    const served = this.options.servedId(name);
+    return served !== undefined && served !== id;
+  }
+
+  private revive(installation: Installation): void {
+    if (this.installed !== installation) return;
+    const livedMs = this.options.host.clock.now() - this.bornMs;
+    this.deaths = livedMs > PROVEN_MS ? 1 : this.deaths + 1;
+    void this.replace(installation, REPLACE_MS * 2 ** this.deaths);
+  }
+
+  /** Puts a fresh installation in the place of `old`, trying until that works or is not needed any more. */
+  private async replace(old: Installation, firstPauseMs: number): Promise<void> {
+    if (this.isReplacing) return;
+    this.isReplacing = true;
+    const { clock } = this.options.host;
+    try {
+      for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
+        if (pauseMs > 0) await pause(clock, pauseMs, this.closing.signal);
+        if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
+        if (old.lost && this.deaths >= DEATHS_MAX) {
+          old.isAbandoned = true;
+          break;
+        }
+        const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(error));
+        if (!fresh) continue;
+        if (this.isClosed) return await fresh.close();
+        this.installed = fresh;
+        this.bornMs = clock.now();
+        this.retire(old);
+        break;
+      }
+    } catch {
+      // The client was closed while it paused.
+    } finally {
+      this.isReplacing = false;
+    }
+    this.options.onChange();
+    if (this.isClosed) return;
+    const { current } = this;
+    // A device that died on a plan's head came back on it.
+    if (current.isHead || this.isOutdated(current.plan)) void this.replace(current, REPLACE_MS);
+  }
+
+  private noteFailed(error: unknown): null {
+    if (error instanceof TandemError && error.code === 'DEVICE_FAILED') this.deaths++;
+    return null;
+  }
+
+  private async reinstall(old: Installation): Promise<Installation> {
+    const { signal } = this.closing;
+    const plan = await this.keptPlan(this.source(signal, this.options.whenIdle)).catch((error: unknown) => {
+      // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
+      if (old.lost) return old.plan;
+      throw error;
+    });
+    if (!old.lost && this.isOutdated(plan)) {
+      // Two instances of a gateway, of two versions: the one that serves files is still or already another.
+      throw new TandemError('UNAVAILABLE', 'the plan that is served is not the one that was announced');
+    }
+    const isFrail = this.deaths >= DEATHS_WITH_SEGMENTS_MAX;
+    const options = this.installationOptions();
+    const isHead = old.isHead && plan === old.plan;
+    const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, signal);
+    if (isFrail) fresh.downloadError = `the device died ${this.deaths} times: ${old.lost?.message ?? 'no reason'}`;
+    return fresh;
+  }
+
+  /** Closes an installation that was replaced, once its last request has ended. */
+  private retire(installation: Installation): void {
+    if (installation === this.installed || installation.users > 0) return;
+    installation.close().catch((error: unknown) => this.options.host.report(error));
+  }
+}
+
+/** Undefined where the gateway has none: it is of an earlier version. */
+function headOf(source: BundleSource): Promise<Plan | undefined> {
+  return readPlanHead(source).catch((error: unknown) => {
+    if (error instanceof TandemError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  });
+}
