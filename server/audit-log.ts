@@ -1,6 +1,8 @@
 /** The audit log: what left devices, a line of JSON for each request that may be told of, and nothing of what it held. */
 import { createWriteStream } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import type { Clock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import type { DenialKind } from '../shared/policy/permission.ts';
 
@@ -34,35 +36,62 @@ export interface AuditLog {
 
 /** Bytes that wait for a disk before lines are let go. */
 const WAITING_BYTES_MAX = 8 * 1024 * 1024;
+/** Pause before a file that failed is opened again. */
+const REOPEN_MS = 1000;
 
 export interface AuditLogOptions {
   /** The time in ISO 8601. */
   readonly time: () => string;
-  /** Told when lines are lost, once each time that it begins. */
+  readonly clock: Pick<Clock, 'after'>;
+  /** Told why lines are lost, once each time that it begins. */
   readonly onLoss: (reason: string) => void;
+  /** Called for every line that is lost. */
+  readonly onLostLine: () => void;
 }
 
 /**
- * Appends to the file, or writes to standard output for `stdout`.
- * @throws BAD_CONFIG where the file cannot be opened
+ * Appends to the file, or writes to standard output for `stdout`. A file that fails (a full disk) is opened again until it takes
+ * lines: those of the meantime are lost, and counted.
+ * @throws BAD_CONFIG where the file cannot be opened at first
  */
-export async function openAuditLog(target: string, { time, onLoss }: AuditLogOptions): Promise<AuditLog> {
-  const stream = target === 'stdout' ? process.stdout : await openFile(target);
+export async function openAuditLog(
+  target: string,
+  { time, clock, onLoss, onLostLine }: AuditLogOptions,
+): Promise<AuditLog> {
+  let stream: Writable = target === 'stdout' ? process.stdout : await openFile(target);
+  let stopTimer = () => {};
   let isLosing = false;
+  let isClosed = false;
   const lose = (reason: string) => {
     if (!isLosing) onLoss(`lines of the audit log are lost: ${reason}`);
     isLosing = true;
+    onLostLine();
   };
-  stream.on('error', (error) => lose(messageOf(error)));
+  const reopen = () => {
+    stream = createWriteStream(target, { flags: 'a' });
+    watch();
+  };
+  const watch = () => {
+    // What it says of it each line hears as well.
+    stream.on('error', () => {
+      if (target !== 'stdout' && !isClosed) stopTimer = clock.after(REOPEN_MS, reopen);
+    });
+  };
+  watch();
   return {
     write(record) {
-      if (stream.destroyed || stream.writableLength > WAITING_BYTES_MAX) {
+      if (stream.writableLength > WAITING_BYTES_MAX) {
         lose(`${stream.writableLength} bytes wait to be written`);
         return;
       }
-      if (stream.write(`${JSON.stringify({ time: time(), ...record })}\n`)) isLosing = false;
+      stream.write(`${JSON.stringify({ time: time(), ...record })}\n`, (error) => {
+        if (error) lose(messageOf(error));
+        else isLosing = false;
+      });
     },
     async close() {
+      isClosed = true;
+      stopTimer();
       if (stream === process.stdout || stream.destroyed) return;
       stream.end();
       await finished(stream).catch(() => {});
@@ -70,7 +99,7 @@ export async function openAuditLog(target: string, { time, onLoss }: AuditLogOpt
   };
 }
 
-async function openFile(path: string) {
+async function openFile(path: string): Promise<Writable> {
   const stream = createWriteStream(path, { flags: 'a' });
   await new Promise<void>((resolve, reject) => {
     stream.once('open', () => resolve());

@@ -40,7 +40,7 @@ export interface GatewayOptions {
   readonly policy: Policy;
   readonly credentials: Credentials;
   readonly admission: Admission;
-  readonly metrics: Omit<GatewayMetrics, 'registry' | 'workerRestarted'>;
+  readonly metrics: Omit<GatewayMetrics, 'registry' | 'workerRestarted' | 'auditLineLost'>;
   readonly clock: Clock;
   /** Where the gateway is, for the policy's `regions`; null where the operator has not said. */
   readonly region: string | null;
@@ -301,7 +301,8 @@ export class GatewayConnection implements Connection {
     const denied = deniedFor(outcome, message, plan, this.grants);
     metrics.request(labels, outcome);
     metrics.audit(labels, { label, outcome, bytes, denied });
-    if (!retained) return;
+    // What was refused no client can have kept quiet about, or who tries what a token may would leave no trace.
+    if (!retained && !(denied && this.grants?.retains(message.label))) return;
     const client = this.identity?.name ?? 'none';
     const { trace, k, tier } = message;
     onRequest?.({ ...labels, outcome, label, client, trace, bytesIn, totalMs: clock.now() - startMs });

@@ -50,10 +50,13 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     bundles.map(({ plan }) => plan),
   ))
     log(`warning: ${warning}`);
+  const clock = systemClock(globalThis);
   const time = () => new Date().toISOString();
   const receipts = receiptSigner({ key: await signingKey(config), time, newId: randomUUID });
-  const auditLog = config.auditLog === null ? null : await openAuditLog(config.auditLog, { time, onLoss: log });
   let metrics: GatewayMetrics | undefined;
+  const onLostLine = () => metrics?.auditLineLost();
+  const auditLog =
+    config.auditLog === null ? null : await openAuditLog(config.auditLog, { time, clock, onLoss: log, onLostLine });
   const executor = await embeddedExecutor({
     bundles,
     workers: config.workers,
@@ -64,7 +67,6 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
       log(`a worker died and is replaced: ${reason}`);
     },
   });
-  const clock = systemClock(globalThis);
   const admission = new Admission(executor, clock, config.queueDepthMax);
   const isReady = () => executor.isReady && !gateway.isDraining;
   metrics = gatewayMetrics({ load: () => admission.load, inFlight: () => admission.inFlight, isReady });

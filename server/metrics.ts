@@ -33,6 +33,7 @@ export interface GatewayMetrics {
   stage(labels: RequestLabels, stage: Stage, ms: number): void;
   bytes(labels: RequestLabels, direction: 'in' | 'out', bytes: number): void;
   audit(labels: RequestLabels, audited: Audited): void;
+  auditLineLost(): void;
   /** Requests that clients say they finished with the device going to boundary k. */
   clientRequests(model: string, k: number, count: number): void;
   connections(change: 1 | -1): void;
@@ -92,6 +93,11 @@ export function gatewayMetrics(state: { load(): Load; inFlight(): number; isRead
     labelNames: ['label', 'model', 'reason'],
     registers,
   });
+  const auditLinesLost = new Counter({
+    name: 'tandem_audit_lines_lost_total',
+    help: 'Lines of the audit log that could not be written.',
+    registers,
+  });
   const client = new Counter({
     name: 'tandem_client_requests_total',
     help:
@@ -147,6 +153,7 @@ export function gatewayMetrics(state: { load(): Load; inFlight(): number; isRead
       auditedBytes.inc({ label, model }, bytes);
       if (denied) denials.inc({ label, model, reason: denied });
     },
+    auditLineLost: () => auditLinesLost.inc(),
     clientRequests: (model, k, count) => client.inc({ model, k: String(k) }, count),
     connections: (change) => connections.inc(change),
     closed: (code) => closes.inc({ code: String(code) }),

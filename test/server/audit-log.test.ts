@@ -1,20 +1,19 @@
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type AuditRecord, openAuditLog } from '../../server/audit-log.ts';
+import { systemClock } from '../../shared/clock.ts';
 import { tandemError } from '../shared/tandem-error.ts';
 
 const RECORD: AuditRecord = {
   ...{ label: 'public', tenant: 'anonymous', model: 'small', boundary: ['h'], k: '1', tier: 'q8' },
   ...{ bytes: 9, leakage: null, outcome: 'ok', denied: null, receipt: null },
 };
-const options = {
-  time: () => 'now',
-  onLoss: (reason: string) => {
-    throw new Error(reason);
-  },
+const refuse = (reason?: string) => {
+  throw new Error(reason ?? 'a line was lost');
 };
+const options = { time: () => 'now', clock: systemClock(globalThis), onLoss: refuse, onLostLine: refuse };
 
 let dir: string;
 beforeEach(async () => {
@@ -40,11 +39,28 @@ test('an audit log that cannot be written is refused at once', async () => {
   );
 });
 
-test('lines that cannot be written are told of once, and do not end the gateway', async () => {
+test('lines that cannot be written are told of once and counted, until the file takes lines again', async () => {
+  const path = join(dir, 'audit.jsonl');
+  await symlink('/dev/full', path);
   const lost: string[] = [];
-  const log = await openAuditLog('/dev/full', { ...options, onLoss: (reason) => lost.push(reason) });
+  let lines = 0;
+  const log = await openAuditLog(path, {
+    ...options,
+    onLoss: (reason) => lost.push(reason),
+    onLostLine: () => lines++,
+  });
   log.write(RECORD);
+  log.write(RECORD);
+  await vi.waitFor(() => expect(lines).toBe(2));
+  expect(lost).toEqual([expect.stringContaining('lines of the audit log are lost: ENOSPC')]);
+  await rm(path);
+  await vi.waitFor(
+    async () => {
+      log.write(RECORD);
+      expect(await readFile(path, 'utf8')).toContain('"label":"public"');
+    },
+    { timeout: 5000, interval: 100 },
+  );
   await log.close();
-  log.write(RECORD);
-  expect(lost).toEqual([expect.stringContaining('lines of the audit log are lost')]);
+  expect(lost.length).toBe(1);
 });

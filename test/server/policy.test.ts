@@ -220,12 +220,26 @@ describe('the audit', () => {
     const peer = await harness.welcomed('sesame', true);
     expect(await outcomeOf(harness, peer, { ...SENDABLE[1], label: 'quiet' })).toBe('result');
     expect(await outcomeOf(harness, peer, { ...SENDABLE[1], label: 'open', retain: false })).toBe('result');
-    expect(await outcomeOf(harness, peer, { ...SENDABLE[0], label: 'features', retain: false })).toBe('POLICY_DENIED');
+    expect(await outcomeOf(harness, peer, { ...SENDABLE[1], label: 'quiet', k: 9 })).toBe('BAD_BOUNDARY');
     expect([harness.audited, harness.logged]).toEqual([[], []]);
     const labels = { label: 'quiet', model: 'sample', k: '1', tier: 'q8', outcome: 'ok' };
     expect(await harness.metric('tandem_audit_requests_total', labels)).toBe(1);
     await outcomeOf(harness, peer, { ...SENDABLE[1], label: 'open' });
     expect([harness.audited.length, harness.logged.length]).toEqual([1, 1]);
+    await harness.stop();
+  });
+
+  test('has a line of what policy refused, though the client asks for none: it may be trying what a token can do', async () => {
+    const harness = await started();
+    const peer = await harness.welcomed('sesame');
+    expect(await outcomeOf(harness, peer, { ...SENDABLE[0], label: 'features', retain: false })).toBe('POLICY_DENIED');
+    expect(await outcomeOf(harness, peer, { ...SENDABLE[1], label: 'made up', retain: false })).toBe(
+      'LABEL_NOT_GRANTED',
+    );
+    expect(harness.audited.map(({ label, outcome }) => `${label} ${outcome}`)).toEqual([
+      'features policy_denied',
+      'none label_not_granted',
+    ]);
     await harness.stop();
   });
 });
