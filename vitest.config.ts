@@ -20,6 +20,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/{shared,simulate,compiler,models,server,client,runtimes}/**/*.test.ts'],
           setupFiles: ['test/helpers/seed.ts'],
+          // Property tests on a machine that has more to do.
+          testTimeout: 20_000,
         },
       },
       {

@@ -368,7 +368,7 @@ class Request {
       if (error instanceof Superseded) throw error;
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.note('failed');
-      if (failure.code === 'OVERLOADED') this.context.estimates.shed();
+      if (failure.code === 'OVERLOADED') this.context.estimates.shed(this.context.host.clock.now());
       this.dropForce(`${failure.code}: ${failure.message}`);
       // Too large for this gateway: another tier may not be.
       if (failure.code === 'PAYLOAD_TOO_LARGE' || failure.code === 'FRAME_TOO_LARGE')
@@ -433,7 +433,7 @@ class Request {
     const transfer = { bytesUp: reply.bytesUp + reply.bytesAhead, bytesDown: reply.bytesDown };
     estimates.observeTransfer(transfer, networkMs, nowMs - reply.elapsedMs, nowMs);
     estimates.observeServer(this.plan, crossing.size, crossing.k, tier, timing.decodeMs + timing.computeMs, nowMs);
-    estimates.answered();
+    estimates.answered(nowMs);
     this.trail.timing.networkMs = networkMs;
     const made = outputsOf(this.plan, crossing.k, reply);
     return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply, receipt);

@@ -15,6 +15,8 @@ export interface Prediction {
   /** Nine requests of ten are expected between these. */
   readonly lowMs: number;
   readonly highMs: number;
+  /** Until the device has done what it has to do for other requests. */
+  readonly aheadMs: number;
   readonly deviceMs: number;
   readonly encodeMs: number;
   readonly uplinkMs: number;
@@ -38,6 +40,8 @@ const RADIO_WATTS = 1.2;
 const WAITING_WATTS = 0.6;
 const NINETY_PERCENT = 1.645;
 const ENCODE_SPREAD = 0.3;
+/** Of what is ahead on the device: some of those requests may yet do something else. */
+const AHEAD_SPREAD = 0.3;
 
 /**
  * The predictions of one snapshot, one after the other: `set`, then `row` as often as wanted, whose figures stand in the
@@ -49,6 +53,7 @@ export class Predictor {
   squareMs = 0;
   bytes = 0;
   joules = 0;
+  private aheadMs = 0;
   private deviceMs = 0;
   private encodeMs = 0;
   private networkMs = 0;
@@ -115,9 +120,10 @@ export class Predictor {
   row(row: TableRow): void {
     const snapshot = this.snapshot as Snapshot;
     const { k } = row;
+    this.aheadMs = k > snapshot.at ? (snapshot.deviceAheadMs ?? 0) : 0;
     this.deviceMs = this.reachMs[k] as number;
-    this.squareMs = this.reachSquare[k] as number;
-    this.totalMs = this.deviceMs;
+    this.squareMs = (this.reachSquare[k] as number) + (AHEAD_SPREAD * this.aheadMs) ** 2;
+    this.totalMs = this.aheadMs + this.deviceMs;
     this.encodeMs = this.networkMs = this.serverMs = this.bytes = 0;
     this.joules = (this.deviceMs * DEVICE_WATTS) / 1000;
     if (row.tier === null) return;
@@ -127,14 +133,14 @@ export class Predictor {
     transfer[0] = 1;
     transfer[1] = this.bytes + (snapshot.aheadBytes ?? 0);
     transfer[2] = this.bytesDown[k] as number;
-    const idleMs = snapshot.idleMs + this.deviceMs;
+    const idleMs = snapshot.idleMs + this.totalMs;
     transfer[3] = dozeShare(idleMs);
     transfer[4] = sleepShare(idleMs);
     link.predict(transfer);
     this.networkMs = link.meanMs;
     const planned = (row.decodeMs ? costAt(row.decodeMs, snapshot.size) : 0) + (this.tailMs[k] as number);
     this.serverMs = planned * this.serverScale;
-    this.totalMs = this.deviceMs + this.encodeMs + this.networkMs + this.queueMs + this.serverMs;
+    this.totalMs += this.encodeMs + this.networkMs + this.queueMs + this.serverMs;
     this.squareMs +=
       link.squareMs + this.queueSdMs ** 2 + planned ** 2 * this.serverSquare + (ENCODE_SPREAD * this.encodeMs) ** 2;
     const radioMs = ((link.parts[1] as number) + (link.parts[2] as number)) * (this.networkMs / link.ms);
@@ -157,7 +163,7 @@ export class Predictor {
   }
 
   prediction(): Prediction {
-    const { totalMs, squareMs, deviceMs, encodeMs, networkMs, serverMs, bytes, joules, link } = this;
+    const { totalMs, squareMs, aheadMs, deviceMs, encodeMs, networkMs, serverMs, bytes, joules, link } = this;
     const isSent = networkMs > 0;
     // Medians as predicted, scaled to their expectation: the parts are to add up to the whole.
     const scale = isSent ? networkMs / link.ms : 0;
@@ -166,6 +172,7 @@ export class Predictor {
       totalMs,
       lowMs: quantile(totalMs, squareMs, -NINETY_PERCENT),
       highMs: quantile(totalMs, squareMs, NINETY_PERCENT),
+      aheadMs,
       deviceMs,
       encodeMs,
       uplinkMs: part(1),

@@ -7,7 +7,7 @@ import type { Permission } from '../policy/permission.ts';
 import type { Choice, Prediction } from './cost.ts';
 import { candidateAt, explain } from './explain.ts';
 import { FASTEST, type Objective } from './objective.ts';
-import { first, IN, type Ranking, rank } from './rank.ts';
+import { first, IN, likelihoodOf, type Ranking, rank } from './rank.ts';
 import { type DecisionRecord, recordOf } from './record.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { TableRow } from './table.ts';
@@ -28,6 +28,8 @@ export interface Constraints {
   readonly deadlineMs?: number | undefined;
   /** What was chosen last, which another choice must beat by more than a little. */
   readonly previous?: Choice | null | undefined;
+  /** What this request set out to do to find something out: kept to, as long as it can be done in time. */
+  readonly pursued?: Choice | null | undefined;
   /** Milliseconds that may be lost to finding out; see `explorationAfter`. */
   readonly explorationMs?: number | undefined;
 }
@@ -57,6 +59,8 @@ export interface Decision {
    * better than it looks; nothing is likely to meet the deadline, and it is the likeliest.
    */
   readonly by: 'best' | 'kept' | 'explored' | 'likeliest';
+  /** The best of the others, null where there is none. */
+  readonly next: Candidate | null;
   /** Score of the best candidate, chosen or not; null where there is none. */
   readonly bestScore: number | null;
   /** All that it was made of, for a log: `replay` makes it again, bit by bit. Not enumerable: whoever wants it asks for it. */
@@ -75,6 +79,7 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
   const ranking = rank(snapshot, constraints);
   const { by, index } = pick(ranking, snapshot, constraints);
   const chosen = index < 0 ? null : candidateAt(ranking, index);
+  const other = first(ranking, (i) => i !== index);
   let explanation: Pick<Decision, 'candidates' | 'removed'> | null = null;
   const explained = () => (explanation ??= explain(rank(snapshot, constraints), snapshot, constraints));
   const decision = {
@@ -85,7 +90,12 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
     get removed() {
       return explained().removed;
     },
-    ...{ chosen, by, bestScore: ranking.best < 0 ? null : (ranking.score[ranking.best] as number) },
+    ...{
+      chosen,
+      by,
+      next: other < 0 ? null : candidateAt(ranking, other),
+      bestScore: ranking.best < 0 ? null : (ranking.score[ranking.best] as number),
+    },
   };
   // Not among what is printed of a decision: it is several times as long.
   return Object.defineProperty(decision as Decision, 'record', {
@@ -106,16 +116,16 @@ const LOW = -1.645;
 function pick(
   ranking: Ranking,
   snapshot: Snapshot,
-  { prefer, force, deadlineMs, previous, explorationMs = 0, objective = FASTEST }: Constraints,
+  { prefer, force, deadlineMs, previous, pursued, explorationMs = 0, objective = FASTEST }: Constraints,
 ): { readonly index: number; readonly by: Decision['by'] } {
   const { table, predictor, score, out, best } = ranking;
   if (best < 0 || prefer !== undefined || force !== null) return { index: best, by: 'best' };
-  const likelihood = (i: number) => {
-    if (deadlineMs === undefined) return 1;
-    predictor.row(table.rows[i] as TableRow);
-    return predictor.probabilityWithin(deadlineMs);
-  };
+  const likelihood = (i: number) => likelihoodOf(ranking, i, deadlineMs);
   const meets = (i: number) => likelihood(i) >= objective.deadlineProbability;
+  const scoreAt = (i: number) => score[i] as number;
+  const rowOf = (choice: Choice) => table.rows.findIndex(({ k, tier }) => k === choice.k && tier === choice.tier);
+  const tried = pursued ? rowOf(pursued) : -1;
+  if (tried >= 0 && out[tried] === IN && meets(tried)) return { index: tried, by: 'explored' };
   const fitting = meets(best) ? best : first(ranking, meets);
   if (fitting < 0) {
     let likeliest = best;
@@ -125,8 +135,7 @@ function pick(
     // Where even that is out of reach, the soonest.
     return likelihood(likeliest) > 0 ? { index: likeliest, by: 'likeliest' } : { index: best, by: 'best' };
   }
-  const scoreAt = (i: number) => score[i] as number;
-  const kept = previous ? table.rows.findIndex(({ k, tier }) => k === previous.k && tier === previous.tier) : -1;
+  const kept = previous ? rowOf(previous) : -1;
   if (kept >= 0 && kept !== fitting && out[kept] === IN && meets(kept)) {
     if (scoreAt(kept) * (1 - objective.hysteresis) <= scoreAt(fitting)) return { index: kept, by: 'kept' };
   }

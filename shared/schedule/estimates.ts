@@ -5,7 +5,7 @@ import { type Decision, explorationAfter } from './decide.ts';
 import type { KeptState } from './kept.ts';
 import { doubtLink, type LinkEstimate, type LinkPrior, newLink, observeTransfer, type Transfer } from './link.ts';
 import { newQueue, observeOverdue, observeQueue, type QueueEstimate } from './queue.ts';
-import { SHARE_ALL, shareAfterAnswer, shareAfterShedding } from './share.ts';
+import { SHARE_ALL, shareAfterAnswer, shareAfterShedding, shareAfterTime } from './share.ts';
 import type { Snapshot } from './snapshot.ts';
 import { doubtSpeed, newSpeed, observeSpeed, type SpeedEstimate, speedRatio } from './speed.ts';
 import { plannedMs, serverPlannedMs } from './table.ts';
@@ -16,8 +16,9 @@ export interface EstimatesState {
   readonly link: LinkEstimate;
   readonly queue: QueueEstimate;
   readonly encodeMs: Readonly<Record<string, number>>;
-  /** Share of its requests that this client takes to the gateway where that is faster. */
+  /** Share of its requests that this client takes to the gateway where that is faster, and when it was that. */
   readonly share: number;
+  readonly shareAtMs: number;
   /** Milliseconds saved up for finding out. */
   readonly explorationMs: number;
   readonly previous: Choice | null;
@@ -27,9 +28,6 @@ export interface EstimatesState {
 
 /** Weight of the newest observation in the running mean of encoding times. */
 const ENCODE_WEIGHT = 0.3;
-
-/** Time in which what a gateway shed is forgotten between visits. */
-const SHARE_BACK_MS = 60_000;
 
 /** What the snapshot of a request takes from the estimates. */
 export type EstimatedParts = Pick<Snapshot, 'nowMs' | 'device' | 'server' | 'link' | 'queue' | 'idleMs' | 'encodeMs'>;
@@ -41,7 +39,7 @@ export class Estimates {
   constructor(prior?: LinkPrior, nowMs = 0) {
     this.state = {
       ...{ device: newSpeed(1, 1, nowMs), server: newSpeed(1, 1, nowMs), link: newLink(prior, nowMs) },
-      ...{ queue: newQueue(nowMs), encodeMs: {}, share: SHARE_ALL, explorationMs: 0, previous: null },
+      ...{ queue: newQueue(nowMs), encodeMs: {}, share: SHARE_ALL, shareAtMs: nowMs, explorationMs: 0, previous: null },
       transferAtMs: nowMs,
     };
     this.initial = this.state;
@@ -66,8 +64,7 @@ export class Estimates {
       ...state,
       ...{ device: moved(kept.device), server: moved(kept.server), link: moved(kept.link), transferAtMs: keptAtMs },
       ...{ encodeMs: kept.encodeMs, explorationMs: kept.explorationMs },
-      // A gateway that shed load then need not shed any now.
-      share: Math.min(SHARE_ALL, kept.share + ageMs / SHARE_BACK_MS),
+      ...{ share: kept.share, shareAtMs: keptAtMs },
     };
     const learnt = Object.entries(state).filter(([key, value]) => value !== initial[key as keyof EstimatesState]);
     this.state = { ...restored, ...Object.fromEntries(learnt) };
@@ -109,14 +106,19 @@ export class Estimates {
     this.set({ queue: observeOverdue(this.state.queue, ms, nowMs) });
   }
 
+  /** Share of its requests that this client takes to the gateway now. */
+  shareAt(nowMs: number): number {
+    return shareAfterTime(this.state.share, nowMs - this.state.shareAtMs);
+  }
+
   /** The gateway answered. */
-  answered(): void {
-    this.set({ share: shareAfterAnswer(this.state.share) });
+  answered(nowMs: number): void {
+    this.set({ share: shareAfterAnswer(this.shareAt(nowMs)), shareAtMs: nowMs });
   }
 
   /** The gateway would not take a request for its load. */
-  shed(): void {
-    this.set({ share: shareAfterShedding(this.state.share) });
+  shed(nowMs: number): void {
+    this.set({ share: shareAfterShedding(this.shareAt(nowMs)), shareAtMs: nowMs });
   }
 
   observeEncode(k: number, tier: string, ms: number): void {

@@ -7,7 +7,8 @@ import { amount, integer, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan.ts';
 import type { EstimatesState } from './estimates.ts';
 import { newLink } from './link.ts';
-import type { LogSumModel, LogSumState } from './log-sum.ts';
+import { isCovariance, type LogSumModel, type LogSumState } from './log-sum.ts';
+import { shareAfterTime } from './share.ts';
 import { newSpeed } from './speed.ts';
 
 /** Times of the three estimates count from when it was kept: none is above 0. */
@@ -53,11 +54,12 @@ type Filter = v.InferOutput<typeof FilterSchema>;
  * @param nowMs by the clock of the estimates
  * @param wallMs by the calendar
  */
-export function writeKept(state: KeptState, nowMs: number, wallMs: number): string {
+export function writeKept(state: KeptState & Pick<EstimatesState, 'shareAtMs'>, nowMs: number, wallMs: number): string {
   const filter = ({ state: { mean, usual, covariance, noise, atMs } }: { readonly state: LogSumState }): Filter => ({
     ...{ mean: [...mean], usual: [...usual], covariance: [...covariance], noise, agoMs: Math.max(0, nowMs - atMs) },
   });
-  const { device, server, link, encodeMs, share, explorationMs } = state;
+  const { device, server, link, encodeMs, explorationMs } = state;
+  const share = shareAfterTime(state.share, nowMs - state.shareAtMs);
   return JSON.stringify({
     ...{ version: VERSION, keptAtMs: Math.round(wallMs) },
     ...{ device: filter(device), server: filter(server), link: filter(link) },
@@ -105,6 +107,6 @@ function estimateFrom(model: LogSumModel, { mean, usual, covariance, noise, agoM
     const most = (spread[row] as number) * (spread[at % n] as number) * (1 + ROUNDING);
     return Math.abs(each) <= most && (row !== at % n || each >= -ROUNDING);
   });
-  if (!isNear || !isWithinPrior) return null;
+  if (!isNear || !isWithinPrior || !isCovariance(covariance, n)) return null;
   return { model, state: { mean, usual, covariance, noise, surprise: 0, atMs: -agoMs } };
 }

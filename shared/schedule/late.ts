@@ -12,8 +12,12 @@ const FORCED_MARGIN_MS = 250;
 const FINISH_MARGIN = 1.3;
 
 /** From sending to having the reply, as predicted. */
-export function remoteMs({ totalMs, deviceMs, encodeMs }: Prediction): number {
-  return totalMs - deviceMs - encodeMs;
+export function remoteMs(predicted: Prediction): number {
+  return predicted.totalMs - beforeSendingMs(predicted);
+}
+
+function beforeSendingMs({ aheadMs, deviceMs, encodeMs }: Prediction): number {
+  return aheadMs + deviceMs + encodeMs;
 }
 
 /**
@@ -23,8 +27,10 @@ export function remoteMs({ totalMs, deviceMs, encodeMs }: Prediction): number {
  * @param isForced whether the cut was asked for
  */
 export function lateAfterMs(snapshot: Snapshot, predicted: Prediction, leftMs: number, isForced: boolean): number {
-  const highMs = predicted.highMs - predicted.deviceMs - predicted.encodeMs;
+  const highMs = predicted.highMs - beforeSendingMs(predicted);
   const usual = Math.max(remoteMs(predicted), highMs);
   const late = isForced ? FORCED_FACTOR * usual + FORCED_MARGIN_MS : LATE_FACTOR * usual + LATE_MARGIN_MS;
-  return Math.max(0, Math.min(late, leftMs - finishMs(snapshot) * FINISH_MARGIN));
+  const finish = finishMs(snapshot);
+  // A device that would miss the deadline all the same is only in the way of the next request.
+  return finish > leftMs ? late : Math.max(0, Math.min(late, leftMs - finish * FINISH_MARGIN));
 }

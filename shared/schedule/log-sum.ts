@@ -49,6 +49,7 @@ const SURPRISE = 2.5;
 const FADING = 0.7;
 const FORGETTING = 6;
 const TINY = 1e-9;
+const ROUNDING = 1e-6;
 /** Share of the newest estimate in what is usual. */
 const USUAL_WEIGHT = 0.1;
 /** No part is further from its prior than this many of its deviations, whatever was seen. */
@@ -225,6 +226,8 @@ export function observeLogSum(
       covariance[i * n + j] = (p[i * n + j] as number) - ((gain[i] as number) * (gain[j] as number)) / (known + noise);
     }
   }
+  // What no filter can have come to (it was kept, and somebody wrote in it) is no ground to go on from.
+  if (!isSound(covariance, n)) return newLogSum(model, nowMs);
   const left = Math.log(ms) - Math.log(total);
   const after = known - known ** 2 / (known + noise);
   // Of a change the scatter says nothing, and of a hiccup little.
@@ -244,6 +247,29 @@ export function doubtLogSum(model: LogSumModel, state: LogSumState): LogSumState
   const p = Float64Array.from(state.covariance);
   widen(p, model.spread, FORGETTING);
   return { ...state, covariance: Array.from(p) };
+}
+
+function isSound(covariance: readonly number[], n: number): boolean {
+  for (let i = 0; i < n; i++) if (!((covariance[i * n + i] as number) > -TINY)) return false;
+  return true;
+}
+
+/** Whether a covariance can be one: Cholesky, with a hair for rounding. */
+export function isCovariance(covariance: readonly number[], n: number): boolean {
+  const factor = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j <= i; j++) {
+      let rest = covariance[i * n + j] as number;
+      for (let k = 0; k < j; k++) rest -= (factor[i * n + k] as number) * (factor[j * n + k] as number);
+      const pivot = factor[j * n + j] as number;
+      if (i === j) {
+        if (!(rest > -ROUNDING)) return false;
+        factor[i * n + i] = Math.sqrt(Math.max(0, rest));
+      } else if (pivot > ROUNDING) factor[i * n + j] = rest / pivot;
+      else if (!(Math.abs(rest) <= ROUNDING)) return false;
+    }
+  }
+  return true;
 }
 
 function sharesOf(mean: ArrayLike<number>, x: ArrayLike<number>, shares: Float64Array): number {

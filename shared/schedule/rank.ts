@@ -50,7 +50,7 @@ export function rank(snapshot: Snapshot, constraints: Constraints): Ranking {
     predictor.row(row);
     score[i] = scoreOf(objective, predictor, row.accuracyLost);
   }
-  if (constraints.force === null && prefer === undefined) spare(ranking, snapshot);
+  if (constraints.force === null && prefer === undefined) spare(ranking, snapshot, constraints);
   const sign = prefer === 'device' ? -1 : prefer === 'cloud' ? 1 : 0;
   const isOpenForce = isOpen(constraints.force);
   ranking.isBefore = (a, b) => {
@@ -88,25 +88,33 @@ function isOpen(force: Constraints['force']): boolean {
   return force !== null && force.tier === undefined;
 }
 
+/** How likely a row is to meet the deadline. */
+export function likelihoodOf({ table, predictor }: Ranking, i: number, deadlineMs: number | undefined): number {
+  if (deadlineMs === undefined) return 1;
+  predictor.row(table.rows[i] as TableRow);
+  return predictor.probabilityWithin(deadlineMs);
+}
+
 /**
  * Takes out what sends or computes more than it must, where the user saves data or power, and the gateway where this request
- * is held back. Whatever happens, something is left.
+ * is held back. Whatever happens, something is left, and something that meets the deadline where anything did.
  */
-function spare(ranking: Ranking, snapshot: Snapshot): void {
+function spare(ranking: Ranking, snapshot: Snapshot, { deadlineMs, objective = FASTEST }: Constraints): void {
   const { table, predictor } = ranking;
   const rows = table.rows;
   const figure = (i: number, of: 'bytes' | 'joules') => {
     predictor.row(rows[i] as TableRow);
     return predictor[of];
   };
-  if (snapshot.isHeldBack) takeOut(ranking, HELD_BACK, (i) => rows[i]?.tier === null);
+  const meets = (i: number) => likelihoodOf(ranking, i, deadlineMs) >= objective.deadlineProbability;
+  if (snapshot.isHeldBack) takeOut(ranking, HELD_BACK, (i) => rows[i]?.tier === null, meets);
   if (snapshot.savesData) {
     const least = leastOf(ranking, (i) => figure(i, 'bytes'));
-    takeOut(ranking, SAVES_DATA, (i) => figure(i, 'bytes') <= least);
+    takeOut(ranking, SAVES_DATA, (i) => figure(i, 'bytes') <= least, meets);
   }
   if (snapshot.savesPower) {
     const least = leastOf(ranking, (i) => figure(i, 'joules'));
-    takeOut(ranking, SAVES_POWER, (i) => figure(i, 'joules') <= SPARING * least);
+    takeOut(ranking, SAVES_POWER, (i) => figure(i, 'joules') <= SPARING * least, meets);
   }
 }
 
@@ -116,10 +124,17 @@ function leastOf({ out }: Ranking, figure: (i: number) => number): number {
   return least;
 }
 
-function takeOut({ out }: Ranking, reason: number, stays: (i: number) => boolean): void {
-  let left = 0;
-  for (let i = 0; i < out.length; i++) if (out[i] === IN && stays(i)) left++;
-  if (left === 0) return;
+function takeOut({ out }: Ranking, reason: number, stays: (i: number) => boolean, meets: (i: number) => boolean): void {
+  let [left, leftInTime, inTime] = [0, 0, 0];
+  for (let i = 0; i < out.length; i++) {
+    if (out[i] !== IN) continue;
+    const isInTime = meets(i);
+    if (isInTime) inTime++;
+    if (!stays(i)) continue;
+    left++;
+    if (isInTime) leftInTime++;
+  }
+  if (left === 0 || (inTime > 0 && leftInTime === 0)) return;
   for (let i = 0; i < out.length; i++) if (out[i] === IN && !stays(i)) out[i] = reason;
 }
 

@@ -26,6 +26,8 @@ export interface Snapshot {
   readonly queue: QueueEstimate;
   /** Bytes that wait in the socket before whatever is sent next. */
   readonly aheadBytes?: number | undefined;
+  /** What the device has still to do for other requests, in milliseconds: it runs one thing at a time. */
+  readonly deviceAheadMs?: number | undefined;
   /** How long nothing was sent or received. */
   readonly idleMs: number;
   /** Observed milliseconds to encode, by `tierKey`; unknown ones count as ENCODE_PRIOR_MS. */

@@ -5,8 +5,8 @@
 import { depthOf } from '../../shared/plan.ts';
 import { type Permission, permissionFrom } from '../../shared/policy/permission.ts';
 import type { Random } from '../../shared/random.ts';
+import { Asker } from '../../shared/schedule/asker.ts';
 import { type Prediction, predict } from '../../shared/schedule/cost.ts';
-import { decide } from '../../shared/schedule/decide.ts';
 import { Estimates } from '../../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../../shared/schedule/late.ts';
 import { FASTEST, type Objective } from '../../shared/schedule/objective.ts';
@@ -30,10 +30,9 @@ export class Tandem implements Scheduler {
   private readonly random: Random;
   private readonly estimates = new Estimates();
   private readonly permission: Permission;
-  /** Number of the request that was asked about last, what was chosen for it, and where it stands among those of its client. */
+  /** Number of the request that was asked about last. */
   private request = -1;
-  private chosen: Choice | null = null;
-  private draw = 0;
+  private asker = new Asker(this.estimates, 0);
   private expected: Prediction | null = null;
   /** What was predicted of the boundary that was sent last, beyond the device. */
   private predictedMs = 0;
@@ -51,19 +50,18 @@ export class Tandem implements Scheduler {
     const isNew = situation.index !== this.request;
     if (isNew) {
       this.request = situation.index;
-      this.draw = this.random();
-      this.chosen = null;
+      this.asker = new Asker(this.estimates, this.random());
     }
-    const { previous, explorationMs } = this.estimates.current;
-    const decision = decide(this.snapshot(situation), {
+    const question = {
       ...{ permission: this.permission, accuracyDropMax, force: this.force },
       ...{ objective: this.objective, deadlineMs: situation.deadlineAtMs - situation.nowMs },
-      ...{ previous: this.chosen ?? previous, explorationMs: isNew ? explorationMs : 0 },
-    });
-    if (isNew) this.estimates.decided(decision, this.objective.exploration);
-    if (isNew) this.expected = decision.by === 'explored' ? null : (decision.chosen?.predicted ?? null);
-    this.chosen = decision.chosen ?? { k: depthOf(plan), tier: null };
-    return this.chosen;
+    };
+    const decision = this.asker.ask(this.snapshot(situation), question);
+    const { chosen, by } = decision;
+    if (isNew) this.expected = by === 'explored' ? null : (chosen?.predicted ?? null);
+    if (!chosen) return { k: depthOf(plan), tier: null };
+    this.asker.take(decision, question);
+    return chosen;
   }
 
   interval(): Interval | null {
@@ -82,7 +80,7 @@ export class Tandem implements Scheduler {
     return {
       ...{ plan, target, size, at, loaded: depthOf(plan), isConnected: isReachable, aheadBytes: bytesAhead },
       ...{ ...this.estimates.partsFor(plan, nowMs), blocked: {} },
-      isHeldBack: this.draw >= this.estimates.current.share,
+      isHeldBack: this.asker.isHeldBack(nowMs),
     };
   }
 
@@ -99,7 +97,7 @@ export class Tandem implements Scheduler {
     const transfer = { bytesUp: bytesUp + bytesAhead, bytesDown };
     this.estimates.observeTransfer(transfer, elapsedMs - totalMs, nowMs - elapsedMs, nowMs);
     this.estimates.observeServer(this.known.plan, size, k, tier, serviceMs, nowMs);
-    this.estimates.answered();
+    this.estimates.answered(nowMs);
   }
 
   onLoad({ queueMs }: Load, nowMs: number): void {
@@ -110,8 +108,8 @@ export class Tandem implements Scheduler {
     this.estimates.observeOverdue(Math.max(0, waitedMs - this.predictedMs), nowMs);
   }
 
-  onShed(): void {
-    this.estimates.shed();
+  onShed(_retryAfterMs: number, nowMs: number): void {
+    this.estimates.shed(nowMs);
   }
 
   onPing(bytes: number, ms: number, nowMs: number): void {

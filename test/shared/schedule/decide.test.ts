@@ -245,8 +245,30 @@ describe('a request that is held back', () => {
     );
   });
 
+  test('goes to the gateway where the device would surely be late, and where both would be it stays', () => {
+    const slow = sampleSnapshot({ device: sure(100), isHeldBack: true });
+    expect(decide(slow, constraints({ deadlineMs: 1_000 })).chosen?.k).toBe(0);
+    expect(decide(slow, constraints({ deadlineMs: 100_000 })).chosen?.k).toBe(3);
+    expect(decide(slow, constraints({ deadlineMs: 1 })).chosen?.k).toBe(3);
+    const saving = sampleSnapshot({ device: sure(100), savesData: true });
+    expect(decide(saving, constraints({ deadlineMs: 1_000 })).chosen?.k).toBe(0);
+  });
+
   test('goes to the gateway where the device cannot do it', () => {
     expect(decide(sampleSnapshot({ loaded: 2, isHeldBack: true }), constraints()).chosen).not.toBeNull();
+  });
+});
+
+describe('a device that has other requests to do first', () => {
+  test('is as much slower, and sends what it would have run', () => {
+    // 108 ms on the device, 300 ms on the way.
+    const link = certain(newLink({ ...QUIET_LINK, roundTripMs: 300 }));
+    expect(decide(sampleSnapshot({ link }), constraints()).chosen).toMatchObject({ k: 3, predicted: { aheadMs: 0 } });
+    const busy = decide(sampleSnapshot({ link, deviceAheadMs: 500 }), constraints());
+    expect(busy.chosen?.k).toBe(0);
+    expect(busy.candidates.find(({ k }) => k === 3)?.predicted).toMatchObject({ aheadMs: 500, deviceMs: 108 });
+    expect(busy.candidates.find(({ k }) => k === 3)?.predicted.totalMs).toBe(608);
+    expect(busy.chosen?.predicted.aheadMs).toBe(0);
   });
 });
 

@@ -83,14 +83,14 @@ describe('estimates', () => {
 
   test('halve the share that goes to a gateway that sheds, and raise it by each answer, up to all', () => {
     const estimates = new Estimates();
-    estimates.shed();
-    estimates.shed();
+    estimates.shed(0);
+    estimates.shed(0);
     expect(estimates.current.share).toBe(0.25);
-    estimates.answered();
+    estimates.answered(0);
     expect(estimates.current.share).toBeCloseTo(0.29, 9);
-    for (let i = 0; i < 40; i++) estimates.answered();
+    for (let i = 0; i < 40; i++) estimates.answered(0);
     expect(estimates.current.share).toBe(SHARE_ALL);
-    for (let i = 0; i < 40; i++) estimates.shed();
+    for (let i = 0; i < 40; i++) estimates.shed(0);
     expect(estimates.current.share).toBeGreaterThan(0);
   });
 
@@ -158,7 +158,7 @@ describe('estimates that go on from an earlier visit', () => {
     const shareAfter = (ageMs: number) => {
       const estimates = new Estimates();
       estimates.restore({ ...kept(), share: 0.25 }, ageMs, 0);
-      return estimates.current.share;
+      return estimates.shareAt(0);
     };
     expect([0, 15_000, 60_000, 1e12].map(shareAfter)).toEqual([0.25, 0.5, 1, 1]);
   });

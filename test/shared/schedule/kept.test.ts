@@ -18,7 +18,7 @@ function learnt(): Estimates {
     estimates.observeTransfer({ bytesUp: i * 1_000, bytesDown: 100 }, 150, i * 1_000, i * 1_000 + 150);
   }
   estimates.observeEncode(1, 'q8', 4);
-  estimates.shed();
+  estimates.shed(0);
   return estimates;
 }
 
@@ -38,7 +38,8 @@ describe('what is kept', () => {
     const kept = readKept(writeKept(current, 10_000, NOON_MS), NOON_MS + 5_000);
     const { device, server, link, encodeMs, share, explorationMs } = current;
     expect(kept?.ageMs).toBe(5_000);
-    expect(kept?.state).toMatchObject({ encodeMs, share, explorationMs });
+    // It was shed ten seconds before.
+    expect(kept?.state).toMatchObject({ encodeMs, share: share + 10 / 60, explorationMs });
     for (const [was, is] of [
       [device, kept?.state.device],
       [server, kept?.state.server],
@@ -52,7 +53,7 @@ describe('what is kept', () => {
   test('is written as it was read', () => {
     const once = read(written());
     expect(once).not.toBeNull();
-    if (once) expect(JSON.parse(writeKept(once.state, 0, NOON_MS))).toEqual(written());
+    if (once) expect(JSON.parse(writeKept({ ...once.state, shareAtMs: 0 }, 0, NOON_MS))).toEqual(written());
   });
 
   test.each<[string, (kept: Written) => unknown]>([
@@ -67,6 +68,7 @@ describe('what is kept', () => {
     ['that knows less than nothing', havingAt('link', 'covariance', 0, 99)],
     ['that is surer than sure', havingAt('link', 'covariance', 0, -0.1)],
     ['with parts that are more alike than can be', havingAt('link', 'covariance', 1, 1.2)],
+    ['of a covariance that none can be', (kept) => havingAt('device', 'covariance', 0, 1e-6)(kept)],
     ['of a round trip of a year', havingAt('link', 'mean', 0, 24)],
     ['with what JSON has for no number', havingAt('link', 'mean', 0, null)],
     ['without any scatter', having('link', { noise: 0 })],
@@ -105,18 +107,22 @@ describe('what is kept', () => {
       fc.record({
         mean: fc.array(at, { minLength: n, maxLength: n }),
         usual: fc.array(at, { minLength: n, maxLength: n }),
-        covariance: fc.array(fc.double({ min: -0.8, max: 0.8, noNaN: true }), { minLength: n * n, maxLength: n * n }),
+        factor: fc.array(fc.double({ min: -0.3, max: 0.3, noNaN: true }), { minLength: n * n, maxLength: n * n }),
         noise: fc.double({ min: 1e-4, max: 1, noNaN: true }),
         agoMs: fc.nat(1e9),
       });
     const middle = (n: number, i: number) => (n === 5 ? Math.log(current.link.model.prior[i] as number) : 0);
-    /** Variances are none below 0; beside them all is possible. */
+    /** A covariance is any matrix times its transpose. */
     const honest = (n: number) =>
-      filter(n).map((each) => ({
+      filter(n).map(({ factor, ...each }) => ({
         ...each,
         mean: each.mean.map((value, i) => middle(n, i) + value),
         usual: each.usual.map((value, i) => middle(n, i) + value),
-        covariance: each.covariance.map((value, i) => (Math.floor(i / n) === i % n ? Math.abs(value) : value)),
+        covariance: factor.map((_, at) => {
+          const row = (i: number) => factor.slice(i * n, (i + 1) * n);
+          const other = row(at % n);
+          return row(Math.floor(at / n)).reduce((sum, value, k) => sum + value * (other[k] as number), 0);
+        }),
       }));
     fc.assert(
       fc.property(honest(3), honest(1), honest(5), fc.nat(1e9), (device, server, link, ageMs) => {

@@ -24,7 +24,7 @@ function someLife(seed: number, requests: number): { snapshot: Snapshot; constra
     estimates.observeDevice(plan, 'wasm', 16, i % 3, (i % 3) + 1, 10 + 90 * random(), nowMs);
     estimates.observeServer(plan, 16, 1, 'q8', 5 + 40 * random(), nowMs);
     estimates.observeQueue(50 * random(), nowMs);
-    if (random() < 0.2) estimates.shed();
+    if (random() < 0.2) estimates.shed(0);
     if (random() < 0.2) estimates.observeOverdue(300 * random(), nowMs);
   }
   const snapshot: Snapshot = {
