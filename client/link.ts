@@ -13,6 +13,7 @@ import {
 } from '../shared/protocol/messages.ts';
 import type { Host } from './host.ts';
 import type { UsageReport } from './usage.ts';
+import { watch } from './watch.ts';
 
 export type InferRequest = Omit<MessageOf<'infer'>, 'type' | 'id' | 'parts'>;
 
@@ -52,7 +53,9 @@ const PING_INTERVAL_MS_MAX = 15_000;
 /** Pings in the time after which the gateway closes a silent connection. */
 const PINGS_PER_IDLE_TIMEOUT = 3;
 /** No pong within this time: the socket is open and dead. */
-const PONG_TIMEOUT_MS = 5_000;
+const PONG_TIMEOUT_MS = 4_000;
+/** After so long without a frame a radio may have to wake up for the next. */
+const IDLE_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
@@ -76,7 +79,15 @@ export class Link {
 
   private channel: Channel | null = null;
   private readonly waiting = new Map<number, Waiting>();
-  private ping: { id: number; sentAtMs: number; bytes: number; usage: UsageReport } | null = null;
+  private ping: {
+    readonly id: number;
+    readonly sentAtMs: number;
+    readonly bytes: number;
+    readonly usage: UsageReport;
+    readonly wasIdle: boolean;
+  } | null = null;
+  /** When the last frame was sent or came. */
+  private frameAtMs = Number.NEGATIVE_INFINITY;
   /** The gateway said goodbye: this connection ends with its last reply. */
   private isLeaving = false;
   private nextId = 1;
@@ -139,6 +150,7 @@ export class Link {
     const reply = new Promise<Reply>((resolve, reject) => {
       this.waiting.set(id, { sentAtMs, bytesUp: frame.byteLength, bytesAhead, resolve, reject });
     });
+    this.frameAtMs = sentAtMs;
     channel.send(frame);
     return {
       reply,
@@ -196,6 +208,7 @@ export class Link {
   }
 
   private receive(bytes: Uint8Array): void {
+    this.frameAtMs = this.host.clock.now();
     try {
       const frame = decodeFrame(bytes);
       this.handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
@@ -251,11 +264,13 @@ export class Link {
 
   private pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {
     if (this.ping?.id !== id) return;
-    const { bytes: bytesUp, sentAtMs } = this.ping;
+    const { bytes: bytesUp, sentAtMs, wasIdle } = this.ping;
     this.events.onRoundTrip({ bytesUp, bytesDown }, this.host.clock.now() - sentAtMs);
     this.ping = null;
     this.events.onLoad(load);
-    this.timer(this.pingIntervalMs, () => this.sendPing());
+    // That one may have woken the radio: what the link is like when it is awake the next one tells.
+    if (wasIdle) this.sendPing();
+    else this.timer(this.pingIntervalMs, () => this.sendPing());
   }
 
   private get pingIntervalMs(): number {
@@ -281,9 +296,12 @@ export class Link {
     const frame = encodeFrame({ type: 'ping', id, usage });
     // What is before it in the socket takes its time as well.
     const bytes = frame.byteLength + this.bufferedBytes;
-    this.ping = { id, sentAtMs: this.host.clock.now(), bytes, usage };
+    const nowMs = this.host.clock.now();
+    this.ping = { id, sentAtMs: nowMs, bytes, usage, wasIdle: nowMs - this.frameAtMs >= IDLE_MS };
+    this.frameAtMs = nowMs;
     this.channel?.send(frame);
-    this.timer(PONG_TIMEOUT_MS, () => {
+    this.stopTimer();
+    this.stopTimer = watch(this.host.clock, PONG_TIMEOUT_MS, () => {
       this.channel?.close(4000, 'no pong');
       this.lost(1006, 'the gateway went silent');
     });

@@ -3,6 +3,7 @@ import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Device } from './device.ts';
+import { watch } from './watch.ts';
 import type { WorkerCalls, WorkerMethod, WorkerResponse } from './worker-protocol.ts';
 
 interface Call {
@@ -28,17 +29,6 @@ const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
   ...{ create: 20_000, provide: 20_000, prepare: 20_000, load: 90_000 },
   ...{ begin: 15_000, advance: 15_000, encode: 15_000 },
 };
-
-/** Time in which a frozen page, that has just been woken, hears what its worker said meanwhile. */
-const GRACE_MS = 1000;
-
-/** Calls back once `ms` have passed; a page that was frozen, worker and all, is given time to hear of it first. */
-function watch(clock: Clock, ms: number, onStuck: () => void): () => void {
-  let stop = clock.after(ms, () => {
-    stop = clock.after(GRACE_MS, onStuck);
-  });
-  return () => stop();
-}
 
 /** Takes over the worker: closing the device terminates it. */
 export async function workerDevice(

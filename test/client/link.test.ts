@@ -153,8 +153,20 @@ describe('the link', () => {
     await client.infer(PICTURE, { label: 'secret' });
     await client.infer(PICTURE, { label: 'secret' });
     await harness.pass(15_000);
-    expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([{ plan: client.plan.id, k: 2, count: 2 }]);
+    const usages = () => harness.messagesOf('ping').flatMap(({ usage }) => usage);
+    expect(usages()).toEqual([{ plan: client.plan.id, k: 2, count: 2 }]);
     await harness.pass(15_000);
-    expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([]);
+    expect(usages()).toHaveLength(1);
+  });
+
+  test('is asked twice after it has idled: the first ping may have had to wake a radio', async () => {
+    await harness.ready();
+    await harness.pass(1_000);
+    const pings = () => harness.messagesOf('ping').length;
+    expect(pings()).toBe(1);
+    await harness.pass(15_000);
+    expect(pings()).toBe(3);
+    await harness.pass(15_000);
+    expect(pings()).toBe(5);
   });
 });
