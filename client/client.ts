@@ -4,6 +4,7 @@ import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
+import { Asker } from '../shared/schedule/asker.ts';
 import { type Calibration, calibrate, coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
@@ -12,6 +13,7 @@ import { type Objective, parseObjective } from '../shared/schedule/objective.ts'
 import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
 import { Courtesy } from './courtesy.ts';
+import { DeviceWork } from './device-work.ts';
 import { webSource } from './download.ts';
 import { Events } from './events.ts';
 import type { Host } from './host.ts';
@@ -78,6 +80,7 @@ class ClientCore implements Client {
   private readonly options: ClientOptions;
   private readonly objective: Objective;
   private readonly permissions: Permissions;
+  private readonly deviceWork = new DeviceWork();
   /** Whether a device is to have segments. */
   private wantsSegments: boolean;
 
@@ -179,7 +182,7 @@ class ClientCore implements Client {
     const { clock } = this.host;
     const interrupt = createInterrupt(clock, checkOptions(options), options.signal);
     this.interrupts.add(interrupt);
-    const trail = newTrail(clock.now());
+    const trail = this.newTrail();
     try {
       for (;;) {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
@@ -197,12 +200,16 @@ class ClientCore implements Client {
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
     this.assertOpen();
     const interrupt = createInterrupt(this.host.clock, checkOptions(options), options.signal);
-    const trail = newTrail(this.host.clock.now());
     try {
-      return explainRequest(this.contextOf(this.installations.current), input, options, interrupt, trail);
+      return explainRequest(this.contextOf(this.installations.current), input, options, interrupt, this.newTrail());
     } finally {
       interrupt.dispose();
     }
+  }
+
+  private newTrail(): Trail {
+    const { host, estimates } = this;
+    return newTrail(host.clock.now(), new Asker(estimates, host.random()));
   }
 
   stream(
@@ -316,9 +323,9 @@ class ClientCore implements Client {
   }
 
   private contextOf(installation: Installation): RequestContext {
-    const { host, estimates, permissions } = this;
+    const { host, estimates, permissions, deviceWork } = this;
     return {
-      ...{ host, estimates, permissions, installation, link: this.link as Link },
+      ...{ host, estimates, permissions, deviceWork, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       objective: this.objective,
       isCurrent: () => this.installations.known === installation,

@@ -9,12 +9,15 @@ import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
 import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import type { SignedReceipt } from '../shared/receipt.ts';
-import { type Candidate, type Decision, decide } from '../shared/schedule/decide.ts';
+import type { Question } from '../shared/schedule/asker.ts';
+import { finishMs } from '../shared/schedule/cost.ts';
+import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../shared/schedule/late.ts';
 import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
+import type { DeviceWork } from './device-work.ts';
 import { type Answer, exchange } from './exchange.ts';
 import type { Host } from './host.ts';
 import { checkForce, isPicture } from './input.ts';
@@ -35,6 +38,7 @@ export interface RequestContext {
   readonly installation: Installation;
   readonly estimates: Estimates;
   readonly permissions: Permissions;
+  readonly deviceWork: DeviceWork;
   readonly accuracyDropMax: number;
   readonly objective: Objective;
   /** Whether the client has not replaced the installation. */
@@ -88,8 +92,6 @@ class Request {
   private force: InferOptions['force'];
   private deviceError: TandemError | null = null;
   private size = 0;
-  /** Where this request stands among those of its client, from 0 to 1: held back where that is beyond the client's share. */
-  private readonly draw: number;
   private readonly context: RequestContext;
   private readonly interrupt: Interrupt;
   private readonly trail: Trail;
@@ -104,16 +106,24 @@ class Request {
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
     this.depth = depthOf(this.plan);
-    this.draw = context.host.random();
     this.remote = new Remote(context.host.clock, context.link, this.plan);
   }
 
   async run(input: Input): Promise<InferResult> {
+    try {
+      return await this.toAnswer(input);
+    } finally {
+      this.context.deviceWork.done(this);
+    }
+  }
+
+  private async toAnswer(input: Input): Promise<InferResult> {
     await this.assertWhole();
     this.assertForce();
     let crossing = await this.begin(input);
     for (;;) {
-      if (crossing.k < this.depth) await this.assertDevice();
+      if (crossing.k === this.depth) return this.result(this.depth, null, crossing.tensors, null);
+      await this.assertDevice();
       const decision = this.decide(crossing);
       const { chosen } = decision;
       if (!chosen) {
@@ -121,15 +131,12 @@ class Request {
         await this.interrupt.race(this.nextChance());
         continue;
       }
-      if (this.trail.decisions.length === 0 && !this.force && !this.prefer) {
-        this.context.estimates.decided(decision, this.context.objective.exploration);
-      }
+      this.trail.asker.take(decision, this.question());
       this.trail.decisions.push(decision);
       this.context.onDecision(decision, this.label);
-      if (chosen.k > crossing.k) {
+      this.context.deviceWork.plan(this, chosen.predicted.deviceMs);
+      if (chosen.k > crossing.k || chosen.tier === null) {
         crossing = (await this.advanceOrNote(crossing)) ?? crossing;
-      } else if (chosen.tier === null) {
-        return this.result(this.depth, null, crossing.tensors, null);
       } else {
         const result = await this.sendOrNote(crossing, chosen, chosen.tier);
         if (result) return result;
@@ -218,22 +225,8 @@ class Request {
   }
 
   private decide(crossing: Crossing): Decision {
-    const { installation, accuracyDropMax, objective, estimates, host } = this.context;
-    const { explorationMs, previous } = estimates.current;
-    const ask = () =>
-      decide(this.snapshot(crossing), {
-        ...{
-          permission: this.permission(),
-          accuracyDropMax,
-          force: this.force ?? null,
-          prefer: this.prefer,
-          objective,
-        },
-        deadlineMs: this.interrupt.deadlineAtMs - host.clock.now(),
-        // Behind the first boundary the request keeps to its own choice, unless something better has come up.
-        previous: this.trail.decisions.at(-1)?.chosen ?? previous,
-        explorationMs: this.trail.decisions.length === 0 ? explorationMs : 0,
-      });
+    const { installation } = this.context;
+    const ask = () => this.trail.asker.ask(this.snapshot(crossing), this.question());
     const decision = ask();
     if (decision.chosen || !this.force) return decision;
     const { k } = this.force;
@@ -246,13 +239,22 @@ class Request {
     return ask();
   }
 
+  private question(): Question {
+    const { accuracyDropMax, objective, host } = this.context;
+    return {
+      ...{ permission: this.permission(), force: this.force ?? null, prefer: this.prefer, accuracyDropMax, objective },
+      deadlineMs: this.interrupt.deadlineAtMs - host.clock.now(),
+    };
+  }
+
   private dropForce(message: string): void {
     this.force = undefined;
     this.trail.fallback ??= { reason: 'failed', message };
   }
 
   private snapshot(crossing: Crossing): Snapshot {
-    const { installation, estimates, host, link } = this.context;
+    const { installation, estimates, host, link, deviceWork } = this.context;
+    const nowMs = host.clock.now();
     return {
       plan: this.plan,
       target: installation.device.target,
@@ -261,12 +263,13 @@ class Request {
       loaded: this.deviceError ? crossing.k : installation.segmentsReady,
       isConnected: this.remote.isReachable,
       disconnection: this.remote.refusal ?? link.message,
-      ...estimates.partsFor(this.plan, host.clock.now()),
+      ...estimates.partsFor(this.plan, nowMs),
       aheadBytes: link.bufferedBytes,
+      deviceAheadMs: deviceWork.aheadOf(this),
       blocked: { ...this.blocked },
       savesData: host.savesData?.(),
       savesPower: host.savesPower?.(),
-      isHeldBack: this.draw >= estimates.current.share,
+      isHeldBack: this.trail.asker.isHeldBack(nowMs),
     };
   }
 
@@ -368,7 +371,6 @@ class Request {
       if (error instanceof Superseded) throw error;
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.note('failed');
-      if (failure.code === 'OVERLOADED') this.context.estimates.shed(this.context.host.clock.now());
       this.dropForce(`${failure.code}: ${failure.message}`);
       // Too large for this gateway: another tier may not be.
       if (failure.code === 'PAYLOAD_TOO_LARGE' || failure.code === 'FRAME_TOO_LARGE')
@@ -394,7 +396,7 @@ class Request {
   }
 
   private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
-    const { link, host, installation, busy, changed, isCurrent } = this.context;
+    const { link, host, installation, estimates, deviceWork, busy, changed, isCurrent } = this.context;
     const { clock } = host;
     const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
     const shapes = payload.shapes.map((shape) => [...shape]);
@@ -402,6 +404,10 @@ class Request {
       { plan: this.plan.id, ...sent, deadlineMs, trace: this.traceparent, shapes },
       payload.parts,
     );
+    // Also where the device is at it by then, and nobody waits for what the gateway says.
+    pending.reply.catch((error: unknown) => {
+      if (error instanceof TandemError && error.code === 'OVERLOADED') estimates.shed(clock.now());
+    });
     const { k, tier, noise } = sent;
     this.trail.sent.push({ k, tier, noise, bytes: pending.bytesUp, outcome: 'pending' });
     const leftMs = this.interrupt.deadlineAtMs - clock.now();
@@ -409,7 +415,9 @@ class Request {
     const finish = (signal: AbortSignal) => {
       // The device died meanwhile: what it had is gone, and its successor begins from the input.
       if (installation.lost && !isCurrent()) throw new Superseded();
-      return installation.isComplete && !this.deviceError ? this.finishOnDevice(crossing, signal) : null;
+      if (!installation.isComplete || this.deviceError) return null;
+      deviceWork.plan(this, finishMs(this.snapshot(crossing)));
+      return this.finishOnDevice(crossing, signal);
     };
     return busy(exchange({ clock, pending, lateAfterMs: late, finish, changed }, this.interrupt.race));
   }

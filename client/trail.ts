@@ -1,4 +1,5 @@
 /** What has happened to a request so far, and the account of it that its caller gets. */
+import type { Asker } from '../shared/schedule/asker.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Reply } from './link.ts';
 import type { Route, RouteTiming, SentBoundary } from './types.ts';
@@ -8,15 +9,16 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** Outlives the installation that the request began on. */
 export interface Trail {
   readonly startMs: number;
+  readonly asker: Asker;
   readonly decisions: Decision[];
   readonly sent: Mutable<SentBoundary>[];
   readonly timing: Mutable<Omit<RouteTiming, 'totalMs' | 'server'>>;
   fallback: Route['fallback'];
 }
 
-export function newTrail(startMs: number): Trail {
+export function newTrail(startMs: number, asker: Asker): Trail {
   const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
-  return { startMs, decisions: [], sent: [], timing, fallback: null };
+  return { startMs, asker, decisions: [], sent: [], timing, fallback: null };
 }
 
 /** @param reply the one whose outputs were used, or null where the device made them */
@@ -51,16 +53,19 @@ function whyOf(
 ): string {
   if (fallback)
     return `${fallback.reason === 'late' ? 'the reply was late' : 'the first choice failed'}: ${fallback.message}`;
-  const last = decisions.at(-1);
-  const chosen = last?.chosen;
-  if (!last || !chosen) return 'there was nothing to decide';
+  // From where on it was that: what was expected then is of the whole way.
+  const before = decisions.findLastIndex(({ chosen }) => chosen?.k !== k || chosen.tier !== tier);
+  const decision = decisions[before + 1];
+  const chosen = decision?.chosen;
+  if (!chosen) return 'there was nothing to decide';
   const name = (choice: Pick<Candidate, 'k' | 'tier'>) =>
     choice.tier === null ? 'all on the device' : `k = ${choice.k} as ${choice.tier}`;
   const ms = (candidate: Candidate) => `${candidate.predicted.totalMs.toFixed(0)} ms`;
-  const other = last.candidates.find((candidate) => candidate !== chosen);
-  const removed = last.removed[0];
-  const next = other
-    ? `next ${name(other)} at ${ms(other)}`
+  const { next, at } = decision;
+  const removed = next ? undefined : decision.removed[0];
+  const otherwise = next
+    ? `next ${name(next)} at ${ms(next)}`
     : `nothing else could be done${removed ? `: ${removed.reason}` : ''}`;
-  return `${name({ k, tier })}: expected in ${ms(chosen)}, ${next}`;
+  const from = at > 0 ? ` from boundary ${at}` : '';
+  return `${name(chosen)}: expected in ${ms(chosen)}${from}, ${otherwise}`;
 }

@@ -8,7 +8,7 @@ const LATE_MARGIN_MS = 20;
 /** Whoever forces a cut wants that one: it is waited for longer. */
 const FORCED_FACTOR = 2;
 const FORCED_MARGIN_MS = 250;
-/** What the device is given on top of its predicted time when it must still meet the deadline. */
+/** What the device is given for its predicted time when it must still meet the deadline, where there is room for it. */
 const FINISH_MARGIN = 1.3;
 
 /** From sending to having the reply, as predicted. */
@@ -32,5 +32,7 @@ export function lateAfterMs(snapshot: Snapshot, predicted: Prediction, leftMs: n
   const late = isForced ? FORCED_FACTOR * usual + FORCED_MARGIN_MS : LATE_FACTOR * usual + LATE_MARGIN_MS;
   const finish = finishMs(snapshot);
   // A device that would miss the deadline all the same is only in the way of the next request.
-  return finish > leftMs ? late : Math.max(0, Math.min(late, leftMs - finish * FINISH_MARGIN));
+  if (finish > leftMs) return late;
+  const isRoomy = finish * FINISH_MARGIN <= leftMs;
+  return Math.min(late, leftMs - finish * (isRoomy ? FINISH_MARGIN : 1));
 }

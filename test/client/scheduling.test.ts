@@ -1,0 +1,73 @@
+/** What the scheduler makes of a device that does one thing at a time, and of a gateway that sheds. */
+import { afterEach, expect, test } from 'vitest';
+import { createTestkit, type Testkit } from '../../client/testkit/index.ts';
+import type { Client, InferOptions, Picture, Tensors } from '../../client/types.ts';
+
+const PHOTO: Picture = { width: 16, height: 4, data: new Uint8Array(16 * 4 * 4) };
+const OUTPUTS: Tensors = { y: { dtype: 'float32', shape: [1, 4], data: new Float32Array(4) } };
+
+let kit: Testkit;
+let client: Client;
+afterEach(() => kit.run(client.close()));
+
+async function start({ segmentMs, delayMs }: { readonly segmentMs: number; readonly delayMs: number }): Promise<void> {
+  kit = createTestkit({ answer: () => OUTPUTS });
+  kit.device.msPerSegment = segmentMs;
+  kit.link.delayMs = delayMs;
+  kit.cloud.msPerAnswer = 5;
+  client = await kit.run(kit.connect({ policy: { labels: { public: 'input' } }, objective: { exploration: 0 } }));
+  await kit.run(client.prepare());
+  // Of both ways it has seen some.
+  for (let i = 0; i < 6; i++) {
+    for (const k of [0, 2]) await kit.run(client.infer(PHOTO, { label: 'public', force: { k } }));
+    await kit.pass(500);
+  }
+}
+
+/** `k in so many ms`, or the code of the error. */
+async function ask(options: InferOptions): Promise<string> {
+  const startMs = kit.clock.now();
+  try {
+    const { route } = await client.infer(PHOTO, { label: 'public', ...options });
+    return `${route.k} in ${Math.round(kit.clock.now() - startMs)} ms`;
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+test('ten requests at once share out what the device and the gateway can do: none waits behind nine others', async () => {
+  await start({ segmentMs: 100, delayMs: 120 });
+  const all = await kit.run(Promise.all(Array.from({ length: 10 }, () => ask({ deadlineMs: 1000 }))));
+  expect(all.filter((answer) => answer === '2 in 200 ms').length).toBeGreaterThanOrEqual(1);
+  expect(all.filter((answer) => answer.startsWith('0 in ')).length).toBeGreaterThanOrEqual(6);
+  expect(all).not.toContain('DEADLINE_EXCEEDED');
+});
+
+test('a device that cannot make the deadline is not started beside requests that the gateway answers', async () => {
+  await start({ segmentMs: 3000, delayMs: 20 });
+  const all: string[] = [];
+  for (let i = 0; i < 10; i++) {
+    all.push(await kit.run(ask({ deadlineMs: 2000 })));
+    await kit.pass(500);
+  }
+  expect(all).toEqual(Array.from({ length: 10 }, () => '0 in 45 ms'));
+});
+
+test('a device that is hardly fast enough is not started either, as long as the reply is not late', async () => {
+  await start({ segmentMs: 900, delayMs: 20 });
+  for (let i = 0; i < 5; i++) {
+    expect(await kit.run(ask({ deadlineMs: 2000 }))).toBe('0 in 45 ms');
+    // Less than a segment takes, and it cannot be stopped.
+    await kit.pass(500);
+  }
+});
+
+test('what a gateway sheds is learnt of where the device is at it already', async () => {
+  await start({ segmentMs: 200, delayMs: 20 });
+  kit.cloud.msPerAnswer = 300;
+  kit.cloud.failWith('OVERLOADED', 10);
+  const both = await kit.run(Promise.all([ask({ deadlineMs: 5000 }), ask({ deadlineMs: 5000 })]));
+  expect(both).toEqual([expect.stringMatching(/^2 in/), expect.stringMatching(/^2 in/)]);
+  const { removed } = await kit.run(client.explain(PHOTO, { label: 'public' }));
+  expect(removed[0]?.reason).toContain('the gateway sheds load');
+});
