@@ -77,6 +77,9 @@ export class Link {
   /** Labels that the gateway grants this client, with their floors there; empty while not connected. */
   welcome: MessageOf<'welcome'> | null = null;
 
+  /** Until when the gateway wants no request. */
+  pausedUntilMs = Number.NEGATIVE_INFINITY;
+
   private channel: Channel | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private ping: {
@@ -259,7 +262,10 @@ export class Link {
 
   private fail({ id, code, message, retryAfterMs }: MessageOf<'error'>): void {
     if (id === null) this.message = `${code}: ${message}`;
-    else this.take(id)?.reject(new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined }));
+    else {
+      if (code === 'OVERLOADED' && retryAfterMs !== null) this.pausedUntilMs = this.host.clock.now() + retryAfterMs;
+      this.take(id)?.reject(new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined }));
+    }
   }
 
   private pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {

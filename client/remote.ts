@@ -37,9 +37,9 @@ export class Remote {
     return link.welcome === null || link.welcome.plans.some(({ name }) => name === plan.name);
   }
 
-  /** Milliseconds until it may be asked again, where it asked for a pause. */
+  /** Milliseconds until it may be asked again, where it asked for a pause: of this request, or of all of this client's. */
   get retryInMs(): number {
-    return this.retryAtMs - this.clock.now();
+    return Math.max(this.retryAtMs, this.link.pausedUntilMs) - this.clock.now();
   }
 
   /** Takes note of why a request that was sent, or could not be, has no reply. */

@@ -71,3 +71,17 @@ test('what a gateway sheds is learnt of where the device is at it already', asyn
   const { removed } = await kit.run(client.explain(PHOTO, { label: 'public' }));
   expect(removed[0]?.reason).toContain('the gateway sheds load');
 });
+
+test('a pause that the gateway asks for is kept by every request of the client', async () => {
+  await start({ segmentMs: 3000, delayMs: 20 });
+  kit.cloud.failWith('OVERLOADED', 1500);
+  const first = ask({ deadlineMs: 4000 });
+  await kit.pass(100);
+  kit.cloud.failWith(null);
+  const seen = kit.cloud.received.length;
+  const second = ask({ deadlineMs: 4000 });
+  await kit.pass(1000);
+  expect(kit.cloud.received.length).toBe(seen);
+  await kit.run(Promise.all([first, second]));
+  expect(kit.cloud.received.length).toBe(seen + 2);
+});
