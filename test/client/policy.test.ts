@@ -152,23 +152,42 @@ describe('a client', () => {
     expect(own.route).toMatchObject({ receipt: null, bytesUp: 0 });
   });
 
-  test.each(['k', 'tier', 'label', 'bytes', 'sha256', 'plan'])(
-    'hands no receipt on whose %s is not that of what was sent',
-    async (field) => {
-      const harness = new ClientHarness();
-      const { receipts } = harness.gateway;
-      const sign = receipts.sign.bind(receipts);
-      receipts.sign = (fields, parts) => {
-        const wrong = { ...{ k: 0, tier: 'q8', label: 'public', bytes: 1 }, plan: 'b'.repeat(64) };
-        if (field === 'sha256') return sign(fields, [Uint8Array.of(1)]);
-        return sign({ ...fields, [field]: wrong[field as keyof typeof wrong] }, parts);
+  test.each([
+    ...['k', 'tier', 'label', 'bytes', 'sha256', 'plan'],
+    ...['model', 'boundary', 'leakage', 'disclosed', 'noisePromised'],
+  ])('hands no receipt on whose %s is not that of what was sent', async (field) => {
+    const harness = new ClientHarness();
+    const { receipts } = harness.gateway;
+    const sign = receipts.sign.bind(receipts);
+    receipts.sign = (fields, parts) => {
+      const wrong = {
+        ...{ k: 0, tier: 'q8', label: 'public', bytes: 1, plan: 'b'.repeat(64), model: 'other' },
+        ...{ boundary: [], leakage: 0, disclosed: [], noisePromised: [NOISE] },
       };
-      const client = await harness.ready();
-      const result = client.infer(PICTURE, { label: 'personal', force: { k: 1, tier: 'q4' } });
+      if (field === 'sha256') return sign(fields, [Uint8Array.of(1)]);
+      return sign({ ...fields, [field]: wrong[field as keyof typeof wrong] }, parts);
+    };
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'personal', force: { k: 1, tier: 'q4' } });
+    await harness.serve();
+    expect((await result).route).toMatchObject({ k: 1, receipt: null });
+  });
+
+  test('hands no receipt on that says that something was retained which it had forbidden', async () => {
+    const harness = new ClientHarness();
+    const { receipts } = harness.gateway;
+    const sign = receipts.sign.bind(receipts);
+    receipts.sign = (fields, parts) => sign({ ...fields, retained: true }, parts);
+    const labels = { public: { from: 'input', retain: false }, personal: 'input' } as const;
+    const client = await harness.ready({ policy: { labels } });
+    const receiptFor = async (label: string) => {
+      const result = client.infer(PICTURE, { label, force: { k: 1 } });
       await harness.serve();
-      expect((await result).route).toMatchObject({ k: 1, receipt: null });
-    },
-  );
+      return (await result).route.receipt;
+    };
+    expect(await receiptFor('public')).toBeNull();
+    expect((await receiptFor('personal'))?.receipt).toMatchObject({ retained: true });
+  });
 
   test('asks for no receipts where it is told to', async () => {
     const harness = new ClientHarness();

@@ -7,7 +7,7 @@ import { samplePlan } from '../shared/sample-plan.ts';
 import { tandemError } from '../shared/tandem-error.ts';
 
 const plan = samplePlan();
-const SENT = { k: 1, tier: 'q4', label: 'personal', noise: [], bytes: 5 };
+const SENT = { k: 1, tier: 'q4', label: 'personal', noise: [], bytes: 5, retain: true };
 const PARTS = [Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5)];
 const pemOf = (type: 'ed25519' | 'x25519') =>
   generateKeyPairSync(type as 'ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
@@ -41,9 +41,15 @@ describe('a receipt', () => {
     const receipt = parseReceipt(signed().text);
     expect(isReceiptOf(receipt, plan, SENT)).toBe(true);
     expect(isReceiptOf(receipt, { ...plan, id: 'b'.repeat(64) }, SENT)).toBe(false);
-    for (const changes of [{ k: 2 }, { tier: 'q8' }, { label: 'public' }, { bytes: 6 }]) {
+    const noise = [{ type: 'gaussian', scale: 1 } as const];
+    for (const changes of [{ k: 2 }, { tier: 'q8' }, { label: 'public' }, { bytes: 6 }, { noise }, { retain: false }]) {
       expect(isReceiptOf(receipt, plan, { ...SENT, ...changes })).toBe(false);
     }
+    const lies = [{ model: 'other' }, { boundary: ['b'] }, { leakage: 0 }, { disclosed: [] }, { noisePromised: noise }];
+    for (const lie of lies) expect(isReceiptOf({ ...receipt, ...lie }, plan, SENT)).toBe(false);
+    // Less may be retained than was allowed.
+    expect(isReceiptOf({ ...receipt, retained: false }, plan, SENT)).toBe(true);
+    expect(isReceiptOf({ ...receipt, retained: false }, plan, { ...SENT, retain: false })).toBe(true);
   });
 
   test.each(['', '[]', '{}', JSON.stringify({ ...JSON.parse(signed().text), k: 'one' })])('is not %s', (text) => {
