@@ -9,6 +9,7 @@ import { secureRandom } from '../../client/secure-random.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
+import type { Noise } from '../../shared/codec/noise.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
 import { seededRandom } from '../../shared/random.ts';
@@ -402,6 +403,36 @@ describe('noise', () => {
     expect(noisy).not.toEqual(withNoise(plan, crossing, noises, seededRandom(2)));
     expect(crossing.tensors.h.data).toEqual(new Float32Array(8).fill(0.5));
     expect(withNoise(plan, crossing, [], seededRandom(1))).toBe(crossing);
+  });
+
+  const deviationOf = (values: ArrayLike<number>) => {
+    const mean = Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
+    return Math.sqrt(Array.from(values).reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  };
+  const COUNT = 20_000;
+  // The deviation of so many values is itself known to 0.5 %; of laplace, which has longer tails, to 0.8 %.
+  test.each([
+    ['gaussian alone', [{ type: 'gaussian', scale: 0.5 }], 0.5],
+    ['laplace alone', [{ type: 'laplace', scale: 2 }], 2],
+    // What is dropped is left with the other's noise.
+    ['dropout of all before gaussian', [{ type: 'dropout', scale: 1 }, NOISE], 0.5],
+    [
+      'dropout of most before laplace',
+      [
+        { type: 'dropout', scale: 0.99 },
+        { type: 'laplace', scale: 2 },
+      ],
+      2,
+    ],
+    ['gaussian before laplace', [NOISE, { type: 'laplace', scale: 2 }], Math.sqrt(0.5 ** 2 + 2 ** 2)],
+    ['clipped', [{ ...NOISE, clip: 0.25 }], 0.5],
+  ] satisfies [string, Noise[], number][])('is as strong as is asked for: %s', (_, noises, multiple) => {
+    const { plan } = new ClientHarness();
+    const values = new Float32Array(COUNT).fill(3);
+    const tensors = { h: float32([1, 2, 1, COUNT / 2], values) };
+    const noisy = withNoise(plan, { ...crossing, tensors }, noises, seededRandom(1)).tensors['h'];
+    expect(Math.abs(deviationOf(Array.from(noisy?.data ?? [], Number)) / (3 * multiple) - 1)).toBeLessThan(0.03);
+    expect(new Set(noisy?.data).size).toBeGreaterThan(0.99 * COUNT);
   });
 
   test('is added to what crosses alone, and to fractions alone', () => {
