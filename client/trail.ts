@@ -1,7 +1,16 @@
 /** What has happened to a request so far, and the account of it that its caller gets. */
+import type { Crossing } from '../shared/codec/boundary.ts';
+import type { Noise } from '../shared/codec/noise.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Reply } from './link.ts';
 import type { Route, RouteTiming, SentBoundary } from './types.ts';
+
+/** What is encoded of a boundary. */
+export interface Drawn {
+  readonly crossing: Crossing;
+  /** What was added to its tensors. */
+  readonly noise: readonly Noise[];
+}
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -11,12 +20,16 @@ export interface Trail {
   readonly decisions: Decision[];
   readonly sent: Mutable<SentBoundary>[];
   readonly timing: Mutable<Omit<RouteTiming, 'totalMs' | 'server'>>;
+  /** By plan and k. Of many copies of a tensor that differ in their noise alone the mean would be the tensor. */
+  readonly noisy: Map<string, Drawn>;
+  /** Whether the gateway has said of something that was sent that it was too large. */
+  wasTooLarge: boolean;
   fallback: Route['fallback'];
 }
 
 export function newTrail(startMs: number): Trail {
   const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
-  return { startMs, decisions: [], sent: [], timing, fallback: null };
+  return { startMs, decisions: [], sent: [], timing, noisy: new Map(), wasTooLarge: false, fallback: null };
 }
 
 /** @param reply the one whose outputs were used, or null where the device made them */

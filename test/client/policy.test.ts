@@ -10,6 +10,7 @@ import { webSocketConnector } from '../../client/web-socket.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { Noise } from '../../shared/codec/noise.ts';
+import { TandemError } from '../../shared/errors.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
 import { seededRandom } from '../../shared/random.ts';
@@ -231,6 +232,90 @@ describe('a client', () => {
     expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
   });
 
+  test('draws noise once for a request, for every tier and however often it is asked to send it again', async () => {
+    const harness = new ClientHarness({ policy: { labels: { noisy: 'h' } }, credentials: EVERYBODY });
+    harness.allowSegments(1);
+    harness.segmentsAllowed = 1;
+    const client = await harness.ready({ policy: { labels: { noisy: { from: 'h', noise: NOISE } } } });
+    const { executor } = harness.gateway;
+    const codec = boundaryCodec(harness.plan, { encode: async () => null, decode: () => Promise.reject() });
+    const ask = async (deadlineMs: number) => {
+      const before = executor.seen.length;
+      const result = client.infer(PICTURE, { label: 'noisy', deadlineMs });
+      result.catch(() => {});
+      await harness.pass(1);
+      for (let step = 0; step < 10; step++) {
+        // The first tier is too large; nothing can be taken now of the second.
+        executor.fail(new TandemError(step === 0 ? 'PAYLOAD_TOO_LARGE' : 'OVERLOADED', 'no'));
+        await harness.pass(deadlineMs / 10);
+      }
+      await expect(result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+      const tasks = executor.seen.slice(before);
+      return Promise.all(
+        tasks.map(async ({ tier, payload }) => {
+          const { tensors } = await codec.decode(1, tier, payload);
+          return { tier, values: Array.from(tensors['h']?.data ?? [], Number) };
+        }),
+      );
+    };
+    const copies = await ask(30_000);
+    expect(copies.length).toBeGreaterThan(3);
+    expect(new Set(copies.map(({ tier }) => tier))).toEqual(new Set(['q8', 'q4']));
+    const furthest = (values: readonly number[], others: readonly number[]) =>
+      Math.max(...values.map((value, i) => Math.abs(value - (others[i] as number))));
+    const [first] = copies;
+    // Half a step of each tier.
+    for (const { values } of copies) expect(furthest(values, first?.values ?? [])).toBeLessThan(1 / 255 + 1 / 15);
+    // Another request has noise of its own.
+    const [other] = await ask(1_000);
+    expect(furthest(other?.values ?? [], first?.values ?? [])).toBeGreaterThan(0.2);
+  });
+
+  test('believes the gateway once that something is too large, and itself as often as it is', async () => {
+    const harness = new ClientHarness();
+    const { executor } = harness.gateway;
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    for (let step = 0; step < 5; step++) {
+      await harness.pass(1);
+      executor.fail(new TandemError('PAYLOAD_TOO_LARGE', 'no'));
+    }
+    const { route } = await result;
+    expect(route.sent.map(({ outcome }) => outcome)).toEqual(['failed', 'failed']);
+    expect([route.k, harness.messagesOf('infer').length]).toEqual([2, 2]);
+
+    const narrow = new ClientHarness();
+    narrow.gateway.limits.frameBytesMax = 100;
+    const { route: own } = await (await narrow.ready()).infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    const tiers = [...new Set(own.decisions.flatMap(({ chosen }) => chosen?.tier ?? []))];
+    // All three are too large for the link, and none of them left.
+    expect([tiers.sort(), own.sent, narrow.messagesOf('infer')]).toEqual([['q4', 'q8', 'webp-80'], [], []]);
+  });
+
+  test('sends nothing to a gateway without its plan, which it came to be connected to meanwhile', async () => {
+    const harness = new ClientHarness();
+    let isFirst = true;
+    harness.onDevice = (device) => ({
+      ...device,
+      async encode(...args) {
+        const encoded = await device.encode(...args);
+        if (isFirst) {
+          isFirst = false;
+          harness.gateway.plan.id = 'c'.repeat(64);
+          await harness.cut();
+          while (harness.channels.length < 2) await harness.pass(100);
+        }
+        return encoded;
+      },
+    });
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    await harness.pass(10_000);
+    const { route } = await result;
+    expect([client.state.link, isFirst, route.k, route.sent]).toEqual(['open', false, 2, []]);
+    expect(harness.messagesOf('infer')).toEqual([]);
+  });
+
   test('sends no picture where noise is to be added', async () => {
     const harness = new ClientHarness({ policy: { labels: { noisy: 'input' } }, credentials: EVERYBODY });
     const client = await harness.ready({ policy: { labels: { noisy: { from: 'input', noise: NOISE } } } });
@@ -432,7 +517,7 @@ describe('noise', () => {
     const tensors = { h: float32([1, 2, 1, COUNT / 2], values) };
     const noisy = withNoise(plan, { ...crossing, tensors }, noises, seededRandom(1)).tensors['h'];
     expect(Math.abs(deviationOf(Array.from(noisy?.data ?? [], Number)) / (3 * multiple) - 1)).toBeLessThan(0.03);
-    expect(new Set(noisy?.data).size).toBeGreaterThan(0.99 * COUNT);
+    expect(new Set(Array.from(noisy?.data ?? [], Number)).size).toBeGreaterThan(0.99 * COUNT);
   });
 
   test('is added to what crosses alone, and to fractions alone', () => {
