@@ -24,7 +24,7 @@ import { Link } from './link.ts';
 import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
-import { newTrail, type Trail } from './trail.ts';
+import { failedRoute, newTrail, type Trail, withSent } from './trail.ts';
 import type {
   Client,
   ClientEventMap,
@@ -185,13 +185,20 @@ class ClientCore implements Client {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
         if (result) return result;
       }
-    } catch (error) {
-      interrupt.throwIfOver();
-      throw asTandemError(error, 'INTERNAL', 'the request failed');
+    } catch (thrown) {
+      const { aborted, reason } = interrupt.signal;
+      const error = asTandemError(aborted ? reason : thrown, 'INTERNAL', 'the request failed');
+      const isCallers = options.signal?.aborted && reason === options.signal.reason;
+      this.keepRoute(failedRoute(trail, options.label ?? '', isCallers ? null : error, clock.now()));
+      throw isCallers ? reason : withSent(error, trail);
     } finally {
       interrupt.dispose();
       this.interrupts.delete(interrupt);
     }
+  }
+
+  private keepRoute(route: Diagnostics['routes'][number]): void {
+    this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
   }
 
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
@@ -306,7 +313,7 @@ class ClientCore implements Client {
       this.usage.add(installation.plan.id, result.route.k, 1);
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
-      this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
+      this.keepRoute(route);
       this.held = calibrateRoute(this.held, result.route);
       return result;
     } catch (error) {

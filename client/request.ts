@@ -353,13 +353,13 @@ class Request {
     const sentBefore = this.trail.sent.length;
     try {
       const answer = await this.send(crossing, chosen, sent, payload);
-      this.note(answer.by === 'gateway' ? 'answered' : 'late');
       if (answer.by === 'gateway') {
         const { parts } = payload;
         const sending = { plan: this.plan, sent, parts, key: receiptKey };
         const receipt = await receiptIn(answer.reply, sending, this.context.host.sha256);
         return this.accept(crossing, tier, answer.reply, receipt);
       }
+      this.note('late');
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
       estimates.observeOverdue(answer.waitedMs - remoteMs(chosen.predicted), host.clock.now());
@@ -455,6 +455,7 @@ class Request {
     estimates.answered();
     this.trail.timing.networkMs = networkMs;
     const made = outputsOf(this.plan, crossing.k, reply);
+    this.note('answered');
     return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply, receipt);
   }
 

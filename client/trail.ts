@@ -1,9 +1,10 @@
 /** What has happened to a request so far, and the account of it that its caller gets. */
 import type { Crossing } from '../shared/codec/boundary.ts';
 import type { Noise } from '../shared/codec/noise.ts';
+import { TandemError } from '../shared/errors.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Reply } from './link.ts';
-import type { Route, RouteTiming, SentBoundary } from './types.ts';
+import type { FailedRoute, Route, RouteTiming, SentBoundary } from './types.ts';
 
 /** What is encoded of a boundary. */
 export interface Drawn {
@@ -51,10 +52,30 @@ export function routeOf(
     predicted: foreseen?.predicted ?? null,
     timing: { ...timing, totalMs: nowMs - startMs, server: reply?.message.timing ?? null },
     sent,
-    bytesUp: sent.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytesUp: bytesOf(sent),
     bytesDown: reply?.bytesDown ?? 0,
     fallback,
   };
+}
+
+/** @param error what the request rejects with, unless its signal was aborted */
+export function failedRoute(
+  { startMs, sent }: Trail,
+  label: string,
+  error: TandemError | null,
+  nowMs: number,
+): FailedRoute {
+  return { error: error?.code ?? 'ABORTED', label, sent, bytesUp: bytesOf(sent), totalMs: nowMs - startMs };
+}
+
+/** The error with what had been sent. Another object: several requests may end with one and the same. */
+export function withSent(error: TandemError, { sent }: Trail): TandemError {
+  const { code, message, retryAfterMs } = error;
+  return sent.length === 0 ? error : new TandemError(code, message, { cause: error, retryAfterMs, sent });
+}
+
+function bytesOf(sent: readonly SentBoundary[]): number {
+  return sent.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function whyOf(

@@ -2,10 +2,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { withNoise } from '../../client/noise.ts';
 import { secureRandom } from '../../client/secure-random.ts';
+import type { InferOptions } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
@@ -469,6 +470,70 @@ describe('a client', () => {
       }),
       { numRuns: 150 },
     );
+  });
+});
+
+describe('a request that comes to nothing', () => {
+  /** One that the gateway has, and that this device cannot finish. */
+  const begun = async (harness: ClientHarness, options: InferOptions = {}) => {
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', ...options });
+    const error = result.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    await harness.pass(1);
+    return { client, error };
+  };
+  const SENT = [{ k: 0, tier: 'webp-80', noise: [], bytes: expect.any(Number), outcome: 'pending' }];
+  let harness: ClientHarness;
+  beforeEach(() => {
+    harness = new ClientHarness();
+    harness.segmentsAllowed = 0;
+  });
+
+  test('says what had left the device, in its error and in the diagnostics', async () => {
+    const { client, error } = await begun(harness, { deadlineMs: 1000 });
+    await harness.pass(2000);
+    expect(await error).toMatchObject({ code: 'DEADLINE_EXCEEDED', sent: SENT, cause: { sent: undefined } });
+    expect(client.diagnostics().routes).toEqual([
+      { error: 'DEADLINE_EXCEEDED', label: 'public', sent: SENT, bytesUp: expect.any(Number), totalMs: 1000 },
+    ]);
+    expect(client.diagnostics().routes[0]?.bytesUp).toBe(client.diagnostics().routes[0]?.sent[0]?.bytes);
+  });
+
+  test('rejects with its signal’s reason as it is, and is in the diagnostics alone', async () => {
+    const abort = new AbortController();
+    const { client, error } = await begun(harness, { signal: abort.signal });
+    const reason = new TandemError('CANCELLED', 'the app’s own');
+    abort.abort(reason);
+    expect(await error).toBe(reason);
+    expect(reason.sent).toBeUndefined();
+    expect(client.diagnostics().routes).toMatchObject([{ error: 'ABORTED', sent: SENT }]);
+  });
+
+  test('has an account of its own where several end for one reason', async () => {
+    const { client, error } = await begun(harness);
+    const idle = client.infer(PICTURE, { label: 'personal' });
+    idle.catch(() => {});
+    await harness.pass(1);
+    await client.close();
+    expect(await error).toMatchObject({ code: 'CLOSED', sent: SENT });
+    await expect(idle).rejects.toMatchObject({ code: 'CLOSED', sent: undefined });
+    const { routes } = client.diagnostics();
+    expect(routes).toHaveLength(2);
+    expect(routes.find(({ label }) => label === 'public')).toMatchObject({ error: 'CLOSED', sent: SENT });
+    expect(routes.find(({ label }) => label === 'personal')).toMatchObject({ error: 'CLOSED', sent: [], bytesUp: 0 });
+  });
+
+  test('says that a reply failed where it cannot be used', async () => {
+    const ready = new ClientHarness();
+    const client = await ready.ready();
+    // A shape that its data are too few for.
+    const y = { dtype: 'float32', shape: [1, 9], data: new Float32Array(4) } as const;
+    ready.gateway.executor.run = async () => ({ outputs: { y }, decodeMs: 1, computeMs: 1 });
+    const { route } = await client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    expect([route.k, route.sent.map(({ outcome }) => outcome)]).toEqual([2, ['failed']]);
   });
 });
 
