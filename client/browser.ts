@@ -16,6 +16,7 @@ import type {
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
+export { describeRoute } from './route-text.ts';
 export type * from './types.ts';
 export { verifyReceipt } from './verify-receipt.ts';
 

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { withNoise } from '../../client/noise.ts';
+import { describeRoute } from '../../client/route-text.ts';
 import { secureRandom } from '../../client/secure-random.ts';
 import type { InferOptions } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
@@ -190,6 +191,37 @@ describe('a client', () => {
     };
     expect(await receiptFor('public')).toBeNull();
     expect((await receiptFor('personal'))?.receipt).toMatchObject({ retained: true });
+  });
+
+  test('says in words all that left the device, whether there is a receipt for it or not', async () => {
+    const harness = new ClientHarness();
+    const client = await harness.ready();
+    expect(describeRoute((await client.infer(PICTURE, { label: 'secret' })).route)).toBe(
+      'Nothing left this device for this request.',
+    );
+    const cut = new ClientHarness();
+    cut.segmentsAllowed = 0;
+    const result = (await cut.ready()).infer(PICTURE, { label: 'public' });
+    await cut.pass(1);
+    await cut.cut();
+    await cut.pass(1000);
+    // The first is lost with its connection.
+    expect(cut.messagesOf('infer')).toHaveLength(2);
+    await cut.finish();
+    await cut.finish();
+    const { route } = await result;
+    const [, { bytes } = { bytes: 0 }] = route.sent;
+    const signed = route.receipt?.receipt.bytes;
+    expect(describeRoute(route)).toBe(
+      `${2 * bytes} bytes left this device under the label public: the input as webp-80 (${bytes} bytes, failed); ` +
+        `the input as webp-80 (${bytes} bytes, answered). The gateway received ${signed} bytes: the input as webp-80, under the ` +
+        'label public. Of the input they give away an amount that is not measured. Of the answer the gateway has learned: y. ' +
+        'There is no receipt for the rest.',
+    );
+    expect(describeRoute({ ...route, receipt: null })).toMatch(
+      /The reply is the answer, and there is no receipt for it\.$/,
+    );
+    expect(describeRoute({ ...route, tier: null, receipt: null })).toMatch(/No reply was used: there is no receipt\.$/);
   });
 
   test('asks for no receipts where it is told to', async () => {
