@@ -93,7 +93,7 @@ class ClientCore implements Client {
     this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = new Courtesy(host.clock);
     this.installations = new Installations({
-      ...{ host, url, model: options.model, estimates: this.estimates },
+      ...{ host, url, model: options.model, estimates: this.estimates, planSha256: options.planSha256?.toLowerCase() },
       wantsSegments: () => this.wantsSegments,
       servedId: (name) => this.link?.welcome?.plans.find((plan) => plan.name === name)?.id,
       whenIdle: () => this.courtesy.whenIdle(),
@@ -310,7 +310,10 @@ class ClientCore implements Client {
       const result = await this.installations.use(installation, () =>
         runRequest(this.contextOf(installation), input, options, interrupt, trail),
       );
-      this.usage.add(installation.plan.id, result.route.k, 1);
+      const { plan } = installation;
+      const { allowed } = this.permissions.for(result.route.label, plan, this.link?.welcome ?? null);
+      // Of what may send nothing the gateway does not learn that it was there either.
+      if (Object.keys(allowed).length > 0) this.usage.add(plan.id, result.route.k, 1);
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
       this.keepRoute(route);

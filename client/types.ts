@@ -36,6 +36,11 @@ export interface ClientOptions {
    * of the two holds.
    */
   readonly policy?: PolicyInput | undefined;
+  /**
+   * SHA-256 of the bundle's plan.json, in hex (`sha256sum`): any other plan is refused with BAD_PLAN. Without it the names and the
+   * leakage that a policy goes by are what the gateway says that they are.
+   */
+  readonly planSha256?: string | undefined;
   /** Whether answers of the gateway come with a signed receipt; default true. It adds about half a kB to each of them. */
   readonly receipts?: boolean | undefined;
   /** Who this client is. Asked again for every connection, so that a token may expire. */
