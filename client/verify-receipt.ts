@@ -1,8 +1,8 @@
 /** Whether a receipt is the gateway's, and unchanged: for users, and for whoever they show it to. */
 import { TandemError } from '../shared/errors.ts';
-import type { Receipt, SignedReceipt } from '../shared/receipt.ts';
+import { parseReceipt, type Receipt, type SignedReceipt } from '../shared/receipt.ts';
 
-type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
+export type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
 
 /**
  * What the gateway signed: the receipt as its text has it, whatever stands beside the text, or null where the signature is not of
@@ -23,8 +23,6 @@ export async function verifyReceipt({ text, signature, key: own }: Signed, key: 
     throw unsupported(error);
   });
   if (!(await subtle.verify('Ed25519', publicKey, signed, new TextEncoder().encode(text)))) return null;
-  // Has a schema, which pages that check nothing do not load.
-  const { parseReceipt } = await import('../shared/receipt.ts');
   try {
     return parseReceipt(text);
   } catch {
