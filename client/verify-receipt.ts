@@ -1,4 +1,4 @@
-/** Whether a receipt is the gateway's, and unchanged: for users, and for whoever they show it to. */
+/** What the gateway signed, of a receipt that is the gateway's and unchanged: for users, and for whoever they show it to. */
 import { TandemError } from '../shared/errors.ts';
 import { parseReceipt, type Receipt, type SignedReceipt } from '../shared/receipt.ts';
 
