@@ -18,6 +18,8 @@ import type { Availability, InferOptions, Input, Plan, Route } from './types.ts'
 import { webSocketConnector } from './web-socket.ts';
 import { workerDevice } from './worker-device.ts';
 
+export { verifyReceipt } from './verify-receipt.ts';
+
 const MEASURE = 'tandem.infer';
 /** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
 const PICTURE_SIDE_MAX_PX = 2048;

@@ -11,13 +11,15 @@ import type {
   InferResult,
   ModelTypes,
   Picture,
+  Receipt,
   StreamResult,
 } from './types.ts';
+import type { Signed } from './verify-receipt.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
+export { describeRoute } from './route-text.ts';
 export type * from './types.ts';
-export { verifyReceipt } from './verify-receipt.ts';
 
 export interface HostOptions {
   /** Makes the SDK's worker; default: worker.js beside this module, or worker-accelerated.js. */
@@ -50,6 +52,19 @@ export interface BrowserClient<T extends ModelTypes = ModelTypes> extends Client
     frames: AsyncIterable<BrowserInput<T>> | ReadableStream<BrowserInput<T>>,
     options?: InferOptions,
   ): AsyncIterable<StreamResult<T>>;
+}
+
+/**
+ * What the gateway signed: the receipt as its text has it, whatever stands beside the text, or null where the signature is not of
+ * that text and that key.
+ * @param key base64 of the key that is trusted, as /.well-known/tandem-receipt-key had it; default: the receipt's own, which says
+ *   no more than that nothing was changed since.
+ * @throws UNSUPPORTED where the platform's crypto has no Ed25519, or there is none (pages over plain http)
+ */
+export async function verifyReceipt(signed: Signed, key?: string): Promise<Receipt | null> {
+  // With its schema, which pages that check nothing do not load.
+  const { verifyReceipt: verify } = await import('./browser-client.ts');
+  return verify(signed, key);
 }
 
 export type BrowserOptions = ClientOptions & HostOptions;

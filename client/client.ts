@@ -5,7 +5,7 @@ import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import { Asker } from '../shared/schedule/asker.ts';
-import { type Calibration, calibrate, coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
+import { coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
 import { linkFigures } from '../shared/schedule/link.ts';
@@ -26,7 +26,7 @@ import { Link } from './link.ts';
 import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
-import { newTrail, type Trail } from './trail.ts';
+import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
 import type {
   Client,
   ClientEventMap,
@@ -96,7 +96,7 @@ class ClientCore implements Client {
     this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = new Courtesy(host.clock);
     this.installations = new Installations({
-      ...{ host, url, model: options.model, estimates: this.estimates },
+      ...{ host, url, model: options.model, estimates: this.estimates, planSha256: options.planSha256?.toLowerCase() },
       wantsSegments: () => this.wantsSegments,
       servedId: (name) => this.link?.welcome?.plans.find((plan) => plan.name === name)?.id,
       whenIdle: () => this.courtesy.whenIdle(),
@@ -188,13 +188,21 @@ class ClientCore implements Client {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
         if (result) return result;
       }
-    } catch (error) {
-      interrupt.throwIfOver();
-      throw asTandemError(error, 'INTERNAL', 'the request failed');
+    } catch (thrown) {
+      const { aborted, reason } = interrupt.signal;
+      const error = asTandemError(aborted ? reason : thrown, 'INTERNAL', 'the request failed');
+      const isCallers = options.signal?.aborted && reason === options.signal.reason;
+      this.keepRoute(failedRoute(trail, options.label ?? '', isCallers ? null : error, clock.now()));
+      if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
+      throw isCallers ? reason : withSent(error, trail);
     } finally {
       interrupt.dispose();
       this.interrupts.delete(interrupt);
     }
+  }
+
+  private keepRoute(route: Diagnostics['routes'][number]): void {
+    this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
   }
 
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
@@ -310,11 +318,14 @@ class ClientCore implements Client {
       const result = await this.installations.use(installation, () =>
         runRequest(this.contextOf(installation), input, options, interrupt, trail),
       );
-      this.usage.add(installation.plan.id, result.route.k, 1);
+      const { plan } = installation;
+      const { allowed } = this.permissions.for(result.route.label, plan, this.link?.welcome ?? null);
+      // Of what may send nothing the gateway does not learn that it was there either.
+      if (Object.keys(allowed).length > 0) this.usage.add(plan.id, result.route.k, 1);
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
-      this.routes = [...this.routes, route].slice(-ROUTES_KEPT);
-      this.held = calibrateRoute(this.held, result.route);
+      this.keepRoute(route);
+      this.held = calibrated(this.held, trail, result.route.timing.totalMs);
       return result;
     } catch (error) {
       if (error instanceof Superseded) return undefined;
@@ -374,13 +385,4 @@ export function baseUrl(url: string): string {
     throw new TandemError('BAD_CONFIG', `expected the gateway's address as http:// or https://, got ${url}`);
   }
   return url.replace(/\/+$/, '');
-}
-
-/** Of what went as decided: what was forced off its way was not predicted. */
-function calibrateRoute(
-  held: Calibration,
-  { decisions, predicted, fallback, timing }: InferResult['route'],
-): Calibration {
-  if (!predicted || fallback || decisions[0]?.by === 'explored') return held;
-  return calibrate(held, predicted, timing.totalMs - timing.preprocessMs);
 }

@@ -43,10 +43,10 @@ export interface Device {
   begin(picture: Picture): Promise<Timed<Crossing>>;
   /** Boundary k -> k+1. */
   advance(crossing: Crossing): Promise<Timed<Crossing>>;
-  /**
-   * Adds the noise first. `value` is null where this device cannot make the tier's format, or cannot add noise to it.
-   */
-  encode(crossing: Crossing, tier: string, noise: readonly Noise[]): Promise<Timed<Payload | null>>;
+  /** A copy of the crossing with noise, of numbers that are drawn for it. */
+  addNoise(crossing: Crossing, noise: readonly Noise[]): Promise<Timed<Crossing>>;
+  /** `value` is null where this device cannot make the tier's format. */
+  encode(crossing: Crossing, tier: string): Promise<Timed<Payload | null>>;
   close(): Promise<void>;
 }
 
@@ -112,7 +112,8 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
         const { k, size } = crossing;
         return { k: k + 1, size, tensors: await runSegment(plan, sessionAt(k), k, crossing.tensors), picture: null };
       }),
-    encode: (crossing, tier, noise) => timed(() => codec.encode(withNoise(plan, crossing, noise, random), tier)),
+    addNoise: (crossing, noise) => timed(() => withNoise(plan, crossing, noise, random)),
+    encode: (crossing, tier) => timed(() => codec.encode(crossing, tier)),
     async close() {
       isClosed = true;
       await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));

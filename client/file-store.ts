@@ -74,7 +74,8 @@ export async function readKeptPlan(source: BundleSource, store: FileStore, clock
   // Where there are bars and no network; a newer one replaces the plan when it comes.
   let stop = () => {};
   const late = new Promise<Plan>((resolve) => {
-    stop = clock.after(PATIENCE_MS, () => resolve(old()));
+    // One that is kept may be another than is pinned.
+    stop = clock.after(PATIENCE_MS, () => resolve(old().catch(() => served)));
   });
   return Promise.race([served.catch(old), late]).finally(stop);
 }

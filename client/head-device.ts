@@ -26,11 +26,12 @@ export function headDevice(plan: Plan, target: string, pictures: PictureCodec, c
     prepare: async () => [],
     load: refuse,
     advance: refuse,
+    addNoise: refuse,
     begin: (picture) => timed(() => pictureCrossing(plan, picture)),
-    encode: (crossing, name, noise) =>
+    encode: (crossing, name) =>
       timed(async () => {
         const tier = tierAt(plan, crossing.k, name);
-        if (noise.length > 0 || tier.type !== 'picture' || !crossing.picture) return null;
+        if (tier.type !== 'picture' || !crossing.picture) return null;
         const bytes = await pictures.encode(crossing.picture, tier.format, tier.quality);
         const shapes = boundaryTensors(plan, crossing.k, crossing.tensors).map(({ shape }) => shape);
         return bytes && { parts: [bytes], shapes };

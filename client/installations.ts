@@ -29,6 +29,8 @@ export interface InstallationsOptions {
   /** The gateway's base URL. */
   readonly url: string;
   readonly model: string;
+  /** Of the one plan that is accepted. */
+  readonly planSha256: string | undefined;
   readonly estimates: Estimates;
   /** Whether a device is to have segments, as of now. */
   wantsSegments(): boolean;
@@ -66,7 +68,9 @@ export class Installations {
   async start(signal: AbortSignal | undefined): Promise<void> {
     const { host } = this.options;
     const source = this.source(signal);
-    const head = (await isPlanKept(host.files, source.name)) ? undefined : await headOf(source);
+    // Whose head it is only the whole plan tells.
+    const isPinned = this.options.planSha256 !== undefined;
+    const head = isPinned || (await isPlanKept(host.files, source.name)) ? undefined : await headOf(source);
     this.installed = head
       ? await install(head, { ...this.installationOptions(), isHead: true }, signal)
       : await install(await this.keptPlan(source), this.installationOptions(), signal);
@@ -117,8 +121,8 @@ export class Installations {
   }
 
   private source(signal?: AbortSignal, whenIdle: () => Promise<void> = () => Promise.resolve()): BundleSource {
-    const { host, url, model } = this.options;
-    return webSource(host, url, model, { signal, whenIdle });
+    const { host, url, model, planSha256 } = this.options;
+    return { ...webSource(host, url, model, { signal, whenIdle }), planSha256 };
   }
 
   private keptPlan(source: BundleSource): Promise<Plan> {

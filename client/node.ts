@@ -18,6 +18,7 @@ import type { Client, ClientOptions, ModelTypes } from './types.ts';
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
 export { replay } from '../shared/schedule/replay.ts';
+export { describeRoute } from './route-text.ts';
 export type * from './types.ts';
 export { verifyReceipt } from './verify-receipt.ts';
 

@@ -7,7 +7,7 @@ import type { Reply } from './link.ts';
 /** What a receipt has to be of. */
 interface Sending {
   readonly plan: Plan;
-  readonly sent: Omit<Sent, 'bytes'>;
+  readonly sent: Omit<Sent, 'bytes'> & { readonly retain: boolean };
   readonly parts: readonly Uint8Array[];
   /** The gateway's key, as it said when this client connected. */
   readonly key: string | null;

@@ -6,6 +6,7 @@ import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
+import { promises } from '../shared/policy/noises.ts';
 import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import type { SignedReceipt } from '../shared/receipt.ts';
@@ -28,7 +29,7 @@ import { outputsOf } from './outputs.ts';
 import type { Permissions } from './permissions.ts';
 import { receiptIn } from './receipts.ts';
 import { Remote } from './remote.ts';
-import { routeOf, type Trail } from './trail.ts';
+import { type Drawn, routeOf, type Trail } from './trail.ts';
 import type { InferOptions, InferResult, Input } from './types.ts';
 
 /** What a request needs of its client. */
@@ -338,30 +339,30 @@ class Request {
   /** Gives the answer, or undefined after noting why there is none, for the next decision to take into account. */
   private async sendOrNote(crossing: Crossing, chosen: Candidate, tier: string): Promise<InferResult | undefined> {
     const key = tierKey(crossing.k, tier);
-    const permission = this.permission();
-    const payload = await this.encode(crossing, tier, permission).catch((error: unknown) => {
+    const encoded = await this.encode(crossing, tier).catch((error: unknown) => {
       this.interrupt.throwIfOver();
       return `encoding it failed: ${messageOf(error)}`;
     });
-    if (typeof payload === 'string') {
-      this.blocked[key] = payload;
+    if (typeof encoded === 'string') {
+      this.blocked[key] = encoded;
       return undefined;
     }
-    // The last look before anything leaves: the gateway's word may have come since the decision, or another network.
+    const { payload, noise } = encoded;
+    // The last look before anything leaves: another network or gateway may have come since the decision, or the gateway's word.
     const latest = this.permission();
-    const { noise } = permission;
-    if (denialOfSent(latest, crossing.k, tier, noise)) return undefined;
+    if (!this.remote.isReachable || denialOfSent(latest, crossing.k, tier, noise)) return undefined;
     const sent = { k: crossing.k, tier, label: this.label, noise: [...noise], retain: latest.retain };
     const receiptKey = this.context.link.welcome?.receiptKey ?? null;
+    const sentBefore = this.trail.sent.length;
     try {
       const answer = await this.send(crossing, chosen, sent, payload);
-      this.note(answer.by === 'gateway' ? 'answered' : 'late');
       if (answer.by === 'gateway') {
         const { parts } = payload;
         const sending = { plan: this.plan, sent, parts, key: receiptKey };
         const receipt = await receiptIn(answer.reply, sending, this.context.host.sha256);
         return this.accept(crossing, tier, answer.reply, receipt);
       }
+      this.note('late');
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
       estimates.observeOverdue(answer.waitedMs - remoteMs(chosen.predicted), host.clock.now());
@@ -372,10 +373,13 @@ class Request {
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.note('failed');
       this.dropForce(`${failure.code}: ${failure.message}`);
-      // Too large for this gateway: another tier may not be.
-      if (failure.code === 'PAYLOAD_TOO_LARGE' || failure.code === 'FRAME_TOO_LARGE')
+      const hasLeft = this.trail.sent.length > sentBefore;
+      // Too large: another tier may not be. What has not left may be so any number of times; the gateway is believed once, or it
+      // could have one after the other sent to it.
+      if (failure.code === 'PAYLOAD_TOO_LARGE' && !(hasLeft && this.trail.wasTooLarge)) {
+        this.trail.wasTooLarge ||= hasLeft;
         this.blocked[key] = failure.message;
-      else this.remote.failed(failure);
+      } else this.remote.failed(failure);
       return undefined;
     }
   }
@@ -387,12 +391,27 @@ class Request {
   }
 
   /** A text says why the device cannot make this tier. */
-  private async encode(crossing: Crossing, tier: string, { noise }: Permission): Promise<Payload | string> {
-    const { value, ms } = await this.interrupt.race(this.context.installation.device.encode(crossing, tier, noise));
+  private async encode(crossing: Crossing, tier: string): Promise<(Drawn & { payload: Payload }) | string> {
+    const drawn = await this.withNoise(crossing);
+    const { value, ms } = await this.interrupt.race(this.context.installation.device.encode(drawn.crossing, tier));
     if (!value) return CANNOT_MAKE;
     this.trail.timing.encodeMs += ms;
     this.context.estimates.observeEncode(crossing.k, tier, ms);
-    return value;
+    return { ...drawn, payload: value };
+  }
+
+  /** With the noise that policy asks for: drawn once, for every tier and however often it is sent. */
+  private async withNoise(crossing: Crossing): Promise<Drawn> {
+    const { noise } = this.permission();
+    const { noisy, timing } = this.trail;
+    const key = `${this.plan.id}/${crossing.k}`;
+    const known = noise.length > 0 ? noisy.get(key) : { crossing, noise };
+    if (known && promises(known.noise, noise)) return known;
+    const { value, ms } = await this.interrupt.race(this.context.installation.device.addNoise(crossing, noise));
+    timing.encodeMs += ms;
+    const drawn = { crossing: value, noise };
+    noisy.set(key, drawn);
+    return drawn;
   }
 
   private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
@@ -444,6 +463,7 @@ class Request {
     estimates.answered(nowMs);
     this.trail.timing.networkMs = networkMs;
     const made = outputsOf(this.plan, crossing.k, reply);
+    this.note('answered');
     return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply, receipt);
   }
 

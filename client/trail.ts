@@ -1,8 +1,19 @@
 /** What has happened to a request so far, and the account of it that its caller gets. */
+import type { Crossing } from '../shared/codec/boundary.ts';
+import type { Noise } from '../shared/codec/noise.ts';
+import { TandemError } from '../shared/errors.ts';
 import type { Asker } from '../shared/schedule/asker.ts';
+import { type Calibration, calibrate } from '../shared/schedule/calibration.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Reply } from './link.ts';
-import type { Route, RouteTiming, SentBoundary } from './types.ts';
+import type { FailedRoute, Route, RouteTiming, SentBoundary } from './types.ts';
+
+/** What is encoded of a boundary. */
+export interface Drawn {
+  readonly crossing: Crossing;
+  /** What was added to its tensors. */
+  readonly noise: readonly Noise[];
+}
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -13,12 +24,16 @@ export interface Trail {
   readonly decisions: Decision[];
   readonly sent: Mutable<SentBoundary>[];
   readonly timing: Mutable<Omit<RouteTiming, 'totalMs' | 'server'>>;
+  /** By plan and k. Of many copies of a tensor that differ in their noise alone the mean would be the tensor. */
+  readonly noisy: Map<string, Drawn>;
+  /** Whether the gateway has said of something that was sent that it was too large. */
+  wasTooLarge: boolean;
   fallback: Route['fallback'];
 }
 
 export function newTrail(startMs: number, asker: Asker): Trail {
   const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
-  return { startMs, asker, decisions: [], sent: [], timing, fallback: null };
+  return { startMs, asker, decisions: [], sent: [], timing, noisy: new Map(), wasTooLarge: false, fallback: null };
 }
 
 /** @param reply the one whose outputs were used, or null where the device made them */
@@ -40,10 +55,39 @@ export function routeOf(
     predicted: foreseen?.predicted ?? null,
     timing: { ...timing, totalMs: nowMs - startMs, server: reply?.message.timing ?? null },
     sent,
-    bytesUp: sent.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytesUp: bytesOf(sent),
     bytesDown: reply?.bytesDown ?? 0,
     fallback,
   };
+}
+
+/** @param error what the request rejects with, unless its signal was aborted */
+export function failedRoute(
+  { startMs, sent }: Trail,
+  label: string,
+  error: TandemError | null,
+  nowMs: number,
+): FailedRoute {
+  return { error: error?.code ?? 'ABORTED', label, sent, bytesUp: bytesOf(sent), totalMs: nowMs - startMs };
+}
+
+/** The error with what had been sent. Another object: several requests may end with one and the same. */
+export function withSent(error: TandemError, { sent }: Trail): TandemError {
+  const { code, message, retryAfterMs } = error;
+  return sent.length === 0 ? error : new TandemError(code, message, { cause: error, retryAfterMs, sent });
+}
+
+/** What was foreseen at first against what came: of a reply that was late all that is known is that it took longer. */
+export function calibrated(held: Calibration, { decisions, timing, fallback }: Trail, totalMs: number): Calibration {
+  const [first] = decisions;
+  // What was to find out, or could not be done in the end, promised nothing.
+  if (!first?.chosen || first.by === 'explored' || fallback?.reason === 'failed') return held;
+  const ms = fallback?.reason === 'late' ? Number.POSITIVE_INFINITY : totalMs - timing.preprocessMs;
+  return calibrate(held, first.chosen.predicted, ms);
+}
+
+function bytesOf(sent: readonly SentBoundary[]): number {
+  return sent.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function whyOf(

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** What users of the SDK see: options, results, and the explanation that comes with every answer. */
-import type { Noise } from '../shared/codec/noise.ts';
+import type { ErrorCode } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { PolicyInput } from '../shared/policy/language.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
@@ -9,6 +9,7 @@ import type { SignedReceipt } from '../shared/receipt.ts';
 import type { Prediction } from '../shared/schedule/cost.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import type { ObjectiveInput } from '../shared/schedule/objective.ts';
+import type { SentBoundary } from '../shared/sent-boundary.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import type { StreamResult } from './stream.ts';
 
@@ -21,6 +22,7 @@ export type { Prediction } from '../shared/schedule/cost.ts';
 export type { Candidate, Decision, Removed } from '../shared/schedule/decide.ts';
 export type { ObjectiveInput } from '../shared/schedule/objective.ts';
 export type { DecisionRecord } from '../shared/schedule/record.ts';
+export type { SentBoundary } from '../shared/sent-boundary.ts';
 export type { Tensor, Tensors } from '../shared/tensor.ts';
 export type { StreamResult } from './stream.ts';
 
@@ -34,6 +36,11 @@ export interface ClientOptions {
    * of the two holds.
    */
   readonly policy?: PolicyInput | undefined;
+  /**
+   * SHA-256 of the bundle's plan.json, in hex (`sha256sum`): any other plan is refused with BAD_PLAN. Without it the names and the
+   * leakage that a policy goes by are what the gateway says that they are.
+   */
+  readonly planSha256?: string | undefined;
   /** Whether answers of the gateway come with a signed receipt; default true. It adds about half a kB to each of them. */
   readonly receipts?: boolean | undefined;
   /** Who this client is. Asked again for every connection, so that a token may expire. */
@@ -116,15 +123,15 @@ export interface Route {
   readonly fallback: { readonly reason: 'late' | 'failed'; readonly message: string } | null;
 }
 
-export interface SentBoundary {
-  readonly k: number;
-  readonly tier: string;
-  /** What was added to its values before they were encoded. */
-  readonly noise: readonly Noise[];
-  /** Of the whole frame. */
-  readonly bytes: number;
-  /** `late`: the device was faster in the end. */
-  readonly outcome: 'answered' | 'late' | 'failed' | 'pending';
+/** A request that came to nothing. */
+export interface FailedRoute {
+  /** Why: the code of its TandemError; `ABORTED` where its signal was. */
+  readonly error: ErrorCode | 'ABORTED';
+  readonly label: string;
+  /** Every boundary that left the device for it all the same. */
+  readonly sent: readonly SentBoundary[];
+  readonly bytesUp: number;
+  readonly totalMs: number;
 }
 
 /** In the platform's words for models that it brings itself. */
@@ -187,8 +194,8 @@ export interface Diagnostics {
   };
   /** Requests that were predicted, and the share that took what was said of nine in ten; null before any. */
   readonly calibration: { readonly requests: number; readonly within: number | null };
-  /** Of the last requests, the newest last. */
-  readonly routes: readonly Omit<Route, 'decisions'>[];
+  /** Of the last requests, the newest last. Those that came to nothing have an `error`. */
+  readonly routes: readonly (Omit<Route, 'decisions'> | FailedRoute)[];
 }
 
 export interface ClientEventMap {
@@ -215,7 +222,8 @@ export interface Client<T extends ModelTypes = ModelTypes> extends ClientEvents,
   /**
    * Runs one request, wherever is best. Rejects with the signal's reason when aborted, else with a TandemError:
    * BAD_INPUT; BAD_BOUNDARY, UNKNOWN_TIER or POLICY_DENIED for a forced cut that there is not, or that may not be
-   * sent; POLICY_DENIED or UNAVAILABLE where nothing can run it; DEVICE_FAILED; DEADLINE_EXCEEDED; CLOSED.
+   * sent; POLICY_DENIED or UNAVAILABLE where nothing can run it; DEVICE_FAILED; DEADLINE_EXCEEDED; CLOSED. Its `sent` says what
+   * had left the device by then; of a request that was aborted only `diagnostics` does.
    */
   infer(input: T['input'], options?: InferOptions): Promise<InferResult<T>>;
   /** What `infer` would decide now, and what it would leave out and why. Runs nothing and sends nothing. */

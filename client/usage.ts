@@ -1,4 +1,4 @@
-/** Finished requests that the gateway has not been told of: what an operator's offload rate is made of. */
+/** Finished requests, of those that may send something, that the gateway has not been told of: what an operator's offload rate is made of. */
 import { USAGE_COUNT_MAX, USAGE_ENTRIES_MAX } from '../shared/protocol/limits.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
 

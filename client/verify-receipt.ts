@@ -1,18 +1,19 @@
-/** Whether a receipt is the gateway's, and unchanged: for users, and for whoever they show it to. */
+/** What the gateway signed, of a receipt that is the gateway's and unchanged: for users, and for whoever they show it to. */
 import { TandemError } from '../shared/errors.ts';
-import type { SignedReceipt } from '../shared/receipt.ts';
+import { parseReceipt, type Receipt, type SignedReceipt } from '../shared/receipt.ts';
 
-type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
+export type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
 
 /**
- * Checks text and signature; what a receipt says is in its text, and `receipt` beside it is only that text read.
+ * What the gateway signed: the receipt as its text has it, whatever stands beside the text, or null where the signature is not of
+ * that text and that key.
  * @param key base64 of the key that is trusted, as /.well-known/tandem-receipt-key had it; default: the receipt's own, which says
  *   no more than that nothing was changed since.
  * @throws UNSUPPORTED where the platform's crypto has no Ed25519, or there is none (pages over plain http)
  */
-export async function verifyReceipt({ text, signature, key: own }: Signed, key: string = own): Promise<boolean> {
+export async function verifyReceipt({ text, signature, key: own }: Signed, key: string = own): Promise<Receipt | null> {
   const [signed, raw] = [bytesOf(signature), bytesOf(key)];
-  if (raw?.length !== KEY_BYTES || !signed) return false;
+  if (raw?.length !== KEY_BYTES || !signed) return null;
   const unsupported = (cause?: unknown) =>
     new TandemError('UNSUPPORTED', 'checking a receipt needs Ed25519 in crypto.subtle, which is not here', { cause });
   const subtle = globalThis.crypto?.subtle;
@@ -21,7 +22,12 @@ export async function verifyReceipt({ text, signature, key: own }: Signed, key: 
     // Any 32 bytes can be imported.
     throw unsupported(error);
   });
-  return subtle.verify('Ed25519', publicKey, signed, new TextEncoder().encode(text));
+  if (!(await subtle.verify('Ed25519', publicKey, signed, new TextEncoder().encode(text)))) return null;
+  try {
+    return parseReceipt(text);
+  } catch {
+    return null;
+  }
 }
 
 const KEY_BYTES = 32;

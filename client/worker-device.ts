@@ -27,7 +27,7 @@ export interface WorkerDeviceOptions {
 /** A worker that is at something for longer than this is stuck. Loading compiles the engine and runs each provider. */
 const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
   ...{ create: 20_000, provide: 20_000, prepare: 20_000, load: 90_000 },
-  ...{ begin: 15_000, advance: 15_000, encode: 15_000 },
+  ...{ begin: 15_000, advance: 15_000, addNoise: 15_000, encode: 15_000 },
 };
 
 /** Takes over the worker: closing the device terminates it. */
@@ -113,7 +113,8 @@ export async function workerDevice(
     load: (k, model) => call('load', { k, model }, transferOf(model)),
     begin: ({ width, height, data }) => call('begin', { width, height, data }),
     advance: (crossing) => call('advance', crossing),
-    encode: (crossing, tier, noise) => call('encode', { crossing, tier, noise }),
+    addNoise: (crossing, noise) => call('addNoise', { crossing, noise }),
+    encode: (crossing, tier) => call('encode', { crossing, tier }),
     async close() {
       die('the device was closed');
     },

@@ -63,8 +63,10 @@ export function serveDevice(
         return device.begin(request.args);
       case 'advance':
         return device.advance(request.args);
+      case 'addNoise':
+        return device.addNoise(request.args.crossing, request.args.noise);
       case 'encode':
-        return device.encode(request.args.crossing, request.args.tier, request.args.noise);
+        return device.encode(request.args.crossing, request.args.tier);
       default:
         return request satisfies never;
     }

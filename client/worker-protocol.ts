@@ -24,10 +24,8 @@ export interface WorkerCalls {
   load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<LoadedSegment> };
   begin: { args: Picture; result: Timed<Crossing> };
   advance: { args: Crossing; result: Timed<Crossing> };
-  encode: {
-    args: { readonly crossing: Crossing; readonly tier: string; readonly noise: readonly Noise[] };
-    result: Timed<Payload | null>;
-  };
+  addNoise: { args: { readonly crossing: Crossing; readonly noise: readonly Noise[] }; result: Timed<Crossing> };
+  encode: { args: { readonly crossing: Crossing; readonly tier: string }; result: Timed<Payload | null> };
 }
 
 export type WorkerMethod = keyof WorkerCalls;

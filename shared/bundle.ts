@@ -19,6 +19,8 @@ export const SERVED_BROTLI_LEVEL = 5;
 export interface BundleSource {
   /** Where it is, for errors: a path or a URL. */
   readonly name: string;
+  /** SHA-256 that the text of its plan has to have, in hex. */
+  readonly planSha256?: string | undefined;
   /** Rejects with a TandemError where the file is not to be had. */
   text(file: string): Promise<string>;
   bytes(file: PlanFile): Promise<Uint8Array>;
@@ -26,10 +28,15 @@ export interface BundleSource {
   sha256(content: Uint8Array | string): Promise<string>;
 }
 
-/** Throws BAD_PLAN for a plan that is broken, or whose id is not the hash of its contract. */
+/** Throws BAD_PLAN for a plan that is broken, is not the one that is pinned, or whose id is not the hash of its contract. */
 export async function readPlan(source: BundleSource): Promise<Plan> {
   const what = `${source.name}/${PLAN_FILE}`;
-  const plan = parsePlan(parseJson(await source.text(PLAN_FILE), 'BAD_PLAN', what), what);
+  const { planSha256: pinned } = source;
+  const text = await source.text(PLAN_FILE);
+  const sha256 = pinned === undefined ? undefined : await source.sha256(text);
+  if (sha256 !== pinned)
+    throw new TandemError('BAD_PLAN', `${what}: expected a plan of SHA-256 ${pinned}, got ${sha256}`);
+  const plan = parsePlan(parseJson(text, 'BAD_PLAN', what), what);
   if ((await source.sha256(planContract(plan))) !== plan.id) {
     throw new TandemError('BAD_PLAN', `${what}: the id is not the hash of the plan's contract: it was edited by hand`);
   }

@@ -5,6 +5,8 @@
  * and anything that is not a TandemError is our own mistake.
  */
 
+import type { SentBoundary } from './sent-boundary.ts';
+
 interface CodeInfo {
   /** WebSocket close code, for errors that end the connection. */
   readonly close?: number;
@@ -76,16 +78,26 @@ export function codeInfo(code: ErrorCode): { close: number | null; retryable: bo
   return { close: info.close ?? null, retryable: info.retryable ?? false, http: info.http };
 }
 
+export interface TandemErrorOptions {
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number | undefined;
+  readonly sent?: readonly SentBoundary[] | undefined;
+}
+
 export class TandemError extends Error {
   override readonly name = 'TandemError';
   readonly code: ErrorCode;
   /** How long to wait before trying again, in milliseconds, where the sender of the error knows. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
+  /** What had left the device for the request that this is the end of; undefined where nothing had, or this is of no request. */
+  readonly sent: readonly SentBoundary[] | undefined;
+
+  constructor(code: ErrorCode, message: string, options: TandemErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.sent = options.sent;
   }
 
   get retryable(): boolean {

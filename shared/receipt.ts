@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { amount, integer, parseAs, parseJson, text } from './parse.ts';
-import { boundaryAt, outputsBehind, type Plan } from './plan.ts';
+import { boundaryAt, depthOf, outputsBehind, type Plan } from './plan.ts';
 import { NoisesSchema } from './policy/language.ts';
 import { leakageOf } from './policy/leakage.ts';
 import type { MessageOf } from './protocol/messages.ts';
@@ -31,7 +31,7 @@ const ReceiptSchema = v.object({
   sha256,
   /** What the plan says that this boundary and tier give away of the input, 0 to 1; null where it is not measured. */
   leakage: v.nullable(amount),
-  /** Outputs of the model that the gateway computed, and so has learned. */
+  /** Outputs of the model that the gateway computed or was sent, and so has learned. */
   disclosed: names,
   /** What the client said that it had added. The gateway cannot see whether it did. */
   noisePromised: NoisesSchema,
@@ -57,11 +57,14 @@ export type Sent = Pick<MessageOf<'infer'>, 'k' | 'tier' | 'label' | 'noise'> & 
 
 /** What all receipts of these requests say; the gateway adds who, when and the hash. */
 export function receiptOf(plan: Plan, { k, tier, label, noise, bytes }: Sent, retained: boolean) {
+  const namesAt = (depth: number) => boundaryAt(plan, depth).tensors.map(({ name }) => name);
+  const boundary = namesAt(k);
+  // An output that was made before may cross the boundary, for segments that read it.
+  const learned = [...boundary, ...outputsBehind(plan, k).map(({ name }) => name)];
   return {
-    ...{ model: plan.name, plan: plan.id, k, tier, label, bytes },
-    boundary: boundaryAt(plan, k).tensors.map(({ name }) => name),
+    ...{ model: plan.name, plan: plan.id, k, tier, label, bytes, boundary },
     leakage: leakageOf(plan, k, tier) ?? null,
-    disclosed: outputsBehind(plan, k).map(({ name }) => name),
+    disclosed: namesAt(depthOf(plan)).filter((name) => learned.includes(name)),
     noisePromised: noise,
     retained,
   };
@@ -72,13 +75,11 @@ export function parseReceipt(json: string): Receipt {
   return parseAs(ReceiptSchema, parseJson(json, 'BAD_MESSAGE', 'receipt'), 'BAD_MESSAGE', 'receipt');
 }
 
-/** Whether it is of what was sent. */
-export function isReceiptOf(receipt: Receipt, plan: Plan, sent: Sent): boolean {
-  return (
-    receipt.plan === plan.id &&
-    receipt.k === sent.k &&
-    receipt.tier === sent.tier &&
-    receipt.label === sent.label &&
-    receipt.bytes === sent.bytes
-  );
+/** Whether it says of what was sent all that the plan and the request say of it, and no more was retained than was allowed. */
+export function isReceiptOf(receipt: Receipt, plan: Plan, sent: Sent & Pick<MessageOf<'infer'>, 'retain'>): boolean {
+  const { retained } = receipt;
+  const due = Object.entries(receiptOf(plan, sent, retained));
+  const isSame = ([key, value]: (typeof due)[number]) =>
+    JSON.stringify(receipt[key as keyof Receipt]) === JSON.stringify(value);
+  return (sent.retain || !retained) && due.every(isSame);
 }

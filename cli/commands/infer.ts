@@ -1,14 +1,7 @@
 /** `tandem infer`: one picture through the Node client, with the decision explained. */
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
-import {
-  connect,
-  describeReceipt,
-  type InferResult,
-  type Plan,
-  readPicture,
-  verifyReceipt,
-} from '../../client/node.ts';
+import { connect, describeRoute, type InferResult, type Plan, readPicture, verifyReceipt } from '../../client/node.ts';
 import { readNpz } from '../../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { messageOf, TandemError } from '../../shared/errors.ts';
@@ -88,10 +81,11 @@ function unreadable(path: string) {
   };
 }
 
-async function receiptLine({ route: { receipt, bytesUp } }: InferResult): Promise<string> {
-  if (!receipt) return `${bytesUp} bytes left this device`;
+async function receiptLine({ route }: InferResult): Promise<string> {
+  const { receipt } = route;
+  if (!receipt) return describeRoute(route);
   const verdict = (await verifyReceipt(receipt)) ? 'signed by the gateway' : 'the signature is wrong';
-  return `${describeReceipt(receipt.receipt)} (Receipt ${receipt.receipt.id}: ${verdict}.)`;
+  return `${describeRoute(route)} (Receipt ${receipt.receipt.id}: ${verdict}.)`;
 }
 
 function describe(answer: string, { route }: InferResult): string {

@@ -103,7 +103,8 @@ export function mortal(
       load: (k, model) => whileAlive(() => device.load(k, model)),
       begin: (picture) => whileAlive(() => device.begin(picture)),
       advance: (crossing) => whileAlive(() => device.advance(crossing)),
-      encode: (crossing, tier, noise) => whileAlive(() => device.encode(crossing, tier, noise)),
+      addNoise: (crossing, noise) => whileAlive(() => device.addNoise(crossing, noise)),
+      encode: (crossing, tier) => whileAlive(() => device.encode(crossing, tier)),
     },
     die(reason) {
       onLost(reason);

@@ -19,11 +19,17 @@ export interface Noise {
 }
 
 /**
- * New values; those given are left as they are. The root mean square is that of all values given, before they are clipped.
+ * New values; those given are left as they are.
  * @param random uniform in [0, 1): seeded in tests, cryptographically secure where it is to protect somebody
+ * @param rms what scale and clip are multiples of; default: the root mean square of all values given, before they are clipped. Of
+ *   several kinds of noise the first one changes the values, and all are to go by what the tensor was
  */
-export function addNoise(values: Float32Array, { type, scale, clip }: Noise, random: () => number): Float32Array {
-  const rms = rootMeanSquare(values);
+export function addNoise(
+  values: Float32Array,
+  { type, scale, clip }: Noise,
+  random: () => number,
+  rms: number = rootMeanSquare(values),
+): Float32Array {
   const limit = clip === undefined ? Number.POSITIVE_INFINITY : clip * rms;
   const result = new Float32Array(values.length);
   for (const [i, value] of values.entries()) {

@@ -104,7 +104,7 @@ const Rule = v.lazy((value: unknown) =>
 );
 export type Rule = v.InferOutput<typeof RuleObject>;
 
-const PolicySchema = v.object({
+const PolicySchema = v.strictObject({
   /** Readable names for boundary tensors: { features: "p2o.AveragePool.1" }. */
   aliases: v.optional(v.record(text(64), text()), {}),
   /** Label -> its floor alone, or all that has to hold. */
@@ -147,8 +147,23 @@ export interface RuleInput extends TermsInput {
 /** Of the Network Information API. */
 export type NetworkName = (typeof NETWORK_TYPES)[number] | (typeof EFFECTIVE_TYPES)[number];
 
+/** Names that every object knows: records lose them when they are parsed, and what they say with them. */
+const LOST_NAMES = ['__proto__', 'constructor', 'prototype'];
+/** No policy is as deep. */
+const LEVELS_MAX = 8;
+
+function assertNoneIsLost(value: unknown, what: string | Place, path: readonly string[] = []): void {
+  if (typeof value !== 'object' || value === null || path.length > LEVELS_MAX) return;
+  for (const [key, inner] of Object.entries(value)) {
+    const at = [...path, key];
+    if (LOST_NAMES.includes(key)) throw new TandemError('BAD_CONFIG', `${placeIn(what, at)}: ${key} cannot be a name`);
+    assertNoneIsLost(inner, what, at);
+  }
+}
+
 /** Throws BAD_CONFIG for a value that is no policy, or an alias that shadows or hides `input` or `local`. */
 export function parsePolicy(value: unknown, what: string | Place): Policy {
+  assertNoneIsLost(value, what);
   const policy = parseAs(PolicySchema, value, 'BAD_CONFIG', what);
   for (const reserved of [FLOOR_INPUT, FLOOR_LOCAL]) {
     if (Object.hasOwn(policy.aliases, reserved)) {

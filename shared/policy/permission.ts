@@ -104,18 +104,18 @@ export function permissionUnder(terms: readonly Terms[], label: string, plan: Pl
   let floor = depthOf(plan);
   for (let k = 0; k < depthOf(plan); k++) {
     const boundary = plan.boundaries[k] as PlanBoundary;
-    const barrier = terms.findIndex((_, i) => !isBehind(plan, k, depths[i]));
+    const barrier = terms.findIndex(({ from }, i) => !isBehind(plan, k, from, depths[i]));
     if (barrier < 0) floor = Math.min(floor, k);
     for (const tier of boundary.tiers) {
       const denial =
         barrier < 0
           ? denialOfTier(terms, plan, k, tier, noise)
-          : { kind: 'boundary' as const, reason: fromReason(terms[barrier] as Terms, label, depths[barrier]) };
+          : { kind: 'boundary' as const, reason: fromReason(terms[barrier] as Terms, label, depths[barrier], k) };
       if (denial) denied[tierKey(k, tier.name)] = denial;
       else allowed[tierKey(k, tier.name)] = true;
     }
   }
-  const last = terms.findIndex((_, i) => !isBehind(plan, depthOf(plan) - 1, depths[i]));
+  const last = terms.findIndex(({ from }, i) => !isBehind(plan, depthOf(plan) - 1, from, depths[i]));
   const otherwise: Denial =
     last < 0
       ? { kind: 'boundary', reason: `the plan has no such boundary or tier for ${label} to be sent at` }
@@ -194,10 +194,11 @@ function denialOfTier(
   return plain ? { kind: 'noise', reason: `noise is to be added, and ${plain.name} holds no fractions` } : null;
 }
 
-function fromReason({ from = FLOOR_INPUT }: Terms, label: string, depth: number | undefined): string {
+function fromReason({ from = FLOOR_INPUT }: Terms, label: string, depth: number | undefined, k = 0): string {
   if (from === FLOOR_LOCAL) return `${label} stays on the device`;
   const what = `${label} may be sent from ${from} on`;
-  return depth === undefined ? `${what}, and no boundary of this plan is there` : what;
+  if (depth === undefined) return `${what}, and no boundary of this plan is there`;
+  return k < depth ? what : `${what}, and boundary ${k} carries more than what is behind it`;
 }
 
 /** The first boundary that carries the tensor; undefined where none before the output does. */
@@ -209,11 +210,16 @@ function depthFrom(plan: Plan, from: string): number | undefined {
 }
 
 /**
- * Whether all that crosses boundary k was made at boundary `depth` or later: a skip connection that carries something shallower
- * past it pushes the floor further down.
+ * Whether all that crosses boundary k is behind what `from` names, which boundary `depth` is the first to carry: a skip connection
+ * that carries something shallower past it pushes the floor further down. Of several tensors each is the named one or first
+ * crosses a later boundary: what crosses beside the named one for the first time may be as shallow as all of its segment.
  */
-function isBehind(plan: Plan, k: number, depth: number | undefined): boolean {
+function isBehind(plan: Plan, k: number, from: string | undefined, depth: number | undefined): boolean {
   if (depth === undefined || k < depth) return false;
-  const shallower = new Set(plan.boundaries.slice(0, depth).flatMap(({ tensors }) => tensors.map(({ name }) => name)));
-  return plan.boundaries[k]?.tensors.every(({ name }) => !shallower.has(name)) ?? false;
+  const { tensors = [] } = plan.boundaries[k] ?? {};
+  const isOfSeveral = tensors.length > 1 && from !== undefined && from !== FLOOR_INPUT;
+  const before = plan.boundaries.slice(0, isOfSeveral ? depth + 1 : depth);
+  const shallower = new Set(before.flatMap((boundary) => boundary.tensors.map(({ name }) => name)));
+  if (isOfSeveral) shallower.delete(from);
+  return tensors.length > 0 && tensors.every(({ name }) => !shallower.has(name));
 }

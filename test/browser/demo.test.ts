@@ -58,16 +58,19 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     await segmentsReady(page);
     const [line] = cleanLines(1);
     const secret = await read(page, line as CleanLine, { label: 'secret' });
-    expect([secret.text, secret.receipt]).toEqual([line?.text, 'Nothing left this device for this answer.']);
+    expect([secret.text, secret.receipt]).toEqual([line?.text, 'Nothing left this device for this request.']);
     expect(sent().filter(({ type }) => type === 'infer')).toEqual([]);
     const refused = await read(page, line as CleanLine, { label: 'personal', k: 0 });
     expect(refused.error).toContain('may not be sent');
     expect(sent().filter(({ type }) => type === 'infer')).toEqual([]);
     const personal = await read(page, line as CleanLine, { label: 'personal', k: 3 });
     expect(personal.receipt).toMatch(
-      /^\d+ bytes left this device: boundary 3 \(p2o.AveragePool.1\) as .+ label personal/,
+      /^\d+ bytes left this device under the label personal: boundary 3 as \S+ \(\d+ bytes, answered\)\. /,
     );
-    expect(personal.receipt).toContain('The gateway made the rest of the answer, so it knows it: ');
+    expect(personal.receipt).toMatch(
+      /The gateway received \d+ bytes: boundary 3 \(p2o.AveragePool.1\) as .+ label personal/,
+    );
+    expect(personal.receipt).toMatch(/give away at least \d+(\.\d+)? %\. Of the answer the gateway has learned: /);
     expect(personal.receiptCheck).toBe('Receipt, signed by the gateway');
     expect(sent().filter(({ type }) => type === 'infer')).toMatchObject([{ k: 3, label: 'personal' }]);
     await page.close();

@@ -40,6 +40,47 @@ describe('what is kept', () => {
     expect((await connecting).plan.id).toBe(harness.plan.id);
   });
 
+  test('is a plan that is pinned, and no other, whatever the gateway serves and however late', async () => {
+    const served = JSON.stringify(harness.plan);
+    const planSha256 = createHash('sha256').update(served).digest('hex');
+    // Of the same id: what was measured is not part of it.
+    const lie = JSON.stringify({ ...harness.plan, measured: null });
+    const got = createHash('sha256').update(lie).digest('hex');
+    harness.planText = lie;
+    harness.head = harness.plan;
+    const pinned = { planSha256: planSha256.toUpperCase() };
+    await expect(harness.connect(pinned)).rejects.toMatchObject({
+      code: 'BAD_PLAN',
+      message: `http://gateway/models/small/plan.json: expected a plan of SHA-256 ${planSha256}, got ${got}`,
+    });
+    await expect(harness.connect({ planSha256: '' })).rejects.toMatchObject({ code: 'BAD_PLAN' });
+    // Nothing is sent on a head that cannot be checked.
+    expect(harness.fetches.filter((url) => url.includes('head'))).toEqual([]);
+    // Who pins nothing keeps it, for others of this origin too.
+    harness.head = null;
+    await (await harness.ready()).close();
+    expect([...harness.kept.keys()]).toContain('plan:http://gateway/models/small');
+    await expect(harness.connect(pinned)).rejects.toMatchObject({ code: 'BAD_PLAN' });
+    harness.planText = null;
+    let serve = () => {};
+    const slow: typeof fetch = async (...args) => {
+      await new Promise<void>((resolve) => {
+        serve = resolve;
+      });
+      return harness.host().fetch(...args);
+    };
+    const connecting = harness.connect({ ...pinned, download: false }, { fetch: slow });
+    await harness.pass(5000);
+    serve();
+    const client = await connecting;
+    expect(client.plan.measured).not.toBeNull();
+    await client.close();
+    // And what was once right serves where the gateway has another.
+    harness.planText = lie;
+    const again = await harness.connect(pinned);
+    expect(again.plan.measured).not.toBeNull();
+  });
+
   test('is dropped and fetched anew where it is broken', async () => {
     await (await harness.ready()).close();
     const sha256 = harness.plan.segments[0]?.targets['wasm']?.sha256 ?? '';

@@ -139,9 +139,12 @@ describe('the link', () => {
     expect(client.state.link).toBe('open');
   });
 
+  /** Could be sent, and is not. */
+  const ON_DEVICE = { label: 'public', force: { k: 2 } } as const;
+
   test('reports how deep finished requests went before it is closed', async () => {
     const client = await harness.ready();
-    await client.infer(PICTURE, { label: 'secret' });
+    await client.infer(PICTURE, ON_DEVICE);
     await client.close();
     await harness.pass(1);
     expect(harness.messagesOf('ping').at(-1)?.usage).toEqual([{ plan: client.plan.id, k: 2, count: 1 }]);
@@ -150,8 +153,8 @@ describe('the link', () => {
 
   test('reports how deep finished requests went', async () => {
     const client = await harness.ready();
-    await client.infer(PICTURE, { label: 'secret' });
-    await client.infer(PICTURE, { label: 'secret' });
+    await client.infer(PICTURE, ON_DEVICE);
+    await client.infer(PICTURE, ON_DEVICE);
     await harness.pass(15_000);
     const usages = () => harness.messagesOf('ping').flatMap(({ usage }) => usage);
     expect(usages()).toEqual([{ plan: client.plan.id, k: 2, count: 2 }]);
@@ -168,5 +171,20 @@ describe('the link', () => {
     expect(pings()).toBe(3);
     await harness.pass(15_000);
     expect(pings()).toBe(5);
+  });
+
+  test('reports nothing of requests that may send nothing, nor of a client without a policy', async () => {
+    const client = await harness.ready();
+    await client.infer(PICTURE, { label: 'secret' });
+    await client.infer(PICTURE, { label: 'nobody' });
+    await client.infer(PICTURE);
+    const without = await harness.ready({ policy: undefined });
+    await without.infer(PICTURE, { label: 'public' });
+    await harness.pass(15_000);
+    await client.close();
+    await without.close();
+    const pings = harness.messagesOf('ping');
+    expect(pings.length).toBeGreaterThan(3);
+    expect(pings.flatMap(({ usage }) => usage)).toEqual([]);
   });
 });

@@ -2,13 +2,17 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { withNoise } from '../../client/noise.ts';
+import { describeRoute } from '../../client/route-text.ts';
 import { secureRandom } from '../../client/secure-random.ts';
+import type { InferOptions } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
+import type { Noise } from '../../shared/codec/noise.ts';
+import { TandemError } from '../../shared/errors.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
 import { seededRandom } from '../../shared/random.ts';
@@ -109,12 +113,19 @@ describe('on a real socket', () => {
     const client = await wire.connect(policy);
     const toCloud = { label: 'public', prefer: 'cloud' } as const;
     // What is sent comes after what was sent before: its arrival says that there is nothing else on the way.
-    const arrival = async () => {
-      if (policy) return (await client.infer(PICTURE, toCloud)).route.bytesUp;
-      (client as unknown as { link: { report(): void } }).link.report();
-      return 0;
+    const { link } = client as unknown as { link: { report(): void; ping: unknown } };
+    const pong = async () => {
+      while (link.ping) await new Promise((resolve) => setImmediate(resolve));
     };
-    const first = await arrival();
+    const arrival = async (own: Wire) => {
+      if (policy) return (await client.infer(PICTURE, toCloud)).route.bytesUp;
+      await pong();
+      const before = own.bytes;
+      link.report();
+      await pong();
+      return own.bytes - before;
+    };
+    const first = await arrival(wire);
     const before = wire.bytes;
     for (const options of [{ label: 'asked' }, { label: 'asked', prefer: 'cloud' }, { label: 'nobody' }, {}] as const) {
       const { outputs, route } = await client.infer(PICTURE, options);
@@ -126,12 +137,13 @@ describe('on a real socket', () => {
         code: 'POLICY_DENIED',
       });
     }
+    const last = await arrival(wire);
     if (!policy) {
-      expect(wire.bytes).toBe(before);
+      expect(last).toBeGreaterThan(0);
+      expect([last, wire.bytes - before]).toEqual([first, first]);
       expect(wire.harness.gateway.executor.seen).toEqual([]);
       return;
     }
-    const last = await arrival();
     // A WebSocket frame of this size has 8 bytes before it, the mask included (RFC 6455, 5.2).
     expect([last, wire.bytes - before]).toEqual([first, last + 8]);
     expect(wire.harness.gateway.executor.seen).toHaveLength(2);
@@ -152,23 +164,73 @@ describe('a client', () => {
     expect(own.route).toMatchObject({ receipt: null, bytesUp: 0 });
   });
 
-  test.each(['k', 'tier', 'label', 'bytes', 'sha256', 'plan'])(
-    'hands no receipt on whose %s is not that of what was sent',
-    async (field) => {
-      const harness = new ClientHarness();
-      const { receipts } = harness.gateway;
-      const sign = receipts.sign.bind(receipts);
-      receipts.sign = (fields, parts) => {
-        const wrong = { ...{ k: 0, tier: 'q8', label: 'public', bytes: 1 }, plan: 'b'.repeat(64) };
-        if (field === 'sha256') return sign(fields, [Uint8Array.of(1)]);
-        return sign({ ...fields, [field]: wrong[field as keyof typeof wrong] }, parts);
+  test.each([
+    ...['k', 'tier', 'label', 'bytes', 'sha256', 'plan'],
+    ...['model', 'boundary', 'leakage', 'disclosed', 'noisePromised'],
+  ])('hands no receipt on whose %s is not that of what was sent', async (field) => {
+    const harness = new ClientHarness();
+    const { receipts } = harness.gateway;
+    const sign = receipts.sign.bind(receipts);
+    receipts.sign = (fields, parts) => {
+      const wrong = {
+        ...{ k: 0, tier: 'q8', label: 'public', bytes: 1, plan: 'b'.repeat(64), model: 'other' },
+        ...{ boundary: [], leakage: 0, disclosed: [], noisePromised: [NOISE] },
       };
-      const client = await harness.ready();
-      const result = client.infer(PICTURE, { label: 'personal', force: { k: 1, tier: 'q4' } });
+      if (field === 'sha256') return sign(fields, [Uint8Array.of(1)]);
+      return sign({ ...fields, [field]: wrong[field as keyof typeof wrong] }, parts);
+    };
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'personal', force: { k: 1, tier: 'q4' } });
+    await harness.serve();
+    expect((await result).route).toMatchObject({ k: 1, receipt: null });
+  });
+
+  test('hands no receipt on that says that something was retained which it had forbidden', async () => {
+    const harness = new ClientHarness();
+    const { receipts } = harness.gateway;
+    const sign = receipts.sign.bind(receipts);
+    receipts.sign = (fields, parts) => sign({ ...fields, retained: true }, parts);
+    const labels = { public: { from: 'input', retain: false }, personal: 'input' } as const;
+    const client = await harness.ready({ policy: { labels } });
+    const receiptFor = async (label: string) => {
+      const result = client.infer(PICTURE, { label, force: { k: 1 } });
       await harness.serve();
-      expect((await result).route).toMatchObject({ k: 1, receipt: null });
-    },
-  );
+      return (await result).route.receipt;
+    };
+    expect(await receiptFor('public')).toBeNull();
+    expect((await receiptFor('personal'))?.receipt).toMatchObject({ retained: true });
+  });
+
+  test('says in words all that left the device, whether there is a receipt for it or not', async () => {
+    const harness = new ClientHarness();
+    const client = await harness.ready();
+    expect(describeRoute((await client.infer(PICTURE, { label: 'secret' })).route)).toBe(
+      'Nothing left this device for this request.',
+    );
+    const cut = new ClientHarness();
+    cut.segmentsAllowed = 0;
+    const result = (await cut.ready()).infer(PICTURE, { label: 'public' });
+    await cut.pass(1);
+    await cut.cut();
+    await cut.pass(1000);
+    // The first is lost with its connection.
+    expect(cut.messagesOf('infer')).toHaveLength(2);
+    await cut.finish();
+    await cut.finish();
+    const { route } = await result;
+    const [, { bytes } = { bytes: 0 }] = route.sent;
+    const signed = route.receipt?.receipt.bytes;
+    expect(describeRoute(route)).toBe(
+      `${2 * bytes} bytes left this device under the label public: the input as webp-80 (${bytes} bytes, failed); ` +
+        `the input as webp-80 (${bytes} bytes, answered). The gateway received ${signed} bytes: the input as webp-80, under the ` +
+        'label public. Of the input they give away an amount that is not measured. Of the answer the gateway has learned: y. ' +
+        'There is no receipt for the rest.',
+    );
+    expect(describeRoute({ ...route, receipt: null })).toMatch(
+      /The reply is the answer, and there is no receipt for it\.$/,
+    );
+    expect(describeRoute({ ...route, tier: null, receipt: null })).toMatch(/No reply was used: there is no receipt\.$/);
+  });
 
   test('asks for no receipts where it is told to', async () => {
     const harness = new ClientHarness();
@@ -209,6 +271,90 @@ describe('a client', () => {
     const { outputs, route: own } = await late;
     expect(own.fallback?.reason).toBe('late');
     expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+  });
+
+  test('draws noise once for a request, for every tier and however often it is asked to send it again', async () => {
+    const harness = new ClientHarness({ policy: { labels: { noisy: 'h' } }, credentials: EVERYBODY });
+    harness.allowSegments(1);
+    harness.segmentsAllowed = 1;
+    const client = await harness.ready({ policy: { labels: { noisy: { from: 'h', noise: NOISE } } } });
+    const { executor } = harness.gateway;
+    const codec = boundaryCodec(harness.plan, { encode: async () => null, decode: () => Promise.reject() });
+    const ask = async (deadlineMs: number) => {
+      const before = executor.seen.length;
+      const result = client.infer(PICTURE, { label: 'noisy', deadlineMs });
+      result.catch(() => {});
+      await harness.pass(1);
+      for (let step = 0; step < 10; step++) {
+        // The first tier is too large; nothing can be taken now of the second.
+        executor.fail(new TandemError(step === 0 ? 'PAYLOAD_TOO_LARGE' : 'OVERLOADED', 'no'));
+        await harness.pass(deadlineMs / 10);
+      }
+      await expect(result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+      const tasks = executor.seen.slice(before);
+      return Promise.all(
+        tasks.map(async ({ tier, payload }) => {
+          const { tensors } = await codec.decode(1, tier, payload);
+          return { tier, values: Array.from(tensors['h']?.data ?? [], Number) };
+        }),
+      );
+    };
+    const copies = await ask(30_000);
+    expect(copies.length).toBeGreaterThan(3);
+    expect(new Set(copies.map(({ tier }) => tier))).toEqual(new Set(['q8', 'q4']));
+    const furthest = (values: readonly number[], others: readonly number[]) =>
+      Math.max(...values.map((value, i) => Math.abs(value - (others[i] as number))));
+    const [first] = copies;
+    // Half a step of each tier.
+    for (const { values } of copies) expect(furthest(values, first?.values ?? [])).toBeLessThan(1 / 255 + 1 / 15);
+    // Another request has noise of its own.
+    const [other] = await ask(1_000);
+    expect(furthest(other?.values ?? [], first?.values ?? [])).toBeGreaterThan(0.2);
+  });
+
+  test('believes the gateway once that something is too large, and itself as often as it is', async () => {
+    const harness = new ClientHarness();
+    const { executor } = harness.gateway;
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    for (let step = 0; step < 5; step++) {
+      await harness.pass(1);
+      executor.fail(new TandemError('PAYLOAD_TOO_LARGE', 'no'));
+    }
+    const { route } = await result;
+    expect(route.sent.map(({ outcome }) => outcome)).toEqual(['failed', 'failed']);
+    expect([route.k, harness.messagesOf('infer').length]).toEqual([2, 2]);
+
+    const narrow = new ClientHarness();
+    narrow.gateway.limits.frameBytesMax = 100;
+    const { route: own } = await (await narrow.ready()).infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    const tiers = [...new Set(own.decisions.flatMap(({ chosen }) => chosen?.tier ?? []))];
+    // All three are too large for the link, and none of them left.
+    expect([tiers.sort(), own.sent, narrow.messagesOf('infer')]).toEqual([['q4', 'q8', 'webp-80'], [], []]);
+  });
+
+  test('sends nothing to a gateway without its plan, which it came to be connected to meanwhile', async () => {
+    const harness = new ClientHarness();
+    let isFirst = true;
+    harness.onDevice = (device) => ({
+      ...device,
+      async encode(...args) {
+        const encoded = await device.encode(...args);
+        if (isFirst) {
+          isFirst = false;
+          harness.gateway.plan.id = 'c'.repeat(64);
+          await harness.cut();
+          while (harness.channels.length < 2) await harness.pass(100);
+        }
+        return encoded;
+      },
+    });
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    await harness.pass(10_000);
+    const { route } = await result;
+    expect([client.state.link, isFirst, route.k, route.sent]).toEqual(['open', false, 2, []]);
+    expect(harness.messagesOf('infer')).toEqual([]);
   });
 
   test('sends no picture where noise is to be added', async () => {
@@ -303,16 +449,20 @@ describe('a client', () => {
   });
 
   test('and a gateway of any two policies agree: what is sent is answered, and nothing else is sent', async () => {
+    const tiers: string[][] = [['q4'], ['q8', 'q4'], ['webp-80', 'q8'], ['webp-80', 'q4'], ['webp-80', 'q8', 'q4']];
     const terms = fc.record(
       {
         leakageMax: fc.constantFrom(0.2, 0.5, 1),
-        tiers: fc.subarray(['webp-80', 'q8', 'q4'], { minLength: 1 }),
+        tiers: fc.constantFrom(...tiers),
         noise: fc.constantFrom(NOISE, { type: 'dropout', scale: 0.2 } as const),
-        from: fc.constantFrom('input', 'x', 'h', 'y', 'local'),
+        from: fc.oneof(
+          { arbitrary: fc.constantFrom('input', 'x', 'h'), weight: 7 },
+          { arbitrary: fc.constantFrom('y', 'local'), weight: 1 },
+        ),
       },
       { requiredKeys: [] },
     );
-    const overrides = (...names: string[]) => fc.dictionary(fc.constantFrom(...names), terms, { maxKeys: 2 });
+    const overrides = (...names: string[]) => fc.dictionary(fc.constantFrom(...names), terms, { maxKeys: 1 });
     const rules = fc
       .record({
         own: terms,
@@ -322,6 +472,7 @@ describe('a client', () => {
       })
       .map(({ own, ...rest }) => ({ from: 'input', ...own, ...rest }));
     const networks = fc.constantFrom(null, { type: 'wifi', effectiveType: '4g' }, { type: 'cellular' });
+    let mayBeSent = 0;
     await fc.assert(
       fc.asyncProperty(rules, rules, networks, async (own, theirs, network) => {
         const harness = new ClientHarness({
@@ -350,20 +501,91 @@ describe('a client', () => {
           ),
         ]);
         const floors = { input: 0, x: 0, h: 1, y: 2, local: 2 };
+        const both = held.filter((each) => each !== undefined);
+        const allowed = rows.filter(({ k, tier, leakage: given }) =>
+          both.every(
+            (term) =>
+              k >= floors[(term.from ?? 'input') as keyof typeof floors] &&
+              (term.tiers?.includes(tier) ?? true) &&
+              given <= (term.leakageMax ?? 1) &&
+              (!term.noise || k > 0),
+          ),
+        );
+        if (allowed.length > 0) expect(sent).toHaveLength(1);
+        mayBeSent += allowed.length > 0 ? 1 : 0;
         for (const { k, tier, noise } of sent) {
-          for (const term of held.filter((each) => each !== undefined)) {
-            expect(k).toBeGreaterThanOrEqual(floors[(term.from ?? 'input') as keyof typeof floors]);
-            if (term.tiers) expect(term.tiers).toContain(tier);
-            const given = rows.find((row) => row.k === k && row.tier === tier)?.leakage ?? 2;
-            expect(given).toBeLessThanOrEqual(term.leakageMax ?? 1);
-            if (term.noise) expect(noise).toContainEqual(term.noise);
-            if (term.noise) expect(k).toBeGreaterThan(0);
-          }
+          expect(allowed).toContainEqual(expect.objectContaining({ k, tier }));
+          for (const term of both) if (term.noise) expect(noise).toContainEqual(term.noise);
         }
         await client.close();
       }),
       { numRuns: 150 },
     );
+    expect(mayBeSent).toBeGreaterThan(30);
+  });
+});
+
+describe('a request that comes to nothing', () => {
+  /** One that the gateway has, and that this device cannot finish. */
+  const begun = async (harness: ClientHarness, options: InferOptions = {}) => {
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', ...options });
+    const error = result.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    await harness.pass(1);
+    return { client, error };
+  };
+  const SENT = [{ k: 0, tier: 'webp-80', noise: [], bytes: expect.any(Number), outcome: 'pending' }];
+  let harness: ClientHarness;
+  beforeEach(() => {
+    harness = new ClientHarness();
+    harness.segmentsAllowed = 0;
+  });
+
+  test('says what had left the device, in its error and in the diagnostics', async () => {
+    const { client, error } = await begun(harness, { deadlineMs: 1000 });
+    await harness.pass(2000);
+    expect(await error).toMatchObject({ code: 'DEADLINE_EXCEEDED', sent: SENT, cause: { sent: undefined } });
+    expect(client.diagnostics().routes).toEqual([
+      { error: 'DEADLINE_EXCEEDED', label: 'public', sent: SENT, bytesUp: expect.any(Number), totalMs: 1000 },
+    ]);
+    expect(client.diagnostics().routes[0]?.bytesUp).toBe(client.diagnostics().routes[0]?.sent[0]?.bytes);
+  });
+
+  test('rejects with its signal’s reason as it is, and is in the diagnostics alone', async () => {
+    const abort = new AbortController();
+    const { client, error } = await begun(harness, { signal: abort.signal });
+    const reason = new TandemError('CANCELLED', 'the app’s own');
+    abort.abort(reason);
+    expect(await error).toBe(reason);
+    expect(reason.sent).toBeUndefined();
+    expect(client.diagnostics().routes).toMatchObject([{ error: 'ABORTED', sent: SENT }]);
+  });
+
+  test('has an account of its own where several end for one reason', async () => {
+    const { client, error } = await begun(harness);
+    const idle = client.infer(PICTURE, { label: 'personal' });
+    idle.catch(() => {});
+    await harness.pass(1);
+    await client.close();
+    expect(await error).toMatchObject({ code: 'CLOSED', sent: SENT });
+    await expect(idle).rejects.toMatchObject({ code: 'CLOSED', sent: undefined });
+    const { routes } = client.diagnostics();
+    expect(routes).toHaveLength(2);
+    expect(routes.find(({ label }) => label === 'public')).toMatchObject({ error: 'CLOSED', sent: SENT });
+    expect(routes.find(({ label }) => label === 'personal')).toMatchObject({ error: 'CLOSED', sent: [], bytesUp: 0 });
+  });
+
+  test('says that a reply failed where it cannot be used', async () => {
+    const ready = new ClientHarness();
+    const client = await ready.ready();
+    // A shape that its data are too few for.
+    const y = { dtype: 'float32', shape: [1, 9], data: new Float32Array(4) } as const;
+    ready.gateway.executor.run = async () => ({ outputs: { y }, decodeMs: 1, computeMs: 1 });
+    const { route } = await client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    expect([route.k, route.sent.map(({ outcome }) => outcome)]).toEqual([2, ['failed']]);
   });
 });
 
@@ -383,6 +605,36 @@ describe('noise', () => {
     expect(noisy).not.toEqual(withNoise(plan, crossing, noises, seededRandom(2)));
     expect(crossing.tensors.h.data).toEqual(new Float32Array(8).fill(0.5));
     expect(withNoise(plan, crossing, [], seededRandom(1))).toBe(crossing);
+  });
+
+  const deviationOf = (values: ArrayLike<number>) => {
+    const mean = Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
+    return Math.sqrt(Array.from(values).reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  };
+  const COUNT = 20_000;
+  // The deviation of so many values is itself known to 0.5 %; of laplace, which has longer tails, to 0.8 %.
+  test.each([
+    ['gaussian alone', [{ type: 'gaussian', scale: 0.5 }], 0.5],
+    ['laplace alone', [{ type: 'laplace', scale: 2 }], 2],
+    // What is dropped is left with the other's noise.
+    ['dropout of all before gaussian', [{ type: 'dropout', scale: 1 }, NOISE], 0.5],
+    [
+      'dropout of most before laplace',
+      [
+        { type: 'dropout', scale: 0.99 },
+        { type: 'laplace', scale: 2 },
+      ],
+      2,
+    ],
+    ['gaussian before laplace', [NOISE, { type: 'laplace', scale: 2 }], Math.sqrt(0.5 ** 2 + 2 ** 2)],
+    ['clipped', [{ ...NOISE, clip: 0.25 }], 0.5],
+  ] satisfies [string, Noise[], number][])('is as strong as is asked for: %s', (_, noises, multiple) => {
+    const { plan } = new ClientHarness();
+    const values = new Float32Array(COUNT).fill(3);
+    const tensors = { h: float32([1, 2, 1, COUNT / 2], values) };
+    const noisy = withNoise(plan, { ...crossing, tensors }, noises, seededRandom(1)).tensors['h'];
+    expect(Math.abs(deviationOf(Array.from(noisy?.data ?? [], Number)) / (3 * multiple) - 1)).toBeLessThan(0.03);
+    expect(new Set(Array.from(noisy?.data ?? [], Number)).size).toBeGreaterThan(0.99 * COUNT);
   });
 
   test('is added to what crosses alone, and to fractions alone', () => {

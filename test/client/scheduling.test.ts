@@ -85,3 +85,24 @@ test('a pause that the gateway asks for is kept by every request of the client',
   await kit.run(Promise.all([first, second]));
   expect(kit.cloud.received.length).toBe(seen + 2);
 });
+
+test('late replies and missed deadlines are held against the predictions', async () => {
+  await start({ segmentMs: 200, delayMs: 20 });
+  const before = client.diagnostics().calibration;
+  const within = () => {
+    const { requests, within: share } = client.diagnostics().calibration;
+    return {
+      requests: requests - before.requests,
+      within: Math.round((share ?? 0) * requests - (before.within ?? 0) * before.requests),
+    };
+  };
+  for (let i = 0; i < 4; i++) expect(await kit.run(ask({}))).toBe('0 in 45 ms');
+  expect(within()).toEqual({ requests: 4, within: 4 });
+  kit.cloud.msPerAnswer = 2000;
+  expect(await kit.run(ask({}))).toMatch(/^2 in/);
+  expect(within()).toEqual({ requests: 5, within: 4 });
+  await kit.pass(60_000);
+  kit.device.msPerSegment = 60_000;
+  expect(await kit.run(ask({ deadlineMs: 1000, prefer: 'cloud' }))).toBe('DEADLINE_EXCEEDED');
+  expect(within()).toEqual({ requests: 6, within: 4 });
+});

@@ -265,8 +265,8 @@ export class ClientHarness {
           this.provided.push(bytes);
         },
         begin: (picture) => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : own.begin(picture)),
-        encode: (crossing, tier, noise) =>
-          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : own.encode(crossing, tier, noise),
+        encode: (crossing, tier) =>
+          this.broken.has('encode') ? Promise.reject(new Error('no canvas')) : own.encode(crossing, tier),
         advance: async (crossing) => {
           await this.deviceGate;
           if (this.deviceFails) throw new Error('out of memory');

@@ -7,7 +7,7 @@ import { samplePlan } from '../shared/sample-plan.ts';
 import { tandemError } from '../shared/tandem-error.ts';
 
 const plan = samplePlan();
-const SENT = { k: 1, tier: 'q4', label: 'personal', noise: [], bytes: 5 };
+const SENT = { k: 1, tier: 'q4', label: 'personal', noise: [], bytes: 5, retain: true };
 const PARTS = [Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5)];
 const pemOf = (type: 'ed25519' | 'x25519') =>
   generateKeyPairSync(type as 'ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
@@ -41,9 +41,15 @@ describe('a receipt', () => {
     const receipt = parseReceipt(signed().text);
     expect(isReceiptOf(receipt, plan, SENT)).toBe(true);
     expect(isReceiptOf(receipt, { ...plan, id: 'b'.repeat(64) }, SENT)).toBe(false);
-    for (const changes of [{ k: 2 }, { tier: 'q8' }, { label: 'public' }, { bytes: 6 }]) {
+    const noise = [{ type: 'gaussian', scale: 1 } as const];
+    for (const changes of [{ k: 2 }, { tier: 'q8' }, { label: 'public' }, { bytes: 6 }, { noise }, { retain: false }]) {
       expect(isReceiptOf(receipt, plan, { ...SENT, ...changes })).toBe(false);
     }
+    const lies = [{ model: 'other' }, { boundary: ['b'] }, { leakage: 0 }, { disclosed: [] }, { noisePromised: noise }];
+    for (const lie of lies) expect(isReceiptOf({ ...receipt, ...lie }, plan, SENT)).toBe(false);
+    // Less may be retained than was allowed.
+    expect(isReceiptOf({ ...receipt, retained: false }, plan, SENT)).toBe(true);
+    expect(isReceiptOf({ ...receipt, retained: false }, plan, { ...SENT, retain: false })).toBe(true);
   });
 
   test.each(['', '[]', '{}', JSON.stringify({ ...JSON.parse(signed().text), k: 'one' })])('is not %s', (text) => {
@@ -53,10 +59,14 @@ describe('a receipt', () => {
   test('says in words what left, and that who ran the rest knows the answer', () => {
     const receipt = parseReceipt(signed().text);
     expect(describeReceipt(receipt)).toBe(
-      '5 bytes left this device: boundary 1 (a) as q4, under the label personal. Of the input they give away: not measured. ' +
-        'The gateway made the rest of the answer, so it knows it: y.',
+      'The gateway received 5 bytes: boundary 1 (a) as q4, under the label personal. ' +
+        'Of the input they give away an amount that is not measured. Of the answer the gateway has learned: y.',
     );
-    expect(describeReceipt({ ...receipt, k: 0, leakage: 1 })).toContain('the input as q4');
-    expect(describeReceipt({ ...receipt, leakage: 0.304 })).toContain('give away: 30 %');
+    expect(describeReceipt({ ...receipt, k: 0, leakage: 1 })).toMatch(/the input as q4.+ at least 100 %/);
+    // A lower bound: what little it is does not read as nothing.
+    const shown = [0.304, 0.3044, 0.9996, 0.004, 0.00004, 0].map(
+      (leakage) => /give away (.+ %)/.exec(describeReceipt({ ...receipt, leakage }))?.[1],
+    );
+    expect(shown).toEqual(['30.4 %', '30.4 %', '100 %', '0.4 %', '0.004 %', '0 %'].map((share) => `at least ${share}`));
   });
 });

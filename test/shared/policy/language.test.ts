@@ -55,6 +55,7 @@ describe('parsing a policy', () => {
       label({ from: 'h', leekageMax: 1 }),
       'policy: labels.l.leekageMax: is no key',
     ],
+    ['a key of a label at the top', { labels: {}, leakageMax: 0.1 }, 'policy: leakageMax: is no key'],
     ['a ceiling above 1', label({ leakageMax: 30 }), 'policy: labels.l.leakageMax: expected <=1, got 30'],
     ['a ceiling that is no number', label({ leakageMax: '30 %' }), 'policy: labels.l.leakageMax: expected number'],
     ['no tier', label({ from: 'h', tiers: [] }), 'policy: labels.l.tiers'],
@@ -76,6 +77,25 @@ describe('parsing a policy', () => {
     ['too many overrides', label({ from: 'h', tenants: many(OVERRIDES_MAX + 1, 'local') }), 'policy: labels.l.tenants'],
   ])('refuses %s', (_, value, message) => {
     expect(() => parse(value)).toThrow(tandemError('BAD_CONFIG', message));
+  });
+
+  const lost = ['__proto__', 'constructor', 'prototype'];
+  test.each(lost)('refuses %s as a name: records would lose it, and what it says', (name) => {
+    const rule = (key: string) => JSON.parse(`{ "from": "input", "${key}": { "${name}": "local" } }`);
+    const odd = JSON.parse(`{ "${name}": "local" }`);
+    const refused = (value: unknown, at: string) =>
+      expect(() => parse(value)).toThrow(tandemError('BAD_CONFIG', `policy: ${at}${name}: ${name} cannot be a name`));
+    for (const key of ['tenants', 'regions', 'networks']) refused(label(rule(key)), `labels.l.${key}.`);
+    refused({ labels: odd }, 'labels.');
+    refused({ aliases: odd, labels: {} }, 'aliases.');
+    refused({ labels: {}, tenants: odd }, 'tenants.');
+  });
+
+  test('names the line of a key that is none', () => {
+    const json = '{\n  "labels": { "open": "input" },\n  "networks": { "cellular": "local" }\n}';
+    expect(() => parsePolicy(JSON.parse(json), placesIn('policy.json', json))).toThrow(
+      tandemError('BAD_CONFIG', 'policy.json:3: networks: is no key that is known here'),
+    );
   });
 
   test('names the line of a file', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Plan, tierKey } from '../../../shared/plan.ts';
 import { type Policy, parsePolicy, type RuleInput, type TermsInput } from '../../../shared/policy/language.ts';
+import { leakageOf } from '../../../shared/policy/leakage.ts';
 import { promises } from '../../../shared/policy/noises.ts';
 import {
   type Circumstances,
@@ -44,6 +45,8 @@ const policy = parse({
 
 const on = (own: Policy, label: string, of: Plan = plan) => permissionOf(own, label, of, ANYWHERE);
 const floorK = (label: string, of: Plan = plan) => on(policy, label, of).floor;
+const allowedOn = (label: string, of: Plan) =>
+  of.boundaries.flatMap((_, k) => (denialOf(on(policy, label, of), k, 'raw') ? [] : [k]));
 const reasonOf = (label: string) => denialOf(on(policy, label), 0, 'raw')?.reason;
 const assertMaySend = (own: Policy, label: string, of: Plan, k: number) => {
   const denial = denialOf(on(own, label, of), k, 'raw');
@@ -116,8 +119,25 @@ describe('a skip connection', () => {
   });
 
   test('of what is no shallower than the floor does not push it', () => {
-    expect(floorK('named', chain([['x'], ['a', 'e'], ['b', 'e'], ['y']]))).toBe(1);
-    expect(floorK('aliased', chain([['x'], ['a'], ['b'], ['c', 'b'], ['y']]))).toBe(2);
+    expect(allowedOn('aliased', chain([['x'], ['a'], ['b'], ['c', 'b'], ['d'], ['y']]))).toEqual([2, 3, 4]);
+    expect(allowedOn('first', chain([['x'], ['a', 'x'], ['b', 'a'], ['y']]))).toEqual([0, 1, 2]);
+  });
+});
+
+describe('a tensor beside the named one', () => {
+  test('is not behind it: where both cross, nothing leaves', () => {
+    expect(allowedOn('named', chain([['x'], ['a', 'e'], ['b', 'e'], ['c', 'b'], ['d'], ['y']]))).toEqual([3, 4]);
+    expect(allowedOn('named', chain([['x'], ['e', 'a'], ['y']]))).toEqual([]);
+    const permission = on(policy, 'named', chain([['x'], ['e', 'a'], ['y']]));
+    expect(denialOf(permission, 1, 'raw')?.reason).toBe(
+      'named may be sent from a on, and boundary 1 carries more than what is behind it',
+    );
+  });
+
+  test('is another input of the model: who names one does not mean the other, who says input means both', () => {
+    const two = chain([['x', 'owner'], ['a', 'owner'], ['b'], ['y']]);
+    expect(allowedOn('first', two)).toEqual([2]);
+    expect(allowedOn('open', two)).toEqual([0, 1, 2]);
   });
 });
 
@@ -159,7 +179,7 @@ describe('for any plan', () => {
   const madeAt = (name: string) => Number(name.slice(1).split('-')[0]);
   const floors = fc.tuple(fc.nat(9), fc.nat(2));
 
-  test('exactly those k may be sent at which nothing crosses that was made before the floor', () => {
+  test('exactly those k may be sent at which nothing crosses that was made before the floor, or beside it', () => {
     fc.assert(
       fc.property(plans, floors, fc.boolean(), (own, [made, i], isAliased) => {
         const floor = tensorName(made, i);
@@ -171,8 +191,10 @@ describe('for any plan', () => {
         const isKnown = names.some((carried) => carried.includes(floor));
         for (let k = 0; k <= depth + 1; k++) {
           const passed = orRefusal(() => assertMaySend(asked, 'label', own, k) ?? true) !== null;
-          const isDeepEnough = k >= made && (names[k] ?? []).every((name) => madeAt(name) >= made);
-          expect(passed).toBe(isKnown && k < depth && isDeepEnough);
+          const crossing = names[k] ?? [];
+          const isBehind = (name: string) =>
+            crossing.length === 1 ? madeAt(name) >= made : name === floor || madeAt(name) > made;
+          expect(passed).toBe(isKnown && k < depth && k >= made && crossing.every(isBehind));
         }
       }),
       { numRuns: 500 },
@@ -249,6 +271,15 @@ describe('a label’s terms', () => {
     own.measured = { ...own.measured, leakage: { rows } } as Plan['measured'];
     expect(allowedBy({ leakageMax: 0.4 }, own)).toEqual([]);
     expect(allowedBy({ leakageMax: 0.5 }, own)).toEqual(['1/q8']);
+  });
+
+  test('take the input to give away all of itself, whatever the plan says', () => {
+    const own = leakyPlan();
+    const rows = [{ k: 0, tier: 'webp-80', leakage: 0 }];
+    own.measured = { ...own.measured, leakage: { rows } } as Plan['measured'];
+    expect(leakageOf(own, 0, 'webp-80')).toBe(1);
+    expect(allowedBy({ leakageMax: 0.99 }, own)).toEqual([]);
+    expect(allowedBy({ leakageMax: 1 }, own)).toEqual(['0/webp-80']);
   });
 
   test('have a list of tiers', () => {

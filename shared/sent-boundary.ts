@@ -1,0 +1,13 @@
+/** What left a device for a request: in its route, and in the error of one that came to nothing. */
+import type { Noise } from './codec/noise.ts';
+
+export interface SentBoundary {
+  readonly k: number;
+  readonly tier: string;
+  /** What was added to its values before they were encoded. */
+  readonly noise: readonly Noise[];
+  /** Of the whole frame. */
+  readonly bytes: number;
+  /** `late`: the device was faster in the end. `pending`: the request ended before it was known what became of it. */
+  readonly outcome: 'answered' | 'late' | 'failed' | 'pending';
+}
