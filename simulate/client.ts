@@ -1,4 +1,5 @@
 /** One client: its requests, one after the other, and its pings. */
+import { sleepShare } from '../shared/schedule/link.ts';
 import { EnergyMeter } from './energy.ts';
 import type { Link } from './link.ts';
 import { Request, type RequestRecord } from './request.ts';
@@ -83,13 +84,19 @@ export class Client {
     this.next();
   }
 
-  /** Waits for the end of a request that is under way, so that what that request could have done stays certain. */
+  private pingSoon(): void {
+    // Waits for the end of a request that is under way, so that what that request could have done stays certain.
+    if (this.isBusy) this.isPingDue = true;
+    else this.ping();
+  }
+
   private ping(): void {
     this.isPingDue = false;
     const { events, server } = this.world;
     const { link, scheduler } = this.parts;
     const bytes = scheduler.pingBytes ?? PING_BYTES;
     const sentAtMs = events.nowMs;
+    const hasIdled = sleepShare(link.idleMs(sentAtMs)) > 0;
     const { beginMs, uploadedMs, arriveMs } = link.send(sentAtMs, bytes, NO_LUCK);
     const backMs = link.receiveMs(arriveMs, PING_BYTES, NO_LUCK);
     link.noteActive(backMs);
@@ -100,10 +107,9 @@ export class Client {
       events.at(backMs, () => {
         scheduler.onPing?.(bytes, backMs - sentAtMs, backMs);
         scheduler.onLoad?.(load, backMs);
-        events.at(backMs + PING_INTERVAL_MS, () => {
-          if (this.isBusy) this.isPingDue = true;
-          else this.ping();
-        });
+        // One that may have woken the radio up says little of a link that is awake: the next, sent at once, does.
+        if (hasIdled) this.pingSoon();
+        else events.at(backMs + PING_INTERVAL_MS, () => this.pingSoon());
       });
     });
   }

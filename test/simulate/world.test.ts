@@ -4,6 +4,7 @@ import { compareOn, SCHEDULERS } from '../../simulate/compare.ts';
 import { DEVICES, parseDevice, parseServer } from '../../simulate/profiles.ts';
 import { scenarioOf, type WorldOptions } from '../../simulate/scenario.ts';
 import { alwaysRemote, fixed } from '../../simulate/schedulers/fixed.ts';
+import { Neurosurgeon } from '../../simulate/schedulers/neurosurgeon.ts';
 import { oracle } from '../../simulate/schedulers/oracle.ts';
 import type { Scheduler } from '../../simulate/schedulers/scheduler.ts';
 import { Tandem } from '../../simulate/schedulers/tandem.ts';
@@ -173,6 +174,35 @@ describe('a simulated world', () => {
       [8, 2, 3, 76],
     ]);
     expect(seen).toHaveLength(6);
+  });
+
+  test('follows a ping that comes back after the link had idled with a second one, whoever schedules', () => {
+    const pings: { ms: number; nowMs: number }[] = [];
+    const local: Scheduler = {
+      ...fixed({ k: 3, tier: null }),
+      onPing: (_bytes, ms, nowMs) => pings.push({ ms, nowMs }),
+    };
+    const trace = { ...sleepy, roundTrip: { samplesMs: [40], everyMs: 1000, spread: 0 } };
+    simulate(scenarioOf(world({ trace, requests: 100 })), () => local);
+    // The first is of a radio that is awake, then each pair wakes it up once.
+    const times = pings.map(({ ms }) => Math.round(ms));
+    expect(times.slice(0, 5)).toEqual([40, 340, 40, 340, 40]);
+    const [, woken = 0, awake = 0, next = 0] = pings.map(({ nowMs }) => nowMs);
+    expect(awake - woken).toBeLessThan(300);
+    expect(next - awake).toBeGreaterThan(15_000);
+  });
+
+  test('lets the last bandwidth that Neurosurgeon measures be that of a radio that is awake', () => {
+    // Sending the input is best, but not by far: who takes the time to wake up for a want of bandwidth never sends.
+    const trace = {
+      ...fixedRateTrace(20),
+      roundTrip: { samplesMs: [1], everyMs: 1000, spread: 0 },
+      wakeUp: stepWakeUp(5000, 2000),
+    };
+    const arrivals = { type: 'listed', atMs: Array.from({ length: 60 }, (_, i) => 34_500 + 1000 * i) } as const;
+    const options = world({ trace, arrivals, device: parseDevice({ ratio: 0.6 }, 'test') });
+    const { records } = simulate(scenarioOf(options), (known) => new Neurosurgeon(known));
+    expect(records.filter(({ answered }) => answered.tier === null)).toHaveLength(0);
   });
 
   test('lets the real scheduler be forced to one boundary, as requests of the real client can be', () => {
