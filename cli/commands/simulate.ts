@@ -123,10 +123,8 @@ function pageText({ options, remarks }: { options: Record<string, unknown>; rema
 }
 
 function timelinesOf(runs: readonly Run[]) {
-  return runs.map(({ collection, trace, scheduler, result }) => ({
-    collection,
-    trace,
-    scheduler,
+  return runs.map(({ options: { trace }, scheduler, result }) => ({
+    ...{ collection: trace.collection, trace: trace.name, scheduler },
     ...timelineOf(result),
   }));
 }
@@ -189,16 +187,19 @@ function tableOf(summaries: readonly Summary[]): string {
     'p50',
     'p95',
     'p99',
+    'to oracle %: mean',
+    'p50',
     'ms: mean',
     'p50',
     'p95',
     'p99',
   ];
   return formatTable(
-    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'in 90 %', 'lost'],
-    summaries.map(({ collection, trace, scheduler, settled, late, offloaded, bytesUp, energyJ, within, lost }) => [
+    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'in 90 %'],
+    summaries.map(({ collection, trace, scheduler, settled, toOracle, late, offloaded, bytesUp, energyJ, within }) => [
       ...[collection, trace.replace(' traces', ''), scheduler],
       ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
+      ...[toOracle.mean, toOracle.p50].map(percent),
       ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) =>
         fixed(ms, 0),
       ),
@@ -209,7 +210,6 @@ function tableOf(summaries: readonly Summary[]): string {
         (bytesUp / 1000).toFixed(1),
         energyJ.toFixed(2),
         within === null ? '' : percent(within),
-        String(lost),
       ],
     ]),
   );
@@ -217,9 +217,9 @@ function tableOf(summaries: readonly Summary[]): string {
 
 /** What ours is held to and does not reach, as one line a collection. */
 function barLines(bars: readonly Bar[]): string[] {
-  const text = ({ name, reached, limit }: Bar) => {
+  const text = ({ name, unit, reached, limit }: Bar) => {
     const [value, most] = [reached, limit].map((one) =>
-      /regret/.test(name) ? `${(one * 100).toFixed(1)} %` : `${one.toFixed(0)} ms`,
+      unit === 'share' ? `${(one * 100).toFixed(1)} %` : `${one.toFixed(1)} ms`,
     );
     return `${name}: ${value}, not ${most}`;
   };

@@ -8,7 +8,7 @@ import { Neurosurgeon } from '../../simulate/schedulers/neurosurgeon.ts';
 import { oracle } from '../../simulate/schedulers/oracle.ts';
 import type { Scheduler } from '../../simulate/schedulers/scheduler.ts';
 import { Tandem } from '../../simulate/schedulers/tandem.ts';
-import { latencyMs, summarize, summarizeCollections } from '../../simulate/summary.ts';
+import { latencyMs, summarize, summarizeCollections, WARM_UP } from '../../simulate/summary.ts';
 import { timelineOf } from '../../simulate/timeline.ts';
 import { fixedRateTrace, syntheticTraces } from '../../simulate/traces/synthetic.ts';
 import { stepWakeUp, type Trace } from '../../simulate/traces/trace.ts';
@@ -107,12 +107,12 @@ describe('a simulated world', () => {
       others: 5,
       server: parseServer({ workers: 1, queueDepthMax: 2 }, 'test'),
     });
-    for (const { scheduler, asked, result } of compareOn(
+    for (const { scheduler, result } of compareOn(
       crowded,
       SCHEDULERS.filter((name) => name !== 'best-fixed'),
     )) {
       const answered = new Set(result.records.map(({ client, index }) => `${client}/${index}`));
-      expect(answered.size, scheduler).toBe(asked);
+      expect(answered.size, scheduler).toBe(30 * 15);
       if (scheduler === 'remote') expect(result.records.filter(({ isShed }) => isShed).length).toBeGreaterThan(50);
     }
   });
@@ -127,6 +127,28 @@ describe('a simulated world', () => {
     for (const record of simulate(scenarioOf(dead), (known) => new Tandem(known, seededRandom(1))).records.slice(1)) {
       expect(record.endMs - record.startMs).toBeLessThan(1000);
     }
+  });
+
+  test("has no fixed cut do better than the oracle's own run, where the best of each request lets the radio fall asleep", () => {
+    // After three seconds it mostly still is awake. Where it is not the device is a little faster, and after six it always is.
+    const dozing = Array.from({ length: 30 }, (_, i) => ({ idleMs: 2000 + 60 * i, extraMs: i % 3 === 0 ? 150 : 0 }));
+    const asleep = Array.from({ length: 30 }, (_, i) => ({ idleMs: 5000 + 60 * i, extraMs: 800 }));
+    const awake = Array.from({ length: 9 }, (_, i) => ({ idleMs: i, extraMs: 0 }));
+    const plan = samplePlan();
+    const boundaries = plan.boundaries.map((one, k) => (k === 0 ? one : { ...one, tiers: [] }));
+    const trap = world({
+      plan: { ...plan, boundaries },
+      trace: { ...fixedRateTrace(50), wakeUp: { samples: [...awake, ...dozing, ...asleep] } },
+      arrivals: { type: 'fixed', intervalMs: 3000 },
+      requests: 100,
+    });
+    const greedy = simulate(scenarioOf(trap), oracle).records;
+    const fixedRun = simulate(scenarioOf(trap), alwaysRemote).records;
+    const sum = (records: typeof greedy) => records.slice(WARM_UP).reduce((all, one) => all + latencyMs(one), 0);
+    expect(sum(fixedRun)).toBeLessThan(0.95 * sum(greedy));
+    const lines = summarize(compareOn(trap));
+    for (const { scheduler, toOracle } of lines) expect(toOracle.mean, scheduler).toBeGreaterThanOrEqual(0);
+    expect(lines.at(-1)).toMatchObject({ scheduler: 'oracle', detail: expect.stringMatching(/^k=0/) });
   });
 
   test('keeps the device busy with the segment that it was at when a reply came first', () => {
@@ -229,22 +251,34 @@ describe('a simulated world', () => {
 describe('summaries', () => {
   const runs = compareOn(world());
 
-  test('have a line for each scheduler, no request lost, and no regret of the oracle', () => {
+  test('have a line for each scheduler, and no regret of the oracle', () => {
     const lines = summarize(runs);
     expect(lines.map(({ scheduler }) => scheduler)).toEqual(SCHEDULERS);
-    expect(lines.map(({ lost }) => lost)).toEqual(SCHEDULERS.map(() => 0));
     const of = (name: string) => lines.find(({ scheduler }) => scheduler === name);
     expect(of('oracle')?.all.regret.p99).toBeCloseTo(0, 9);
-    expect(of('oracle')?.toOracle).toBe(0);
+    expect(of('oracle')?.toOracle).toEqual({ mean: 0, p50: 0 });
     expect(of('best-fixed')?.detail).not.toBeNull();
-    expect(of('best-fixed')?.all.latencyMs.mean).toBeLessThanOrEqual(of('local')?.all.latencyMs.mean as number);
-    expect(of('best-fixed')?.all.latencyMs.mean).toBeLessThanOrEqual(of('remote')?.all.latencyMs.mean as number);
+    const settledMs = (name: string) => of(name)?.settled.latencyMs.mean as number;
+    expect(settledMs('best-fixed')).toBeLessThanOrEqual(settledMs('local'));
+    expect(settledMs('best-fixed')).toBeLessThanOrEqual(settledMs('remote'));
     expect(of('tandem')?.settled.requests).toBe(40);
+    expect(of('tandem')?.toOracle.mean).toBeCloseTo(settledMs('tandem') / settledMs('oracle') - 1, 9);
+  });
+
+  test('compare with the oracle of the same network and setting, whatever the names', () => {
+    const asked = ['remote', 'oracle'];
+    const alone = compareOn(world(), asked);
+    const crowded = compareOn(world({ others: 25 }), asked);
+    const elsewhere = compareOn(world({ trace: { ...fixedRateTrace(0.2), name: fixedRateTrace(5).name } }), asked);
+    const together = [...alone, ...crowded, ...elsewhere];
+    expect(summarize(together)).toEqual([alone, crowded, elsewhere].flatMap(summarize));
+    // A server that others use is another collection as well.
+    expect(summarizeCollections([...alone, ...crowded])).toEqual([alone, crowded].flatMap(summarizeCollections));
   });
 
   test('pool the requests of a collection', () => {
     const [line] = summarizeCollections([...runs, ...compareOn(world({ trace: fixedRateTrace(1) }))]);
-    expect(line).toMatchObject({ trace: '2 traces', collection: 'fixed rates', scheduler: 'local', lost: 0 });
+    expect(line).toMatchObject({ trace: '2 traces', collection: 'fixed rates', scheduler: 'local' });
     expect(line?.all.requests).toBe(120);
   });
 
