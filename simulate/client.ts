@@ -20,8 +20,9 @@ export interface ClientParts {
   readonly scheduler: Scheduler;
   /** How many it makes; a client that is only there to keep the server busy makes them without end. */
   readonly requests: number;
-  /** It has made all of them. */
-  onDone(): void;
+  onArrival?(): void;
+  /** So many of its requests are over. */
+  onSettled?(count: number): void;
 }
 
 export class Client {
@@ -62,6 +63,7 @@ export class Client {
     const arrivesMs = this.parts.player.drawsOf(index).arrivesMs;
     events.at(arrivesMs === null ? events.nowMs + this.parts.player.thinkMs : arrivesMs + CONNECT_MS, () => {
       this.queue.push({ index, arrivedMs: events.nowMs });
+      this.parts.onArrival?.();
       if (arrivesMs !== null) this.plan(index + 1);
       this.next();
     });
@@ -76,10 +78,11 @@ export class Client {
     new Request(this.world, this, first.index, first.arrivedMs).begin();
   }
 
+  /** The request that was under way is over: of those that wait none has an earlier deadline. */
   finish(record: RequestRecord): void {
     this.records.push(record);
     this.isBusy = false;
-    if (this.records.length === this.parts.requests) this.parts.onDone();
+    this.parts.onSettled?.(this.records.length);
     if (this.parts.player.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
     this.next();
   }

@@ -17,11 +17,11 @@ export interface Run {
 
 export interface Figures {
   readonly requests: number;
-  /** From its arrival to its answer, in milliseconds: with the wait for the client's earlier ones. */
+  /** From its arrival to its end, in milliseconds: with the wait for the client's earlier ones. */
   readonly latencyMs: Spread;
-  /** From its turn to its answer, over the best that was possible then, less 1. */
+  /** From its turn to its end, over the best that was possible then, less 1. */
   readonly regret: Spread;
-  /** Share that was answered after the deadline. */
+  /** Share that had no answer by the deadline, and ended with it. */
   readonly missed: number;
 }
 
@@ -102,7 +102,7 @@ function summaryOf(runs: readonly Run[], oracle: readonly Run[], trace: string):
     bytesUp: mean(({ bytesUp }) => bytesUp),
     bytesDown: mean(({ bytesDown }) => bytesDown),
     energyJ: runs.reduce((sum, { result }) => sum + result.energyJ, 0) / records.length,
-    offloaded: mean(({ answered }) => (answered.tier === null ? 0 : 1)),
+    offloaded: mean((record) => (isOffloaded(record) ? 1 : 0)),
     late: mean(({ isLate }) => (isLate ? 1 : 0)),
     shed: mean(({ isShed }) => (isShed ? 1 : 0)),
     within: coverage(settled.reduce(held, NOTHING_PREDICTED)),
@@ -123,8 +123,18 @@ function figuresOf(records: readonly RequestRecord[]): Figures {
     requests: records.length,
     latencyMs: spreadOf(records.map(latencyMs)),
     regret: spreadOf(records.flatMap((record) => regretOf(record) ?? [])),
-    missed: records.reduce((count, { isMissed }) => count + (isMissed ? 1 : 0), 0) / records.length,
+    missed: records.filter(isMissed).length / records.length,
   };
+}
+
+/** Whether the server gave the answer. */
+export function isOffloaded({ answered }: RequestRecord): boolean {
+  return answered !== null && answered.tier !== null;
+}
+
+/** Whether it ended at its deadline. */
+export function isMissed({ answered }: RequestRecord): boolean {
+  return answered === null;
 }
 
 export function latencyMs({ arrivedMs, endMs }: RequestRecord): number {

@@ -12,6 +12,7 @@ import {
   WARM_UP,
 } from '../summary.ts';
 import { timelineOf } from '../timeline.ts';
+import { SECOND_MS } from '../world.ts';
 import { escapeHtml, plotSvg, roundAxis } from './plot.ts';
 
 export interface ReportOptions {
@@ -52,7 +53,7 @@ export function reportPage(runs: readonly Run[], { title, about, remarks, isCrow
 ${list([...about, ...remarks])}
 <h2>By collection</h2>
 <p>Regret: a request's time over the best that was possible from the state that it began in, less 1. To the oracle: latency over that of
-the oracle's own run, less 1. Latency: from arrival to answer, with the wait for the client's earlier requests. All three are without each client's first
+the oracle's own run, less 1. Latency: from arrival to answer, or to the deadline where there is none (missed), with the wait for the client's earlier requests. All three are without each client's first
 ${WARM_UP} requests.</p>
 ${table(summarizeCollections(runs))}
 <h2>How regret spreads</h2>
@@ -157,8 +158,12 @@ function sharePlot(runs: readonly Run[]): string {
     const points = seconds.map(({ second, offloaded, requests }) => [second, (100 * offloaded) / requests] as const);
     return { name: scheduler, color: colorOf(scheduler), points };
   });
-  const x = { title: 'seconds', ...roundAxis(Math.max(...runs.map(({ result }) => result.samples.length))) };
+  const x = { title: 'seconds', ...roundAxis(endS(runs)) };
   return plotSvg({ label: 'share offloaded over time', x, y: { title: 'offloaded, %', ...roundAxis(100) }, series });
+}
+
+function endS(runs: readonly Run[]): number {
+  return Math.max(...runs.map(({ result }) => (result.samples.at(-1)?.atMs ?? 0) / SECOND_MS));
 }
 
 function queuePlot(runs: readonly Run[]): string {
@@ -167,7 +172,7 @@ function queuePlot(runs: readonly Run[]): string {
     return { name: scheduler, color: colorOf(scheduler), points };
   });
   const most = Math.max(1, ...runs.flatMap(({ result }) => result.samples.map(({ inFlight }) => inFlight)));
-  const x = { title: 'seconds', ...roundAxis(Math.max(...runs.map(({ result }) => result.samples.length))) };
+  const x = { title: 'seconds', ...roundAxis(endS(runs)) };
   return plotSvg({
     label: 'requests at the server over time',
     x,
