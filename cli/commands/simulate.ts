@@ -18,6 +18,7 @@ import {
   syntheticTraces,
   type Trace,
   timelineOf,
+  WARM_UP,
   type WorldOptions,
 } from '../../simulate/index.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
@@ -78,7 +79,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     return number;
   };
   const seed = within(values.seed, '--seed', 1, 0, 2 ** 31);
-  const requests = within(values.requests, '--requests', REQUESTS, 1, REQUESTS_MAX);
+  // Figures are of what comes after the warm-up.
+  const requests = within(values.requests, '--requests', REQUESTS, WARM_UP + 1, REQUESTS_MAX);
   const intervalMs = within(values.interval, '--interval', INTERVAL_MS, 0, 3_600_000);
   const names = schedulersOf(values.schedulers);
   const others = (values.others ?? ['0']).map((value) => within(value, '--others', 0, 0, CLIENTS_MAX));
@@ -129,13 +131,15 @@ function timelinesOf(runs: readonly Run[]) {
   }));
 }
 
-/** `--trace A B` -> `--trace=A --trace=B`, as shells expand patterns. */
+/** `--trace A B` -> `--trace=A --trace=B`, as shells expand patterns. Throws USAGE for a list of nothing. */
 function spreadLists(argv: readonly string[]): string[] {
   let list: string | null = null;
-  return argv.flatMap((argument) => {
+  return argv.flatMap((argument, i) => {
     if (argument.startsWith('--')) {
       list = LISTS.includes(argument) ? argument : null;
-      return list === null ? [argument] : [];
+      if (list === null) return [argument];
+      if (argv[i + 1]?.startsWith('--') !== false) throw new TandemError('USAGE', `expected something after ${list}`);
+      return [];
     }
     return [list === null ? argument : `${list}=${argument}`];
   });
