@@ -45,7 +45,11 @@ describe('tandem simulate', () => {
     const names = new Set(report.traces.map(({ collection, trace }) => `${collection}: ${trace}`));
     expect([...names]).toEqual(['bus: one', 'traces: lte']);
     expect(report.traces.every(({ all }) => all.requests === 30)).toBe(true);
-    expect(report.remarks).toEqual(['bus: uplink is taken as 0.4 of the measured downlink']);
+    expect(report.remarks).toEqual([
+      'bus: uplink is taken as 0.4 of the measured downlink',
+      'bus, traces: a round trip of 50 ms is assumed',
+      'bus, traces: a radio that sleeps after 10 s and takes 400 ms to wake up is assumed',
+    ]);
   });
 
   test('takes fixed rates and other clients, as lists', async () => {
