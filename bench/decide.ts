@@ -1,22 +1,27 @@
 /**
- * What a decision costs, for a plan of 8 segments with 5 tiers at each boundary: microseconds, and bytes that it leaves to the
- * garbage collector.
+ * What a decision costs, for a plan of 8 segments with 5 tiers at each boundary: microseconds of single decisions, by themselves and with
+ * what a request pays for the account of it, and bytes that they leave to the garbage collector. The clock's own time is taken off.
  *
  * `node --expose-gc dist/bench/decide.js`
  */
 
 import { smallPlan } from '../client/testkit/small-plan.ts';
+import { newTrail, routeOf } from '../client/trail.ts';
 import type { Plan } from '../shared/plan.ts';
 import { permissionFrom } from '../shared/policy/permission.ts';
-import { type Constraints, decide } from '../shared/schedule/decide.ts';
+import { Asker } from '../shared/schedule/asker.ts';
+import { type Constraints, type Decision, decide } from '../shared/schedule/decide.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
+import { quantile } from '../simulate/statistics.ts';
 import { markdownTable } from './stats.ts';
 
 const DEPTH = 8;
 const TIERS = ['q8', 'q6', 'q4', 'q3', 'q2'];
-const ROUNDS = 40;
 const DECISIONS = 2_000;
+/** Rounds that warm up, and those that are measured. */
+const WARM_UP = 10;
+const ROUNDS = 30;
 
 const plan = deepPlan();
 const estimates = new Estimates(undefined, 0);
@@ -36,22 +41,52 @@ const constraints: Constraints = {
 // Made beforehand: a snapshot is the client's work, not the decision's.
 const snapshots = Array.from({ length: DECISIONS }, (_, i) => snapshot(i));
 
-const microseconds: number[] = [];
-for (let round = 0; round < ROUNDS; round++) {
-  const startMs = performance.now();
-  for (const one of snapshots) decide(one, constraints);
-  microseconds.push(((performance.now() - startMs) / DECISIONS) * 1000);
-}
-const settled = microseconds.slice(ROUNDS / 4).sort((a, b) => a - b);
-const at = (share: number) => (settled[Math.floor(share * (settled.length - 1))] as number).toFixed(1);
-globalThis.gc?.();
-const before = process.memoryUsage().heapUsed;
-for (const one of snapshots.slice(0, 500)) decide(one, constraints);
-const bytes = (process.memoryUsage().heapUsed - before) / 500;
+/** What is measured, of one snapshot. The first does nothing: it is what reading the clock takes. */
+const CASES: Readonly<Record<string, (one: Snapshot) => unknown>> = {
+  nothing: (one) => one,
+  decide: (one) => decide(one, constraints),
+  'decide and account': (one) => accountOf(decide(one, constraints)),
+};
 
-const rows = 1 + DEPTH * TIERS.length;
-const figures = [String(rows), at(0.5), at(0.95), globalThis.gc ? bytes.toFixed(0) : 'run with --expose-gc'];
-process.stdout.write(`${markdownTable(['choices', 'median us', 'p95 us', 'bytes'], [figures])}\n`);
+const nanoseconds = Object.fromEntries(Object.keys(CASES).map((name) => [name, [] as number[]]));
+for (let round = 0; round < WARM_UP + ROUNDS; round++) {
+  const order = Object.entries(CASES);
+  for (const [name, run] of round % 2 === 0 ? order : order.reverse()) {
+    for (const one of snapshots) {
+      const beganNs = process.hrtime.bigint();
+      run(one);
+      const ns = Number(process.hrtime.bigint() - beganNs);
+      if (round >= WARM_UP) nanoseconds[name]?.push(ns);
+    }
+  }
+}
+const sorted = (name: string) => Float64Array.from(nanoseconds[name] ?? []).sort();
+const clockNs = quantile(sorted('nothing'), 0.5);
+const us = (ns: number) => ((ns - clockNs) / 1000).toFixed(1);
+const rows = Object.entries(CASES)
+  .slice(1)
+  .map(([name, run]) => {
+    const all = sorted(name);
+    return [name, String(all.length), us(quantile(all, 0.5)), us(quantile(all, 0.95)), bytesOf(run)];
+  });
+process.stdout.write(`${1 + DEPTH * TIERS.length} choices; reading the clock takes ${clockNs.toFixed(0)} ns\n\n`);
+process.stdout.write(`${markdownTable(['single', 'count', 'median us', 'p95 us', 'bytes'], rows)}\n`);
+
+/** What every request's caller gets of its decision. */
+function accountOf(decision: Decision): unknown {
+  const trail = newTrail(0, new Asker(new Estimates(), 0));
+  trail.decisions.push(decision);
+  const { k, tier } = decision.chosen ?? { k: DEPTH, tier: null };
+  return routeOf(trail, { k, tier, label: '', size: 16, provider: null, receipt: null }, null, 0);
+}
+
+function bytesOf(run: (one: Snapshot) => unknown): string {
+  if (!globalThis.gc) return 'run with --expose-gc';
+  globalThis.gc();
+  const before = process.memoryUsage().heapUsed;
+  for (const one of snapshots.slice(0, 100)) run(one);
+  return ((process.memoryUsage().heapUsed - before) / 100).toFixed(0);
+}
 
 function deepPlan(): Plan {
   const base = smallPlan();

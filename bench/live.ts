@@ -11,7 +11,7 @@ import { textLines } from '../models/ocr-line/lines.ts';
 import { depthOf } from '../shared/plan.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import { LINK_DEFAULTS, syntheticTraces } from '../simulate/index.ts';
-import { latencyMs } from '../simulate/summary.ts';
+import { isOffloaded, latencyMs } from '../simulate/summary.ts';
 import { demoBundle, ROOT } from './bundle.ts';
 import { predicted } from './live/predict.ts';
 import { startGateway } from './live/processes.ts';
@@ -94,7 +94,7 @@ function report({ trace, delayMs }: Network, { before, gauged, answers }: LiveRu
       liveMs: mean(real.map(({ ms }) => ms)),
       simulatedMs: mean(simulated.map(latencyMs)),
       offloaded: mean(real.map(({ tier }) => (tier === null ? 0 : 1))),
-      simulatedOffloaded: mean(simulated.map(({ answered }) => (answered.tier === null ? 0 : 1))),
+      simulatedOffloaded: mean(simulated.map((record) => (isOffloaded(record) ? 1 : 0))),
       late: mean(real.map(({ fallback }) => (fallback === null ? 0 : 1))),
       simulatedLate: mean(simulated.map(({ isLate }) => (isLate ? 1 : 0))),
     };

@@ -42,8 +42,14 @@ export async function serverOf(path: string | undefined, dips: boolean) {
   return parseServer({ ...(given as object), ...dip }, path ?? 'server');
 }
 
+/** A run is no longer than eleven days: pings go on while nothing is asked. */
+const RUN_MS_MAX = 1e9;
+
 export async function arrivalsOf(given: string | undefined, intervalMs: number, requests: number): Promise<Arrivals> {
   if (given === 'closed') return { type: 'closed', thinkMs: intervalMs };
+  if (intervalMs * requests > RUN_MS_MAX) {
+    throw new TandemError('USAGE', `expected --interval times --requests of at most ${RUN_MS_MAX} ms`);
+  }
   if (intervalMs === 0) throw new TandemError('USAGE', 'expected --interval above 0, but with --arrivals closed');
   if (given === undefined || given === 'fixed' || given === 'poisson') return { type: given ?? 'fixed', intervalMs };
   const lines = (await read(given)).split('\n');
@@ -51,11 +57,9 @@ export async function arrivalsOf(given: string | undefined, intervalMs: number, 
   for (const [i, line] of lines.entries()) {
     if (line.trim() === '') continue;
     const ms = Number(line);
-    if (!(ms >= (atMs.at(-1) ?? 0))) {
-      throw new TandemError(
-        'BAD_INPUT',
-        `${given}, line ${i + 1}: expected milliseconds, not before the last, got ${line}`,
-      );
+    if (!(ms >= (atMs.at(-1) ?? 0) && ms <= RUN_MS_MAX)) {
+      const expected = `milliseconds from the beginning of the run, not before the last, at most ${RUN_MS_MAX}`;
+      throw new TandemError('BAD_INPUT', `${given}, line ${i + 1}: expected ${expected}, got ${line.trim()}`);
     }
     atMs.push(ms);
   }

@@ -1,4 +1,5 @@
 /** One client: its requests, one after the other, and its pings. */
+import { sleepShare } from '../shared/schedule/link.ts';
 import { EnergyMeter } from './energy.ts';
 import type { Link } from './link.ts';
 import { Request, type RequestRecord } from './request.ts';
@@ -19,8 +20,9 @@ export interface ClientParts {
   readonly scheduler: Scheduler;
   /** How many it makes; a client that is only there to keep the server busy makes them without end. */
   readonly requests: number;
-  /** It has made all of them. */
-  onDone(): void;
+  onArrival?(): void;
+  /** So many of its requests are over. */
+  onSettled?(count: number): void;
 }
 
 export class Client {
@@ -61,6 +63,7 @@ export class Client {
     const arrivesMs = this.parts.player.drawsOf(index).arrivesMs;
     events.at(arrivesMs === null ? events.nowMs + this.parts.player.thinkMs : arrivesMs + CONNECT_MS, () => {
       this.queue.push({ index, arrivedMs: events.nowMs });
+      this.parts.onArrival?.();
       if (arrivesMs !== null) this.plan(index + 1);
       this.next();
     });
@@ -75,21 +78,28 @@ export class Client {
     new Request(this.world, this, first.index, first.arrivedMs).begin();
   }
 
+  /** The request that was under way is over: of those that wait none has an earlier deadline. */
   finish(record: RequestRecord): void {
     this.records.push(record);
     this.isBusy = false;
-    if (this.records.length === this.parts.requests) this.parts.onDone();
+    this.parts.onSettled?.(this.records.length);
     if (this.parts.player.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
     this.next();
   }
 
-  /** Waits for the end of a request that is under way, so that what that request could have done stays certain. */
+  private pingSoon(): void {
+    // Waits for the end of a request that is under way, so that what that request could have done stays certain.
+    if (this.isBusy) this.isPingDue = true;
+    else this.ping();
+  }
+
   private ping(): void {
     this.isPingDue = false;
     const { events, server } = this.world;
     const { link, scheduler } = this.parts;
     const bytes = scheduler.pingBytes ?? PING_BYTES;
     const sentAtMs = events.nowMs;
+    const hasIdled = sleepShare(link.idleMs(sentAtMs)) > 0;
     const { beginMs, uploadedMs, arriveMs } = link.send(sentAtMs, bytes, NO_LUCK);
     const backMs = link.receiveMs(arriveMs, PING_BYTES, NO_LUCK);
     link.noteActive(backMs);
@@ -100,10 +110,9 @@ export class Client {
       events.at(backMs, () => {
         scheduler.onPing?.(bytes, backMs - sentAtMs, backMs);
         scheduler.onLoad?.(load, backMs);
-        events.at(backMs + PING_INTERVAL_MS, () => {
-          if (this.isBusy) this.isPingDue = true;
-          else this.ping();
-        });
+        // One that may have woken the radio up says little of a link that is awake: the next, sent at once, does.
+        if (hasIdled) this.pingSoon();
+        else events.at(backMs + PING_INTERVAL_MS, () => this.pingSoon());
       });
     });
   }

@@ -21,11 +21,12 @@ export interface Moment {
   readonly server: Outlook | null;
   readonly deviceSpeed: Capacity;
   readonly deviceFreeAtMs: number;
+  /** The request ends then, with an answer or without. */
   readonly expiresMs: number;
 }
 
 export function foreseeBest(moment: Moment): Foreseen {
-  const { nowMs, at, overheadMs, draws, costs, server, deviceSpeed, deviceFreeAtMs } = moment;
+  const { nowMs, at, overheadMs, draws, costs, server, deviceSpeed, deviceFreeAtMs, expiresMs } = moment;
   const depth = costs.deviceMs.length;
   // When the device has reached each boundary.
   const reachedMs: number[] = [];
@@ -36,7 +37,7 @@ export function foreseeBest(moment: Moment): Foreseen {
     const workMs = (costs.deviceMs[k] as number) * (draws.device[k] as number);
     reached = deviceSpeed.finish(Math.max(reached, deviceFreeAtMs), workMs);
   }
-  let best: Foreseen = { choice: { k: depth, tier: null }, ms: reached - nowMs };
+  let best: Foreseen = { choice: { k: depth, tier: null }, ms: Math.min(reached, expiresMs) - nowMs };
   if (!server) return best;
   for (const tail of costs.allowed) {
     if (tail.k < at) continue;
@@ -49,7 +50,12 @@ export function foreseeBest(moment: Moment): Foreseen {
 function tailEndMs(moment: Moment, server: Outlook, tail: SizeCosts['allowed'][number], reachedMs: number): number {
   const { draws, link, deviceSpeed, deviceFreeAtMs, expiresMs } = moment;
   const sentMs = deviceSpeed.finish(Math.max(reachedMs, deviceFreeAtMs), tail.encodeMs * draws.encode);
+  if (sentMs >= expiresMs) return Number.POSITIVE_INFINITY;
   const { arriveMs } = link.foresee(sentMs, tail.bytesUp * draws.bytes, draws);
-  const doneMs = server.finish(arriveMs, (tail.decodeMs + tail.computeMs) * draws.server, expiresMs);
+  const doneMs = server.finish(
+    arriveMs,
+    (tail.decodeMs + tail.computeMs) * draws.server,
+    arriveMs + expiresMs - sentMs,
+  );
   return doneMs === Number.POSITIVE_INFINITY ? doneMs : link.receiveMs(doneMs, tail.bytesDown, draws);
 }

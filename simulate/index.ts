@@ -6,7 +6,7 @@ export { DEVICES, parseDevice, parseServer } from './profiles.ts';
 export { csvOf } from './report/csv.ts';
 export { reportPage } from './report/page.ts';
 export type { WorldOptions } from './scenario.ts';
-export { type Run, type Summary, summarize, summarizeCollections } from './summary.ts';
+export { type Run, type Summary, summarize, summarizeCollections, WARM_UP } from './summary.ts';
 export { timelineOf } from './timeline.ts';
 export { assembleTraces, LINK_DEFAULTS, type LinkDefaults, type NamedFile } from './traces/assemble.ts';
 export { parseTraceFile } from './traces/parse.ts';

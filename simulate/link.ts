@@ -28,10 +28,15 @@ export class Link {
     this.offsetMs = offsetMs;
   }
 
+  /** How long it has carried nothing. */
+  idleMs(nowMs: number): number {
+    return nowMs - Math.max(this.activeAtMs, this.freeAtMs);
+  }
+
   /** What would become of bytes handed over now. Changes nothing. */
   foresee(nowMs: number, bytes: number, luck: Luck): Transmission {
     const { trace, offsetMs } = this;
-    const wakeMs = wakeUpMs(trace.wakeUp, nowMs - Math.max(this.activeAtMs, this.freeAtMs), luck.wake);
+    const wakeMs = wakeUpMs(trace.wakeUp, this.idleMs(nowMs), luck.wake);
     const beginMs = Math.max(this.freeAtMs, nowMs + wakeMs);
     const uploadedMs = trace.up.finish(beginMs + offsetMs, bytes) - offsetMs;
     const oneWayMs = this.oneWayMs(beginMs) * luck.up;

@@ -53,7 +53,8 @@ export class Outlook {
     const last = this.steps.at(-1) as Step;
     const start = this.startOf(last, arriveMs);
     if (this.isShed(last, arriveMs)) return;
-    if (start >= untilMs) {
+    // What finds a worker free is begun as it comes.
+    if (start > arriveMs && start >= untilMs) {
       this.vain.push({ arriveMs, workMs, untilMs });
       return;
     }

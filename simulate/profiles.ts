@@ -66,6 +66,12 @@ const NEVER_MS = 1e12;
 /** Throws BAD_CONFIG. */
 export function parseDevice(value: unknown, what: string): DeviceProfile {
   const { ratio, slowdown, periodS, ...rest } = parseAs(DeviceSchema, value, 'BAD_CONFIG', what);
+  if (slowdown.at(-1)?.[1] === 0 && periodS === undefined) {
+    throw new TandemError(
+      'BAD_CONFIG',
+      `${what}: expected slowdown to end with more than 0, or periodS: it never goes on`,
+    );
+  }
   const speed = speedOf(slowdown, periodS, (factor) => (factor === 0 ? 0 : 1 / (ratio * factor)), what);
   return { ...rest, speed };
 }

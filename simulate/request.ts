@@ -1,6 +1,6 @@
 /**
  * One request from its turn to its answer: decides at every boundary, runs or sends accordingly, and finishes on the device
- * what was shed or is late, as client/request.ts does. No request is ever given up.
+ * what was shed or is late, as client/request.ts does. It ends at its deadline, with or without an answer, as there.
  */
 import { tierKey } from '../shared/plan.ts';
 import type { Choice } from './choices.ts';
@@ -28,14 +28,13 @@ export interface RequestRecord {
   /** When its turn came: a client does one at a time. */
   readonly startMs: number;
   readonly endMs: number;
-  /** What gave the answer: all on the device, or the boundary that was sent. */
-  readonly answered: Choice;
+  /** What gave the answer: all on the device, or the boundary that was sent; null where there was none by the deadline. */
+  readonly answered: Choice | null;
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly sent: number;
   readonly isShed: boolean;
   readonly isLate: boolean;
-  readonly isMissed: boolean;
   /** What the oracle would have done from the same state, where it was asked. */
   readonly best: Foreseen | null;
   /** What it was expected to take, where its scheduler says. */
@@ -55,6 +54,7 @@ export class Request {
   private isShed = false;
   private isLate = false;
   private isOver = false;
+  private pending: Exchange | null = null;
   private failures = 0;
   private retryAtMs = 0;
   private readonly world: World;
@@ -74,7 +74,10 @@ export class Request {
   }
 
   begin(): void {
-    const { device, asksOracle } = this.world;
+    const { device, asksOracle, events } = this.world;
+    events.at(this.expiresMs, () => this.expire());
+    // The one before took all of its time.
+    if (this.nowMs >= this.expiresMs) return;
     if (asksOracle) this.best = this.foresee(0, device.overheadMs);
     if (device.overheadMs === 0) this.step(0);
     else this.onDevice(device.overheadMs, () => this.step(0));
@@ -101,9 +104,9 @@ export class Request {
     });
   }
 
-  /** What the server is given; past it, nobody waits. */
+  /** The deadline counts from the arrival, with the wait for earlier requests. */
   private get expiresMs(): number {
-    return this.startMs + this.world.deadlineMs;
+    return this.arrivedMs + this.world.deadlineMs;
   }
 
   private get isReachable(): boolean {
@@ -124,6 +127,7 @@ export class Request {
   }
 
   private step(at: number): void {
+    if (this.isOver) return;
     if (at === this.depth) {
       this.finish({ k: at, tier: null });
       return;
@@ -164,6 +168,7 @@ export class Request {
   }
 
   private send(tail: TailCosts, decidedAt: Situation): void {
+    if (this.isOver) return;
     const { client, draws, world, nowMs } = this;
     const { link, scheduler } = client.parts;
     const { k, tier } = tail;
@@ -172,46 +177,53 @@ export class Request {
     this.bytesUp += bytesUp;
     this.sent++;
     client.energy.radio(beginMs, uploadedMs, bytesUp, 0);
-    const exchange: Exchange = {
-      k,
-      tier,
-      bytesUp,
-      bytesAhead,
-      sentAtMs: nowMs,
-      tail,
-      isFinishing: false,
-      isSettled: false,
-    };
     const job: Job = {
       arriveMs,
       workMs: (tail.decodeMs + tail.computeMs) * draws.server,
-      expiresMs: this.expiresMs,
+      // The server is told how much time is left, and counts from the arrival.
+      expiresMs: arriveMs + this.expiresMs - nowMs,
       cancelMs: Number.POSITIVE_INFINITY,
       onDone: (result) => this.replied(exchange, result),
       onFailed: (_code, retryAfterMs) => this.failed(exchange, retryAfterMs),
     };
+    const exchange: Exchange = { k, tier, bytesUp, bytesAhead, sentAtMs: nowMs, tail, job, isFinishing: false };
+    this.pending = exchange;
     world.server.expect(job);
-    const lastCallMs = Math.max(0, decidedAt.deadlineAtMs - nowMs);
-    const lateMs = scheduler.lateAfterMs?.({ ...decidedAt, nowMs }, { k, tier }) ?? lastCallMs;
-    world.events.at(nowMs + Math.min(lateMs, lastCallMs), () => {
-      if (exchange.isSettled || this.isOver) return;
+    const lateMs = scheduler.lateAfterMs?.({ ...decidedAt, nowMs }, { k, tier });
+    if (lateMs === undefined || nowMs + lateMs >= this.expiresMs) return;
+    world.events.at(nowMs + lateMs, () => {
+      if (this.pending !== exchange || this.isOver) return;
       exchange.isFinishing = true;
-      this.goOn(exchange, job, k);
+      this.goOn(exchange, k);
     });
   }
 
-  private goOn(exchange: Exchange, job: Job, at: number): void {
+  private goOn(exchange: Exchange, at: number): void {
     if (this.isOver) return;
     if (at < this.depth) {
-      this.advance(at, () => this.goOn(exchange, job, at + 1));
+      this.advance(at, () => this.goOn(exchange, at + 1));
       return;
     }
-    const { link, scheduler } = this.client.parts;
     this.isLate = true;
-    const cancel = link.send(this.nowMs, CANCEL_BYTES, this.draws);
-    this.world.server.cancelAt(job, cancel.arriveMs);
-    scheduler.onLate?.(this.nowMs - exchange.sentAtMs, this.nowMs);
+    this.cancel(exchange);
+    this.client.parts.scheduler.onLate?.(this.nowMs - exchange.sentAtMs, this.nowMs);
     this.finish({ k: this.depth, tier: null });
+  }
+
+  /** The deadline: whoever asked has waited long enough. */
+  private expire(): void {
+    if (this.isOver) return;
+    const { pending, nowMs } = this;
+    if (pending) {
+      this.cancel(pending);
+      this.client.parts.scheduler.onMissed?.(nowMs - pending.sentAtMs, nowMs);
+    }
+    this.finish(null);
+  }
+
+  private cancel({ job }: Exchange): void {
+    const { arriveMs } = this.client.parts.link.send(this.nowMs, CANCEL_BYTES, this.draws);
+    this.world.server.cancelAt(job, arriveMs);
   }
 
   /** At the moment that the server is done with it. */
@@ -223,7 +235,7 @@ export class Request {
     const hereMs = link.receiveMs(leftMs, tail.bytesDown, draws);
     this.world.events.at(hereMs, () => {
       if (this.isOver) return;
-      exchange.isSettled = true;
+      this.pending = null;
       this.bytesDown += tail.bytesDown;
       link.noteActive(hereMs);
       this.client.energy.radio(leftMs, hereMs, 0, tail.bytesDown);
@@ -250,7 +262,7 @@ export class Request {
     const hereMs = link.receiveMs(this.nowMs, ERROR_BYTES, this.draws);
     this.world.events.at(hereMs, () => {
       if (this.isOver || exchange.isFinishing) return;
-      exchange.isSettled = true;
+      this.pending = null;
       link.noteActive(hereMs);
       this.isShed = true;
       const pauseMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS * 2 ** this.failures++, retryAfterMs));
@@ -260,7 +272,7 @@ export class Request {
     });
   }
 
-  private finish(answered: Choice): void {
+  private finish(answered: Choice | null): void {
     const { nowMs: endMs, index, arrivedMs, startMs, bytesUp, bytesDown, sent, isShed, isLate, best } = this;
     this.isOver = true;
     this.client.finish({
@@ -276,7 +288,6 @@ export class Request {
       sent,
       isShed,
       isLate,
-      isMissed: endMs > arrivedMs + this.world.deadlineMs,
       best,
       expected: this.expected,
     });
@@ -290,7 +301,7 @@ interface Exchange {
   readonly bytesAhead: number;
   readonly sentAtMs: number;
   readonly tail: TailCosts;
+  readonly job: Job;
   /** The device goes on by itself; whoever is first gives the answer. */
   isFinishing: boolean;
-  isSettled: boolean;
 }

@@ -1,28 +1,27 @@
 /** One scheduler on one network, or on all of a collection, in figures. */
 import { type Calibration, calibrate, coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { RequestRecord } from './request.ts';
+import type { WorldOptions } from './scenario.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 import type { WorldResult } from './world.ts';
 
-/** A run of one scheduler on one trace. */
+/** A run of one scheduler on one network. */
 export interface Run {
-  readonly trace: string;
-  readonly collection: string;
+  /** The network and all that was set: the same object in all runs that are to be compared. */
+  readonly options: WorldOptions;
   readonly scheduler: string;
-  /** Of the best fixed cut, which it was. */
+  /** Of the best fixed cut, which it was; of the oracle as well where that cut was better than the best of each request. */
   readonly detail: string | null;
-  /** How many requests were made: as many as there must be answers. */
-  readonly asked: number;
   readonly result: WorldResult;
 }
 
 export interface Figures {
   readonly requests: number;
-  /** From its arrival to its answer, in milliseconds: with the wait for the client's earlier ones. */
+  /** From its arrival to its end, in milliseconds: with the wait for the client's earlier ones. */
   readonly latencyMs: Spread;
-  /** From its turn to its answer, over the best that was possible then, less 1. */
+  /** From its turn to its end, over the best that was possible then, less 1. */
   readonly regret: Spread;
-  /** Share that was answered after the deadline. */
+  /** Share that had no answer by the deadline, and ended with it. */
   readonly missed: number;
 }
 
@@ -31,12 +30,11 @@ export interface Summary {
   readonly collection: string;
   readonly scheduler: string;
   readonly detail: string | null;
-  readonly lost: number;
   /** Without each client's first requests, while it gets to know the network. */
   readonly settled: Figures;
   readonly all: Figures;
-  /** Mean latency over that of the oracle's own run, less 1. */
-  readonly toOracle: number;
+  /** Mean and median latency over those of the oracle's own run, less 1; without each client's first requests. */
+  readonly toOracle: { readonly mean: number; readonly p50: number };
   /** Each request, in the mean. */
   readonly bytesUp: number;
   readonly bytesDown: number;
@@ -52,58 +50,68 @@ export interface Summary {
 /** Requests that a client may take to get to know a network. */
 export const WARM_UP = 20;
 
-/** One line for each scheduler and trace. */
+/** One line for each scheduler and network. */
 export function summarize(runs: readonly Run[]): Summary[] {
-  return runs.map((run) => {
-    const peer = runs.find(({ scheduler, trace }) => scheduler === 'oracle' && trace === run.trace);
-    return summaryOf([run], peer ? [peer] : [], run);
-  });
+  return groupsOf(runs, ({ options }) => options).flatMap((group) =>
+    linesOf(group, group[0]?.options.trace.name ?? ''),
+  );
 }
 
-/** One line for each scheduler and collection: all requests on all its traces together. */
+/** One line for each scheduler and collection: all requests on all its networks together. */
 export function summarizeCollections(runs: readonly Run[]): Summary[] {
-  const collections = [...new Set(runs.map(({ collection }) => collection))];
-  return collections.flatMap((collection) => {
-    const own = runs.filter((run) => run.collection === collection);
-    const oracle = own.filter(({ scheduler }) => scheduler === 'oracle');
-    const traces = new Set(own.map(({ trace }) => trace)).size;
-    return [...new Set(own.map(({ scheduler }) => scheduler))].map((scheduler) => {
-      const of = own.filter((run) => run.scheduler === scheduler);
-      return summaryOf(of, oracle, { trace: `${traces} traces`, collection, scheduler, detail: null });
-    });
-  });
+  const collectionOf = ({ options: { trace, others, clients } }: Run) =>
+    JSON.stringify([trace.collection, others, clients]);
+  return groupsOf(runs, collectionOf).flatMap((group) =>
+    linesOf(group, `${groupsOf(group, ({ options }) => options).length} traces`),
+  );
 }
 
-function summaryOf(
-  runs: readonly Run[],
-  oracle: readonly Run[],
-  named: Pick<Summary, 'trace' | 'collection' | 'scheduler' | 'detail'>,
-): Summary {
+/** @returns runs that have the same key, in the order in which they come */
+export function groupsOf(runs: readonly Run[], keyOf: (run: Run) => unknown): Run[][] {
+  const groups = new Map<unknown, Run[]>();
+  for (const run of runs) {
+    const key = keyOf(run);
+    const group = groups.get(key);
+    if (group) group.push(run);
+    else groups.set(key, [run]);
+  }
+  return [...groups.values()];
+}
+
+/** A line for each scheduler of runs on the same networks. */
+function linesOf(group: readonly Run[], trace: string): Summary[] {
+  const bySchedulers = groupsOf(group, ({ scheduler }) => scheduler);
+  const oracle = bySchedulers.find(([first]) => first?.scheduler === 'oracle') ?? [];
+  return bySchedulers.map((runs) => summaryOf(runs, oracle, trace));
+}
+
+function summaryOf(runs: readonly Run[], oracle: readonly Run[], trace: string): Summary {
+  const [first, ...further] = runs as [Run, ...Run[]];
   const records = runs.flatMap(({ result }) => result.records);
+  const settled = settledOf(runs);
+  const best = figuresOf(settledOf(oracle)).latencyMs;
+  const figures = figuresOf(settled);
   const mean = (of: (record: RequestRecord) => number) =>
     records.reduce((sum, one) => sum + of(one), 0) / records.length;
-  const all = figuresOf(records);
-  const bestMs = figuresOf(oracle.flatMap(({ result }) => result.records)).latencyMs.mean;
-  const { trace, collection, scheduler, detail } = named;
   return {
-    ...{
-      trace,
-      collection,
-      scheduler,
-      detail,
-      all,
-      settled: figuresOf(records.filter(({ index }) => index >= WARM_UP)),
-    },
-    lost: runs.reduce((sum, { asked, result }) => sum + asked - result.records.length, 0),
-    toOracle: all.latencyMs.mean / bestMs - 1,
+    ...{ trace, collection: first.options.trace.collection, scheduler: first.scheduler },
+    detail: further.length === 0 ? first.detail : null,
+    settled: figures,
+    all: figuresOf(records),
+    toOracle: { mean: figures.latencyMs.mean / best.mean - 1, p50: figures.latencyMs.p50 / best.p50 - 1 },
     bytesUp: mean(({ bytesUp }) => bytesUp),
     bytesDown: mean(({ bytesDown }) => bytesDown),
     energyJ: runs.reduce((sum, { result }) => sum + result.energyJ, 0) / records.length,
-    offloaded: mean(({ answered }) => (answered.tier === null ? 0 : 1)),
+    offloaded: mean((record) => (isOffloaded(record) ? 1 : 0)),
     late: mean(({ isLate }) => (isLate ? 1 : 0)),
     shed: mean(({ isShed }) => (isShed ? 1 : 0)),
-    within: coverage(records.filter(({ index }) => index >= WARM_UP).reduce(held, NOTHING_PREDICTED)),
+    within: coverage(settled.reduce(held, NOTHING_PREDICTED)),
   };
+}
+
+/** What is counted: without each client's first requests. */
+export function settledOf(runs: readonly Run[]): RequestRecord[] {
+  return runs.flatMap(({ result }) => result.records.filter(({ index }) => index >= WARM_UP));
 }
 
 function held(all: Calibration, { expected, startMs, endMs }: RequestRecord): Calibration {
@@ -115,8 +123,18 @@ function figuresOf(records: readonly RequestRecord[]): Figures {
     requests: records.length,
     latencyMs: spreadOf(records.map(latencyMs)),
     regret: spreadOf(records.flatMap((record) => regretOf(record) ?? [])),
-    missed: records.reduce((count, { isMissed }) => count + (isMissed ? 1 : 0), 0) / records.length,
+    missed: records.filter(isMissed).length / records.length,
   };
+}
+
+/** Whether the server gave the answer. */
+export function isOffloaded({ answered }: RequestRecord): boolean {
+  return answered !== null && answered.tier !== null;
+}
+
+/** Whether it ended at its deadline. */
+export function isMissed({ answered }: RequestRecord): boolean {
+  return answered === null;
 }
 
 export function latencyMs({ arrivedMs, endMs }: RequestRecord): number {

@@ -1,5 +1,6 @@
 /** Many clients on one server, second by second: whether they all go to it, and all leave it, at once. */
-import type { WorldResult } from './world.ts';
+import { isMissed, isOffloaded } from './summary.ts';
+import { SECOND_MS, type WorldResult } from './world.ts';
 
 export interface TimelineSecond {
   readonly second: number;
@@ -13,22 +14,24 @@ export interface TimelineSecond {
 }
 
 export interface Timeline {
+  /** Those in which there was something to answer. */
   readonly seconds: readonly TimelineSecond[];
   /** Mean change of the offloaded share from one second to the next: near 0 where clients do not herd. */
   readonly swing: number;
 }
 
 export function timelineOf({ records, samples }: WorldResult): Timeline {
-  const seconds = samples.map(({ inFlight }, second) => ({
-    ...{ second, inFlight, requests: 0, offloaded: 0, missed: 0, shed: 0 },
+  const seconds = samples.map(({ atMs, inFlight }) => ({
+    ...{ second: Math.floor(atMs / SECOND_MS), inFlight, requests: 0, offloaded: 0, missed: 0, shed: 0 },
   }));
-  for (const { startMs, answered, isMissed, isShed } of records) {
-    const second = seconds[Math.floor(startMs / 1000)];
+  const bySecond = new Map(seconds.map((one) => [one.second, one]));
+  for (const record of records) {
+    const second = bySecond.get(Math.floor(record.startMs / SECOND_MS));
     if (!second) continue;
     second.requests++;
-    if (answered.tier !== null) second.offloaded++;
-    if (isMissed) second.missed++;
-    if (isShed) second.shed++;
+    if (isOffloaded(record)) second.offloaded++;
+    if (isMissed(record)) second.missed++;
+    if (record.isShed) second.shed++;
   }
   const shares = seconds.filter(({ requests }) => requests > 0).map(({ offloaded, requests }) => offloaded / requests);
   const changes = shares.slice(1).map((share, i) => Math.abs(share - (shares[i] as number)));

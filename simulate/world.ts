@@ -21,7 +21,7 @@ export interface WorldResult {
   readonly records: readonly RequestRecord[];
   /** Of all clients that are counted, in joules. */
   readonly energyJ: number;
-  /** The server once a second. */
+  /** The server, once in every second in which there is something to answer. */
   readonly samples: readonly Sample[];
 }
 
@@ -38,7 +38,8 @@ export interface World {
 
 export type MakeScheduler = (known: Known, seed: number) => Scheduler;
 
-const SAMPLE_MS = 1000;
+/** Of samples, and of the timeline that is made of them. */
+export const SECOND_MS = 1000;
 
 /** @param make a scheduler for each client, all of one kind */
 export function simulate(scenario: Scenario, make: MakeScheduler, { asksOracle = true } = {}): WorldResult {
@@ -48,8 +49,13 @@ export function simulate(scenario: Scenario, make: MakeScheduler, { asksOracle =
   const server = new Server(events, options.server);
   const world: World = { events, server, costs, device, deadlineMs, asksOracle };
   let open = options.clients;
-  const onDone = () => {
-    open--;
+  const sampler = new Sampler(events, server);
+  const counting = {
+    onArrival: () => sampler.begin(),
+    onSettled: (count: number) => {
+      sampler.end();
+      if (count === requests) open--;
+    },
   };
   const clients = players.map(
     (player) =>
@@ -58,21 +64,48 @@ export function simulate(scenario: Scenario, make: MakeScheduler, { asksOracle =
         link: new Link(trace, player.offsetMs),
         scheduler: player.isOther ? alwaysRemote(known) : make(known, player.seed),
         requests: player.isOther ? Number.POSITIVE_INFINITY : requests,
-        onDone,
+        ...(player.isOther ? {} : counting),
       }),
   );
-  const samples: Sample[] = [];
-  const sample = () => {
-    samples.push({ atMs: events.nowMs, inFlight: server.inFlight });
-    events.at(events.nowMs + SAMPLE_MS, sample);
-  };
-  sample();
   for (const client of clients) client.start();
   events.run(() => open === 0);
   const counted = clients.slice(0, options.clients);
   return {
     records: counted.flatMap(({ records }) => records),
     energyJ: counted.reduce((sum, { energy }) => sum + energy.deviceJ + energy.radioJ, 0),
-    samples,
+    samples: sampler.samples,
   };
+}
+
+class Sampler {
+  readonly samples: Sample[] = [];
+  private readonly events: Events;
+  private readonly server: Server;
+  /** Requests that have arrived and are not over. */
+  private open = 0;
+  private isPlanned = false;
+
+  constructor(events: Events, server: Server) {
+    this.events = events;
+    this.server = server;
+  }
+
+  begin(): void {
+    this.open++;
+    if (!this.isPlanned) this.sample();
+  }
+
+  end(): void {
+    this.open--;
+  }
+
+  private sample(): void {
+    const { nowMs } = this.events;
+    this.samples.push({ atMs: nowMs, inFlight: this.server.inFlight });
+    this.isPlanned = true;
+    this.events.at((Math.floor(nowMs / SECOND_MS) + 1) * SECOND_MS, () => {
+      this.isPlanned = false;
+      if (this.open > 0) this.sample();
+    });
+  }
 }

@@ -18,6 +18,7 @@ import {
   syntheticTraces,
   type Trace,
   timelineOf,
+  WARM_UP,
   type WorldOptions,
 } from '../../simulate/index.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
@@ -78,7 +79,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     return number;
   };
   const seed = within(values.seed, '--seed', 1, 0, 2 ** 31);
-  const requests = within(values.requests, '--requests', REQUESTS, 1, REQUESTS_MAX);
+  // Figures are of what comes after the warm-up.
+  const requests = within(values.requests, '--requests', REQUESTS, WARM_UP + 1, REQUESTS_MAX);
   const intervalMs = within(values.interval, '--interval', INTERVAL_MS, 0, 3_600_000);
   const names = schedulersOf(values.schedulers);
   const others = (values.others ?? ['0']).map((value) => within(value, '--others', 0, 0, CLIENTS_MAX));
@@ -123,21 +125,21 @@ function pageText({ options, remarks }: { options: Record<string, unknown>; rema
 }
 
 function timelinesOf(runs: readonly Run[]) {
-  return runs.map(({ collection, trace, scheduler, result }) => ({
-    collection,
-    trace,
-    scheduler,
+  return runs.map(({ options: { trace }, scheduler, result }) => ({
+    ...{ collection: trace.collection, trace: trace.name, scheduler },
     ...timelineOf(result),
   }));
 }
 
-/** `--trace A B` -> `--trace=A --trace=B`, as shells expand patterns. */
+/** `--trace A B` -> `--trace=A --trace=B`, as shells expand patterns. Throws USAGE for a list of nothing. */
 function spreadLists(argv: readonly string[]): string[] {
   let list: string | null = null;
-  return argv.flatMap((argument) => {
+  return argv.flatMap((argument, i) => {
     if (argument.startsWith('--')) {
       list = LISTS.includes(argument) ? argument : null;
-      return list === null ? [argument] : [];
+      if (list === null) return [argument];
+      if (argv[i + 1]?.startsWith('--') !== false) throw new TandemError('USAGE', `expected something after ${list}`);
+      return [];
     }
     return [list === null ? argument : `${list}=${argument}`];
   });
@@ -189,16 +191,19 @@ function tableOf(summaries: readonly Summary[]): string {
     'p50',
     'p95',
     'p99',
+    'to oracle %: mean',
+    'p50',
     'ms: mean',
     'p50',
     'p95',
     'p99',
   ];
   return formatTable(
-    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'in 90 %', 'lost'],
-    summaries.map(({ collection, trace, scheduler, settled, late, offloaded, bytesUp, energyJ, within, lost }) => [
+    [...head, 'missed %', 'late %', 'offloaded %', 'kB up', 'J', 'in 90 %'],
+    summaries.map(({ collection, trace, scheduler, settled, toOracle, late, offloaded, bytesUp, energyJ, within }) => [
       ...[collection, trace.replace(' traces', ''), scheduler],
       ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
+      ...[toOracle.mean, toOracle.p50].map(percent),
       ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map((ms) =>
         fixed(ms, 0),
       ),
@@ -209,7 +214,6 @@ function tableOf(summaries: readonly Summary[]): string {
         (bytesUp / 1000).toFixed(1),
         energyJ.toFixed(2),
         within === null ? '' : percent(within),
-        String(lost),
       ],
     ]),
   );
@@ -217,9 +221,9 @@ function tableOf(summaries: readonly Summary[]): string {
 
 /** What ours is held to and does not reach, as one line a collection. */
 function barLines(bars: readonly Bar[]): string[] {
-  const text = ({ name, reached, limit }: Bar) => {
+  const text = ({ name, unit, reached, limit }: Bar) => {
     const [value, most] = [reached, limit].map((one) =>
-      /regret/.test(name) ? `${(one * 100).toFixed(1)} %` : `${one.toFixed(0)} ms`,
+      unit === 'share' ? `${(one * 100).toFixed(1)} %` : `${one.toFixed(1)} ms`,
     );
     return `${name}: ${value}, not ${most}`;
   };

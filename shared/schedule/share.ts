@@ -10,7 +10,7 @@ const STEP = 0.04;
 const SHARE_MIN = 0.02;
 
 /** Time in which a share comes back by itself. */
-const BACK_MS = 60_000;
+const BACK_MS = 180_000;
 
 /** 1: everything that is faster there. */
 export const SHARE_ALL = 1;

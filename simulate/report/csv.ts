@@ -13,12 +13,13 @@ const COLUMNS: Readonly<Record<string, (summary: Summary) => string | number>> =
   regret_p95: ({ settled }) => settled.regret.p95,
   regret_p99: ({ settled }) => settled.regret.p99,
   regret_mean_with_warm_up: ({ all }) => all.regret.mean,
+  to_oracle_mean: ({ toOracle }) => toOracle.mean,
+  to_oracle_p50: ({ toOracle }) => toOracle.p50,
   latency_mean_ms: ({ settled }) => settled.latencyMs.mean,
   latency_p50_ms: ({ settled }) => settled.latencyMs.p50,
   latency_p95_ms: ({ settled }) => settled.latencyMs.p95,
   latency_p99_ms: ({ settled }) => settled.latencyMs.p99,
   latency_mean_ms_with_warm_up: ({ all }) => all.latencyMs.mean,
-  to_oracle_with_warm_up: ({ toOracle }) => toOracle,
   missed_with_warm_up: ({ all }) => all.missed,
   late_with_warm_up: ({ late }) => late,
   shed_with_warm_up: ({ shed }) => shed,
@@ -27,7 +28,6 @@ const COLUMNS: Readonly<Record<string, (summary: Summary) => string | number>> =
   bytes_down: ({ bytesDown }) => bytesDown,
   energy_j: ({ energyJ }) => energyJ,
   within_90_percent_interval: ({ within }) => within ?? '',
-  lost: ({ lost }) => lost,
 };
 
 export function csvOf(summaries: readonly Summary[]): string {

@@ -1,7 +1,18 @@
 /** The report as one page that needs nothing else: a table, how regret spreads, and each network over time. */
 import { quantile } from '../statistics.ts';
-import { latencyMs, type Run, regretOf, type Summary, summarize, summarizeCollections, WARM_UP } from '../summary.ts';
+import {
+  groupsOf,
+  latencyMs,
+  type Run,
+  regretOf,
+  type Summary,
+  settledOf,
+  summarize,
+  summarizeCollections,
+  WARM_UP,
+} from '../summary.ts';
 import { timelineOf } from '../timeline.ts';
+import { SECOND_MS } from '../world.ts';
 import { escapeHtml, plotSvg, roundAxis } from './plot.ts';
 
 export interface ReportOptions {
@@ -25,12 +36,11 @@ const COLORS: Readonly<Record<string, string>> = {
 };
 
 export function reportPage(runs: readonly Run[], { title, about, remarks, isCrowded }: ReportOptions): string {
-  const collections = [...new Set(runs.map(({ collection }) => collection))];
-  const cases = [...new Map(runs.map((run) => [`${run.collection}: ${run.trace}`, run])).keys()];
-  const figures = cases.map((name) => {
-    const own = runs.filter((run) => `${run.collection}: ${run.trace}` === name);
+  const collections = groupsOf(runs, ({ options }) => options.trace.collection);
+  const figures = groupsOf(runs, ({ options }) => options).map((own) => {
+    const { name, collection } = (own[0] as Run).options.trace;
     const plots = isCrowded ? [sharePlot(own), queuePlot(own)] : [latencyPlot(own)];
-    return { name, svg: plots.join('\n') };
+    return { name: `${collection}: ${name}`, svg: plots.join('\n') };
   });
   return `<!doctype html>
 <html lang="en">
@@ -42,16 +52,17 @@ export function reportPage(runs: readonly Run[], { title, about, remarks, isCrow
 <h1>${escapeHtml(title)}</h1>
 ${list([...about, ...remarks])}
 <h2>By collection</h2>
-<p>Regret: a request's time over the best that was possible from the state that it began in, less 1; without each client's first
-${WARM_UP} requests. Latency: from arrival to answer, with the wait for the client's earlier requests.</p>
+<p>Regret: a request's time over the best that was possible from the state that it began in, less 1. To the oracle: latency over that of
+the oracle's own run, less 1. Latency: from arrival to answer, or to the deadline where there is none (missed), with the wait for the client's earlier requests. All three are without each client's first
+${WARM_UP} requests.</p>
 ${table(summarizeCollections(runs))}
 <h2>How regret spreads</h2>
-${collections.map((name) => `<h3>${escapeHtml(name)}</h3>\n${regretPlot(runs.filter(({ collection }) => collection === name))}`).join('\n')}
+${collections.map((own) => `<h3>${escapeHtml((own[0] as Run).options.trace.collection)}</h3>\n${regretPlot(own)}`).join('\n')}
 <h2>Over time</h2>
 <p><label>network <select id="network">${figures.map(({ name }, i) => `<option value="${i}">${escapeHtml(name)}</option>`).join('')}</select></label></p>
 ${figures.map(({ svg }, i) => `<div class="network"${i === 0 ? '' : ' hidden'}>${svg}</div>`).join('\n')}
 <h2>Every network</h2>
-<details><summary>${cases.length} networks</summary>
+<details><summary>${figures.length} networks</summary>
 ${table(summarize(runs))}
 </details>
 <script>
@@ -79,6 +90,8 @@ function table(summaries: readonly Summary[]): string {
     'p50',
     'p95',
     'p99',
+    'to oracle %, mean',
+    'p50',
     'ms, mean',
     'p50',
     'p95',
@@ -87,16 +100,12 @@ function table(summaries: readonly Summary[]): string {
   const rows = summaries.map(({ collection, trace, scheduler, detail, settled, all, ...rest }) => [
     ...[collection, trace, detail === null ? scheduler : `${scheduler} (${detail})`],
     ...[settled.regret.mean, settled.regret.p50, settled.regret.p95, settled.regret.p99].map(percent),
+    ...[rest.toOracle.mean, rest.toOracle.p50].map(percent),
     ...[settled.latencyMs.mean, settled.latencyMs.p50, settled.latencyMs.p95, settled.latencyMs.p99].map(ms),
     ...[percent(all.missed), percent(rest.late), percent(rest.shed), percent(rest.offloaded)],
-    ...[
-      (rest.bytesUp / 1000).toFixed(1),
-      (rest.bytesDown / 1000).toFixed(1),
-      rest.energyJ.toFixed(2),
-      String(rest.lost),
-    ],
+    ...[(rest.bytesUp / 1000).toFixed(1), (rest.bytesDown / 1000).toFixed(1), rest.energyJ.toFixed(2)],
   ]);
-  const columns = [...head, 'missed %', 'late %', 'shed %', 'offloaded %', 'kB up', 'kB down', 'J', 'lost'];
+  const columns = [...head, 'missed %', 'late %', 'shed %', 'offloaded %', 'kB up', 'kB down', 'J'];
   const cells = (row: readonly string[], tag: string) =>
     `<tr>${row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   return `<div class="wide"><table><thead>${cells(columns, 'th')}</thead><tbody>${rows.map((row) => cells(row, 'td')).join('\n')}</tbody></table></div>`;
@@ -106,13 +115,9 @@ function table(summaries: readonly Summary[]): string {
 const SHARES = Array.from({ length: 101 }, (_, i) => i / 100);
 
 function regretPlot(runs: readonly Run[]): string {
-  const names = [...new Set(runs.map(({ scheduler }) => scheduler))];
-  const series = names.map((name) => {
-    const regrets = runs
-      .filter(({ scheduler }) => scheduler === name)
-      .flatMap(({ result }) =>
-        result.records.filter(({ index }) => index >= WARM_UP).flatMap((one) => regretOf(one) ?? []),
-      );
+  const series = groupsOf(runs, ({ scheduler }) => scheduler).map((own) => {
+    const name = (own[0] as Run).scheduler;
+    const regrets = settledOf(own).flatMap((one) => regretOf(one) ?? []);
     const sorted = Float64Array.from(regrets).sort();
     const points =
       sorted.length === 0 ? [] : SHARES.map((share) => [quantile(sorted, share) * 100, share * 100] as const);
@@ -153,8 +158,12 @@ function sharePlot(runs: readonly Run[]): string {
     const points = seconds.map(({ second, offloaded, requests }) => [second, (100 * offloaded) / requests] as const);
     return { name: scheduler, color: colorOf(scheduler), points };
   });
-  const x = { title: 'seconds', ...roundAxis(Math.max(...runs.map(({ result }) => result.samples.length))) };
+  const x = { title: 'seconds', ...roundAxis(endS(runs)) };
   return plotSvg({ label: 'share offloaded over time', x, y: { title: 'offloaded, %', ...roundAxis(100) }, series });
+}
+
+function endS(runs: readonly Run[]): number {
+  return Math.max(...runs.map(({ result }) => (result.samples.at(-1)?.atMs ?? 0) / SECOND_MS));
 }
 
 function queuePlot(runs: readonly Run[]): string {
@@ -163,7 +172,7 @@ function queuePlot(runs: readonly Run[]): string {
     return { name: scheduler, color: colorOf(scheduler), points };
   });
   const most = Math.max(1, ...runs.flatMap(({ result }) => result.samples.map(({ inFlight }) => inFlight)));
-  const x = { title: 'seconds', ...roundAxis(Math.max(...runs.map(({ result }) => result.samples.length))) };
+  const x = { title: 'seconds', ...roundAxis(endS(runs)) };
   return plotSvg({
     label: 'requests at the server over time',
     x,

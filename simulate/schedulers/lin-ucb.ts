@@ -93,8 +93,8 @@ export class LinUcb implements Scheduler {
     if (tail) this.learn(featuresOf(tail), elapsedMs / UNIT_MS);
   }
 
-  /** The device was first: it took at least so long. */
-  onLate(waitedMs: number): void {
+  /** It took at least so long. */
+  onMissed(waitedMs: number): void {
     const { choice, size } = this.taken as Taken;
     const tail = this.costs.at(size).tails.get(tierKey(choice.k, choice.tier ?? ''));
     if (tail) this.learn(featuresOf(tail), waitedMs / UNIT_MS);

@@ -48,7 +48,7 @@ export interface Scheduler {
   readonly pingBytes?: number;
   /** Asked at every boundary. With a k beyond `at` the device runs one segment, and it is asked again. */
   decide(situation: Situation): Choice;
-  /** How long a reply may take before the device goes on by itself; without it, until the deadline. */
+  /** How long a reply may take before the device goes on by itself; without it, it never does. */
   lateAfterMs?(situation: Situation, choice: Choice): number;
   /** Between what nine of ten requests should take, by the first decision of the last one; null where it was to find out. */
   interval?(): Interval | null;
@@ -58,6 +58,8 @@ export interface Scheduler {
   onLoad?(load: Load, nowMs: number): void;
   /** The device gave the answer, with no reply after so long. */
   onLate?(waitedMs: number, nowMs: number): void;
+  /** The request ended at its deadline, with no reply after so long. */
+  onMissed?(waitedMs: number, nowMs: number): void;
   onShed?(retryAfterMs: number, nowMs: number): void;
   onPing?(bytes: number, ms: number, nowMs: number): void;
 }

@@ -1,7 +1,7 @@
 /** Parsed files -> networks: pairs up uplink and downlink, and fills in what was not measured, saying so. */
 import { Capacity } from '../capacity.ts';
 import { bytesPerMs, type TraceFile } from './parse.ts';
-import { type RoundTrip, stepWakeUp, type Trace, type WakeUp } from './trace.ts';
+import { NO_SLEEP, type RoundTrip, stepWakeUp, type Trace } from './trace.ts';
 
 export interface NamedFile {
   readonly name: string;
@@ -17,10 +17,13 @@ export interface LinkDefaults {
   readonly uplinkShare: number;
   /** Of the uplink, where only round trips were measured. */
   readonly mbps: number;
-  /** The radio sleeps after this much idling, and takes that much to wake up. */
+  /** A cellular radio sleeps after this much idling, and takes that much to wake up. */
   readonly idleMs: number;
   readonly wakeMs: number;
 }
+
+/** Collections of links without a radio that sleeps, by their name: the files do not say what they were recorded on. */
+const ALWAYS_AWAKE = /broadband|cable|dsl|fib(re|er)|ethernet|wired|wi-?fi|wlan/i;
 
 /** LTE in the middle: the three LTE and UMTS pairs of mahimahi have uplinks of 0.4 to 0.8 of their downlinks. */
 export const LINK_DEFAULTS: LinkDefaults = {
@@ -61,13 +64,18 @@ function keyOf(collection: string, name: string): string {
 
 type Base = Pick<Trace, 'name' | 'collection'>;
 
-export function networkOf(
+/** @param remarks what of its capacity was not measured */
+function networkOf(
   base: Base,
   { up, down }: Pick<Trace, 'up' | 'down'>,
   defaults: LinkDefaults,
   remarks: readonly string[],
 ): Trace {
-  return { ...base, up, down, roundTrip: roundTripOf(defaults), wakeUp: wakeUpOf(defaults), remarks };
+  const sleep = sleepOf(base.collection, defaults);
+  return {
+    ...{ ...base, up, down, roundTrip: constantRoundTrip(defaults), wakeUp: sleep.wakeUp },
+    remarks: [...remarks, `a round trip of ${defaults.roundTripMs} ms is assumed`, ...sleep.remarks],
+  };
 }
 
 function downOnly(base: Base, down: Capacity, defaults: LinkDefaults): Trace {
@@ -87,8 +95,9 @@ export function constantLink({ mbps, uplinkShare }: Pick<LinkDefaults, 'mbps' | 
 
 function pingTrace(base: Base, samplesMs: readonly number[], defaults: LinkDefaults): Trace {
   const roundTrip = { samplesMs, everyMs: 1000, spread: 0 };
-  const remarks = [`round trips were measured, ${defaults.mbps} Mbit/s of uplink are assumed`];
-  return { ...base, ...constantLink(defaults), roundTrip, wakeUp: wakeUpOf(defaults), remarks };
+  const sleep = sleepOf(base.collection, defaults);
+  const remarks = [`round trips were measured, ${defaults.mbps} Mbit/s of uplink are assumed`, ...sleep.remarks];
+  return { ...base, ...constantLink(defaults), roundTrip, wakeUp: sleep.wakeUp, remarks };
 }
 
 /** A radio that is awake has the least round trip; what comes on top after idling is the wake-up. */
@@ -102,15 +111,21 @@ function wakeUpTrace(
   const wakeUp = {
     samples: samples.map(({ idleMs, roundTripMs }) => ({ idleMs, extraMs: Math.max(0, roundTripMs - awakeMs) })),
   };
-  const roundTrip = { samplesMs: [awakeMs], everyMs: 1000, spread: defaults.roundTripSpread };
+  const roundTrip = constantRoundTrip({ ...defaults, roundTripMs: awakeMs });
   const remarks = [`wake-ups were measured, ${defaults.mbps} Mbit/s of uplink are assumed`];
   return { ...base, ...constantLink(defaults), roundTrip, wakeUp, remarks };
 }
 
-function roundTripOf({ roundTripMs, roundTripSpread }: LinkDefaults): RoundTrip {
+export function constantRoundTrip({
+  roundTripMs,
+  roundTripSpread,
+}: Pick<LinkDefaults, 'roundTripMs' | 'roundTripSpread'>): RoundTrip {
   return { samplesMs: [roundTripMs], everyMs: 1000, spread: roundTripSpread };
 }
 
-function wakeUpOf({ idleMs, wakeMs }: LinkDefaults): WakeUp {
-  return stepWakeUp(idleMs, wakeMs);
+/** What a link whose wake-up was not measured does after idling. */
+export function sleepOf(collection: string, { idleMs, wakeMs }: LinkDefaults): Pick<Trace, 'wakeUp' | 'remarks'> {
+  if (ALWAYS_AWAKE.test(collection)) return { wakeUp: NO_SLEEP, remarks: ['no radio that sleeps is assumed'] };
+  const remark = `a radio that sleeps after ${idleMs / 1000} s and takes ${wakeMs} ms to wake up is assumed`;
+  return { wakeUp: stepWakeUp(idleMs, wakeMs), remarks: [remark] };
 }

@@ -1,9 +1,9 @@
 /** Networks made up from a seed: one of each kind in turn, so that any number of them covers all kinds. */
 import { gaussian, type Random, seededRandom } from '../../shared/random.ts';
 import { Capacity, type Piece } from '../capacity.ts';
-import { constantLink, LINK_DEFAULTS, type LinkDefaults, networkOf } from './assemble.ts';
+import { constantLink, constantRoundTrip, LINK_DEFAULTS, type LinkDefaults, sleepOf } from './assemble.ts';
 import { bytesPerMs } from './parse.ts';
-import type { Trace } from './trace.ts';
+import { NO_SLEEP, type Trace } from './trace.ts';
 
 const STEP_MS = 500;
 const PERIOD_MS = 600_000;
@@ -73,7 +73,8 @@ export function syntheticTraces(count: number, seed: number, defaults: LinkDefau
     const up = new Capacity(piecesOf(mbps), PERIOD_MS);
     const roundTripMs = drawn(random, 15, 120);
     const down = up.scaled(1 / defaults.uplinkShare);
-    return networkOf({ name, collection: 'synthetic' }, { up, down }, { ...defaults, roundTripMs }, []);
+    const roundTrip = constantRoundTrip({ ...defaults, roundTripMs });
+    return { name, collection: 'synthetic', up, down, roundTrip, ...sleepOf('synthetic', defaults) };
   });
 }
 
@@ -81,8 +82,9 @@ function piecesOf(mbps: readonly number[]): Piece[] {
   return mbps.map((value, i) => ({ atMs: i * STEP_MS, rate: bytesPerMs(value) }));
 }
 
-/** A link of one uplink rate. */
+/** A link of one uplink rate, always awake. */
 export function fixedRateTrace(mbps: number, defaults: LinkDefaults = LINK_DEFAULTS): Trace {
-  const base = { name: `${mbps} Mbit/s`, collection: 'fixed rates' };
-  return networkOf(base, constantLink({ ...defaults, mbps }), defaults, []);
+  const roundTrip = constantRoundTrip(defaults);
+  const base = { name: `${mbps} Mbit/s`, collection: 'fixed rates', remarks: [] };
+  return { ...base, ...constantLink({ ...defaults, mbps }), roundTrip, wakeUp: NO_SLEEP };
 }

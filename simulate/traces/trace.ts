@@ -27,6 +27,9 @@ export interface WakeUp {
   readonly samples: readonly { readonly idleMs: number; readonly extraMs: number }[];
 }
 
+/** Of a cable, or of Wi-Fi under power. */
+export const NO_SLEEP: WakeUp = { samples: [] };
+
 export function roundTripAt({ samplesMs, everyMs }: RoundTrip, atMs: number): number {
   return samplesMs[Math.floor(atMs / everyMs) % samplesMs.length] as number;
 }

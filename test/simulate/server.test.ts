@@ -139,6 +139,20 @@ describe('the simulated server', () => {
     );
   });
 
+  test('has begun what found a worker free when word comes at once that nobody waits', () => {
+    const events = new Events();
+    const server = new Server(events, parseServer({ workers: 1 }, 'test'));
+    const cancelled = jobOf({ arriveMs: 10, workMs: 50, expiresMs: 500 }, events, () => {});
+    server.expect(cancelled);
+    server.cancelAt(cancelled, 10);
+    const foreseen = server.outlook().finish(20, 5, 500);
+    let outcome: Outcome = 'none';
+    server.expect(jobOf({ arriveMs: 20, workMs: 5, expiresMs: 500 }, events, (result) => (outcome = result)));
+    events.run(() => false);
+    expect(outcome).toMatchObject({ endMs: 65 });
+    expect(foreseen).toBe(65);
+  });
+
   test('works slower while it has lost capacity', () => {
     const events = new Events();
     const profile = parseServer(

@@ -1,14 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { assembleTraces, LINK_DEFAULTS } from '../../simulate/traces/assemble.ts';
 import { bytesPerMs, parseTraceFile, type TraceFile } from '../../simulate/traces/parse.ts';
-import { SYNTHETIC_KINDS, syntheticTraces } from '../../simulate/traces/synthetic.ts';
-import { stepWakeUp, wakeUpMs } from '../../simulate/traces/trace.ts';
+import { fixedRateTrace, SYNTHETIC_KINDS, syntheticTraces } from '../../simulate/traces/synthetic.ts';
+import { stepWakeUp, type Trace, wakeUpMs } from '../../simulate/traces/trace.ts';
 import { tandemError } from '../shared/tandem-error.ts';
 
 function capacityOf(text: string) {
   const file = parseTraceFile(text, 'file');
   if (file.type !== 'capacity') throw new Error(`expected capacity, got ${file.type}`);
   return file.capacity;
+}
+
+function wakeUpAfterMinute(trace: Trace | undefined): number {
+  return trace ? wakeUpMs(trace.wakeUp, 60_000, 0.5) : Number.NaN;
 }
 
 describe('packet times of mahimahi', () => {
@@ -103,6 +107,8 @@ describe('a malformed trace is refused with its file and line:', () => {
 });
 
 describe('assembled', () => {
+  const ROUND_TRIP = 'a round trip of 50 ms is assumed';
+  const SLEEP = 'a radio that sleeps after 10 s and takes 400 ms to wake up is assumed';
   const file = (mbps: number): TraceFile => parseTraceFile(`0 ${mbps}\n1 ${mbps}\n`, 'file');
   const rates = (traces: ReturnType<typeof assembleTraces>) =>
     traces.map(({ name, up, down }) => [name, up.rateAt(0), down.rateAt(0)]);
@@ -113,7 +119,7 @@ describe('assembled', () => {
       { name: 'a.up', collection: 'c', file: file(4) },
     ]);
     expect(rates(traces)).toEqual([['a', 500, 1000]]);
-    expect(traces[0]?.remarks).toEqual([]);
+    expect(traces[0]?.remarks).toEqual([ROUND_TRIP, SLEEP]);
   });
 
   test('.up of another collection is not that of a .down', () => {
@@ -133,11 +139,24 @@ describe('assembled', () => {
       uplinkShare: 0.25,
     });
     expect(rates(traces)).toEqual([['a', 250, 1000]]);
-    expect(traces[0]?.remarks).toEqual(['uplink is taken as 0.25 of the measured downlink']);
+    expect(traces[0]?.remarks).toEqual(['uplink is taken as 0.25 of the measured downlink', ROUND_TRIP, SLEEP]);
+  });
+
+  test('cellular links sleep, cables do not, and both are said', () => {
+    const of = (collection: string) => assembleTraces([{ name: 'a', collection, file: file(8) }])[0];
+    expect(wakeUpAfterMinute(of('norway-hsdpa-3g'))).toBe(400);
+    expect(wakeUpAfterMinute(of('fcc-broadband'))).toBe(0);
+    expect(of('norway-hsdpa-3g')?.remarks).toContain(SLEEP);
+    expect(of('fcc-broadband')?.remarks).toContain('no radio that sleeps is assumed');
   });
 });
 
 describe('synthetic networks', () => {
+  test('sleep as cellular ones do, and links of one rate do not', () => {
+    expect(syntheticTraces(6, 1).map(wakeUpAfterMinute)).toEqual(Array.from({ length: 6 }, () => 400));
+    expect(wakeUpAfterMinute(fixedRateTrace(5))).toBe(0);
+  });
+
   test('are the same from the same seed and others from another, and cover all kinds', () => {
     const rates = (seed: number) => syntheticTraces(12, seed).map(({ name, up }) => [name, up.perPeriod]);
     expect(rates(3)).toEqual(rates(3));

@@ -67,8 +67,8 @@ describe('a request that asks', () => {
     estimates.shed(0);
     estimates.shed(0);
     expect(asker.isHeldBack(0)).toBe(true);
-    expect(asker.isHeldBack(10_000)).toBe(true);
-    expect(asker.isHeldBack(20_000)).toBe(false);
+    expect(asker.isHeldBack(40_000)).toBe(true);
+    expect(asker.isHeldBack(50_000)).toBe(false);
     for (let i = 0; i < 7; i++) estimates.answered(0);
     expect(asker.isHeldBack(0)).toBe(false);
   });

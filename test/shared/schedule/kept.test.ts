@@ -39,7 +39,7 @@ describe('what is kept', () => {
     const { device, server, link, encodeMs, share, explorationMs } = current;
     expect(kept?.ageMs).toBe(5_000);
     // It was shed ten seconds before.
-    expect(kept?.state).toMatchObject({ encodeMs, share: share + 10 / 60, explorationMs });
+    expect(kept?.state).toMatchObject({ encodeMs, share: share + 10 / 180, explorationMs });
     for (const [was, is] of [
       [device, kept?.state.device],
       [server, kept?.state.server],
