@@ -20,7 +20,7 @@ const ObjectiveSchema = v.strictObject({
   /** How much better another choice must look than the one before it, as a share: choices that are as good do not alternate. */
   hysteresis: v.optional(share(0.5), 0.01),
   /** Share of all time that may be spent on finding out what else would do; 0 turns that off. */
-  exploration: v.optional(share(0.2), 0.012),
+  exploration: v.optional(share(0.2), 0.006),
 });
 
 export type Objective = v.InferOutput<typeof ObjectiveSchema>;
