@@ -4,7 +4,6 @@
  */
 import type { Tensors } from '../../shared/tensor.ts';
 import type { Plane } from './plane.ts';
-import { ssim } from './similarity.ts';
 
 /** One sample as the attacker has it. */
 export interface Seen {
@@ -27,17 +26,6 @@ export interface AttackSamples {
   readonly training: readonly Seen[];
   /** That ridges are chosen by, and attacks among each other. */
   readonly heldOut: readonly Seen[];
-}
-
-/** The attack whose reconstructions of held-out samples are most like them, by structural similarity. */
-export async function bestOf(attacks: readonly Attack[], heldOut: readonly Seen[]): Promise<Attack | undefined> {
-  let best: { attack: Attack; score: number } | undefined;
-  for (const attack of attacks) {
-    let score = 0;
-    for (const { boundary, view } of heldOut) score += ssim(view, clamped(await attack.reconstruct(boundary)));
-    if (!best || score > best.score) best = { attack, score };
-  }
-  return best?.attack;
 }
 
 /** What a picture can show of it. */

@@ -16,7 +16,7 @@ import type { Progress } from '../progress.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { severalAtATime } from '../several-at-a-time.ts';
-import { type Attack, bestOf, clamped, type Seen } from './attack.ts';
+import { type Attack, clamped, type Seen } from './attack.ts';
 import { correlationOf } from './correlation.ts';
 import { defencesOf } from './defences.ts';
 import { measureDefended } from './defended-accuracy.ts';
@@ -29,6 +29,7 @@ import { type LeakagePicture, pictured } from './reconstructions.ts';
 import { refinedAttacks } from './refined-attack.ts';
 import { newResults, type Results, rowOf } from './results.ts';
 import { newSender, type Sender } from './sender.ts';
+import { bestSharpened } from './sharpened.ts';
 import { psnr, ssim } from './similarity.ts';
 import { readTask } from './task-reading.ts';
 import { wholeAttack } from './whole-attack.ts';
@@ -232,7 +233,7 @@ async function measureDefence(
     const attacks = basis ? await refinedAttacks(matrices, samples, { ...options, basis }) : [];
     const whole = await wholeAttack(matrices, samples, RIDGES);
     result.ridge ??= attacks[0]?.ridge;
-    attack = await bestOf(whole ? [...attacks, whole] : attacks, samples.heldOut);
+    attack = await bestSharpened(whole ? [...attacks, whole] : attacks, samples.heldOut);
   }
   const planes: Plane[] = [];
   for (const { boundary, view } of seen)
