@@ -15,8 +15,8 @@ export interface Seen {
 export interface Attack {
   /** In a few words. */
   readonly name: string;
-  /** Mean squared error of what it tells of held-out samples. */
-  readonly error: number;
+  /** What it tells of the held-out samples, in their order. */
+  readonly heldOut: readonly Plane[];
   /** Share of ridge that the held-out samples chose. */
   readonly ridge: number;
   reconstruct(boundary: Tensors): Promise<Plane>;
@@ -26,6 +26,15 @@ export interface AttackSamples {
   readonly training: readonly Seen[];
   /** That ridges are chosen by, and attacks among each other. */
   readonly heldOut: readonly Seen[];
+}
+
+/** How good it is what was told of some samples, in their order: more is better. */
+export type Score = (told: readonly Plane[]) => number;
+
+/** The first of those that score highest. */
+export function best<T>(all: readonly T[], scoreOf: (one: T) => number): T {
+  const scored = all.map((one) => ({ one, score: scoreOf(one) }));
+  return scored.reduce((most, other) => (other.score > most.score ? other : most)).one;
 }
 
 /** What a picture can show of it. */

@@ -18,6 +18,8 @@ export interface Matrices extends Products {
   inner(a: Matrix, b: Matrix): Promise<Matrix>;
   /** What is positive of a b + c, c a row. */
   rectified(a: Matrix, b: Matrix, c: Matrix): Promise<Matrix>;
+  /** a d plus `rectified(a, b, c)` e. */
+  network(a: Matrix, b: Matrix, c: Matrix, d: Matrix, e: Matrix): Promise<Matrix>;
 }
 
 export async function newMatrices(runtime: Runtime): Promise<Matrices> {
@@ -28,13 +30,20 @@ export async function newMatrices(runtime: Runtime): Promise<Matrices> {
     ['a', 'b'],
     [makeNode('Transpose', ['b'], ['turned']), makeNode('MatMul', ['a', 'turned'], ['result'])],
   );
-  const rectified = await load(
+  const layer = (result: string) => [
+    makeNode('MatMul', ['a', 'b'], ['product']),
+    makeNode('Add', ['product', 'c'], ['moved']),
+    makeNode('Relu', ['moved'], [result]),
+  ];
+  const rectified = await load(runtime, ['a', 'b', 'c'], layer('result'));
+  const network = await load(
     runtime,
-    ['a', 'b', 'c'],
+    ['a', 'b', 'c', 'd', 'e'],
     [
-      makeNode('MatMul', ['a', 'b'], ['product']),
-      makeNode('Add', ['product', 'c'], ['moved']),
-      makeNode('Relu', ['moved'], ['result']),
+      ...layer('hidden'),
+      makeNode('MatMul', ['a', 'd'], ['direct']),
+      makeNode('MatMul', ['hidden', 'e'], ['bent']),
+      makeNode('Add', ['direct', 'bent'], ['result']),
     ],
   );
   return {
@@ -42,9 +51,10 @@ export async function newMatrices(runtime: Runtime): Promise<Matrices> {
     multiply: (a, b) => run(multiply, { a, b }),
     inner: (a, b) => run(inner, { a, b }),
     rectified: (a, b, c) => run(rectified, { a, b, c }),
+    network: (a, b, c, d, e) => run(network, { a, b, c, d, e }),
     async release() {
       await products.release();
-      for (const session of [multiply, inner, rectified]) await session.release();
+      for (const session of [multiply, inner, rectified, network]) await session.release();
     },
   };
 }

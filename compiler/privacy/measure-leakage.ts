@@ -77,7 +77,8 @@ export interface LeakageSample {
   readonly live: Tensors;
 }
 
-const RIDGES = [1e-2, 1e-3, 1e-4] as const;
+const RIDGES = [0.1, 1e-2, 1e-3] as const;
+const KERNEL_RIDGES = [0.1, 1e-2, 1e-3, 1e-4] as const;
 /** Of the training samples, the part that ridges and attacks are chosen by. */
 const HELD_OUT_SHARE = 8;
 const STAGE = 'measuring leakage';
@@ -231,9 +232,12 @@ async function measureDefence(
     const ridges = result.ridge === undefined ? RIDGES : [result.ridge];
     const options = { seed: request.seed + s, places: budget.places, hidden: budget.hidden, ridges };
     const attacks = basis ? await refinedAttacks(matrices, samples, { ...options, basis }) : [];
-    const whole = await wholeAttack(matrices, samples, RIDGES);
+    const whole = await wholeAttack(matrices, samples, KERNEL_RIDGES);
     result.ridge ??= attacks[0]?.ridge;
-    attack = await bestSharpened(whole ? [...attacks, whole] : attacks, samples.heldOut);
+    attack = bestSharpened(
+      whole ? [...attacks, whole] : attacks,
+      samples.heldOut.map(({ view }) => view),
+    );
   }
   const planes: Plane[] = [];
   for (const { boundary, view } of seen)
@@ -254,5 +258,5 @@ function scoreOf(guess: Guess, samples: readonly LeakageSample[]): { ssim: numbe
 
 /** Of boundary 0, which is the input itself, however it was packed. */
 function identity(view: InputView): Attack {
-  return { name: 'the input itself', error: 0, ridge: 0, reconstruct: async (boundary) => view.see(boundary) };
+  return { name: 'the input itself', heldOut: [], ridge: 0, reconstruct: async (boundary) => view.see(boundary) };
 }

@@ -3,7 +3,7 @@
  * hardly anything over the reconstruction's own background becomes the background, and the rest is made stronger. By how much of
  * either is chosen on held-out samples, by the likeness that is reported; neither where neither helps.
  */
-import { type Attack, clamped, type Seen } from './attack.ts';
+import { type Attack, best, clamped, type Score } from './attack.ts';
 import type { Plane } from './plane.ts';
 import { ssimTo } from './similarity.ts';
 
@@ -13,51 +13,48 @@ export interface Sharpening {
   readonly gain: number;
 }
 
-/** An attack and what it is chosen by. */
-export interface Sharpened {
-  readonly attack: Attack;
-  /** Mean structural similarity of held-out samples. */
-  readonly score: number;
-}
-
 const THRESHOLDS = [0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3] as const;
 const GAINS = [1, 1.25, 1.5, 2, 3, 4] as const;
-/** Where the search begins: nothing done, and much. */
-const STARTS = [
+
+/** One of each. */
+type Step = readonly [threshold: number, gain: number];
+
+/** From nothing to much: what attacks are judged after, and where the search for the best begins. */
+const COARSE: readonly Step[] = [
   [0, 0],
-  [6, 3],
-] as const;
+  [3, 0],
+  [5, 1],
+  [7, 2],
+  [9, 3],
+];
 const LEVELS = 32;
 /** Of all held-out samples together: more take longer, and choose the same. */
 const PIXELS_MAX = 200_000;
+/** The same for ridges, of which there are many. */
+const SCORE_PIXELS_MAX = 60_000;
 
-/** The attack whose reconstructions of held-out samples are most like them, each sharpened as becomes it. */
-export async function bestSharpened(attacks: readonly Attack[], heldOut: readonly Seen[]): Promise<Attack | undefined> {
-  let best: Sharpened | undefined;
-  for (const attack of attacks) {
-    const other = await sharpened(attack, heldOut);
-    if (!best || other.score > best.score) best = other;
-  }
-  return best?.attack;
+/**
+ * The attack whose reconstructions of held-out samples are most like them, sharpened as becomes it; undefined where there is none.
+ * @param views of the held-out samples
+ */
+export function bestSharpened(attacks: readonly Attack[], views: readonly Plane[]): Attack | undefined {
+  if (attacks.length === 0) return undefined;
+  const trial = newTrial(views, PIXELS_MAX);
+  const tried = attacks.map((attack) => ({ attack, likenessAt: trial(attack.heldOut) }));
+  const { attack, likenessAt } = best(tried, (one) => coarse(one.likenessAt).likeness);
+  const sharpening = climbed(likenessAt);
+  if (sharpening.threshold === 0 && sharpening.gain === 1) return attack;
+  return {
+    ...{ name: `${attack.name}, sharpened`, ridge: attack.ridge },
+    heldOut: attack.heldOut.map((plane) => sharpen(clamped(plane), sharpening)),
+    reconstruct: async (boundary) => sharpen(clamped(await attack.reconstruct(boundary)), sharpening),
+  };
 }
 
-export async function sharpened(attack: Attack, heldOut: readonly Seen[]): Promise<Sharpened> {
-  const share = Math.min(1, PIXELS_MAX / Math.max(1, pixelsOf(heldOut)));
-  const tried: { told: Plane; background: number; likeness: (plane: Plane) => number }[] = [];
-  for (const { boundary, view } of heldOut) {
-    const whole = clamped(await attack.reconstruct(boundary));
-    const told = middle(whole, share);
-    tried.push({ told, background: backgroundOf(whole), likeness: ssimTo(middle(view, share)) });
-  }
-  const { sharpening, score } = climbed((at) => {
-    let sum = 0;
-    for (const { told, background, likeness } of tried) sum += likeness(applied(told, background, at));
-    return sum / Math.max(1, tried.length);
-  });
-  const reconstruct = async (boundary: Parameters<Attack['reconstruct']>[0]) => {
-    return sharpen(clamped(await attack.reconstruct(boundary)), sharpening);
-  };
-  return { attack: { ...attack, name: nameOf(attack, sharpening), reconstruct }, score };
+/** How like some views is what was told of them, sharpened roughly as becomes it. */
+export function sharpenedScore(views: readonly Plane[]): Score {
+  const trial = newTrial(views, SCORE_PIXELS_MAX);
+  return (told) => coarse(trial(told)).likeness;
 }
 
 /** @param plane of values from 0 to 1 */
@@ -67,11 +64,12 @@ export function sharpen(plane: Plane, sharpening: Sharpening): Plane {
 
 function applied(plane: Plane, background: number, { threshold, gain }: Sharpening): Plane {
   if (threshold === 0 && gain === 1) return plane;
-  const data = plane.data.map((value) => {
-    const over = Math.abs(value - background) - threshold;
-    if (over <= 0) return background;
-    return Math.min(1, Math.max(0, background + Math.sign(value - background) * over * gain));
-  });
+  const data = new Float32Array(plane.data.length);
+  for (let i = 0; i < data.length; i++) {
+    const difference = (plane.data[i] as number) - background;
+    const over = Math.max(0, Math.abs(difference) - threshold) * gain;
+    data[i] = Math.min(1, Math.max(0, difference < 0 ? background - over : background + over));
+  }
   return { ...plane, data };
 }
 
@@ -92,42 +90,67 @@ function backgroundOf({ data }: Plane): number {
   return sum / Math.max(1, count);
 }
 
-/** Step by step to what scores best, from each start. */
-function climbed(scoreOf: (sharpening: Sharpening) => number): { sharpening: Sharpening; score: number } {
-  const known = new Map<string, { sharpening: Sharpening; score: number; at: readonly [number, number] }>();
-  const tryAt = ([t, g]: readonly [number, number]) => {
-    const [threshold, gain] = [THRESHOLDS[t], GAINS[g]];
-    if (threshold === undefined || gain === undefined) return [];
-    const key = `${t} ${g}`;
-    const sharpening = { threshold, gain };
-    const found = known.get(key) ?? { sharpening, score: scoreOf(sharpening), at: [t, g] as const };
-    known.set(key, found);
-    return [found];
+type LikenessAt = (step: Step) => number;
+
+/** For what is told of some views: the mean likeness after each step that is asked for. */
+function newTrial(views: readonly Plane[], pixelsMax: number): (told: readonly Plane[]) => LikenessAt {
+  const pixels = views.reduce((sum, { data }) => sum + data.length, 0);
+  const share = Math.min(1, pixelsMax / Math.max(1, pixels));
+  const likenesses = views.map((view) => ssimTo(middle(view, share)));
+  return (told) => {
+    const seen = told.map((plane, i) => {
+      const whole = clamped(plane);
+      return { part: middle(whole, share), background: backgroundOf(whole), likeness: likenesses[i] };
+    });
+    const known = new Map<string, number>();
+    return (step) => {
+      const key = step.join();
+      const value = known.get(key) ?? meanLikeness(seen, sharpeningAt(step) as Sharpening);
+      known.set(key, value);
+      return value;
+    };
   };
-  for (const start of STARTS) {
-    let [best] = tryAt(start);
-    for (let previous: typeof best; best && best !== previous; ) {
-      previous = best;
-      const [t, g]: readonly [number, number] = best.at;
-      const around = [
-        [t - 1, g],
-        [t + 1, g],
-        [t, g - 1],
-        [t, g + 1],
-        [t + 1, g + 1],
-      ] as const;
-      for (const found of around.flatMap(tryAt)) if (found.score > best.score) best = found;
-    }
+}
+
+function meanLikeness(
+  seen: readonly { part: Plane; background: number; likeness: ((plane: Plane) => number) | undefined }[],
+  sharpening: Sharpening,
+): number {
+  let sum = 0;
+  for (const { part, background, likeness } of seen) sum += likeness?.(applied(part, background, sharpening)) ?? 0;
+  return sum / Math.max(1, seen.length);
+}
+
+function coarse(likenessAt: LikenessAt): { step: Step; likeness: number } {
+  const step = best(COARSE, likenessAt);
+  return { step, likeness: likenessAt(step) };
+}
+
+/** Step by step to what is most alike. */
+function climbed(likenessAt: LikenessAt): Sharpening {
+  let { step } = coarse(likenessAt);
+  for (;;) {
+    const [threshold, gain] = step;
+    const around: Step[] = [
+      step,
+      [threshold - 1, gain],
+      [threshold + 1, gain],
+      [threshold, gain - 1],
+      [threshold, gain + 1],
+      [threshold + 1, gain + 1],
+    ];
+    const next = best(
+      around.filter((one) => sharpeningAt(one) !== undefined),
+      likenessAt,
+    );
+    if (next === step) return sharpeningAt(step) as Sharpening;
+    step = next;
   }
-  return [...known.values()].reduce((best, other) => (other.score > best.score ? other : best));
 }
 
-function nameOf({ name }: Attack, { threshold, gain }: Sharpening): string {
-  return threshold === 0 && gain === 1 ? name : `${name}, sharpened`;
-}
-
-function pixelsOf(samples: readonly Seen[]): number {
-  return samples.reduce((sum, { view }) => sum + view.data.length, 0);
+function sharpeningAt([t, g]: Step): Sharpening | undefined {
+  const [threshold, gain] = [THRESHOLDS[t], GAINS[g]];
+  return threshold === undefined || gain === undefined ? undefined : { threshold, gain };
 }
 
 /** Some of its rows, those in the middle. */

@@ -40,57 +40,55 @@ export function ssim(a: Plane, b: Plane): number {
 /** The same for many planes that are held against one. */
 export function ssimTo(a: Plane): (b: Plane) => number {
   const { rows, columns, data: x } = a;
-  const size = rows * columns;
-  const meanX = blurred(Float64Array.from(x), rows, columns);
-  const squareX = blurred(product(x, x), rows, columns);
+  const blurred = newBlur(rows, columns);
+  const [meanX, squareX] = [blurred(x), blurred(x, x)];
   return (b) => {
     assertSameSize(a, b);
     const y = b.data;
-    const meanY = blurred(Float64Array.from(y), rows, columns);
-    const squareY = blurred(product(y, y), rows, columns);
-    const both = blurred(product(x, y), rows, columns);
+    const [meanY, squareY, both] = [blurred(y), blurred(y, y), blurred(x, y)];
     let sum = 0;
-    for (let i = 0; i < size; i++) {
-      const [mx, my] = [meanX[i] as number, meanY[i] as number];
+    for (let i = 0; i < x.length; i++) {
+      const mx = meanX[i] as number;
+      const my = meanY[i] as number;
       const variances = (squareX[i] as number) - mx * mx + (squareY[i] as number) - my * my;
       const covariance = (both[i] as number) - mx * my;
       sum += ((2 * mx * my + C1) * (2 * covariance + C2)) / ((mx * mx + my * my + C1) * (variances + C2));
     }
-    return sum / Math.max(1, size);
+    return sum / Math.max(1, x.length);
   };
 }
 
-function product(x: Float32Array, y: Float32Array): Float64Array {
-  const result = new Float64Array(x.length);
-  for (let i = 0; i < x.length; i++) result[i] = (x[i] as number) * (y[i] as number);
-  return result;
-}
-
-function blurred(values: Float64Array, rows: number, columns: number): Float64Array {
+/** Weighted means around every place of planes of one size, or of the products of two. */
+function newBlur(rows: number, columns: number): (x: Float32Array, y?: Float32Array) => Float64Array {
   // With nothing around it: what lies outside weighs nothing, and what is inside the more.
   const width = columns + 2 * RADIUS;
-  const padded = new Float64Array((rows + 2 * RADIUS) * width);
-  for (let row = 0; row < rows; row++) {
-    padded.set(values.subarray(row * columns, (row + 1) * columns), (row + RADIUS) * width + RADIUS);
-  }
+  const size = (rows + 2 * RADIUS) * width;
   const first = RADIUS * width + RADIUS;
-  const across = along(padded, 1, first, padded.length - first);
-  const both = along(across, width, first, padded.length - first);
+  const [padded, across, both] = [new Float64Array(size), new Float64Array(size), new Float64Array(size)];
   const [down, side] = [insideOf(rows), insideOf(columns)];
-  const result = new Float64Array(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    const from = (row + RADIUS) * width + RADIUS;
-    for (let column = 0; column < columns; column++) {
-      result[row * columns + column] =
-        (both[from + column] as number) / ((down[row] as number) * (side[column] as number));
+  return (x, y) => {
+    for (let row = 0; row < rows; row++) {
+      const [from, to] = [row * columns, first + row * width];
+      for (let i = 0; i < columns; i++) {
+        padded[to + i] = y ? (x[from + i] as number) * (y[from + i] as number) : (x[from + i] as number);
+      }
     }
-  }
-  return result;
+    along(padded, across, 1, first, size - first);
+    along(across, both, width, first, size - first);
+    const result = new Float64Array(rows * columns);
+    for (let row = 0; row < rows; row++) {
+      const from = first + row * width;
+      const total = down[row] as number;
+      for (let column = 0; column < columns; column++) {
+        result[row * columns + column] = (both[from + column] as number) / (total * (side[column] as number));
+      }
+    }
+    return result;
+  };
 }
 
 /** Weighted sums of values that lie `step` apart, from one place to another. */
-function along(values: Float64Array, step: number, from: number, to: number): Float64Array {
-  const result = new Float64Array(values.length);
+function along(values: Float64Array, result: Float64Array, step: number, from: number, to: number): void {
   const [w0, w1, w2, w3, w4, w5] = HALF;
   for (let i = from; i < to; i++) {
     result[i] =
@@ -101,7 +99,6 @@ function along(values: Float64Array, step: number, from: number, to: number): Fl
       w4 * ((values[i - 4 * step] as number) + (values[i + 4 * step] as number)) +
       w5 * ((values[i - 5 * step] as number) + (values[i + 5 * step] as number));
   }
-  return result;
 }
 
 /** Of each place along a line, the sum of the weights that are inside it. */

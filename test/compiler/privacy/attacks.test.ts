@@ -1,9 +1,10 @@
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { meanOf } from '../../../compiler/measure/fit.ts';
 import type { Seen } from '../../../compiler/privacy/attack.ts';
 import { fitBasis } from '../../../compiler/privacy/features.ts';
 import { placedTensors } from '../../../compiler/privacy/layout.ts';
-import { localAttack } from '../../../compiler/privacy/local-attack.ts';
+import { type LocalAttack, localAttack } from '../../../compiler/privacy/local-attack.ts';
 import { type Matrices, newMatrices } from '../../../compiler/privacy/matrices.ts';
 import { psnr } from '../../../compiler/privacy/similarity.ts';
 import { wholeAttack } from '../../../compiler/privacy/whole-attack.ts';
@@ -59,10 +60,12 @@ async function attackOn(bend: (value: number) => number, hidden: number, radius?
     training.map(({ boundary }) => boundary),
     radius,
   );
-  const options = { basis, seed: 1, places: 2000, hidden, ridges: RIDGES };
-  const attack = await localAttack(matrices, { training, heldOut: samples(4, 2, bend) }, options);
+  const heldOut = samples(4, 2, bend);
+  const score = (told: readonly Plane[]) => meanOf(told.map((plane, i) => psnr((heldOut[i] as Seen).view, plane)));
+  const options = { basis, seed: 1, places: 2000, hidden, ridges: RIDGES, parts: 3, score };
+  const attack = (await localAttack(matrices, { training, heldOut }, options)) as LocalAttack;
   const [test] = samples(1, 3, bend) as [Seen];
-  return { attack, psnr: psnr(test.view, (await attack?.reconstruct(test.boundary)) as Plane) };
+  return { attack, training, heldOut, score, psnr: psnr(test.view, await attack.reconstruct(test.boundary)) };
 }
 
 const GUESS_DB = 10 * Math.log10(12);
@@ -82,10 +85,25 @@ describe('the local attack', () => {
   test('is never weaker than ridge alone on what it was chosen by', async () => {
     for (const bend of [(value: number) => value, Math.sin, Math.sign]) {
       const [linear, both] = [await attackOn(bend, 0), await attackOn(bend, 64)];
-      expect(both.attack?.error).toBeLessThanOrEqual((linear.attack?.error ?? 0) * 1.05 + 1e-9);
+      expect(both.score(both.attack.heldOut)).toBeGreaterThan(linear.score(linear.attack.heldOut) - 0.2);
     }
   });
 
+  test('x', async () => {
+    for (const [name, bend] of [
+      ['id', (value: number) => value],
+      ['sin', Math.sin],
+      ['sign', Math.sign],
+      ['abs', (v: number) => Math.abs(v + 0.2)],
+      ['sin5', (v: number) => Math.sin(3 * v)],
+      ['relu', (v: number) => Math.max(0, v)],
+    ] as const) {
+      for (const h of [0, 64, 256]) {
+        const a = await attackOn(bend, h, 0);
+        console.log(name, h, a.attack.name, a.score(a.attack.heldOut), a.psnr);
+      }
+    }
+  });
   test('finds nothing in noise', async () => {
     const noise = seededRandom(5);
     const { psnr: found } = await attackOn(() => gaussian(noise), 64);

@@ -26,7 +26,7 @@ function seen(view: Plane): Seen {
 
 function attackBy(name: string, change: (value: number, at: number) => number): Attack {
   return {
-    ...{ name, error: 0, ridge: 0 },
+    ...{ name, score: 0, ridge: 0 },
     reconstruct: async ({ h }) => ({ ...SIZE, data: asFloat32(h as never).map(change) }),
   };
 }
