@@ -10,7 +10,7 @@ import { type Attack, type AttackSamples, best, type Score } from './attack.ts';
 import { cellsAt, type FeatureBasis, type FeatureMap, featureMap, hasCells, viewOfCells } from './features.ts';
 import type { Matrices, Matrix } from './matrices.ts';
 import type { Plane } from './plane.ts';
-import { differenceOf, type Fitted, newMoments, ridgeSolutions, sumOf } from './ridge-solutions.ts';
+import { differenceOf, type Fitted, newMoments, ridgeSolution, ridgeSolutions, sumOf } from './ridge-solutions.ts';
 
 export interface LocalAttackOptions {
   readonly basis: FeatureBasis;
@@ -83,8 +83,7 @@ export async function localAttack(
     reconstruct: async (boundary) => (await tell(boundary, [fitted]))[0] as Plane,
     async unseen() {
       const others = moments.map((part) => {
-        const solutions = ridgeSolutions(parts > 1 ? differenceOf(all, part) : part, ridge, basis.columns);
-        return solutions.find(({ isLinear }) => isLinear === fitted.isLinear) as Fitted;
+        return ridgeSolution(parts > 1 ? differenceOf(all, part) : part, ridge, basis.columns, fitted.isLinear);
       });
       const known: Plane[] = [];
       for (const [i, { boundary }] of training.entries()) {

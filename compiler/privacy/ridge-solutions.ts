@@ -22,16 +22,34 @@ export interface Fitted {
 /** Of all columns, and of the leading ones alone, whose factor is a part of the other's. */
 export function ridgeSolutions(moments: Moments, ridge: number, leading: number): Fitted[] {
   const { columns } = moments;
-  const gram = secondMoments(moments, true);
-  addRidge(gram, columns, ridge);
+  const gram = ridged(moments, ridge);
   const factor = cholesky(gram, columns);
   const whole = solved(moments, factor, columns, leading);
   if (columns === leading) return [whole];
+  return [solved(moments, leadingBlock(factor, columns, leading), leading, leading), whole];
+}
+
+/** One of them. */
+export function ridgeSolution(moments: Moments, ridge: number, leading: number, isLinear: boolean): Fitted {
+  const { columns } = moments;
+  const gram = ridged(moments, ridge);
+  const used = isLinear ? leading : columns;
+  return solved(moments, cholesky(leadingBlock(gram, columns, used), used), used, leading);
+}
+
+function ridged(moments: Moments, ridge: number): Float64Array {
+  const gram = secondMoments(moments, true);
+  addRidge(gram, moments.columns, ridge);
+  return gram;
+}
+
+function leadingBlock(matrix: Float64Array, columns: number, leading: number): Float64Array {
+  if (columns === leading) return matrix;
   const block = new Float64Array(leading * leading);
   for (let row = 0; row < leading; row++) {
-    block.set(factor.subarray(row * columns, row * columns + leading), row * leading);
+    block.set(matrix.subarray(row * columns, row * columns + leading), row * leading);
   }
-  return [solved(moments, block, leading, leading), whole];
+  return block;
 }
 
 function solved(
