@@ -48,11 +48,11 @@ function finishRow(l: Float64Array, a: Float64Array, n: number, i: number, first
  */
 export function choleskySolve(l: Float64Array, n: number, b: Float64Array, columns: number): void {
   for (let i = 0; i < n; i++) {
-    subtractRows(b, i, l, i * n, 1, 0, i, columns);
+    for (let k = 0; k < i; k++) subtractRow(b, i, l[i * n + k] as number, k, columns);
     divideRow(b, i, l[i * n + i] as number, columns);
   }
   for (let i = n - 1; i >= 0; i--) {
-    subtractRows(b, i, l, i, n, i + 1, n, columns);
+    for (let k = i + 1; k < n; k++) subtractRow(b, i, l[k * n + i] as number, k, columns);
     divideRow(b, i, l[i * n + i] as number, columns);
   }
 }
@@ -94,41 +94,6 @@ function fourDots(sums: Float64Array, l: Float64Array, other: number, from: numb
   sums[1] = s1;
   sums[2] = s2;
   sums[3] = s3;
-}
-
-/**
- * Takes rows `from` to `to` off a row, each as often as the value of l for it says. Four at a time, one after the other: the row
- * is read and written once, and rounded as if they came singly.
- */
-function subtractRows(
-  b: Float64Array,
-  row: number,
-  l: Float64Array,
-  at: number,
-  step: number,
-  from: number,
-  to: number,
-  columns: number,
-): void {
-  const target = row * columns;
-  let k = from;
-  for (; k + 3 < to; k += 4) {
-    const f0 = l[at + k * step] as number;
-    const f1 = l[at + (k + 1) * step] as number;
-    const f2 = l[at + (k + 2) * step] as number;
-    const f3 = l[at + (k + 3) * step] as number;
-    const r0 = k * columns;
-    const [r1, r2, r3] = [r0 + columns, r0 + 2 * columns, r0 + 3 * columns];
-    for (let c = 0; c < columns; c++) {
-      let value = b[target + c] as number;
-      value -= f0 * (b[r0 + c] as number);
-      value -= f1 * (b[r1 + c] as number);
-      value -= f2 * (b[r2 + c] as number);
-      value -= f3 * (b[r3 + c] as number);
-      b[target + c] = value;
-    }
-  }
-  for (; k < to; k++) subtractRow(b, row, l[at + k * step] as number, k, columns);
 }
 
 function subtractRow(b: Float64Array, row: number, factor: number, other: number, columns: number): void {

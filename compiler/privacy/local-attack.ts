@@ -67,9 +67,11 @@ export async function localAttack(
     return told({ matrices, basis, hidden, height }, boundary, fitted);
   };
   const all = parts > 1 ? sumOf(moments) : (moments[0] as Moments);
-  const found = options.ridges.flatMap((ridge) => {
-    return ridgeSolutions(all, ridge, basis.columns).map((fitted) => ({ ridge, fitted, planes: [] as Plane[] }));
-  });
+  const found: { readonly ridge: number; readonly fitted: Fitted; readonly planes: Plane[] }[] = [];
+  for (const ridge of options.ridges) {
+    const solutions = await ridgeSolutions(matrices, all, ridge, basis.columns);
+    found.push(...solutions.map((fitted) => ({ ridge, fitted, planes: [] })));
+  }
   for (const { boundary } of heldOut) {
     const planes = await tell(
       boundary,
@@ -82,9 +84,11 @@ export async function localAttack(
     ...{ name: fitted.isLinear ? 'ridge on places' : 'ridge on random features of places', ridge, heldOut: planes },
     reconstruct: async (boundary) => (await tell(boundary, [fitted]))[0] as Plane,
     async unseen() {
-      const others = moments.map((part) => {
-        return ridgeSolution(parts > 1 ? differenceOf(all, part) : part, ridge, basis.columns, fitted.isLinear);
-      });
+      const others: Fitted[] = [];
+      for (const part of moments) {
+        const rest = parts > 1 ? differenceOf(all, part) : part;
+        others.push(await ridgeSolution(matrices, rest, ridge, basis.columns, fitted.isLinear));
+      }
       const known: Plane[] = [];
       for (const [i, { boundary }] of training.entries()) {
         known.push(...(await tell(boundary, [others[i % parts] as Fitted])));

@@ -2,10 +2,10 @@
  * Ridge regressions out of one set of moments: on all columns and on the leading ones alone, and with a part of the samples
  * left out, which is no more than a difference of sums.
  */
-import { cholesky, choleskySolve } from '../linalg/cholesky.ts';
 import { type Moments, newMoments } from '../linalg/moments.ts';
 import { addRidge, secondMoments } from '../linalg/ridge.ts';
-import type { Matrix } from './matrices.ts';
+import { blockedCholesky, blockedSolve } from './blocked-cholesky.ts';
+import type { Matrices, Matrix } from './matrices.ts';
 
 export { newMoments } from '../linalg/moments.ts';
 
@@ -20,21 +20,29 @@ export interface Fitted {
 }
 
 /** Of all columns, and of the leading ones alone, whose factor is a part of the other's. */
-export function ridgeSolutions(moments: Moments, ridge: number, leading: number): Fitted[] {
+export async function ridgeSolutions(
+  matrices: Matrices,
+  moments: Moments,
+  ridge: number,
+  leading: number,
+): Promise<Fitted[]> {
   const { columns } = moments;
-  const gram = ridged(moments, ridge);
-  const factor = cholesky(gram, columns);
-  const whole = solved(moments, factor, columns, leading);
-  if (columns === leading) return [whole];
-  return [solved(moments, leadingBlock(factor, columns, leading), leading, leading), whole];
+  const factor = await blockedCholesky(matrices.product64, ridged(moments, ridge), columns);
+  const whole = await solved(matrices, moments, factor, columns, leading);
+  return columns === leading ? [whole] : [await solved(matrices, moments, factor, leading, leading), whole];
 }
 
 /** One of them. */
-export function ridgeSolution(moments: Moments, ridge: number, leading: number, isLinear: boolean): Fitted {
+export async function ridgeSolution(
+  matrices: Matrices,
+  moments: Moments,
+  ridge: number,
+  leading: number,
+  isLinear: boolean,
+): Promise<Fitted> {
   const { columns } = moments;
-  const gram = ridged(moments, ridge);
-  const used = isLinear ? leading : columns;
-  return solved(moments, cholesky(leadingBlock(gram, columns, used), used), used, leading);
+  const factor = await blockedCholesky(matrices.product64, ridged(moments, ridge), columns);
+  return solved(matrices, moments, factor, isLinear ? leading : columns, leading);
 }
 
 function ridged(moments: Moments, ridge: number): Float64Array {
@@ -43,21 +51,14 @@ function ridged(moments: Moments, ridge: number): Float64Array {
   return gram;
 }
 
-function leadingBlock(matrix: Float64Array, columns: number, leading: number): Float64Array {
-  if (columns === leading) return matrix;
-  const block = new Float64Array(leading * leading);
-  for (let row = 0; row < leading; row++) {
-    block.set(matrix.subarray(row * columns, row * columns + leading), row * leading);
-  }
-  return block;
-}
-
-function solved(
-  { count, sum, targets, targetSum, cross }: Moments,
+/** @param columns that are used, of those that the factor is of */
+async function solved(
+  { product64 }: Matrices,
+  { count, sum, columns: all, targets, targetSum, cross }: Moments,
   factor: Float64Array,
   columns: number,
   leading: number,
-): Fitted {
+): Promise<Fitted> {
   const solution = new Float64Array(columns * targets);
   for (let c = 0; c < columns; c++) {
     const mean = (sum[c] as number) / count;
@@ -66,7 +67,7 @@ function solved(
         (cross[c * targets + t] as number) / count - (mean * (targetSum[t] as number)) / count;
     }
   }
-  choleskySolve(factor, columns, solution, targets);
+  await blockedSolve(product64, factor, all, columns, solution, targets);
   const intercept = Float64Array.from(targetSum, (total) => total / count);
   for (let c = 0; c < columns; c++) {
     const mean = (sum[c] as number) / count;
