@@ -1,8 +1,10 @@
-/** Progress on stderr: one line that is redrawn on a terminal, one line a stage elsewhere. stdout stays for results. */
+/** Progress on stderr: one line that is redrawn on a terminal, a line now and then elsewhere. stdout stays for results. */
 import type { Progress } from '../compiler/index.ts';
 
 /** Nothing is redrawn more often than this. */
 const REDRAW_MS = 100;
+/** Where nothing is redrawn, how far a stage is is said once in so long. */
+const LINE_MS = 30_000;
 
 export function stderrProgress(): Progress {
   const isTerminal = process.stderr.isTTY === true;
@@ -15,12 +17,17 @@ export function stderrProgress(): Progress {
       if (isTerminal && stage !== '') process.stderr.write('\n');
       stage = event.stage;
       stageStartMs = now;
-      drawnAtMs = 0;
+      drawnAtMs = isTerminal ? 0 : now;
       if (!isTerminal) process.stderr.write(`${stage} ...\n`);
     }
     const isLast = event.done >= event.total;
-    if (!isTerminal || (now - drawnAtMs < REDRAW_MS && !isLast)) return;
+    if (now - drawnAtMs < (isTerminal ? REDRAW_MS : LINE_MS) && !(isTerminal && isLast)) return;
     drawnAtMs = now;
+    if (!isTerminal) {
+      const left = remaining(event, now - stageStartMs);
+      process.stderr.write(`${stage}: ${event.done} of ${event.total}, ${left}\n`);
+      return;
+    }
     process.stderr.write(`\r\x1b[K${stage}  ${bar(event.done / event.total)}  ${remaining(event, now - stageStartMs)}`);
     if (isLast) {
       process.stderr.write('\n');

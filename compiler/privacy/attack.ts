@@ -4,7 +4,6 @@
  */
 import type { Tensors } from '../../shared/tensor.ts';
 import type { Plane } from './plane.ts';
-import { ssim } from './similarity.ts';
 
 /** One sample as the attacker has it. */
 export interface Seen {
@@ -16,8 +15,8 @@ export interface Seen {
 export interface Attack {
   /** In a few words. */
   readonly name: string;
-  /** Mean squared error of what it tells of held-out samples. */
-  readonly error: number;
+  /** What it tells of the held-out samples, in their order. */
+  readonly heldOut: readonly Plane[];
   /** Share of ridge that the held-out samples chose. */
   readonly ridge: number;
   reconstruct(boundary: Tensors): Promise<Plane>;
@@ -29,15 +28,13 @@ export interface AttackSamples {
   readonly heldOut: readonly Seen[];
 }
 
-/** The attack whose reconstructions of held-out samples are most like them, by structural similarity. */
-export async function bestOf(attacks: readonly Attack[], heldOut: readonly Seen[]): Promise<Attack | undefined> {
-  let best: { attack: Attack; score: number } | undefined;
-  for (const attack of attacks) {
-    let score = 0;
-    for (const { boundary, view } of heldOut) score += ssim(view, clamped(await attack.reconstruct(boundary)));
-    if (!best || score > best.score) best = { attack, score };
-  }
-  return best?.attack;
+/** How good it is what was told of some samples, in their order: more is better. */
+export type Score = (told: readonly Plane[]) => number;
+
+/** The first of those that score highest. */
+export function best<T>(all: readonly T[], scoreOf: (one: T) => number): T {
+  const scored = all.map((one) => ({ one, score: scoreOf(one) }));
+  return scored.reduce((most, other) => (other.score > most.score ? other : most)).one;
 }
 
 /** What a picture can show of it. */

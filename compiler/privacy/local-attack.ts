@@ -5,12 +5,12 @@
  */
 import { gaussian, seededRandom } from '../../shared/random.ts';
 import type { Tensors } from '../../shared/tensor.ts';
-import { cholesky, choleskySolve } from '../linalg/cholesky.ts';
-import { type Moments, newMoments } from '../linalg/moments.ts';
-import { addRidge, secondMoments } from '../linalg/ridge.ts';
-import type { Attack, AttackSamples, Seen } from './attack.ts';
+import type { Moments } from '../linalg/moments.ts';
+import { type Attack, type AttackSamples, best, type Score } from './attack.ts';
 import { cellsAt, type FeatureBasis, type FeatureMap, featureMap, hasCells, viewOfCells } from './features.ts';
 import type { Matrices, Matrix } from './matrices.ts';
+import type { Plane } from './plane.ts';
+import { differenceOf, type Fitted, newMoments, ridgeSolution, ridgeSolutions, sumOf } from './ridge-solutions.ts';
 
 export interface LocalAttackOptions {
   readonly basis: FeatureBasis;
@@ -21,12 +21,15 @@ export interface LocalAttackOptions {
   readonly hidden: number;
   /** Shares of the mean diagonal. */
   readonly ridges: readonly number[];
+  /** Into how many parts training samples are divided, one after the other, for `unseen`. */
+  readonly parts?: number;
+  /** Of what is told of the held-out samples, that the ridge is chosen by. */
+  readonly score: Score;
 }
 
-/** A linear map from features to a cell. */
-interface Fitted {
-  readonly weights: Matrix;
-  readonly intercept: Float32Array;
+export interface LocalAttack extends Attack {
+  /** What is told of training samples, in their order, by equations that the part they are in has no part in. */
+  unseen(): Promise<readonly Plane[]>;
 }
 
 /** The layer of random features: undefined where there is none. */
@@ -35,65 +38,137 @@ interface Hidden {
   readonly offsets: Matrix;
 }
 
+/** Places that are looked at in one go: what is known of each is some thousand bytes. */
+const PLACES_AT_ONCE = 4096;
+
 /** The better of both attacks; undefined where the input cannot be divided into cells as the boundary's places lie. */
 export async function localAttack(
   matrices: Matrices,
   { training, heldOut }: AttackSamples,
   options: LocalAttackOptions,
-): Promise<Attack | undefined> {
-  const { basis, seed } = options;
+): Promise<LocalAttack | undefined> {
+  const { basis, seed, parts = 1 } = options;
   const random = seededRandom(seed);
   const [first] = training;
   const firstMap = first && (await featureMap(matrices, basis, first.boundary));
   if (!firstMap || !hasCells(firstMap, first.view)) return undefined;
   const height = first.view.rows / firstMap.rows;
   const hidden = options.hidden > 0 ? randomLayer(basis.columns, options.hidden, random) : undefined;
-  const columns = basis.columns + options.hidden;
   const targets = (first.view.rows * first.view.columns) / (firstMap.rows * firstMap.columns);
-  const rowsOf = async (samples: readonly Seen[], places: number) => {
-    const share = Math.ceil(places / samples.length);
-    const taken: { features: Matrix; cells: Matrix }[] = [];
-    for (const { boundary, view } of samples) {
-      const map = await featureMap(matrices, basis, boundary);
-      const chosen = somePlaces(map, share, random);
-      taken.push({ features: await widened(matrices, map.at(chosen), hidden), cells: cellsAt(view, map, chosen) });
-    }
-    return taken;
+  const moments = Array.from({ length: parts }, () => newMoments(basis.columns + options.hidden, targets));
+  const share = Math.ceil(options.places / training.length);
+  for (const [i, { boundary, view }] of training.entries()) {
+    const map = await featureMap(matrices, basis, boundary);
+    const chosen = somePlaces(map, share, random);
+    const features = await widened(matrices, map.at(chosen), hidden);
+    await matrices.add(moments[i % parts] as Moments, features.data, cellsAt(view, map, chosen).data);
+  }
+  const tell = (boundary: Tensors, fitted: readonly Fitted[]) => {
+    return told({ matrices, basis, hidden, height }, boundary, fitted);
   };
-  const moments = newMoments(columns, targets);
-  for (const { features, cells } of await rowsOf(training, options.places)) {
-    await matrices.add(moments, features.data, cells.data);
-  }
-  const judged = await rowsOf(heldOut, Math.ceil(options.places / 8));
-  const found: (Omit<Attack, 'reconstruct'> & { readonly fitted: Fitted; readonly isLinear: boolean })[] = [];
+  const all = parts > 1 ? sumOf(moments) : (moments[0] as Moments);
+  const found: { readonly ridge: number; readonly fitted: Fitted; readonly planes: Plane[] }[] = [];
   for (const ridge of options.ridges) {
-    for (const { fitted, isLinear } of solutions(moments, ridge, basis.columns)) {
-      let [error, count] = [0, 0];
-      for (const { features, cells } of judged) {
-        const told = await applied(matrices, fitted, isLinear ? leading(features, basis.columns) : features);
-        for (const [i, value] of told.data.entries()) error += (value - (cells.data[i] as number)) ** 2;
-        count += told.data.length;
-      }
-      const name = isLinear ? 'ridge on places' : 'ridge on random features of places';
-      found.push({ name, error: error / Math.max(1, count), ridge, fitted, isLinear });
-    }
+    const solutions = await ridgeSolutions(matrices, all, ridge, basis.columns);
+    found.push(...solutions.map((fitted) => ({ ridge, fitted, planes: [] })));
   }
-  const { fitted, isLinear, ...best } = found.reduce((one, other) => (other.error < one.error ? other : one));
+  for (const { boundary } of heldOut) {
+    const planes = await tell(
+      boundary,
+      found.map(({ fitted }) => fitted),
+    );
+    for (const [i, plane] of planes.entries()) found[i]?.planes.push(plane);
+  }
+  const { fitted, ridge, planes } = best(found, (one) => options.score(one.planes));
   return {
-    ...best,
-    async reconstruct(boundary: Tensors) {
-      const map = await featureMap(matrices, basis, boundary);
-      const features = map.at(Array.from({ length: map.rows * map.columns }, (_, place) => place));
-      const told = await applied(matrices, fitted, isLinear ? features : await widened(matrices, features, hidden));
-      return viewOfCells(told, map, height);
+    ...{ name: fitted.isLinear ? 'ridge on places' : 'ridge on random features of places', ridge, heldOut: planes },
+    reconstruct: async (boundary) => (await tell(boundary, [fitted]))[0] as Plane,
+    async unseen() {
+      const others: Fitted[] = [];
+      for (const part of moments) {
+        const rest = parts > 1 ? differenceOf(all, part) : part;
+        others.push(await ridgeSolution(matrices, rest, ridge, basis.columns, fitted.isLinear));
+      }
+      const known: Plane[] = [];
+      for (const [i, { boundary }] of training.entries()) {
+        known.push(...(await tell(boundary, [others[i % parts] as Fitted])));
+      }
+      return known;
     },
   };
 }
 
+interface Telling {
+  readonly matrices: Matrices;
+  readonly basis: FeatureBasis;
+  readonly hidden: Hidden | undefined;
+  /** Of a cell. */
+  readonly height: number;
+}
+
+/** All cells of a boundary's view, by each of some solutions. */
+async function told(
+  { matrices, basis, hidden, height }: Telling,
+  boundary: Tensors,
+  fitted: readonly Fitted[],
+): Promise<Plane[]> {
+  const map = await featureMap(matrices, basis, boundary);
+  const places = map.rows * map.columns;
+  const direct = sideBySide(fitted.map((one) => one.direct));
+  const bent = hidden && sideBySide(fitted.map((one) => one.bent ?? zerosOf(hidden, one.direct.columns)));
+  const isBent = fitted.some((one) => one.bent !== undefined);
+  const cells = fitted.map(({ intercept: { length } }): Matrix => {
+    return { rows: places, columns: length, data: new Float32Array(places * length) };
+  });
+  for (let from = 0; from < places; from += PLACES_AT_ONCE) {
+    const count = Math.min(PLACES_AT_ONCE, places - from);
+    const features = map.at(Array.from({ length: count }, (_, i) => from + i));
+    const { data, columns } =
+      isBent && hidden && bent
+        ? await matrices.network(features, hidden.weights, hidden.offsets, direct, bent)
+        : await matrices.multiply(features, direct);
+    for (const [i, { intercept }] of fitted.entries()) {
+      const to = cells[i]?.data as Float32Array;
+      const width = intercept.length;
+      for (let place = 0; place < count; place++) {
+        for (let target = 0; target < width; target++) {
+          const value = data[place * columns + i * width + target] as number;
+          to[(from + place) * width + target] = value + (intercept[target] as number);
+        }
+      }
+    }
+  }
+  return cells.map((one) => viewOfCells(one, map, height));
+}
+
+function sideBySide(parts: readonly Matrix[]): Matrix {
+  const [first] = parts as [Matrix, ...Matrix[]];
+  if (parts.length === 1) return first;
+  const columns = parts.reduce((sum, part) => sum + part.columns, 0);
+  const data = new Float32Array(first.rows * columns);
+  let to = 0;
+  for (const part of parts) {
+    for (let row = 0; row < part.rows; row++) {
+      data.set(part.data.subarray(row * part.columns, (row + 1) * part.columns), row * columns + to);
+    }
+    to += part.columns;
+  }
+  return { rows: first.rows, columns, data };
+}
+
+function zerosOf({ offsets }: Hidden, columns: number): Matrix {
+  return { rows: offsets.columns, columns, data: new Float32Array(offsets.columns * columns) };
+}
+
+/** Each at most once. */
 function somePlaces({ rows, columns }: FeatureMap, count: number, random: () => number): number[] {
   const all = Array.from({ length: rows * columns }, (_, place) => place);
   if (count >= all.length) return all;
-  return Array.from({ length: count }, () => Math.floor(random() * all.length));
+  for (let i = 0; i < count; i++) {
+    const other = i + Math.floor(random() * (all.length - i));
+    [all[i], all[other]] = [all[other] as number, all[i] as number];
+  }
+  return all.slice(0, count);
 }
 
 /** Draws that take a feature vector of ordinary size to about 1. */
@@ -118,54 +193,4 @@ async function widened(matrices: Matrices, features: Matrix, hidden: Hidden | un
     data.set(more.data.subarray(row * more.columns, (row + 1) * more.columns), row * columns + features.columns);
   }
   return { rows: features.rows, columns, data };
-}
-
-function leading({ rows, columns, data }: Matrix, count: number): Matrix {
-  const result = new Float32Array(rows * count);
-  for (let row = 0; row < rows; row++) result.set(data.subarray(row * columns, row * columns + count), row * count);
-  return { rows, columns: count, data: result };
-}
-
-async function applied(matrices: Matrices, { weights, intercept }: Fitted, features: Matrix): Promise<Matrix> {
-  const told = await matrices.multiply(features, weights);
-  for (let i = 0; i < told.data.length; i++) {
-    told.data[i] = (told.data[i] as number) + (intercept[i % told.columns] as number);
-  }
-  return told;
-}
-
-/** Of all features, and of the leading ones alone, whose factor is a part of the other's. */
-function solutions(moments: Moments, ridge: number, linear: number): { fitted: Fitted; isLinear: boolean }[] {
-  const { columns } = moments;
-  const gram = secondMoments(moments, true);
-  addRidge(gram, columns, ridge);
-  const factor = cholesky(gram, columns);
-  const whole = { fitted: solved(moments, factor, columns), isLinear: columns === linear };
-  if (columns === linear) return [whole];
-  const block = new Float64Array(linear * linear);
-  for (let row = 0; row < linear; row++) {
-    block.set(factor.subarray(row * columns, row * columns + linear), row * linear);
-  }
-  return [{ fitted: solved(moments, block, linear), isLinear: true }, whole];
-}
-
-function solved({ count, sum, targets, targetSum, cross }: Moments, factor: Float64Array, columns: number): Fitted {
-  const solution = new Float64Array(columns * targets);
-  for (let c = 0; c < columns; c++) {
-    const mean = (sum[c] as number) / count;
-    for (let t = 0; t < targets; t++) {
-      solution[c * targets + t] =
-        (cross[c * targets + t] as number) / count - (mean * (targetSum[t] as number)) / count;
-    }
-  }
-  choleskySolve(factor, columns, solution, targets);
-  const intercept = Float64Array.from(targetSum, (total) => total / count);
-  for (let c = 0; c < columns; c++) {
-    const mean = (sum[c] as number) / count;
-    for (let t = 0; t < targets; t++) {
-      intercept[t] = (intercept[t] as number) - mean * (solution[c * targets + t] as number);
-    }
-  }
-  const weights = { rows: columns, columns: targets, data: Float32Array.from(solution) };
-  return { weights, intercept: Float32Array.from(intercept) };
 }

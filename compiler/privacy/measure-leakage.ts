@@ -16,7 +16,7 @@ import type { Progress } from '../progress.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import { inputCrossing, wholeOf } from '../samples/crossing.ts';
 import { severalAtATime } from '../several-at-a-time.ts';
-import { type Attack, bestOf, clamped, type Seen } from './attack.ts';
+import { type Attack, clamped, type Seen } from './attack.ts';
 import { correlationOf } from './correlation.ts';
 import { defencesOf } from './defences.ts';
 import { measureDefended } from './defended-accuracy.ts';
@@ -29,6 +29,7 @@ import { type LeakagePicture, pictured } from './reconstructions.ts';
 import { refinedAttacks } from './refined-attack.ts';
 import { newResults, type Results, rowOf } from './results.ts';
 import { newSender, type Sender } from './sender.ts';
+import { bestSharpened } from './sharpened.ts';
 import { psnr, ssim } from './similarity.ts';
 import { readTask } from './task-reading.ts';
 import { wholeAttack } from './whole-attack.ts';
@@ -76,7 +77,8 @@ export interface LeakageSample {
   readonly live: Tensors;
 }
 
-const RIDGES = [1e-2, 1e-3, 1e-4] as const;
+const RIDGES = [0.1, 1e-2, 1e-3] as const;
+const KERNEL_RIDGES = [0.1, 1e-2, 1e-3, 1e-4] as const;
 /** Of the training samples, the part that ridges and attacks are chosen by. */
 const HELD_OUT_SHARE = 8;
 const STAGE = 'measuring leakage';
@@ -230,9 +232,12 @@ async function measureDefence(
     const ridges = result.ridge === undefined ? RIDGES : [result.ridge];
     const options = { seed: request.seed + s, places: budget.places, hidden: budget.hidden, ridges };
     const attacks = basis ? await refinedAttacks(matrices, samples, { ...options, basis }) : [];
-    const whole = await wholeAttack(matrices, samples, RIDGES);
+    const whole = await wholeAttack(matrices, samples, KERNEL_RIDGES);
     result.ridge ??= attacks[0]?.ridge;
-    attack = await bestOf(whole ? [...attacks, whole] : attacks, samples.heldOut);
+    attack = bestSharpened(
+      whole ? [...attacks, whole] : attacks,
+      samples.heldOut.map(({ view }) => view),
+    );
   }
   const planes: Plane[] = [];
   for (const { boundary, view } of seen)
@@ -253,5 +258,5 @@ function scoreOf(guess: Guess, samples: readonly LeakageSample[]): { ssim: numbe
 
 /** Of boundary 0, which is the input itself, however it was packed. */
 function identity(view: InputView): Attack {
-  return { name: 'the input itself', error: 0, ridge: 0, reconstruct: async (boundary) => view.see(boundary) };
+  return { name: 'the input itself', heldOut: [], ridge: 0, reconstruct: async (boundary) => view.see(boundary) };
 }

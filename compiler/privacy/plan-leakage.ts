@@ -19,14 +19,17 @@ export interface KnownLeakage {
 
 const BUDGET: LeakageBudget = {
   ...{ trainingSamples: 96, samples: 20, accuracySamples: 120, seeds: 2 },
-  ...{ places: 8000, hidden: 192, noises: NOISES },
+  ...{ places: 16_000, hidden: 192, noises: NOISES },
 };
 /** Where all inputs are of one size, and a sample may be no more than one equation. */
 const TRAINING_SAMPLES_FIXED = 160;
+/** Pictures of many pixels have many places each, and take as much longer. */
+const LARGE = { pixelsMin: 100_000, budget: { trainingSamples: 48, samples: 12 } } as const;
 
-export function leakageBudget({ size }: ModelRecipe, given: Partial<LeakageBudget> = {}): LeakageBudget {
+export function leakageBudget({ size, preprocess }: ModelRecipe, given: Partial<LeakageBudget> = {}): LeakageBudget {
   const trainingSamples = size.min === size.max ? TRAINING_SAMPLES_FIXED : BUDGET.trainingSamples;
-  return { ...BUDGET, trainingSamples, ...given };
+  const isLarge = preprocess !== null && preprocess.height * size.typical >= LARGE.pixelsMin;
+  return { ...BUDGET, trainingSamples, ...(isLarge && LARGE.budget), ...given };
 }
 
 export async function planLeakage(

@@ -9,7 +9,15 @@ const RADIUS = 5;
 const DEVIATION = 1.5;
 const C1 = 0.01 ** 2;
 const C2 = 0.03 ** 2;
-const WEIGHTS = Array.from({ length: 2 * RADIUS + 1 }, (_, i) => Math.exp(-((i - RADIUS) ** 2) / (2 * DEVIATION ** 2)));
+/** From the middle to one side, as the other. */
+const HALF = [0, 1, 2, 3, 4, RADIUS].map((i) => Math.exp(-(i ** 2) / (2 * DEVIATION ** 2))) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];
 
 /** Mean squared error. Throws RangeError for planes of different sizes. */
 export function squaredError(a: Plane, b: Plane): number {
@@ -26,58 +34,82 @@ export function psnr(a: Plane, b: Plane): number {
 
 /** Mean over all places, from -1 to 1. Windows end at the edges, so that narrow planes have a value too. */
 export function ssim(a: Plane, b: Plane): number {
-  assertSameSize(a, b);
-  const { rows, columns } = a;
-  const [x, y] = [a.data, b.data];
-  const [meanX, meanY] = [blurred(x, rows, columns), blurred(y, rows, columns)];
-  const [xx, yy, xy] = [product(x, x), product(y, y), product(x, y)].map((of) => blurred(of, rows, columns)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
-  let sum = 0;
-  for (let i = 0; i < rows * columns; i++) {
-    const mx = meanX[i] as number;
-    const my = meanY[i] as number;
-    const variances = (xx[i] as number) - mx * mx + (yy[i] as number) - my * my;
-    const covariance = (xy[i] as number) - mx * my;
-    sum += ((2 * mx * my + C1) * (2 * covariance + C2)) / ((mx * mx + my * my + C1) * (variances + C2));
-  }
-  return sum / Math.max(1, rows * columns);
+  return ssimTo(a)(b);
 }
 
-function product(x: Float32Array, y: Float32Array): Float64Array {
-  const result = new Float64Array(x.length);
-  for (let i = 0; i < x.length; i++) result[i] = (x[i] as number) * (y[i] as number);
-  return result;
-}
-
-function blurred(values: Float32Array | Float64Array, rows: number, columns: number): Float64Array {
-  return along(along(values, rows, columns, columns, 1), columns, rows, 1, columns);
-}
-
-/** Weighted means along lines of `length` values that lie `step` apart; lines begin `lineStep` apart. */
-function along(
-  values: Float32Array | Float64Array,
-  lines: number,
-  length: number,
-  lineStep: number,
-  step: number,
-): Float64Array {
-  const result = new Float64Array(values.length);
-  for (let i = 0; i < length; i++) {
-    const [first, last] = [Math.max(0, i - RADIUS), Math.min(length - 1, i + RADIUS)];
-    let total = 0;
-    for (let j = first; j <= last; j++) total += WEIGHTS[j - i + RADIUS] as number;
-    for (let line = 0; line < lines; line++) {
-      let sum = 0;
-      for (let j = first; j <= last; j++) {
-        sum += (WEIGHTS[j - i + RADIUS] as number) * (values[line * lineStep + j * step] as number);
-      }
-      result[line * lineStep + i * step] = sum / total;
+/** The same for many planes that are held against one. */
+export function ssimTo(a: Plane): (b: Plane) => number {
+  const { rows, columns, data: x } = a;
+  const blurred = newBlur(rows, columns);
+  const [meanX, squareX] = [blurred(x), blurred(x, x)];
+  return (b) => {
+    assertSameSize(a, b);
+    const y = b.data;
+    const [meanY, squareY, both] = [blurred(y), blurred(y, y), blurred(x, y)];
+    let sum = 0;
+    for (let i = 0; i < x.length; i++) {
+      const mx = meanX[i] as number;
+      const my = meanY[i] as number;
+      const variances = (squareX[i] as number) - mx * mx + (squareY[i] as number) - my * my;
+      const covariance = (both[i] as number) - mx * my;
+      sum += ((2 * mx * my + C1) * (2 * covariance + C2)) / ((mx * mx + my * my + C1) * (variances + C2));
     }
+    return sum / Math.max(1, x.length);
+  };
+}
+
+/** Weighted means around every place of planes of one size, or of the products of two. */
+function newBlur(rows: number, columns: number): (x: Float32Array, y?: Float32Array) => Float64Array {
+  // With nothing around it: what lies outside weighs nothing, and what is inside the more.
+  const width = columns + 2 * RADIUS;
+  const size = (rows + 2 * RADIUS) * width;
+  const first = RADIUS * width + RADIUS;
+  const [padded, across, both] = [new Float64Array(size), new Float64Array(size), new Float64Array(size)];
+  const [down, side] = [insideOf(rows), insideOf(columns)];
+  return (x, y) => {
+    for (let row = 0; row < rows; row++) {
+      const [from, to] = [row * columns, first + row * width];
+      for (let i = 0; i < columns; i++) {
+        padded[to + i] = y ? (x[from + i] as number) * (y[from + i] as number) : (x[from + i] as number);
+      }
+    }
+    along(padded, across, 1, first, size - first);
+    along(across, both, width, first, size - first);
+    const result = new Float64Array(rows * columns);
+    for (let row = 0; row < rows; row++) {
+      const from = first + row * width;
+      const total = down[row] as number;
+      for (let column = 0; column < columns; column++) {
+        result[row * columns + column] = (both[from + column] as number) / (total * (side[column] as number));
+      }
+    }
+    return result;
+  };
+}
+
+/** Weighted sums of values that lie `step` apart, from one place to another. */
+function along(values: Float64Array, result: Float64Array, step: number, from: number, to: number): void {
+  const [w0, w1, w2, w3, w4, w5] = HALF;
+  for (let i = from; i < to; i++) {
+    result[i] =
+      w0 * (values[i] as number) +
+      w1 * ((values[i - step] as number) + (values[i + step] as number)) +
+      w2 * ((values[i - 2 * step] as number) + (values[i + 2 * step] as number)) +
+      w3 * ((values[i - 3 * step] as number) + (values[i + 3 * step] as number)) +
+      w4 * ((values[i - 4 * step] as number) + (values[i + 4 * step] as number)) +
+      w5 * ((values[i - 5 * step] as number) + (values[i + 5 * step] as number));
   }
-  return result;
+}
+
+/** Of each place along a line, the sum of the weights that are inside it. */
+function insideOf(length: number): Float64Array {
+  return Float64Array.from({ length }, (_, place) => {
+    let total = 0;
+    for (let j = Math.max(0, place - RADIUS); j <= Math.min(length - 1, place + RADIUS); j++) {
+      total += HALF[Math.abs(j - place)] as number;
+    }
+    return total;
+  });
 }
 
 function assertSameSize(a: Plane, b: Plane): void {

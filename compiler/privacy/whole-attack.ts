@@ -5,9 +5,10 @@
 import { asFloat32, type Tensors } from '../../shared/tensor.ts';
 import { cholesky, choleskySolve } from '../linalg/cholesky.ts';
 import { addRidge } from '../linalg/ridge.ts';
-import type { Attack, AttackSamples } from './attack.ts';
+import { type Attack, type AttackSamples, best } from './attack.ts';
 import type { Matrices, Matrix } from './matrices.ts';
 import type { Plane } from './plane.ts';
+import { sharpenedScore } from './sharpened.ts';
 
 /** Gaussian kernels whose width is this many mean distances, and the linear one. */
 const WIDTHS = [0.5, 1] as const;
@@ -26,6 +27,7 @@ export async function wholeAttack(
   const isSame = ({ boundary, view }: (typeof training)[number]) =>
     flattened(boundary).length === size && view.rows === first.view.rows && view.columns === first.view.columns;
   if (size === 0 || ![...training, ...heldOut].every(isSame)) return undefined;
+  const score = sharpenedScore(heldOut.map(({ view }) => view));
   const n = training.length;
   const known = standardised(training.map(({ boundary }) => flattened(boundary)));
   const views = meanOf(training.map(({ view }) => view));
@@ -72,13 +74,11 @@ export async function wholeAttack(
         kernel,
         factor,
       );
-      let error = 0;
-      for (const [i, { view }] of heldOut.entries()) error += errorOf(guesses[i] as Plane, view) / heldOut.length;
       const reconstruct = async (boundary: Tensors) => (await told([boundary], kernel, factor))[0] as Plane;
-      attacks.push({ name: 'kernel ridge on the whole', error, ridge, reconstruct });
+      attacks.push({ name: 'kernel ridge on the whole', heldOut: guesses, ridge, reconstruct });
     }
   }
-  return attacks.reduce((best, other) => (other.error < best.error ? other : best));
+  return best(attacks, (attack) => score(attack.heldOut));
 }
 
 function kernels(inner: Float32Array, norms: Float64Array): Kernel[] {
@@ -136,10 +136,4 @@ function meanOf(planes: readonly Plane[]): Plane {
     for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) + (plane.data[i] as number) / planes.length;
   }
   return { ...first, data };
-}
-
-function errorOf(a: Plane, b: Plane): number {
-  let sum = 0;
-  for (let i = 0; i < a.data.length; i++) sum += ((a.data[i] as number) - (b.data[i] as number)) ** 2;
-  return sum / Math.max(1, a.data.length);
 }

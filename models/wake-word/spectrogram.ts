@@ -20,6 +20,8 @@ const HANN = Float64Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.co
 const COSINES = Float64Array.from({ length: WINDOW }, (_, i) => Math.cos((2 * Math.PI * i) / WINDOW));
 const SINES = Float64Array.from({ length: WINDOW }, (_, i) => Math.sin((2 * Math.PI * i) / WINDOW));
 
+const REVERSED = reversedBits();
+
 /** Band b is bins EDGES[b] to EDGES[b + 1]: narrow below, wide above, none empty. */
 const EDGES = bandEdges();
 
@@ -77,24 +79,55 @@ export function soundOf({ columns, data }: Plane, length: number): Float32Array 
 /** The sound's own phases with other magnitudes, its windows added up again. */
 function withMagnitudes(sound: Float32Array, magnitudes: readonly Float64Array[]): Float32Array {
   const [sum, weight] = [new Float64Array(sound.length), new Float64Array(sound.length)];
-  for (const [frame, wanted] of magnitudes.entries()) {
-    const { re, im } = transformed(sound, frame);
-    for (let at = 0; at < WINDOW; at++) {
-      const level = wanted[Math.min(at, WINDOW - at)] as number;
-      const [x, y] = [re[at] as number, im[at] as number];
-      const factor = level / Math.max(1e-12, Math.sqrt(x * x + y * y));
-      re[at] = x * factor;
-      // The inverse is the transform of the conjugate.
-      im[at] = -y * factor;
+  const add = (frame: number, values: Float64Array, sign: number) => {
+    const from = frame * HOP;
+    const count = Math.min(WINDOW, sound.length - from);
+    for (let i = 0; i < count; i++) {
+      const share = HANN[i] as number;
+      sum[from + i] = (sum[from + i] as number) + sign * ((values[i] as number) / WINDOW) * share;
+      weight[from + i] = (weight[from + i] as number) + share * share;
     }
+  };
+  const [re, im] = [new Float64Array(WINDOW), new Float64Array(WINDOW)];
+  // Two windows are the real and the imaginary part of one transform.
+  for (let frame = 0; frame < magnitudes.length; frame += 2) {
+    windowed(re, sound, frame);
+    windowed(im, sound, frame + 1);
     transform(re, im);
-    for (let i = 0; i < WINDOW && frame * HOP + i < sound.length; i++) {
-      const at = frame * HOP + i;
-      sum[at] = (sum[at] as number) + ((re[i] as number) / WINDOW) * (HANN[i] as number);
-      weight[at] = (weight[at] as number) + (HANN[i] as number) ** 2;
-    }
+    const first = magnitudes[frame] as Float64Array;
+    changeMagnitudes(re, im, first, magnitudes[frame + 1] ?? first);
+    transform(re, im);
+    add(frame, re, 1);
+    // What was turned back is the conjugate.
+    if (frame + 1 < magnitudes.length) add(frame + 1, im, -1);
   }
   return Float32Array.from(sum, (value, i) => value / Math.max(1e-3, weight[i] as number));
+}
+
+/** Of the spectra of two real windows, a and b of a + ib; leaves the conjugate, whose transform is the inverse's conjugate. */
+function changeMagnitudes(re: Float64Array, im: Float64Array, first: Float64Array, second: Float64Array): void {
+  for (let at = 0; at < BINS; at++) {
+    const other = (WINDOW - at) % WINDOW;
+    const reSum = ((re[at] as number) + (re[other] as number)) / 2;
+    const reDifference = ((re[at] as number) - (re[other] as number)) / 2;
+    const imSum = ((im[at] as number) + (im[other] as number)) / 2;
+    const imDifference = ((im[at] as number) - (im[other] as number)) / 2;
+    // a is reSum + i imDifference, b is imSum - i reDifference.
+    const a = (first[at] as number) / Math.max(1e-12, Math.sqrt(reSum * reSum + imDifference * imDifference));
+    const b = (second[at] as number) / Math.max(1e-12, Math.sqrt(imSum * imSum + reDifference * reDifference));
+    re[at] = a * reSum + b * reDifference;
+    im[at] = -(a * imDifference + b * imSum);
+    re[other] = a * reSum - b * reDifference;
+    im[other] = -(b * imSum - a * imDifference);
+  }
+}
+
+/** A frame's samples under the window; silence behind the end. */
+function windowed(to: Float64Array, sound: Float32Array, frame: number): void {
+  const from = frame * HOP;
+  const count = Math.max(0, Math.min(WINDOW, sound.length - from));
+  for (let i = 0; i < count; i++) to[i] = (HANN[i] as number) * (sound[from + i] as number);
+  to.fill(0, count);
 }
 
 function framesOf(length: number): number {
@@ -102,38 +135,52 @@ function framesOf(length: number): number {
 }
 
 function transformed(samples: Float32Array, frame: number): { re: Float64Array; im: Float64Array } {
-  const re = Float64Array.from({ length: WINDOW }, (_, i) => (HANN[i] as number) * (samples[frame * HOP + i] ?? 0));
-  const im = new Float64Array(WINDOW);
+  const [re, im] = [new Float64Array(WINDOW), new Float64Array(WINDOW)];
+  windowed(re, samples, frame);
   transform(re, im);
   return { re, im };
 }
 
 /** In place, of WINDOW points, a power of two (Cooley and Tukey, 1965). */
 function transform(re: Float64Array, im: Float64Array): void {
-  const n = re.length;
-  for (let i = 1, j = 0; i < n; i++) {
-    let bit = n >> 1;
-    for (; j & bit; bit >>= 1) j ^= bit;
-    j ^= bit;
-    if (i < j) {
-      [re[i], re[j]] = [re[j] as number, re[i] as number];
-      [im[i], im[j]] = [im[j] as number, im[i] as number];
-    }
+  for (let i = 0; i < WINDOW; i++) {
+    const j = REVERSED[i] as number;
+    if (i >= j) continue;
+    const x = re[i] as number;
+    const y = im[i] as number;
+    re[i] = re[j] as number;
+    im[i] = im[j] as number;
+    re[j] = x;
+    im[j] = y;
   }
-  for (let size = 2; size <= n; size *= 2) {
-    for (let k = 0; k < size / 2; k++) {
-      const [cos, sin] = [COSINES[(k * WINDOW) / size] as number, -(SINES[(k * WINDOW) / size] as number)];
-      for (let at = k; at < n; at += size) {
-        const other = at + size / 2;
-        const [x, y] = [re[other] as number, im[other] as number];
-        const [turnedRe, turnedIm] = [x * cos - y * sin, x * sin + y * cos];
-        re[other] = (re[at] as number) - turnedRe;
-        im[other] = (im[at] as number) - turnedIm;
+  for (let half = 1; half < WINDOW; half *= 2) {
+    const step = WINDOW / (2 * half);
+    for (let start = 0; start < WINDOW; start += 2 * half) {
+      for (let k = 0; k < half; k++) {
+        const cos = COSINES[k * step] as number;
+        const sin = SINES[k * step] as number;
+        const at = start + k;
+        const x = re[at + half] as number;
+        const y = im[at + half] as number;
+        const turnedRe = x * cos + y * sin;
+        const turnedIm = y * cos - x * sin;
+        re[at + half] = (re[at] as number) - turnedRe;
+        im[at + half] = (im[at] as number) - turnedIm;
         re[at] = (re[at] as number) + turnedRe;
         im[at] = (im[at] as number) + turnedIm;
       }
     }
   }
+}
+
+/** Of the places in a window, their bits in reverse order. */
+function reversedBits(): Uint16Array {
+  const bits = Math.log2(WINDOW);
+  return Uint16Array.from({ length: WINDOW }, (_, i) => {
+    let reversed = 0;
+    for (let bit = 0; bit < bits; bit++) if (i & (1 << bit)) reversed |= 1 << (bits - 1 - bit);
+    return reversed;
+  });
 }
 
 /** As the mel scale has it, but for low bands, which are a bin wide at least. */
