@@ -126,8 +126,8 @@ function calibratedTiers(
   });
 }
 
-/** By target and segment. */
-type GoldenAnswers = ReadonlyMap<string, readonly number[][][]>;
+/** By target and segment; null where the known input is none that the segment gives numbers for (roots of what is below 0). */
+type GoldenAnswers = ReadonlyMap<string, readonly (number[][] | null)[]>;
 
 /** What each device segment answers to the known input, on the runtime that stands for its target. */
 async function goldenAnswers(
@@ -135,13 +135,14 @@ async function goldenAnswers(
   plan: Plan,
   compressed: CompressedChain,
 ): Promise<GoldenAnswers> {
-  const answers = new Map<string, number[][][]>();
+  const answers = new Map<string, (number[][] | null)[]>();
   for (const [target, { models }] of compressed) {
     const sessions = await loadAll(devices.get(target) as Runtime, models);
-    const own: number[][][] = [];
+    const own: (number[][] | null)[] = [];
     for (const [k, session] of sessions.entries()) {
       const outputs = await session.run(segmentInputs(plan, k, goldenInput(plan, k)));
-      own.push(goldenAnswer(outputs, plan.segments[k]?.outputs ?? []));
+      const answer = goldenAnswer(outputs, plan.segments[k]?.outputs ?? []);
+      own.push(answer.flat().every(Number.isFinite) ? answer : null);
     }
     await releaseAll([sessions]);
     answers.set(target, own);
@@ -165,8 +166,9 @@ function addFiles(
       const file = planFile(`${i + 1}.${target}.${isPacked ? 'packed' : 'onnx'}`, bytes);
       files.set(file.file, bytes);
       const told = { recipe: recipeText(recipe), recipeSha256: recipeDigest(recipe) };
-      const answer = golden.get(target)?.[i] ?? [];
-      return [target, { ...file, ...told, ...(isPacked && { encoding: 'packed' as const }), golden: answer }] as const;
+      const answer = golden.get(target)?.[i];
+      const known = { ...(isPacked && { encoding: 'packed' as const }), ...(answer && { golden: answer }) };
+      return [target, { ...file, ...told, ...known }] as const;
     });
     return { ...segment, targets: Object.fromEntries(targets) };
   });

@@ -182,7 +182,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
   }
   const originals = chain.segments.map(({ model }) => model);
   const ends = recipe.outputs.map(({ of }) => of);
-  const reference = await referenceOf(plan, originals, request.many, ends, inputs);
+  const reference = await referenceOf(plan, originals, request.server, ends, inputs);
   const tails = await loadAll(
     request.many,
     chain.segments.map(({ float }) => float),
@@ -208,15 +208,12 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
       parts,
       originals.map((_, k) => ({ structure: structures?.[k] })),
     );
-    // Single layers are rounded here while others run there.
-    const runtime = request.many;
+    // Single layers are tried on few samples: loading is what takes time there, and is done once.
+    const runtime = request.server;
     const compressors = compressorsOf(request, target, data, models);
     const saved = forms.every((form) => !COMPUTING.has(form))
       ? []
-      : await measureSavings({
-          ...{ plan, recipe, models, reference, place, journal, now, progress },
-          runtime: request.server,
-        });
+      : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
     const worthIntegers = (segment: number) => Object.keys(saved[segment]?.int8 ?? {});
     const equalized = forms.includes('int8')
       ? await searchEqualization({ models, compressors, reference, runtime, journal, progress, worthIntegers })

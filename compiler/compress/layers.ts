@@ -29,13 +29,12 @@ export function layersOf(graph: Graph): Layer[] {
  * around them holds.
  */
 export function storedLayersOf(graph: Graph): Layer[] {
-  const of = (node: Node) => [...[layerOf(graph, node) ?? []].flat(), ...recurrentLayersOf(graph, node)];
   const within = (body: Graph): Layer[] =>
-    body.nodes.flatMap((node) => [
-      ...of(node).filter(({ weight }) => !body.initializers.has(weight)),
-      ...subgraphs(node).flatMap(within),
-    ]);
-  return [...graph.nodes.flatMap(of), ...graph.nodes.flatMap(subgraphs).flatMap(within)];
+    body.nodes.flatMap((node) => {
+      const layer = body.initializers.has(node.inputs[1] ?? '') ? undefined : layerOf(graph, node);
+      return [...(layer ? [layer] : []), ...subgraphs(node).flatMap(within)];
+    });
+  return [...layersOf(graph), ...graph.nodes.flatMap(subgraphs).flatMap(within), ...recurrentLayersOf(graph)];
 }
 
 /** undefined for a node that has no constant weight of two dimensions or more. */
@@ -55,17 +54,57 @@ export function layerOf(graph: Graph, node: Node): Layer | undefined {
 }
 
 const RECURRENT = ['LSTM', 'GRU', 'RNN'];
+/** What hands values on as they are, in another order or shape: exporters bring gates into ONNX's order with them. */
+const MOVES: ReadonlySet<string> = new Set([
+  'Unsqueeze',
+  'Squeeze',
+  'Slice',
+  'Concat',
+  'Transpose',
+  'Reshape',
+  'Identity',
+]);
 
-/** Weights are [directions, gates x hidden, inputs]: rows are those of all directions side by side. */
-function recurrentLayersOf(graph: Graph, node: Node): Layer[] {
-  const name = node.outputs.find((output) => output !== '');
-  if (name === undefined || !RECURRENT.some((op) => isStandard(node, op))) return [];
-  return ['W', 'R'].flatMap((which, i): Layer[] => {
-    const weight = node.inputs[i + 1] ?? '';
-    const shape = floatConstant(graph, weight)?.shape;
-    if (shape?.length !== 3) return [];
-    return [{ node, name: `${name}/${which}`, kind: 'recurrent', weight, shape, axis: 1, groups: 1 }];
-  });
+/**
+ * Constants that weights of recurrent nodes are made of, wherever the nodes are; each once, for whoever reads it first. Rows are
+ * those of [gates x hidden, inputs], of all directions side by side where these are the first dimension.
+ */
+function recurrentLayersOf(graph: Graph): Layer[] {
+  const nodes: Node[] = [];
+  const collect = (of: Graph) => {
+    for (const node of of.nodes) {
+      nodes.push(node);
+      for (const body of subgraphs(node)) collect(body);
+    }
+  };
+  collect(graph);
+  const makers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const constantsBehind = (name: string): string[] => {
+    if (floatConstant(graph, name)) return [name];
+    const maker = makers.get(name);
+    return maker && MOVES.has(maker.op) ? [...new Set(maker.inputs.flatMap(constantsBehind))] : [];
+  };
+  const found = new Map<string, Layer>();
+  for (const node of nodes.filter((each) => RECURRENT.some((op) => isStandard(each, op)))) {
+    const output = node.outputs.find((name) => name !== '') ?? '';
+    for (const [i, which] of ['W', 'R'].entries()) {
+      for (const [j, weight] of constantsBehind(node.inputs[i + 1] ?? '').entries()) {
+        const shape = floatConstant(graph, weight)?.shape ?? [];
+        const name = `${output}/${which}${j > 0 ? j + 1 : ''}`;
+        if (shape.length < 2 || found.has(weight)) continue;
+        found.set(weight, {
+          node,
+          name,
+          kind: 'recurrent',
+          weight,
+          shape,
+          axis: shape.length === 3 ? 1 : 0,
+          groups: 1,
+        });
+      }
+    }
+  }
+  return [...found.values()];
 }
 
 /**

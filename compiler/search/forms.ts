@@ -7,7 +7,6 @@ import type { Model } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
 import { withTaps } from '../prepare.ts';
 import type { Progress } from '../progress.ts';
-import { severalAtATime } from '../several-at-a-time.ts';
 import type { FormCost, LayerItem } from './front.ts';
 import type { Journal } from './journal.ts';
 import { lossOf, type Reference } from './losses.ts';
@@ -38,10 +37,9 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
   const layers = models.flatMap(({ graph }, segment) =>
     storedLayersOf(graph).map(({ name }) => ({ segment, layer: name })),
   );
-  let done = 0;
-  // While one layer's weights are rounded, another's chain runs.
-  return severalAtATime(layers, async ({ segment, layer }) => {
-    progress({ stage: 'what each form of each layer costs', done: done++, total: layers.length });
+  const items: LayerItem[] = [];
+  for (const [i, { segment, layer }] of layers.entries()) {
+    progress({ stage: 'what each form of each layer costs', done: i, total: layers.length });
     const pinned = pinnedForm(pins, layer);
     const worth = forms.filter((form) => !COMPUTING.has(form) || savedMs(segment, layer, form) > 0);
     const options: FormCost[] = [];
@@ -52,8 +50,9 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
     }
     // A weight that is too small to store is what it was.
     const changing = options.filter(({ form, bytes, loss }) => form === 'float32' || bytes !== 0 || loss > 0);
-    return { segment, layer, options: pinned ? options : changing };
-  });
+    items.push({ segment, layer, options: pinned ? options : changing });
+  }
+  return items;
 }
 
 async function measureForm(

@@ -20,19 +20,13 @@ export async function openJournal(path: string, key: string): Promise<Journal> {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, `${JSON.stringify(key)}\n`);
   }
-  const underWay = new Map<string, Promise<unknown>>();
-  async function measured(name: string, measure: () => Promise<unknown>): Promise<unknown> {
-    const value = await measure();
-    known.set(name, value);
-    await appendFile(path, `${JSON.stringify([name, value])}\n`);
-    return value;
-  }
   return {
     async once<T>(name: string, measure: () => Promise<T>): Promise<T> {
       if (known.has(name)) return known.get(name) as T;
-      const work = underWay.get(name) ?? measured(name, measure).finally(() => underWay.delete(name));
-      underWay.set(name, work);
-      return work as Promise<T>;
+      const value = await measure();
+      known.set(name, value);
+      await appendFile(path, `${JSON.stringify([name, value])}\n`);
+      return value;
     },
   };
 }

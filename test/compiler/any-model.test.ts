@@ -135,6 +135,18 @@ describe('a model without a recipe', () => {
     expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
   });
 
+  test('that makes no numbers of numbers below 0 has no golden answer there, and is compiled all the same', async () => {
+    const graph = graphOf('in x [1,4]\na = Exp(x)\nb = Sqrt(a)\ny = Neg(b)\nout y');
+    const path = join(dir, 'root.onnx');
+    writeModelFile(modelOf(graph), path);
+    const recipe = await anyModelRecipe(path, { cuts: [['a'], ['b']], dims: { sizes: {}, shapes: {} } });
+    const out = join(dir, 'root');
+    const { plan } = await compile(recipe, out, { samples: 2, targets: ['node'] });
+    const golden = plan.segments.map(({ targets }) => targets['node']?.golden);
+    expect(golden).toEqual([[expect.any(Array)], undefined, [expect.any(Array)]]);
+    expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
+  });
+
   test('that cannot run at the sizes guessed is told what to say (BAD_INPUT)', async () => {
     const recipe = await anyModelRecipe(pathOf('melspectrogram.onnx'), { cuts: [], dims: { sizes: {}, shapes: {} } });
     await expect(compile(recipe, join(dir, 'x'), { samples: 1, targets: ['node'] })).rejects.toThrow(

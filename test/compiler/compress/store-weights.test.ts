@@ -254,6 +254,32 @@ describe('storing weights in a form', () => {
     expect(relativeError(after['y'] as Tensor, before['y'] as Tensor)).toBeLessThan(0.01);
   });
 
+  test('reaches weights of an LSTM in a body that are brought into order first, once for all that read them', async () => {
+    const body = () =>
+      graphOf(
+        'a = Slice(w, [0], [8], [0])\nb = Slice(w, [8], [32], [0])\nc = Concat(b, a) axis=0\nv = Unsqueeze(c, [0])\n' +
+          'y = LSTM(x, v, r) hidden_size=8\nout y',
+      );
+    const graph = graphOf('in x [5,1,16]\nconst w [32,16]\nconst r [1,32,8]\nz = Relu(x)\nout y');
+    graph.initializers.set('is', constantOf({ dtype: 'bool', shape: [], data: Uint8Array.of(1) } as never));
+    graph.nodes.push(
+      makeNode('If', ['is'], ['y'], {
+        then_branch: { type: 'graph', value: body() },
+        else_branch: { type: 'graph', value: body() },
+      }),
+    );
+    const layers = storedLayersOf(graph);
+    expect(layers.map(({ name, weight, axis }) => [name, weight, axis])).toEqual([
+      ['y/W', 'w', 0],
+      ['y/R', 'r', 1],
+    ]);
+    expect([...storeWeights(graph, new Map(layers.map(({ name }) => [name, 'w8' as const]))).keys()]).toEqual([
+      'w',
+      'r',
+    ]);
+    verifyGraph(graph, 'stored');
+  });
+
   test('keeps half of the values where it is sparse, the larger ones where there are no samples', () => {
     const graph = graphOf('in x [16,16]\nconst w [16,64]\ny = MatMul(x, w)\nout y');
     const before = (constantTensor(graph.initializers.get('w') as never).data as Float32Array).slice();

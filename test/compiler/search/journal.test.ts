@@ -25,16 +25,6 @@ describe('a journal of measurements', () => {
     expect(await other.once('x', measure)).toBe(3);
   });
 
-  test('measures once what is asked for twice at a time', async () => {
-    let measured = 0;
-    const journal = await openJournal(join(dir, 'journal'), 'a');
-    const measure = async () => ++measured;
-    expect(await Promise.all([journal.once('x', measure), journal.once('x', measure)])).toEqual([1, 1]);
-    const failing = () => Promise.reject(new Error('no'));
-    await expect(journal.once('y', failing)).rejects.toThrow('no');
-    expect(await journal.once('y', measure)).toBe(2);
-  });
-
   test('forgets a line that was not written to its end', async () => {
     const path = join(dir, 'journal');
     await (await openJournal(path, 'a')).once('x', async () => [1, 2]);
