@@ -5,8 +5,8 @@ import type { Receipt } from './receipt.ts';
 export function describeReceipt({ k, boundary, tier, bytes, label, leakage, disclosed }: Receipt): string {
   const what = k === 0 ? 'the input' : `boundary ${k} (${boundary.join(', ')})`;
   // What an attack found; a better one may find more.
-  const given =
-    leakage === null ? 'an amount that is not measured' : `at least ${Number((100 * leakage).toPrecision(3))} %`;
+  const share = leakage === 1 ? 'all' : `at least ${Number((100 * (leakage ?? 0)).toPrecision(3))} %`;
+  const given = leakage === null ? 'an amount that is not measured' : share;
   return (
     `The gateway received ${bytes} bytes: ${what} as ${tier}, under the label ${label}. ` +
     `Of the input they give away ${given}. ` +

@@ -62,7 +62,7 @@ describe('a receipt', () => {
       'The gateway received 5 bytes: boundary 1 (a) as q4, under the label personal. ' +
         'Of the input they give away an amount that is not measured. Of the answer the gateway has learned: y.',
     );
-    expect(describeReceipt({ ...receipt, k: 0, leakage: 1 })).toMatch(/the input as q4.+ at least 100 %/);
+    expect(describeReceipt({ ...receipt, k: 0, leakage: 1 })).toMatch(/the input as q4.+ give away all\. /);
     // A lower bound: what little it is does not read as nothing.
     const shown = [0.304, 0.3044, 0.9996, 0.004, 0.00004, 0].map(
       (leakage) => /give away (.+ %)/.exec(describeReceipt({ ...receipt, leakage }))?.[1],
