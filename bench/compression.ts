@@ -1,5 +1,5 @@
 /**
- * One model in float, in integers everywhere, with all weights in 8 to 4 bits, and as the search compressed it: bytes, the
+ * One model in float, in integers everywhere, with all weights in 8 to 4 bits, with weights fitted before they are rounded, and as the search compressed it: bytes, the
  * time of the whole chain on the device in Chromium's wasm and in node, and the model's metrics on test samples.
  * `node dist/bench/compression.js [model] [target] [samples] [measured.json]`, the last one of a compile for that target where
  * the model's own record has none.
@@ -25,12 +25,13 @@ import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
 import { runSegments } from '../shared/chain.ts';
 import type { Plan } from '../shared/plan.ts';
 import { costAt } from '../shared/size.ts';
-import type { Tensors } from '../shared/tensor.ts';
+import { elementCount, type Tensors } from '../shared/tensor.ts';
 import { markdownTable } from './stats.ts';
 
 const [name = 'ocr-line', target = 'wasm', count = '500', record] = process.argv.slice(2);
 const SAMPLES = Number(count);
 const CALIBRATION_SAMPLES = 64;
+const SMALL_ELEMENTS = 20_000;
 
 const node = nodeRuntime(ortNode, { threads: 1 });
 const recipe = await loadRecipe(name);
@@ -53,6 +54,17 @@ const all = (form: LayerForm) =>
   chain.segments.map((segment) => ({
     layers: Object.fromEntries(storedLayersOf(segment.model.graph).map((layer) => [layer.name, form])),
   }));
+/** Each layer fitted before it is rounded; those of few weights, which are a twentieth of the file, in 8 bits. */
+const fitted = (form: LayerForm) =>
+  chain.segments.map(({ model: { graph } }) => ({
+    layers: Object.fromEntries(
+      storedLayersOf(graph).map((layer): [string, LayerForm] => {
+        const isSmall = layer.groups > 1 || elementCount(layer.shape) < SMALL_ELEMENTS;
+        return [layer.name, isSmall ? 'w8' : form];
+      }),
+    ),
+    refit: true,
+  }));
 const FORMS: Readonly<Record<string, readonly SegmentRecipe[]>> = {
   float: all('float32'),
   'int8 everywhere': all('int8'),
@@ -60,6 +72,8 @@ const FORMS: Readonly<Record<string, readonly SegmentRecipe[]>> = {
   'weights in 6 bits': all('w6'),
   'weights in 5 bits': all('w5'),
   'weights in 4 bits': all('w4'),
+  'fitted, weights in 5 bits': fitted('w5'),
+  'fitted, large weights in 4 bits': fitted('w4'),
   ...(chosen && { 'what the search chose': chosen }),
 };
 

@@ -235,6 +235,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
         equalized,
       },
       optimized: (model) => request.optimized(model, target === 'node' ? 'server' : 'device'),
+      refit: !recipe.isNoise,
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
     return { ...found, compressors };

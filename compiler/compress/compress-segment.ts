@@ -10,9 +10,10 @@ import { type LayerGrams, rowsToRound, splitGrams } from './layer-grams.ts';
 import { layersOf, storedLayersOf } from './layers.ts';
 import { toMatMulNBits } from './matmul-nbits.ts';
 import { type QuantizedNode, quantizedModel } from './quantize-nodes.ts';
+import { refitWeights } from './refit-weights.ts';
 import { saturatingLayers } from './saturation.ts';
 import type { SegmentData } from './segment-data.ts';
-import type { LayerForm, SegmentRecipe } from './segment-recipe.ts';
+import { type LayerForm, recipeDigest, type SegmentRecipe } from './segment-recipe.ts';
 import { type MadeCodes, storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
 
 /** Compresses one segment in any way that is asked for. */
@@ -36,10 +37,16 @@ export interface CompressorOptions {
 export function segmentCompressor(data: SegmentData, options: CompressorOptions): SegmentCompressor {
   const plain = compressorOf(data, options);
   let evened: SegmentCompressor | undefined;
+  let latest: { readonly digest: string; readonly segment: Promise<CompressedSegment> } | undefined;
   return (recipe) => {
-    if (!recipe.equalized) return plain(recipe);
-    evened ??= compressorOf({ ...data, model: equalizedModel(data.model) ?? data.model }, options);
-    return evened(recipe);
+    const digest = recipeDigest(recipe);
+    if (latest?.digest === digest) return latest.segment;
+    if (recipe.equalized)
+      evened ??= compressorOf({ ...data, model: equalizedModel(data.model) ?? data.model }, options);
+    const segment = (recipe.equalized && evened ? evened : plain)(recipe);
+    // One is made several times in a row, and fitting takes its time; of those that are tried once nothing is left.
+    latest = recipe.refit ? { digest, segment } : undefined;
+    return segment;
   };
 }
 
@@ -55,6 +62,8 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
       new Set(layers.map(({ name }) => name).filter((name) => wanted(recipe.layers[name] ?? 'float32')));
     let model: Model = { ...data.model, graph: cloneGraph(graph), opsets: new Map(data.model.opsets) };
     let quantized: readonly QuantizedNode[] = [];
+    const forms = new Map([...named(isWeightForm)].map((name) => [name, recipe.layers[name] as WeightForm]));
+    const refitted = recipe.refit && samples > 0 ? await refitWeights(data, model.graph, forms) : undefined;
     const integers = named((form) => form === 'int8');
     if (integers.size > 0) {
       // Clipping rare large values costs answers on networks that were measured (bench/peers).
@@ -67,6 +76,7 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
       }));
     }
     const fitting = samples > 0 ? named((form) => FITTED.has(form)) : new Set<string>();
+    for (const name of refitted?.layers ?? []) if (recipe.layers[name] !== 'nbits4') fitting.delete(name);
     if (fitting.size > 0) grams ??= gramsOf(data, samples);
     // Only of the layers that are fitted now: a file depends on its recipe alone, not on what was tried before.
     const [fitted, heldOut] = ((await grams) ?? []).map(
@@ -74,8 +84,7 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
     );
     const blocks = named((form) => form === 'nbits4');
     if (blocks.size > 0) toMatMulNBits(model, blocks, fitted);
-    const forms = [...named(isWeightForm)].map((name) => [name, recipe.layers[name] as WeightForm] as const);
-    const stored = storeWeights(model.graph, new Map(forms), fitted, made);
+    const stored = storeWeights(model.graph, forms, fitted, refitted?.codes ?? made);
     if (fitted && heldOut) correctBiases(model.graph, graph, stored, fitted, heldOut);
     verifyGraph(model.graph, 'after compressing');
     return { ...model, quantized };

@@ -7,9 +7,9 @@
 import { TandemError } from '../../shared/errors.ts';
 import type { Tensor } from '../../shared/tensor.ts';
 import type { Graph } from '../graph/graph.ts';
-import { type Moments, newMoments } from '../linalg/moments.ts';
+import { finishMoments, type Moments, newMoments } from '../linalg/moments.ts';
 import { newProducts, type Products } from '../linalg/products.ts';
-import { fitRidge } from '../linalg/ridge.ts';
+import { type Fit, fitRidge } from '../linalg/ridge.ts';
 import { removeDeadCode } from '../passes/dead-code.ts';
 import { type Frontier, newFrontier } from './frontier.ts';
 import { inputColumns, inputRows } from './input-rows.ts';
@@ -32,6 +32,12 @@ export interface Rewritten {
   readonly samples?: SegmentSamples | undefined;
   /** Layers that are fitted even where nothing before them changed. */
   isForced?(layer: string): boolean;
+  /** Layers that keep their weights. */
+  isFixed?(layer: string): boolean;
+  /** Layers of more input columns keep their weights; default: 2,048. */
+  readonly columnsMax?: number | undefined;
+  /** What becomes of a group's fitted rows before anything behind them is fitted: rounded, say. The gram is whole. */
+  rounded?(layer: Layer, group: number, rows: Float32Array, moments: Moments): Float32Array;
   /** Called with each layer once its weights are settled, and the moments of what comes in, group by group. */
   settled?(layer: Layer, moments: readonly Moments[]): void;
 }
@@ -76,11 +82,16 @@ interface Context {
 async function refit(context: Context, layer: Layer): Promise<boolean> {
   const { rewritten } = context;
   const weights = readWeights(rewritten.graph, layer);
-  if (!weights || inputColumns(layer) > COLUMNS_MAX) return false;
+  const { columnsMax = COLUMNS_MAX } = rewritten;
+  if (!weights || inputColumns(layer) > columnsMax || rewritten.isFixed?.(layer.name)) return false;
   const moments = await layerMoments(context, layer);
-  const fits = moments.map((group, g) =>
-    fitRidge(group, groupRows(layer, weights.rows, g), weights.bias !== undefined),
-  );
+  const fits = moments.map((group, g): Fit => {
+    const fit = fitRidge(group, groupRows(layer, weights.rows, g), weights.bias !== undefined);
+    if (!rewritten.rounded) return fit;
+    finishMoments(group);
+    const rows = rewritten.rounded(layer, g, fit.rows, group);
+    return { rows, intercept: fit.intercept && meanKept(rows, group) };
+  });
   const rows = new Float32Array(weights.rows.length);
   const bias = weights.bias && new Float32Array(weights.bias.length);
   let [rowAt, biasAt] = [0, 0];
@@ -94,6 +105,15 @@ async function refit(context: Context, layer: Layer): Promise<boolean> {
   const settled = layerOf(rewritten.graph, layer.node);
   if (settled) rewritten.settled?.(settled, moments);
   return true;
+}
+
+/** The intercept with which the mean of what rows give is that of the targets. */
+function meanKept(rows: Float32Array, { columns, targets, count, sum, targetSum }: Moments): Float32Array {
+  return Float32Array.from({ length: targets }, (_, t) => {
+    let predicted = 0;
+    for (let c = 0; c < columns; c++) predicted += (rows[t * columns + c] as number) * (sum[c] as number);
+    return ((targetSum[t] as number) - predicted) / Math.max(1, count);
+  });
 }
 
 /** One for each group: of its inputs in the rewritten graph, against the original's outputs. */

@@ -9,11 +9,18 @@ import type { Form } from './layer-forms.ts';
 export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'sparse', 'nbits4', 'int8'] as const;
 export type LayerForm = (typeof LAYER_FORMS)[number];
 
+/** Whether weights become codes of few bits and nothing else changes. */
+export function isRounded(form: LayerForm): boolean {
+  return form === 'sparse' || /^w\d/.test(form);
+}
+
 export interface SegmentRecipe {
   /** By layer, which is known by its output's name. Layers that are not named stay float32. */
   readonly layers: Readonly<Record<string, LayerForm>>;
   /** Whether ranges are evened out between layers first. */
   readonly equalized?: boolean | undefined;
+  /** Whether weights are fitted to what the rounded ones before them make (refit-weights.ts), before they are rounded. */
+  readonly refit?: boolean | undefined;
   /** What it does without; layers are then those that are left. */
   readonly structure?: SegmentStructure | undefined;
 }
@@ -30,21 +37,23 @@ export interface SegmentStructure {
 export const COMPRESSION_VERSION = 1;
 
 /** The same for the same file, but for what rounding of another machine's floats may turn. */
-export function recipeDigest({ structure, equalized, ...recipe }: SegmentRecipe): string {
+export function recipeDigest({ structure, equalized, refit, ...recipe }: SegmentRecipe): string {
   const layers = Object.entries(recipe.layers)
     .filter(([, form]) => form !== 'float32')
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, structure ?? null, ...(equalized ? ['equalized'] : [])]));
+  const marks = [...(equalized ? ['equalized'] : []), ...(refit ? ['refit'] : [])];
+  return sha256(JSON.stringify([COMPRESSION_VERSION, layers, structure ?? null, ...marks]));
 }
 
 /** For people: `int8 x 3, w4 x 10`. */
-export function recipeText({ layers, structure, equalized }: SegmentRecipe): string {
+export function recipeText({ layers, structure, equalized, refit }: SegmentRecipe): string {
   const counts = new Map<LayerForm, number>();
   for (const form of Object.values(layers)) counts.set(form, (counts.get(form) ?? 0) + 1);
   const forms = LAYER_FORMS.filter((form) => form !== 'float32' && counts.has(form));
   const said = forms.map((form) => `${form} x ${counts.get(form)}`);
   if (structure && structure.macsShare < 1) said.unshift(`${Math.round(structure.macsShare * 100)} % of the work`);
   if (equalized) said.push('equalized');
+  if (refit) said.push('fitted');
   return said.join(', ') || 'float32';
 }
 

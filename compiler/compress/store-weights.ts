@@ -18,6 +18,7 @@ import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
 /** The weakest first. */
 export const WEIGHT_FORMS = ['w3', 'w4', 'sparse', 'w5', 'w6', 'w8', 'float16'] as const;
 export type WeightForm = (typeof WEIGHT_FORMS)[number];
+export type IntegerForm = Exclude<WeightForm, 'float16'>;
 
 /** Codes go from minus to plus this. */
 const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, sparse: 31, w8: 127 } as const;
@@ -26,7 +27,7 @@ const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, sparse: 31, w8: 127 } as const;
 const ZEROS_SHARE = 0.5;
 
 /** Weights with fewer elements stay float: the two nodes around them would cost more than they save. */
-const ELEMENTS_MIN = 256;
+export const ELEMENTS_MIN = 256;
 
 /** Codes that were made before, by weight and form: of the same weights on the same samples they are the same. */
 export type MadeCodes = Map<string, StoredIntegers>;
@@ -65,7 +66,7 @@ export function storeWeights(
       stored.set(name, float16Values(bits));
       continue;
     }
-    const key = JSON.stringify([name, form]);
+    const key = codesKey(name, form);
     const { codes, scales, scaleShape } = made.get(key) ?? integersOf(form, weight, readers, grams);
     made.set(key, { codes, scales, scaleShape });
     const codesName = replaceConstant(graph, name, fresh(`${name}.int8`), { ...weight, dtype: 'int8', data: codes });
@@ -92,7 +93,11 @@ export function storeInt8(graph: Graph): number {
   return storeWeights(graph, new Map(layers.map(({ name }) => [name, 'w8']))).size;
 }
 
-function readersOf(graph: Graph): Map<string, Layer[]> {
+export function codesKey(weight: string, form: WeightForm): string {
+  return JSON.stringify([weight, form]);
+}
+
+export function readersOf(graph: Graph): Map<string, Layer[]> {
   const readers = new Map<string, Layer[]>();
   for (const layer of storedLayersOf(graph)) readers.set(layer.weight, [...(readers.get(layer.weight) ?? []), layer]);
   return readers;
@@ -118,7 +123,7 @@ export interface StoredIntegers {
 }
 
 function integersOf(
-  form: Exclude<WeightForm, 'float16'>,
+  form: IntegerForm,
   weight: { readonly shape: readonly number[]; readonly data: Float32Array },
   readers: readonly Layer[],
   grams: LayerGrams,
@@ -127,44 +132,49 @@ function integersOf(
   const moments = sharedMoments(readers, grams);
   // What is measured and committed of 8 bits without data is of exactly these.
   if (form === 'w8' && !moments) return quantizePerChannel(weight, layer.axis);
-  const { codes, scales } = quantizeLayer(
-    layer,
-    weight.data,
-    { levels: LEVELS[form], zeros: form === 'sparse' ? ZEROS_SHARE : 0 },
-    moments,
-  );
-  const scaleShape = weight.shape.map((_, i) => (i === layer.axis ? rowCount(layer) : 1));
-  return { codes: Int8Array.from(weightOfRows(layer, Float32Array.from(codes))), scales, scaleShape };
-}
-
-interface Quantizer {
-  readonly levels: number;
-  /** Share of the weights that become 0. */
-  readonly zeros: number;
+  const { codes, scales } = quantizeLayer(layer, weight.data, form, moments);
+  return storedIntegers(layer, { codes, scales });
 }
 
 /** Codes by rows, and a scale a row. */
-function quantizeLayer(layer: Layer, weight: Float32Array, { levels, zeros }: Quantizer, moments?: readonly Gram[]) {
+interface RowCodes {
+  readonly codes: Int8Array;
+  readonly scales: Float32Array;
+}
+
+function quantizeLayer(layer: Layer, weight: Float32Array, form: IntegerForm, moments?: readonly Gram[]): RowCodes {
   const rows = weightRows(layer, weight);
   const columns = rows.length / rowCount(layer);
+  const levels = LEVELS[form];
   if (!moments) {
-    const left = zeros > 0 ? pruneSmallest(rows, zeros) : rows;
+    const left = form === 'sparse' ? pruneSmallest(rows, ZEROS_SHARE) : rows;
     const grid = chooseGrid(left, { columns, levels });
     return { codes: roundRows(left, grid), scales: grid.scales };
   }
   const codes = new Int8Array(rows.length);
   const scales = new Float32Array(rowCount(layer));
   const perGroup = rowCount(layer) / moments.length;
-  for (const [group, { gram }] of moments.entries()) {
+  for (const [group, moment] of moments.entries()) {
     const first = group * perGroup;
     const own = rows.subarray(first * columns, (first + perGroup) * columns);
-    const importance = columnImportance(gram, columns);
-    const gone = zeros > 0 ? leastImportant(own, columns, errorCosts(gram, columns), zeros) : undefined;
-    const grid = chooseGrid(own, { columns, levels }, importance);
-    scales.set(grid.scales, first);
-    codes.set(gptq(own, gram, grid, 'diagonal', gone), first * columns);
+    const made = quantizeGroup(own, form, moment);
+    scales.set(made.scales, first);
+    codes.set(made.codes, first * columns);
   }
   return { codes, scales };
+}
+
+/** @param rows of one group, [rows, columns] */
+export function quantizeGroup(rows: Float32Array, form: IntegerForm, { columns, gram }: Gram): RowCodes {
+  const grid = chooseGrid(rows, { columns, levels: LEVELS[form] }, columnImportance(gram, columns));
+  const gone = form === 'sparse' ? leastImportant(rows, columns, errorCosts(gram, columns), ZEROS_SHARE) : undefined;
+  return { codes: gptq(rows, gram, grid, 'diagonal', gone), scales: grid.scales };
+}
+
+/** Codes by rows -> as they are stored. */
+export function storedIntegers(layer: Layer, { codes, scales }: RowCodes): StoredIntegers {
+  const scaleShape = layer.shape.map((_, i) => (i === layer.axis ? rowCount(layer) : 1));
+  return { codes: Int8Array.from(weightOfRows(layer, Float32Array.from(codes))), scales, scaleShape };
 }
 
 type Gram = Pick<Moments, 'columns' | 'gram'>;

@@ -43,6 +43,7 @@ const RecordSchema = v.looseObject({
       v.object({
         layers: v.record(v.string(), v.picklist(LAYER_FORMS)),
         equalized: v.optional(v.boolean()),
+        refit: v.optional(v.boolean()),
         structure: v.optional(v.looseObject({})),
       }),
     ),

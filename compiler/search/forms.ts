@@ -32,6 +32,18 @@ export interface FormsRequest {
 /** Forms that compute otherwise than float32 does: worth their loss only where they are faster. */
 export const COMPUTING: ReadonlySet<LayerForm> = new Set(['int8', 'nbits4']);
 
+/** Codes go from minus to plus so much; of float16 as if they did. An error of rounding falls with the square of it. */
+const LEVELS = new Map<LayerForm, number>([
+  ['float16', 1024],
+  ['w8', 127],
+  ['w6', 31],
+  ['w5', 15],
+  ['w4', 7],
+  ['w3', 3],
+]);
+/** Of these the loss is measured where both are tried, of the others of that kind it follows: one alone is off by what rounding happens to hit. */
+const ROUNDED: readonly LayerForm[] = ['w6', 'w4'];
+
 export async function measureForms(request: FormsRequest): Promise<LayerItem[]> {
   const { models, journal, progress, pins, forms, savedMs } = request;
   const layers = models.flatMap(({ graph }, segment) =>
@@ -42,12 +54,18 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
     progress({ stage: 'what each form of each layer costs', done: i, total: layers.length });
     const pinned = pinnedForm(pins, layer);
     const worth = forms.filter((form) => !COMPUTING.has(form) || savedMs(segment, layer, form) > 0);
-    const options: FormCost[] = [];
-    for (const form of pinned ? [pinned] : worth) {
-      options.push(
-        await journal.once(`form ${segment} ${layer} ${form}`, () => measureForm(request, segment, layer, form)),
+    const asked = pinned ? [pinned] : worth;
+    const follows = ROUNDED.every((form) => asked.includes(form));
+    const measured: FormCost[] = [];
+    for (const form of asked) {
+      const isMeasured = !follows || !LEVELS.has(form) || ROUNDED.includes(form);
+      measured.push(
+        await journal.once(`form ${segment} ${layer} ${form}`, () =>
+          measureForm(request, segment, layer, form, isMeasured),
+        ),
       );
     }
+    const options = follows ? withRounding(measured) : measured;
     // A weight that is too small to store is what it was.
     const changing = options.filter(({ form, bytes, loss }) => form === 'float32' || bytes !== 0 || loss > 0);
     items.push({ segment, layer, options: pinned ? options : changing });
@@ -55,11 +73,24 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
   return items;
 }
 
+/** The losses of rounding from what two of them lose. */
+function withRounding(measured: readonly FormCost[]): FormCost[] {
+  const noise = measured
+    .filter(({ form }) => ROUNDED.includes(form))
+    .map(({ form, loss }) => loss * (LEVELS.get(form) ?? 1) ** 2);
+  const mean = noise.reduce((sum, one) => sum + one, 0) / noise.length;
+  return measured.map((cost) => {
+    const levels = LEVELS.get(cost.form);
+    return levels === undefined ? cost : { ...cost, loss: mean / levels ** 2 };
+  });
+}
+
 async function measureForm(
   { models, compressors, equalized, reference, runtime, savedMs, journal }: FormsRequest,
   segment: number,
   layer: string,
   form: LayerForm,
+  isMeasured: boolean,
 ): Promise<FormCost> {
   if (form === 'float32') return { form, bytes: 0, timeMs: 0, loss: 0 };
   const float = models[segment] as Model;
@@ -68,14 +99,11 @@ async function measureForm(
     equalized: form === 'int8' && equalized[segment],
   });
   const bytes = storedBytes(model) - storedBytes(float);
+  const cost = { form, bytes, timeMs: -savedMs(segment, layer, form) };
+  if (!isMeasured) return { ...cost, loss: 0 };
   // What pruning lost is lost already, in whatever form.
   const before = await journal.once(`loss ${segment}`, () => lossOfModel(float));
-  return {
-    form,
-    bytes,
-    timeMs: -savedMs(segment, layer, form),
-    loss: Math.max(0, (await lossOfModel(model)) - before),
-  };
+  return { ...cost, loss: Math.max(0, (await lossOfModel(model)) - before) };
 
   async function lossOfModel(one: Model): Promise<number> {
     const isLast = segment === models.length - 1;

@@ -77,6 +77,8 @@ export interface SearchResult {
 const SLOWDOWN_MAX = 1.15;
 /** Recipes that are tried beyond the front, where it crosses the budget. */
 const REFINEMENTS = 3;
+/** Of a front, at most. */
+const TRIES = 4;
 /** Samples that are run on the device itself: that takes five to ten times as long. */
 const DEVICE_SAMPLES = 150;
 /** What is left of the predicted loss after a step back. */
@@ -85,7 +87,7 @@ const LOSS_STEP = 0.7;
 const GAIN_MIN = 1.03;
 
 export async function searchRecipes(request: SearchRequest): Promise<SearchResult> {
-  const { plan, budget, journal, models, originals, progress } = request;
+  const { budget, journal, models, originals } = request;
   const items = await measureForms(request);
   const ms = await journal.once('time of float', () => timeOf(request));
   const bytesOf = (all: readonly Model[]) => all.reduce((sum, model) => sum + storedBytes(model), 0);
@@ -94,12 +96,7 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   const bare = { bytes: bytesOf(models), timeMs: sumOf(ms.compressed) };
   const timeMaxMs = budget.timeMax === undefined ? undefined : budget.timeMax * float.timeMs;
   const candidates = paretoFront(items, bare, { bytesMax: budget.bytesMax, timeMaxMs });
-  const depth = depthOf(plan);
-  const front: { candidate: Candidate; lost: HeadLoss }[] = [];
-  for (const [i, candidate] of candidates.entries()) {
-    progress({ stage: 'trying recipes on held-out samples', done: i, total: candidates.length });
-    front.push({ candidate, lost: await lostBy(request, request.many, items, candidate, [depth]) });
-  }
+  const front = await tryByHalving(request, items, candidates);
   const reverted: string[] = [];
   await refine(request, items, bare, timeMaxMs, front);
   const best = front.findLast(({ lost }) => isWithin(budget, lost)) ?? front[0];
@@ -117,13 +114,40 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   };
 }
 
+interface Point {
+  readonly candidate: Candidate;
+  readonly lost: HeadLoss;
+}
+
+/** Until it is known between which two the budget is crossed: what loses more than one that does not hold will not either. */
+async function tryByHalving(
+  request: SearchRequest,
+  items: readonly LayerItem[],
+  candidates: readonly Candidate[],
+): Promise<Point[]> {
+  const { plan, budget, many, progress } = request;
+  const depth = depthOf(plan);
+  const front: Point[] = [];
+  let [holds, fails] = [-1, candidates.length];
+  while (fails - holds > 1) {
+    const middle = Math.floor((holds + fails) / 2);
+    progress({ stage: 'trying recipes on held-out samples', done: front.length, total: TRIES });
+    const candidate = candidates[middle] as Candidate;
+    const lost = await lostBy(request, many, items, candidate, [depth]);
+    front.push({ candidate, lost });
+    if (isWithin(budget, lost)) holds = middle;
+    else fails = middle;
+  }
+  return front.sort((a, b) => a.candidate.loss - b.candidate.loss);
+}
+
 /** Between the last recipe that holds and the first that does not, by halving; the front stays in its order. */
 async function refine(
   request: SearchRequest,
   items: readonly LayerItem[],
   bare: Totals,
   timeMaxMs: number | undefined,
-  front: { candidate: Candidate; lost: HeadLoss }[],
+  front: Point[],
 ): Promise<void> {
   const { budget, plan, many } = request;
   for (let i = 0; i < REFINEMENTS; i++) {

@@ -2,7 +2,7 @@
 import type { Plan } from '../../shared/plan.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
-import type { LayerForm, SegmentRecipe, SegmentStructure } from '../compress/segment-recipe.ts';
+import { isRounded, type LayerForm, type SegmentRecipe, type SegmentStructure } from '../compress/segment-recipe.ts';
 import type { Model } from '../graph/graph.ts';
 import { loadAll, releaseAll } from '../measure/sessions.ts';
 import { measureTime } from '../measure/time.ts';
@@ -23,6 +23,8 @@ export interface TrialsRequest extends FormsRequest {
   readonly optimized: (model: Uint8Array) => Promise<Model>;
   readonly plan: Plan;
   readonly recipe: ModelRecipe;
+  /** Whether weights are fitted before they are rounded; what single layers lose is measured without. */
+  readonly refit: boolean;
   /** Samples that recipes are chosen by. */
   readonly heldOut: HeldOut;
   /** Where the target is timed. */
@@ -41,7 +43,8 @@ export async function timeOf(
   const { plan, recipe, place, models, originals, now, progress } = request;
   const load = async (files: readonly Uint8Array[]) => ({ plan, sessions: await loadAll(place, files) });
   const bytesOf = (all: readonly Model[]) => all.map((model) => writeModel(model));
-  const files = tried ? await filesOf(request, tried.items, tried.candidate) : bytesOf(models);
+  // Other weights of the same forms take the same time.
+  const files = tried ? await filesOf({ ...request, refit: false }, tried.items, tried.candidate) : bytesOf(models);
   const places = new Map([
     ['float', await load(bytesOf(originals))],
     ['compressed', await load(files)],
@@ -87,7 +90,7 @@ async function filesOf(
 }
 
 export function recipesOf(
-  { models, structures, equalized }: Pick<TrialsRequest, 'models' | 'structures' | 'equalized'>,
+  { models, structures, equalized, refit }: Pick<TrialsRequest, 'models' | 'structures' | 'equalized' | 'refit'>,
   items: readonly LayerItem[],
   { forms }: Candidate,
 ): SegmentRecipe[] {
@@ -99,6 +102,7 @@ export function recipesOf(
     const structure = structures?.[segment];
     return {
       layers: Object.fromEntries(layers),
+      ...(refit && layers.some(([, form]) => isRounded(form)) && { refit }),
       ...(equalized[segment] && layers.some(([, form]) => form === 'int8') && { equalized: true }),
       ...(structure && { structure }),
     };

@@ -20,7 +20,7 @@ export async function withoutUnfused(
   for (let isStable = false; !isStable; ) {
     isStable = true;
     const current = candidateOf(forms, bare);
-    for (const [segment, recipe] of recipesOf(request, items, current).entries()) {
+    for (const [segment, recipe] of recipesOf({ ...request, refit: false }, items, current).entries()) {
       const compressed = await request.compressors[segment]?.(recipe);
       if (!compressed || compressed.quantized.length === 0) continue;
       const { graph } = await request.optimized(writeModel(compressed));
