@@ -196,6 +196,7 @@ class ClientCore implements Client {
       if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
       throw isCallers ? reason : withSent(error, trail);
     } finally {
+      trail.isOver = true;
       interrupt.dispose();
       this.interrupts.delete(interrupt);
     }
@@ -342,6 +343,7 @@ class ClientCore implements Client {
       isCurrent: () => this.installations.known === installation,
       changed: (signal) => this.nextChange(signal),
       onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
+      onReceipt: (detail) => this.events.dispatch('receipt', detail),
       busy: (work) => this.courtesy.busy(work),
     };
   }
