@@ -71,8 +71,26 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
       /The gateway received \d+ bytes: boundary 3 \(p2o.AveragePool.1\) as .+ label personal/,
     );
     expect(personal.receipt).toMatch(/give away at least \d+(\.\d+)? %\. Of the answer the gateway has learned: /);
-    expect(personal.receiptCheck).toBe('Receipt, signed by the gateway');
+    expect(personal.receiptCheck).toEqual(['Receipt, signed by the gateway']);
     expect(sent().filter(({ type }) => type === 'infer')).toMatchObject([{ k: 3, label: 'personal' }]);
+    await page.close();
+  });
+
+  test('shows the receipt of a reply that came too late when it comes', async () => {
+    const own = await startDemo();
+    const { page, sent } = await openPage(browser, own.url);
+    await segmentsReady(page);
+    const [line] = cleanLines(1);
+    own.child.kill('SIGSTOP');
+    const late = await read(page, line as CleanLine, { k: 3 });
+    expect(sent().filter(({ type }) => type === 'infer')).toHaveLength(1);
+    expect(late).toMatchObject({ text: line?.text, receiptCheck: [] });
+    expect(late.receipt).toMatch(/There is no receipt for it\.$/);
+    own.child.kill('SIGCONT');
+    await expect.poll(() => page.evaluate(receiptChecks)).toEqual(['Receipt, signed by the gateway']);
+    const text = await page.evaluate(() => document.getElementById('receipt')?.textContent);
+    expect(text).toMatch(/late\)\. The gateway received \d+ bytes: boundary 3 /);
+    await own.kill();
     await page.close();
   });
 
@@ -146,6 +164,11 @@ async function segmentsReady(page: Page): Promise<void> {
   await page.waitForFunction((expected) => document.getElementById('status-text')?.textContent === expected, text);
 }
 
+/** What the page says of the signatures. */
+function receiptChecks(): string[] {
+  return Array.from(document.querySelectorAll('#receipts summary'), ({ textContent }) => textContent ?? '');
+}
+
 /** Uploads a line as a photo, chooses label and cut, presses the button and reads the page. */
 async function read(page: Page, line: CleanLine, { label = 'public', k }: { label?: string; k?: number }) {
   await page.click('label:has(input[name="source"][value="photo"])');
@@ -171,6 +194,6 @@ async function read(page: Page, line: CleanLine, { label = 'public', k }: { labe
     fallback: await textOf('fallback'),
     error: await textOf('error'),
     receipt: await textOf('receipt'),
-    receiptCheck: await textOf('receipt-check'),
+    receiptCheck: await page.evaluate(receiptChecks),
   };
 }
