@@ -34,6 +34,7 @@ async function sentOf(work: Promise<{ route: { sent: readonly SentBoundary[] } }
 /** The same in which nothing can change any more without being seen. */
 const frozen = (sent: readonly SentBoundary[]) => JSON.parse(JSON.stringify(sent)) as unknown;
 
+const ANYBODY = { anonymous: { labels: ['public'] }, tokens: [] };
 const TO_CLOUD = { label: 'public', prefer: 'cloud' } as const;
 
 describe('a receipt comes, once', () => {
@@ -128,6 +129,20 @@ describe('a receipt comes, once', () => {
       code: 'UNAVAILABLE',
       sent: [{ outcome: 'failed', receipt: { receipt: { bytes: 64, computed: 'begun' } } }],
     });
+  });
+
+  test('of a request that policy refused: that was written down, whatever the client asks, and the receipt says so', async () => {
+    const harness = new ClientHarness({ policy: { labels: { public: 'h' } }, credentials: ANYBODY });
+    const client = await harness.ready({ policy: { labels: { public: { from: 'input', retain: false } } } });
+    const told = listen(client);
+    // As if the gateway had become stricter since it said what it grants.
+    const { link } = client as unknown as { link: { welcome: MessageOf<'welcome'> } };
+    link.welcome = { ...link.welcome, labels: [{ label: 'public', terms: [{ from: 'input' }], networks: {} }] };
+    const { route } = await client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    expect(route).toMatchObject({ k: 2, fallback: { message: expect.stringContaining('POLICY_DENIED') } });
+    expect(route.sent).toMatchObject([{ k: 0, receipt: { receipt: { computed: 'no', retained: true } } }]);
+    expect(told).toHaveLength(1);
+    expect(harness.gateway.audited).toMatchObject([{ outcome: 'policy_denied', receipt: told[0]?.receipt.receipt.id }]);
   });
 
   test.each<[string, (harness: ClientHarness) => Promise<void>]>([
