@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   infer: () => import('./commands/infer.ts'),
   demo: () => import('./commands/demo.ts'),
   simulate: () => import('./commands/simulate.ts'),
+  replay: () => import('./commands/replay.ts'),
   types: () => import('./commands/types.ts'),
   'copy-assets': () => import('./commands/copy-assets.ts'),
 };

@@ -7,13 +7,13 @@ import { WS_PATH } from '../shared/protocol/paths.ts';
 import { Asker } from '../shared/schedule/asker.ts';
 import { coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
+import { DeviceWork } from '../shared/schedule/device-work.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
 import { linkFigures } from '../shared/schedule/link.ts';
 import { type Objective, parseObjective } from '../shared/schedule/objective.ts';
 import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
 import { Courtesy } from './courtesy.ts';
-import { DeviceWork } from './device-work.ts';
 import { webSource } from './download.ts';
 import { Events } from './events.ts';
 import type { Host } from './host.ts';
@@ -196,6 +196,7 @@ class ClientCore implements Client {
       if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
       throw isCallers ? reason : withSent(error, trail);
     } finally {
+      trail.isOver = true;
       interrupt.dispose();
       this.interrupts.delete(interrupt);
     }
@@ -342,6 +343,7 @@ class ClientCore implements Client {
       isCurrent: () => this.installations.known === installation,
       changed: (signal) => this.nextChange(signal),
       onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
+      onReceipt: (detail) => this.events.dispatch('receipt', detail),
       busy: (work) => this.courtesy.busy(work),
     };
   }

@@ -12,6 +12,7 @@ import {
   type ServerMessage,
 } from '../shared/protocol/messages.ts';
 import type { Host } from './host.ts';
+import { type LastWord, LastWords } from './last-words.ts';
 import type { UsageReport } from './usage.ts';
 import { watch } from './watch.ts';
 
@@ -30,6 +31,8 @@ export interface Reply {
 
 export interface Pending {
   readonly reply: Promise<Reply>;
+  /** What the gateway says of it in the end, also after it was cancelled; null where that does not come. */
+  readonly lastWord: Promise<LastWord>;
   readonly bytesUp: number;
   cancel(reason: TandemError): void;
 }
@@ -82,6 +85,7 @@ export class Link {
 
   private channel: Channel | null = null;
   private readonly waiting = new Map<number, Waiting>();
+  private readonly lastWords = new LastWords();
   private ping: {
     readonly id: number;
     readonly sentAtMs: number;
@@ -118,6 +122,11 @@ export class Link {
   /** Handed over and not sent: what comes next waits for it. */
   get bufferedBytes(): number {
     return this.channel?.bufferedBytes ?? 0;
+  }
+
+  /** What the receipts that are asked for here are signed with; null where none are asked for, or none are given. */
+  get receiptKey(): string | null {
+    return this.events.receipts ? (this.welcome?.receiptKey ?? null) : null;
   }
 
   /** Whether waiting for a connection can help. */
@@ -157,12 +166,14 @@ export class Link {
     channel.send(frame);
     return {
       reply,
+      lastWord: this.lastWords.of(id),
       bytesUp: frame.byteLength,
       cancel: (reason) => {
         const entry = this.waiting.get(id);
         if (!entry) return;
         entry.reject(reason);
         this.send({ type: 'cancel', id });
+        this.lastWords.givenUp(id, this.host.clock);
         this.take(id);
       },
     };
@@ -254,15 +265,18 @@ export class Link {
   }
 
   private answer(message: MessageOf<'result'>, parts: readonly Uint8Array[], bytesDown: number): void {
+    this.lastWords.came(message.id, message);
     const entry = this.take(message.id);
     if (!entry) return;
     const { bytesUp, bytesAhead, sentAtMs } = entry;
     entry.resolve({ message, parts, bytesUp, bytesAhead, bytesDown, elapsedMs: this.host.clock.now() - sentAtMs });
   }
 
-  private fail({ id, code, message, retryAfterMs }: MessageOf<'error'>): void {
+  private fail(failure: MessageOf<'error'>): void {
+    const { id, code, message, retryAfterMs } = failure;
     if (id === null) this.message = `${code}: ${message}`;
     else {
+      this.lastWords.came(id, failure);
       if (code === 'OVERLOADED' && retryAfterMs !== null) this.pausedUntilMs = this.host.clock.now() + retryAfterMs;
       this.take(id)?.reject(new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined }));
     }
@@ -345,6 +359,7 @@ export class Link {
     if (ping) this.events.returnUsage(ping.usage);
     for (const entry of this.waiting.values()) entry.reject(error);
     this.waiting.clear();
+    this.lastWords.clear();
     channel?.close(1000, '');
     this.setStatus(status, error.message);
   }

@@ -1,8 +1,8 @@
-/** Receipts as the client takes them from replies. Whether the signature is right verify-receipt.ts says. */
+/** Receipts as the client takes them from the gateway's words. Whether the signature is right verify-receipt.ts says. */
 import type { Plan } from '../shared/plan.ts';
 import { isReceiptOf, parseReceipt, type Sent, type SignedReceipt } from '../shared/receipt.ts';
 import type { Host } from './host.ts';
-import type { Reply } from './link.ts';
+import type { LastWord } from './last-words.ts';
 
 /** What a receipt has to be of. */
 interface Sending {
@@ -10,29 +10,46 @@ interface Sending {
   readonly sent: Omit<Sent, 'bytes'> & { readonly retain: boolean };
   readonly parts: readonly Uint8Array[];
   /** The gateway's key, as it said when this client connected. */
-  readonly key: string | null;
+  readonly key: string;
 }
 
-/** Null where the reply has none, or one that is not of what was sent, byte for byte: that is worth nothing. */
+/**
+ * The receipt in the last word. Null where there is none, or one that is not of what was sent, byte for byte: that is worth
+ * nothing. The payload is read at once, while it is on its way, and not kept.
+ */
 export async function receiptIn(
-  { message }: Reply,
+  lastWord: Promise<LastWord>,
   { plan, sent, parts, key }: Sending,
   sha256: Host['sha256'],
 ): Promise<SignedReceipt | null> {
-  if (!message.receipt || key === null) return null;
-  const { text, signature } = message.receipt;
+  const payload = joined(parts);
+  const bytes = payload.byteLength;
+  const hash = sha256(payload).catch(() => '');
+  const word = await lastWord;
+  if (!word?.receipt) return null;
+  const { text, signature } = word.receipt;
+  try {
+    const receipt = parseReceipt(text);
+    const isAnswer = word.type === 'result';
+    // Who tries what policy forbids does not decide whether that is written down.
+    const retain = sent.retain || (!isAnswer && ['POLICY_DENIED', 'LABEL_NOT_GRANTED'].includes(word.code));
+    const isOfThis =
+      isReceiptOf(receipt, plan, { ...sent, bytes, retain }) &&
+      (!isAnswer || receipt.computed === 'yes') &&
+      receipt.sha256 === (await hash);
+    return isOfThis ? { receipt, text, signature, key } : null;
+  } catch {
+    // What became of the request does not hang on it.
+    return null;
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let end = 0;
   for (const part of parts) {
     bytes.set(part, end);
     end += part.byteLength;
   }
-  try {
-    const receipt = parseReceipt(text);
-    const isOfThis = isReceiptOf(receipt, plan, { ...sent, bytes: end }) && receipt.sha256 === (await sha256(bytes));
-    return isOfThis ? { receipt, text, signature, key } : null;
-  } catch {
-    // The answer is right all the same.
-    return null;
-  }
+  return bytes;
 }

@@ -9,28 +9,27 @@ import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
 import { promises } from '../shared/policy/noises.ts';
 import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
-import type { SignedReceipt } from '../shared/receipt.ts';
 import type { Question } from '../shared/schedule/asker.ts';
 import { finishMs } from '../shared/schedule/cost.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
+import type { DeviceWork } from '../shared/schedule/device-work.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../shared/schedule/late.ts';
 import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
-import type { DeviceWork } from './device-work.ts';
 import { type Answer, exchange } from './exchange.ts';
 import type { Host } from './host.ts';
 import { checkForce, isPicture } from './input.ts';
 import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
-import type { InferRequest, Link, Reply } from './link.ts';
+import type { InferRequest, Link, Pending, Reply } from './link.ts';
 import { outputsOf } from './outputs.ts';
 import type { Permissions } from './permissions.ts';
 import { receiptIn } from './receipts.ts';
 import { Remote } from './remote.ts';
 import { type Drawn, routeOf, type Trail } from './trail.ts';
-import type { InferOptions, InferResult, Input } from './types.ts';
+import type { InferOptions, InferResult, Input, ReceiptDetail } from './types.ts';
 
 /** What a request needs of its client. */
 export interface RequestContext {
@@ -47,6 +46,7 @@ export interface RequestContext {
   /** Resolves at the next change of link, segments or installation, or when the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>;
   onDecision(decision: Decision, label: string): void;
+  onReceipt(detail: ReceiptDetail): void;
   /** While `work` is under way, downloads yield the link. */
   busy<T>(work: Promise<T>): Promise<T>;
 }
@@ -55,7 +55,7 @@ export interface RequestContext {
 export class Superseded extends Error {}
 
 /** What is said of a boundary that is sent. */
-type Sending = Pick<InferRequest, 'k' | 'tier' | 'label' | 'noise' | 'retain'>;
+type Sending = Pick<InferRequest, 'plan' | 'k' | 'tier' | 'label' | 'noise' | 'retain'>;
 
 const CANNOT_MAKE = 'this device cannot make the format';
 
@@ -351,17 +351,12 @@ class Request {
     // The last look before anything leaves: another network or gateway may have come since the decision, or the gateway's word.
     const latest = this.permission();
     if (!this.remote.isReachable || denialOfSent(latest, crossing.k, tier, noise)) return undefined;
-    const sent = { k: crossing.k, tier, label: this.label, noise: [...noise], retain: latest.retain };
-    const receiptKey = this.context.link.welcome?.receiptKey ?? null;
+    const { k } = crossing;
+    const sent = { plan: this.plan.id, k, tier, label: this.label, noise: [...noise], retain: latest.retain };
     const sentBefore = this.trail.sent.length;
     try {
       const answer = await this.send(crossing, chosen, sent, payload);
-      if (answer.by === 'gateway') {
-        const { parts } = payload;
-        const sending = { plan: this.plan, sent, parts, key: receiptKey };
-        const receipt = await receiptIn(answer.reply, sending, this.context.host.sha256);
-        return this.accept(crossing, tier, answer.reply, receipt);
-      }
+      if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
       this.note('late');
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
@@ -419,16 +414,14 @@ class Request {
     const { clock } = host;
     const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
     const shapes = payload.shapes.map((shape) => [...shape]);
-    const pending = link.infer(
-      { plan: this.plan.id, ...sent, deadlineMs, trace: this.traceparent, shapes },
-      payload.parts,
-    );
+    const pending = link.infer({ ...sent, deadlineMs, trace: this.traceparent, shapes }, payload.parts);
     // Also where the device is at it by then, and nobody waits for what the gateway says.
     pending.reply.catch((error: unknown) => {
       if (error instanceof TandemError && error.code === 'OVERLOADED') estimates.shed(clock.now());
     });
-    const { k, tier, noise } = sent;
-    this.trail.sent.push({ k, tier, noise, bytes: pending.bytesUp, outcome: 'pending' });
+    const signed = this.takeReceipt(pending, sent, payload);
+    // What is signed is in the account before anything else comes of the reply.
+    const reply = pending.reply.finally(() => signed);
     const leftMs = this.interrupt.deadlineAtMs - clock.now();
     const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, leftMs, this.force !== undefined);
     const finish = (signal: AbortSignal) => {
@@ -438,7 +431,23 @@ class Request {
       deviceWork.plan(this, finishMs(this.snapshot(crossing)));
       return this.finishOnDevice(crossing, signal);
     };
-    return busy(exchange({ clock, pending, lateAfterMs: late, finish, changed }, this.interrupt.race));
+    return busy(
+      exchange({ clock, pending: { ...pending, reply }, lateAfterMs: late, finish, changed }, this.interrupt.race),
+    );
+  }
+
+  /** What the gateway signs goes into the account as long as there is none, and to listeners in any case. */
+  private async takeReceipt({ lastWord, bytesUp }: Pending, sent: Sending, { parts }: Payload): Promise<void> {
+    const { k, tier, noise } = sent;
+    const { host, link, onReceipt } = this.context;
+    const entry: Trail['sent'][number] = { k, tier, noise, bytes: bytesUp, outcome: 'pending', receipt: null };
+    this.trail.sent.push(entry);
+    const key = link.receiptKey;
+    if (key === null) return;
+    const receipt = await receiptIn(lastWord, { plan: this.plan, sent, parts, key }, host.sha256);
+    if (!receipt) return;
+    if (!this.trail.isOver) entry.receipt = receipt;
+    onReceipt({ label: this.label, sent: entry, receipt });
   }
 
   private async finishOnDevice(crossing: Crossing, signal: AbortSignal): Promise<Tensors> {
@@ -452,7 +461,7 @@ class Request {
     return reached.tensors;
   }
 
-  private accept(crossing: Crossing, tier: string, reply: Reply, receipt: SignedReceipt | null): InferResult {
+  private accept(crossing: Crossing, tier: string, reply: Reply): InferResult {
     const { timing } = reply.message;
     const { estimates, host } = this.context;
     const nowMs = host.clock.now();
@@ -464,27 +473,16 @@ class Request {
     this.trail.timing.networkMs = networkMs;
     const made = outputsOf(this.plan, crossing.k, reply);
     this.note('answered');
-    return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply, receipt);
+    return this.result(crossing.k, tier, { ...crossing.tensors, ...made }, reply);
   }
 
-  private result(
-    k: number,
-    tier: string | null,
-    live: Tensors,
-    reply: Reply | null,
-    receipt: SignedReceipt | null = null,
-  ): InferResult {
+  private result(k: number, tier: string | null, live: Tensors, reply: Reply | null): InferResult {
     const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
     const { providers } = this.context.installation;
     const provider = k > 0 ? [...providers].join(' and ') : null;
-    const route = routeOf(
-      this.trail,
-      { k, tier, label, size, provider, receipt },
-      reply,
-      this.context.host.clock.now(),
-    );
+    const route = routeOf(this.trail, { k, tier, label, size, provider }, reply, this.context.host.clock.now());
     return { outputs: Object.fromEntries(outputs), route };
   }
 }

@@ -29,17 +29,22 @@ export interface Trail {
   /** Whether the gateway has said of something that was sent that it was too large. */
   wasTooLarge: boolean;
   fallback: Route['fallback'];
+  /** Whether the account of it was given: it does not change any more. */
+  isOver: boolean;
 }
 
 export function newTrail(startMs: number, asker: Asker): Trail {
   const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
-  return { startMs, asker, decisions: [], sent: [], timing, noisy: new Map(), wasTooLarge: false, fallback: null };
+  return {
+    ...{ startMs, asker, decisions: [], sent: [], timing, noisy: new Map() },
+    ...{ wasTooLarge: false, fallback: null, isOver: false },
+  };
 }
 
 /** @param reply the one whose outputs were used, or null where the device made them */
 export function routeOf(
   { startMs, decisions, sent, timing, fallback }: Trail,
-  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider' | 'receipt'>,
+  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider'>,
   reply: Reply | null,
   nowMs: number,
 ): Route {
@@ -55,6 +60,7 @@ export function routeOf(
     predicted: foreseen?.predicted ?? null,
     timing: { ...timing, totalMs: nowMs - startMs, server: reply?.message.timing ?? null },
     sent,
+    receipt: (reply && sent.at(-1)?.receipt) ?? null,
     bytesUp: bytesOf(sent),
     bytesDown: reply?.bytesDown ?? 0,
     fallback,

@@ -41,7 +41,7 @@ export interface ClientOptions {
    * leakage that a policy goes by are what the gateway says that they are.
    */
   readonly planSha256?: string | undefined;
-  /** Whether answers of the gateway come with a signed receipt; default true. It adds about half a kB to each of them. */
+  /** Whether what the gateway says of requests comes with a signed receipt; default true. It adds about half a kB to each. */
   readonly receipts?: boolean | undefined;
   /** Who this client is. Asked again for every connection, so that a token may expire. */
   readonly token?: string | (() => string | Promise<string>) | undefined;
@@ -116,7 +116,7 @@ export interface Route {
   readonly bytesDown: number;
   /**
    * What the gateway signed that it received for the answer that was used; null where the device gave the answer, or there are no
-   * receipts. What was sent besides is in `sent` alone.
+   * receipts. Those of what was sent besides are in `sent`.
    */
   readonly receipt: SignedReceipt | null;
   /** Why the device finished what had been sent, or sent anew; null where all went as decided. */
@@ -198,11 +198,20 @@ export interface Diagnostics {
   readonly routes: readonly (Omit<Route, 'decisions'> | FailedRoute)[];
 }
 
+export interface ReceiptDetail {
+  readonly label: string;
+  /** The one of the route's `sent`, or of the error's, that it is of: the same object. */
+  readonly sent: SentBoundary;
+  readonly receipt: SignedReceipt;
+}
+
 export interface ClientEventMap {
   /** After every change of `state`. */
   statechange: CustomEvent<ClientState>;
   /** Bytes of the download, engine and model in one: of one plan they never fall, and end at the total. */
   progress: CustomEvent<{ readonly loaded: number; readonly total: number }>;
+  /** What the gateway signed of a boundary that left, once for each: also of one whose request has ended by then. */
+  receipt: CustomEvent<ReceiptDetail>;
   /** Every decision of every request, as it is made. */
   decision: CustomEvent<{ readonly decision: Decision; readonly label: string }>;
 }

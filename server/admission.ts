@@ -14,7 +14,9 @@ export interface Admitted extends TaskResult {
 
 export interface Ticket {
   readonly result: Promise<Admitted>;
-  /** Takes a waiting request out of the queue. One that runs is left to end. */
+  /** Whether it was handed to the executor. */
+  readonly hasBegun: boolean;
+  /** Takes a waiting request out of the queue. One that runs is left to end, and its result goes nowhere. */
   cancel(): void;
 }
 
@@ -22,6 +24,7 @@ interface Waiting {
   readonly task: Task;
   readonly sinceMs: number;
   readonly stopTimer: () => void;
+  begin(): void;
   resolve(result: Admitted): void;
   reject(error: unknown): void;
 }
@@ -62,20 +65,30 @@ export class Admission {
         retryAfterMs: Math.ceil(this.load.queueMs),
       });
     }
-    let remove = (_reason: TandemError) => {};
+    let end = (_reason: TandemError) => {};
+    let hasBegun = false;
     const result = new Promise<Admitted>((resolve, reject) => {
-      const stopTimer = this.clock.after(deadlineMs, () => {
-        const late = new TandemError('DEADLINE_EXCEEDED', `there was no result within ${deadlineMs} ms`);
-        remove(late);
-        // One that runs is left to end, and its result goes nowhere.
-        reject(late);
-      });
-      const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, resolve, reject };
-      remove = (reason) => this.remove(entry, reason);
+      const stopTimer = this.clock.after(deadlineMs, () =>
+        end(new TandemError('DEADLINE_EXCEEDED', `there was no result within ${deadlineMs} ms`)),
+      );
+      const begin = () => {
+        hasBegun = true;
+      };
+      const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, begin, resolve, reject };
+      end = (reason) => {
+        reject(reason);
+        this.remove(entry);
+      };
       this.waiting.push(entry);
     });
     this.dispatch();
-    return { result, cancel: () => remove(new TandemError('CANCELLED', 'cancelled while it waited')) };
+    return {
+      result,
+      get hasBegun() {
+        return hasBegun;
+      },
+      cancel: () => end(new TandemError('CANCELLED', `cancelled while it ${hasBegun ? 'ran' : 'waited'}`)),
+    };
   }
 
   /** Resolves when nothing waits and nothing runs. */
@@ -98,16 +111,16 @@ export class Admission {
   }
 
   /** Takes a request out of the queue, if it is still there. */
-  private remove(entry: Waiting, reason: TandemError): void {
+  private remove(entry: Waiting): void {
     const at = this.waiting.indexOf(entry);
     if (at < 0) return;
     this.waiting.splice(at, 1);
     entry.stopTimer();
-    entry.reject(reason);
     this.settleIdle();
   }
 
-  private async start({ task, sinceMs, stopTimer, resolve, reject }: Waiting): Promise<void> {
+  private async start({ task, sinceMs, stopTimer, begin, resolve, reject }: Waiting): Promise<void> {
+    begin();
     const startMs = this.clock.now();
     const queueMs = startMs - sinceMs;
     this.running++;

@@ -7,6 +7,7 @@ import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/
 import { boundaryAt, depthOf, outputsBehind, type Plan } from '../shared/plan.ts';
 import type { Policy } from '../shared/policy/language.ts';
 import { leakageOf } from '../shared/policy/leakage.ts';
+import type { DenialKind } from '../shared/policy/permission.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
 import {
@@ -23,7 +24,7 @@ import {
   parseClientMessage,
   type ServerMessage,
 } from '../shared/protocol/messages.ts';
-import { receiptOf } from '../shared/receipt.ts';
+import { type Receipt, receiptOf } from '../shared/receipt.ts';
 import { type Tensor, tensorBytes } from '../shared/tensor.ts';
 import type { Admission, Admitted, Ticket } from './admission.ts';
 import type { AuditRecord } from './audit-log.ts';
@@ -31,7 +32,7 @@ import { checkRequest, deniedFor, payloadBytes, requestLabels } from './check-re
 import { type Credentials, type Identity, identify } from './credentials.ts';
 import { Grants } from './grants.ts';
 import type { GatewayMetrics, RequestLabels } from './metrics.ts';
-import type { ReceiptSigner, Signed } from './receipts.ts';
+import type { Arrival, ReceiptSigner, Signed } from './receipts.ts';
 
 export interface GatewayOptions {
   /** Software and version, as told to clients. */
@@ -91,7 +92,11 @@ interface Request {
   readonly retained: boolean;
   readonly bytesIn: number;
   readonly startMs: number;
+  /** For a client that wants receipts. */
+  arrival: Arrival | null;
+  /** The one that it gets. */
   receipt: Signed | null;
+  isComputed: boolean;
 }
 
 /** What a connection knows of the gateway around it. */
@@ -148,7 +153,8 @@ export class GatewayConnection implements Connection {
 
   violation(error: TandemError): void {
     if (this.isClosed) return;
-    this.send({ type: 'error', id: null, code: error.code, message: shorten(error.message), retryAfterMs: null });
+    const { code, message } = error;
+    this.send({ type: 'error', id: null, code, message: shorten(message), retryAfterMs: null, receipt: null });
     this.close(closeCode(error.code), `${error.code}: ${error.message}`);
   }
 
@@ -215,9 +221,10 @@ export class GatewayConnection implements Connection {
     }
     const plan = this.options.plans.find(({ id }) => id === message.plan);
     const labels = requestLabels(plan, message);
-    const { metrics, clock, policy, receipts } = this.options;
+    const { metrics, clock, policy } = this.options;
     const request: Request = {
-      ...{ message, plan, labels, bytesIn: frameBytes, startMs: clock.now(), receipt: null },
+      ...{ message, plan, labels, bytesIn: frameBytes, startMs: clock.now() },
+      ...{ arrival: null, receipt: null, isComputed: false },
       label: Object.hasOwn(policy.labels, message.label) ? message.label : 'none',
       retained: message.retain && (this.grants?.retains(message.label) ?? false),
     };
@@ -229,16 +236,24 @@ export class GatewayConnection implements Connection {
       const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs);
       this.tickets.set(message.id, ticket);
       // A worker is at it by now.
-      if (this.wantsReceipts) {
-        const sent = { ...message, bytes: payloadBytes(message.parts) };
-        request.receipt = receipts.sign(receiptOf(checked, sent, request.retained), frame.parts);
-      }
+      this.arrived(request, frame);
+      request.receipt = this.sign(request, 'yes', request.retained);
       ticket.result
         .then((result) => this.succeed(request, checked, result))
         .catch((error: unknown) => this.fail(request, error));
     } catch (error) {
+      this.arrived(request, frame);
       this.fail(request, error);
     }
+  }
+
+  private arrived(request: Request, { parts }: Frame): void {
+    if (this.wantsReceipts) request.arrival = this.options.receipts.arrived(parts);
+  }
+
+  private sign({ message, plan, arrival }: Request, computed: Receipt['computed'], retained: boolean): Signed | null {
+    const sent = { ...message, bytes: payloadBytes(message.parts) };
+    return arrival && this.options.receipts.sign(arrival, receiptOf(plan, sent, { computed, retained }));
   }
 
   private check(message: InferMessage, plan: Plan | undefined): Plan {
@@ -252,6 +267,7 @@ export class GatewayConnection implements Connection {
 
   private succeed(request: Request, plan: Plan, result: Admitted): void {
     const { message, labels, startMs, receipt } = request;
+    request.isComputed = true;
     // Those that are made before boundary k stayed where they were made.
     const outputs = outputsBehind(plan, message.k).map(({ name }) => result.outputs[name] as Tensor);
     const { queueMs, decodeMs, computeMs } = result;
@@ -269,7 +285,7 @@ export class GatewayConnection implements Connection {
         shapes: outputs.map(({ shape }) => [...shape]),
         parts: parts.map(({ byteLength }) => byteLength),
         timing: { queueMs, decodeMs, computeMs, totalMs },
-        receipt: receipt && { text: receipt.text, signature: receipt.signature },
+        receipt: toldOf(receipt),
         load: this.options.admission.load,
       },
       parts,
@@ -285,24 +301,33 @@ export class GatewayConnection implements Connection {
 
   private fail(request: Request, cause: unknown): void {
     const error = asTandemError(cause, 'INTERNAL', 'the request failed');
-    const { id } = request.message;
+    const { message, plan, isComputed } = request;
+    const { id } = message;
+    const hasBegun = this.tickets.get(id)?.hasBegun ?? false;
     this.tickets.delete(id);
     const { code, retryAfterMs = null } = error;
-    this.send({ type: 'error', id, code, message: shorten(error.message), retryAfterMs });
-    this.record(request, code.toLowerCase());
+    const outcome = code.toLowerCase();
+    const denied = deniedFor(outcome, message, plan, this.grants);
+    const computed = isComputed ? 'yes' : hasBegun ? 'begun' : 'no';
+    // A client that is gone is given none.
+    request.receipt = this.isClosed ? null : this.sign(request, computed, this.isWritten(request, denied));
+    const receipt = toldOf(request.receipt);
+    this.send({ type: 'error', id, code, message: shorten(error.message), retryAfterMs, receipt });
+    this.record(request, outcome, denied);
   }
 
-  private record(
-    { message, plan, labels, label, retained, bytesIn, startMs, receipt }: Request,
-    outcome: string,
-  ): void {
+  /** What was refused no client can have kept quiet about, or who tries what a token may would leave no trace. */
+  private isWritten({ message, retained }: Request, denied: DenialKind | null): boolean {
+    return retained || (denied !== null && (this.grants?.retains(message.label) ?? false));
+  }
+
+  private record(request: Request, outcome: string, denied: DenialKind | null = null): void {
+    const { message, plan, labels, label, bytesIn, startMs, receipt } = request;
     const { metrics, onRequest, onAudit, clock } = this.options;
     const bytes = payloadBytes(message.parts);
-    const denied = deniedFor(outcome, message, plan, this.grants);
     metrics.request(labels, outcome);
     metrics.audit(labels, { label, outcome, bytes, denied });
-    // What was refused no client can have kept quiet about, or who tries what a token may would leave no trace.
-    if (!retained && !(denied && this.grants?.retains(message.label))) return;
+    if (!this.isWritten(request, denied)) return;
     const client = this.identity?.name ?? 'none';
     const { trace, k, tier } = message;
     onRequest?.({ ...labels, outcome, label, client, trace, bytesIn, totalMs: clock.now() - startMs });
@@ -337,6 +362,11 @@ export class GatewayConnection implements Connection {
       else this.violation(new TandemError('IDLE_TIMEOUT', `nothing came for ${idleTimeoutMs} ms`));
     });
   }
+}
+
+/** As a client is told. */
+function toldOf(receipt: Signed | null): MessageOf<'error'>['receipt'] {
+  return receipt && { text: receipt.text, signature: receipt.signature };
 }
 
 function closeCode(code: ErrorCode): number {

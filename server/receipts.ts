@@ -3,14 +3,16 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, typ
 import { TandemError } from '../shared/errors.ts';
 import type { Receipt, receiptOf } from '../shared/receipt.ts';
 
+/** What is known of a payload when it comes, whatever becomes of it. */
+export type Arrival = Pick<Receipt, 'id' | 'time' | 'sha256'>;
+
 export interface ReceiptSigner {
   /** Base64 of the 32 bytes of its Ed25519 key. */
   readonly publicKey: string;
-  /**
-   * @param fields what shared/receipt.ts knows of the request
-   * @param parts the payload, as it came
-   */
-  sign(fields: ReturnType<typeof receiptOf>, parts: readonly Uint8Array[]): Signed;
+  /** @param parts the payload, as it came */
+  arrived(parts: readonly Uint8Array[]): Arrival;
+  /** @param fields what shared/receipt.ts knows of the request */
+  sign(arrival: Arrival, fields: ReturnType<typeof receiptOf>): Signed;
 }
 
 export interface Signed {
@@ -32,12 +34,15 @@ export function receiptSigner({ key, time, newId }: SignerOptions): ReceiptSigne
   const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
   return {
     publicKey: Buffer.from(x, 'base64url').toString('base64'),
-    sign(fields, parts) {
+    arrived(parts) {
       const hash = createHash('sha256');
       for (const part of parts) hash.update(part);
-      const receipt: Receipt = { id: newId(), time: time(), ...fields, sha256: hash.digest('hex') };
+      return { id: newId(), time: time(), sha256: hash.digest('hex') };
+    },
+    sign({ id, time, sha256 }, fields) {
+      const receipt: Receipt = { id, time, ...fields, sha256 };
       const text = JSON.stringify(receipt);
-      return { id: receipt.id, text, signature: sign(null, Buffer.from(text), key).toString('base64') };
+      return { id, text, signature: sign(null, Buffer.from(text), key).toString('base64') };
     },
   };
 }

@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { isBase64 } from './base64.ts';
 import { TandemError } from './errors.ts';
+import { NOISE } from './noise-schema.ts';
 import { amount, integer, parseAs, text } from './parse.ts';
 import { divisorOf, isSize } from './size.ts';
 import { DTYPES } from './tensor.ts';
@@ -142,16 +143,10 @@ const Accuracy = v.object({
 const LEAKAGE_ROWS_MAX = 1024;
 const figures = v.record(text(), finite);
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-/** As shared/codec/noise.ts adds it. */
-const NoiseSchema = v.object({
-  type: v.picklist(['gaussian', 'laplace', 'dropout']),
-  scale: amount,
-  clip: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
-});
 const LeakageRow = v.object({
   k: integer(0),
   tier: tierName,
-  noise: v.nullable(NoiseSchema),
+  noise: v.nullable(v.object(NOISE)),
   /**
    * What the best attack gains over the best blind guess, of what there is to gain: (ssim - ssimGuess) / (1 - ssimGuess), no less
    * than 0. 1 at k = 0, where what is sent is the input itself.

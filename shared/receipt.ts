@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { amount, integer, parseAs, parseJson, text } from './parse.ts';
-import { boundaryAt, depthOf, outputsBehind, type Plan } from './plan.ts';
+import { depthOf, outputsBehind, type Plan } from './plan.ts';
 import { NoisesSchema } from './policy/language.ts';
 import { leakageOf } from './policy/leakage.ts';
 import type { MessageOf } from './protocol/messages.ts';
@@ -17,10 +17,10 @@ const ReceiptSchema = v.object({
   id: text(64),
   /** When the gateway received it, in ISO 8601. */
   time: text(32),
-  /** Name and id of the plan. */
-  model: text(),
+  /** Name and id of the plan; no name where the gateway has no such plan. */
+  model: v.nullable(text()),
   plan: sha256,
-  /** Which boundary came, the names of its tensors, and how it was encoded. */
+  /** Which boundary came, the names of its tensors as far as there is such a boundary, and how it was encoded. */
   k: integer(0),
   boundary: names,
   tier: text(32),
@@ -31,7 +31,12 @@ const ReceiptSchema = v.object({
   sha256,
   /** What the plan says that this boundary and tier give away of the input, 0 to 1; null where it is not measured. */
   leakage: v.nullable(amount),
-  /** Outputs of the model that the gateway computed or was sent, and so has learned. */
+  /**
+   * Whether the answer was computed from it. `no`: it was refused, or taken out of the queue, before anything was decoded. `begun`: a
+   * worker was at it, and may have computed the answer. Gateways that do not say sign for answers alone.
+   */
+  computed: v.optional(v.picklist(['no', 'begun', 'yes']), 'yes'),
+  /** Outputs of the model that the gateway computed or was sent, and so has learned; of what was begun, that it may have. */
   disclosed: names,
   /** What the client said that it had added. The gateway cannot see whether it did. */
   noisePromised: NoisesSchema,
@@ -53,20 +58,31 @@ export interface SignedReceipt {
 }
 
 /** What a request says of itself, as its receipt repeats it. */
-export type Sent = Pick<MessageOf<'infer'>, 'k' | 'tier' | 'label' | 'noise'> & { readonly bytes: number };
+export type Sent = Pick<MessageOf<'infer'>, 'plan' | 'k' | 'tier' | 'label' | 'noise'> & { readonly bytes: number };
 
-/** What all receipts of these requests say; the gateway adds who, when and the hash. */
-export function receiptOf(plan: Plan, { k, tier, label, noise, bytes }: Sent, retained: boolean) {
-  const namesAt = (depth: number) => boundaryAt(plan, depth).tensors.map(({ name }) => name);
+/** What became of it. */
+export type Fate = Pick<Receipt, 'computed' | 'retained'>;
+
+/**
+ * What all receipts of these requests say; the gateway adds who, when and the hash.
+ * @param plan the one that the request names, where there is one
+ */
+export function receiptOf(plan: Plan | undefined, { plan: id, k, tier, label, noise, bytes }: Sent, fate: Fate) {
+  // Of a boundary that there is not, so many bytes are all that is known, and nothing was made of them.
+  const known = plan && k < depthOf(plan) ? plan : null;
+  const computed = known ? fate.computed : 'no';
+  const namesAt = (depth: number) => known?.boundaries[depth]?.tensors.map(({ name }) => name) ?? [];
   const boundary = namesAt(k);
+  const made = known && computed !== 'no' ? outputsBehind(known, k) : [];
   // An output that was made before may cross the boundary, for segments that read it.
-  const learned = [...boundary, ...outputsBehind(plan, k).map(({ name }) => name)];
+  const learned = [...boundary, ...made.map(({ name }) => name)];
   return {
-    ...{ model: plan.name, plan: plan.id, k, tier, label, bytes, boundary },
-    leakage: leakageOf(plan, k, tier) ?? null,
-    disclosed: namesAt(depthOf(plan)).filter((name) => learned.includes(name)),
+    ...{ model: plan?.name ?? null, plan: id, k, tier, label, bytes, boundary },
+    leakage: (known && leakageOf(known, k, tier)) ?? null,
+    computed,
+    disclosed: namesAt(known ? depthOf(known) : 0).filter((name) => learned.includes(name)),
     noisePromised: noise,
-    retained,
+    retained: fate.retained,
   };
 }
 
@@ -77,8 +93,8 @@ export function parseReceipt(json: string): Receipt {
 
 /** Whether it says of what was sent all that the plan and the request say of it, and no more was retained than was allowed. */
 export function isReceiptOf(receipt: Receipt, plan: Plan, sent: Sent & Pick<MessageOf<'infer'>, 'retain'>): boolean {
-  const { retained } = receipt;
-  const due = Object.entries(receiptOf(plan, sent, retained));
+  const { model, retained } = receipt;
+  const due = Object.entries(receiptOf(model === null ? undefined : plan, sent, receipt));
   const isSame = ([key, value]: (typeof due)[number]) =>
     JSON.stringify(receipt[key as keyof Receipt]) === JSON.stringify(value);
   return (sent.retain || !retained) && due.every(isSame);

@@ -1,5 +1,6 @@
 /** What left a device for a request: in its route, and in the error of one that came to nothing. */
 import type { Noise } from './codec/noise.ts';
+import type { SignedReceipt } from './receipt.ts';
 
 export interface SentBoundary {
   readonly k: number;
@@ -10,4 +11,6 @@ export interface SentBoundary {
   readonly bytes: number;
   /** `late`: the device was faster in the end. `pending`: the request ended before it was known what became of it. */
   readonly outcome: 'answered' | 'late' | 'failed' | 'pending';
+  /** What the gateway signed of it by the time the request ended; null where nothing had come. The event `receipt` tells of later ones. */
+  readonly receipt: SignedReceipt | null;
 }

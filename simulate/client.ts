@@ -1,4 +1,4 @@
-/** One client: its requests, one after the other, and its pings. */
+/** One client: its requests, one after the other or as they arrive, and its pings. */
 import { sleepShare } from '../shared/schedule/link.ts';
 import { EnergyMeter } from './energy.ts';
 import type { Link } from './link.ts';
@@ -32,7 +32,8 @@ export class Client {
   deviceFreeAtMs = 0;
   private readonly world: World;
   private readonly queue: { readonly index: number; readonly arrivedMs: number }[] = [];
-  private isBusy = false;
+  /** Requests that have begun and are not over. */
+  private underWay = 0;
   private isPingDue = false;
 
   constructor(world: World, parts: ClientParts) {
@@ -74,21 +75,25 @@ export class Client {
     if (this.isPingDue) this.ping();
     const first = this.queue.shift();
     if (!first) return;
-    this.isBusy = true;
+    this.underWay++;
     new Request(this.world, this, first.index, first.arrivedMs).begin();
   }
 
   /** The request that was under way is over: of those that wait none has an earlier deadline. */
   finish(record: RequestRecord): void {
     this.records.push(record);
-    this.isBusy = false;
+    this.underWay--;
     this.parts.onSettled?.(this.records.length);
     if (this.parts.player.drawsOf(record.index).arrivesMs === null) this.plan(record.index + 1);
     this.next();
   }
 
+  private get isBusy(): boolean {
+    return this.underWay > 0 && !this.world.overlaps;
+  }
+
   private pingSoon(): void {
-    // Waits for the end of a request that is under way, so that what that request could have done stays certain.
+    // Waits for the end of a request that is alone under way, so that what that request could have done stays certain.
     if (this.isBusy) this.isPingDue = true;
     else this.ping();
   }

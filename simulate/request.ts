@@ -151,12 +151,15 @@ export class Request {
   }
 
   private onDevice(workMs: number, then: (ms: number) => void): void {
-    const { client, nowMs } = this;
-    const { speed } = this.world.device;
-    const endMs = speed.finish(Math.max(nowMs, client.deviceFreeAtMs), workMs);
+    const { client, nowMs, world } = this;
+    const { speed } = world.device;
+    const beginMs = Math.max(nowMs, client.deviceFreeAtMs);
+    const endMs = speed.finish(beginMs, workMs);
     client.deviceFreeAtMs = endMs;
     client.energy.device(workMs / speed.rateAt(endMs - END_MS));
-    this.world.events.at(endMs, () => then(endMs - nowMs));
+    // The device times what it runs; beside other requests, waiting for it is no part of that.
+    const ms = endMs - (world.overlaps ? beginMs : nowMs);
+    world.events.at(endMs, () => then(ms));
   }
 
   private encode(k: number, tier: string, situation: Situation): void {
@@ -194,6 +197,7 @@ export class Request {
     world.events.at(nowMs + lateMs, () => {
       if (this.pending !== exchange || this.isOver) return;
       exchange.isFinishing = true;
+      scheduler.onGoOn?.({ ...decidedAt, nowMs: this.nowMs });
       this.goOn(exchange, k);
     });
   }
@@ -206,7 +210,7 @@ export class Request {
     }
     this.isLate = true;
     this.cancel(exchange);
-    this.client.parts.scheduler.onLate?.(this.nowMs - exchange.sentAtMs, this.nowMs);
+    this.client.parts.scheduler.onLate?.(this.index, this.nowMs - exchange.sentAtMs, this.nowMs);
     this.finish({ k: this.depth, tier: null });
   }
 
@@ -216,7 +220,7 @@ export class Request {
     const { pending, nowMs } = this;
     if (pending) {
       this.cancel(pending);
-      this.client.parts.scheduler.onMissed?.(nowMs - pending.sentAtMs, nowMs);
+      this.client.parts.scheduler.onMissed?.(this.index, nowMs - pending.sentAtMs, nowMs);
     }
     this.finish(null);
   }
@@ -275,6 +279,7 @@ export class Request {
   private finish(answered: Choice | null): void {
     const { nowMs: endMs, index, arrivedMs, startMs, bytesUp, bytesDown, sent, isShed, isLate, best } = this;
     this.isOver = true;
+    this.client.parts.scheduler.onOver?.(index);
     this.client.finish({
       client: this.client.parts.player.id,
       index,

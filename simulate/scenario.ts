@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly accuracyDropMax: number;
   /** The shallowest boundary that may be sent. */
   readonly floor: number;
+  /** Whether a client begins each request as it arrives, also while others are under way; default: one after the other. */
+  readonly overlaps?: boolean;
 }
 
 /** A client without its scheduler. */

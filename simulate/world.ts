@@ -32,6 +32,8 @@ export interface World {
   readonly costs: PlanCosts;
   readonly device: DeviceProfile;
   readonly deadlineMs: number;
+  /** Whether requests of one client are under way at the same time. */
+  readonly overlaps: boolean;
   /** Whether each request is compared with what would have been best. */
   readonly asksOracle: boolean;
 }
@@ -44,10 +46,10 @@ export const SECOND_MS = 1000;
 /** @param make a scheduler for each client, all of one kind */
 export function simulate(scenario: Scenario, make: MakeScheduler, { asksOracle = true } = {}): WorldResult {
   const { options, known, costs, players } = scenario;
-  const { device, trace, requests, deadlineMs } = options;
+  const { device, trace, requests, deadlineMs, overlaps = false } = options;
   const events = new Events();
   const server = new Server(events, options.server);
-  const world: World = { events, server, costs, device, deadlineMs, asksOracle };
+  const world: World = { events, server, costs, device, deadlineMs, overlaps, asksOracle };
   let open = options.clients;
   const sampler = new Sampler(events, server);
   const counting = {

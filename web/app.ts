@@ -3,7 +3,7 @@ import { type BrowserClient, type ClientState, connect, TandemError, type Tensor
 import { decodeCtc, parseCharset } from '../models/ocr-line/ctc.ts';
 import { byId } from './dom.ts';
 import { type Box, drawText, initialBox, makeDraggable, pixelsOfCanvas, pixelsOfPart } from './line-picture.ts';
-import { showReceipt } from './receipt-view.ts';
+import { type Account, receiptView } from './receipt-view.ts';
 import { CUT_NAMES, showRoute } from './route-view.ts';
 import config from './tandem.json' with { type: 'json' };
 
@@ -16,6 +16,7 @@ const LABELS = {
 const canvas = byId<HTMLCanvasElement>('drawn');
 const text = byId<HTMLInputElement>('text');
 const photo = byId<HTMLImageElement>('photo');
+const receipts = receiptView();
 const box: Box = { left: 0, top: 0, width: 1, height: 1 };
 
 showInput();
@@ -29,6 +30,7 @@ try {
 async function start(): Promise<void> {
   const client = await connect({ url: location.origin, model: 'ocr-line', policy: config.policy });
   client.addEventListener('statechange', ({ detail }) => showState(detail));
+  client.addEventListener('receipt', ({ detail }) => receipts.come(detail));
   showState(client.state);
   showCuts(client.plan.segments.length);
   const charset = parseCharset(new TextDecoder().decode(await client.asset('charset')));
@@ -38,7 +40,8 @@ async function start(): Promise<void> {
     button.disabled = true;
     byId('error').hidden = true;
     byId('answer').hidden = true;
-    await read(client, charset).catch(showError);
+    byId('left').hidden = true;
+    await read(client, charset).catch(showFailure);
     button.disabled = false;
   };
 }
@@ -58,9 +61,22 @@ async function read(client: BrowserClient, charset: readonly string[]): Promise<
   output.textContent = line || '(no text found: is the line in the box, and upright?)';
   output.title = `confidence ${(confidence * 100).toFixed(0)} %`;
   showRoute(route, client.plan);
-  await showReceipt(route);
+  await showLeft(route);
   byId('answer').hidden = false;
   byId('answer').scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+}
+
+/** What came to nothing may have left all the same. */
+async function showFailure(error: unknown): Promise<void> {
+  showError(error);
+  if (!(error instanceof TandemError) || !error.sent) return;
+  const bytesUp = error.sent.reduce((sum, { bytes }) => sum + bytes, 0);
+  await showLeft({ sent: error.sent, bytesUp, label: chosen('label') });
+}
+
+async function showLeft(account: Account): Promise<void> {
+  await receipts.show(account);
+  byId('left').hidden = false;
 }
 
 function currentPicture(): ImageData {

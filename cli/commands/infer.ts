@@ -82,10 +82,13 @@ function unreadable(path: string) {
 }
 
 async function receiptLine({ route }: InferResult): Promise<string> {
-  const { receipt } = route;
-  if (!receipt) return describeRoute(route);
-  const verdict = (await verifyReceipt(receipt)) ? 'signed by the gateway' : 'the signature is wrong';
-  return `${describeRoute(route)} (Receipt ${receipt.receipt.id}: ${verdict}.)`;
+  const lines = [describeRoute(route)];
+  for (const { receipt } of route.sent) {
+    if (!receipt) continue;
+    const verdict = (await verifyReceipt(receipt)) ? 'signed by the gateway' : 'the signature is wrong';
+    lines.push(`(Receipt ${receipt.receipt.id}: ${verdict}.)`);
+  }
+  return lines.join(' ');
 }
 
 function describe(answer: string, { route }: InferResult): string {

@@ -29,7 +29,7 @@ import { readTraces } from '../trace-files.ts';
 
 export const usage =
   'tandem simulate --plan F [--trace F|DIR...] [--synthetic N] [--rate MBIT...] [--others N...] [--clients N] [--requests N]\n' +
-  `    [--interval MS] [--arrivals fixed|poisson|closed|F] [--deadline MS] [--device F|${Object.keys(DEVICES).join('|')}] [--server F] [--dip]\n` +
+  `    [--interval MS] [--arrivals fixed|poisson|closed|F] [--overlap] [--deadline MS] [--device F|${Object.keys(DEVICES).join('|')}] [--server F] [--dip]\n` +
   '    [--floor K] [--schedulers NAME...] [--seed S] [--json] [--csv F] [--html F]';
 
 const REQUESTS = 200;
@@ -57,6 +57,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       requests: { type: 'string' },
       interval: { type: 'string' },
       arrivals: { type: 'string' },
+      overlap: { type: 'boolean' },
       deadline: { type: 'string' },
       device: { type: 'string' },
       server: { type: 'string' },
@@ -83,6 +84,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const requests = within(values.requests, '--requests', REQUESTS, WARM_UP + 1, REQUESTS_MAX);
   const intervalMs = within(values.interval, '--interval', INTERVAL_MS, 0, 3_600_000);
   const names = schedulersOf(values.schedulers);
+  if (values.overlap && values.arrivals === 'closed') {
+    throw new TandemError(
+      'USAGE',
+      'expected --overlap with requests that do not wait for answers, got --arrivals closed',
+    );
+  }
   const others = (values.others ?? ['0']).map((value) => within(value, '--others', 0, 0, CLIENTS_MAX));
   const base: Omit<WorldOptions, 'trace' | 'others'> = {
     plan,
@@ -95,6 +102,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     deadlineMs: within(values.deadline, '--deadline', DEADLINE_MS, 1, 3_600_000),
     accuracyDropMax: ACCURACY_DROP_MAX,
     floor: within(values.floor, '--floor', 0, 0, depthOf(plan)),
+    ...(values.overlap && { overlaps: true }),
   };
   const traces = [
     ...(await readTraces(values.trace ?? [], LINK_DEFAULTS)),
@@ -166,10 +174,11 @@ function describeOptions(
   device: string | undefined,
   others: readonly number[],
 ) {
-  const { plan, arrivals, seed, requests, clients, deadlineMs, accuracyDropMax, floor, server } = base;
+  const { plan, arrivals, seed, requests, clients, deadlineMs, accuracyDropMax, floor, server, overlaps } = base;
   const { workers, queueDepthMax } = server;
   const of = { plan: plan.name, planId: plan.id, device: device ?? 'phone', server: { workers, queueDepthMax } };
-  return { ...of, arrivals: arrivals.type, seed, requests, clients, others, deadlineMs, accuracyDropMax, floor };
+  const when = { arrivals: arrivals.type, ...(overlaps && { overlaps }) };
+  return { ...of, ...when, seed, requests, clients, others, deadlineMs, accuracyDropMax, floor };
 }
 
 function remarksOf(traces: readonly Trace[]): string[] {

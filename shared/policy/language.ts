@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import type { Noise } from '../codec/noise.ts';
 import { TandemError } from '../errors.ts';
+import { NOISE } from '../noise-schema.ts';
 import { type Place, parseAs, placeIn, text } from '../parse.ts';
 
 /** The model's input, as it is. */
@@ -25,16 +26,8 @@ export const NETWORK_TYPES = ['bluetooth', 'cellular', 'ethernet', 'mixed', 'non
 export const EFFECTIVE_TYPES = ['slow-2g', '2g', '3g', '4g'] as const;
 
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-/** More noise than this says nothing any more. */
-const SCALE_MAX = 100;
-
-export const NoiseSchema = v.pipe(
-  v.strictObject({
-    type: v.picklist(['gaussian', 'laplace', 'dropout']),
-    /** Deviation in multiples of the tensor's root mean square; of dropout the share of values that become 0. */
-    scale: v.pipe(v.number(), v.gtValue(0), v.maxValue(SCALE_MAX)),
-    clip: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(SCALE_MAX))),
-  }),
+const NoiseSchema = v.pipe(
+  v.strictObject(NOISE),
   v.check(({ type, scale }) => type !== 'dropout' || scale <= 1, 'expected a scale of at most 1 for dropout'),
 );
 /** Of several kinds, all are added. */

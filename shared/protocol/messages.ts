@@ -40,7 +40,7 @@ const Hello = v.object({
   client: text(),
   /** Who it is. null for an anonymous client. */
   token: v.nullable(text(4096)),
-  /** Whether results are to come with a receipt. */
+  /** Whether results, and errors of requests, are to come with a receipt. */
   receipts: v.boolean(),
 });
 const Infer = v.object({
@@ -101,6 +101,8 @@ const Welcome = v.object({
   receiptKey: v.nullable(v.pipe(v.string(), v.length(44))),
   load: Load,
 });
+/** The signed text of receipt.ts, and the signature as base64; null where the client wants none. */
+const Receipt = v.nullable(v.object({ text: text(RECEIPT_LENGTH_MAX), signature: v.pipe(v.string(), v.length(88)) }));
 const Result = v.object({
   type: v.literal('result'),
   id: requestId,
@@ -114,8 +116,7 @@ const Result = v.object({
     /** From the whole frame received to the reply handed to the socket. */
     totalMs: amount,
   }),
-  /** The signed text of receipt.ts, and the signature as base64; null where the client wants none. */
-  receipt: v.nullable(v.object({ text: text(RECEIPT_LENGTH_MAX), signature: v.pipe(v.string(), v.length(88)) })),
+  receipt: Receipt,
   load: Load,
 });
 const Failure = v.object({
@@ -125,6 +126,8 @@ const Failure = v.object({
   code: errorCode,
   message: text(ERROR_MESSAGE_MAX),
   retryAfterMs: v.nullable(amount),
+  /** Of what was received all the same. Gateways of earlier versions sign results alone. */
+  receipt: v.optional(Receipt, null),
 });
 const Pong = v.object({ type: v.literal('pong'), id: requestId, load: Load });
 const GoAway = v.object({

@@ -99,7 +99,7 @@ export function decide(snapshot: Snapshot, constraints: Constraints): Decision {
   };
   // Not among what is printed of a decision: it is several times as long.
   return Object.defineProperty(decision as Decision, 'record', {
-    get: () => recordOf(snapshot, constraints, chosen),
+    get: () => recordOf(snapshot, constraints, { chosen, by }),
   });
 }
 

@@ -18,7 +18,6 @@ const FEATURES = 4;
 const FORCED_POWER = 0.25;
 
 interface Taken {
-  readonly index: number;
   readonly size: number;
   readonly choice: Choice;
 }
@@ -31,7 +30,8 @@ export class LinUcb implements Scheduler {
   /** Inverse of the ridge's matrix, kept by Sherman and Morrison's formula. */
   private readonly inverse = Array.from({ length: FEATURES }, (_, i) => unit(i));
   private readonly sums = new Array<number>(FEATURES).fill(0);
-  private taken: Taken | null = null;
+  /** Requests that are not over. */
+  private readonly taken = new Map<number, Taken>();
   private nextForced = 0;
 
   constructor(known: Known) {
@@ -42,8 +42,9 @@ export class LinUcb implements Scheduler {
   /** An arm is drawn once a request. */
   decide(situation: Situation): Choice {
     const { index } = situation;
-    if (this.taken?.index !== index) this.taken = { index, size: situation.size, choice: this.draw(situation) };
-    return this.taken.choice;
+    const taken = this.taken.get(index) ?? { size: situation.size, choice: this.draw(situation) };
+    this.taken.set(index, taken);
+    return taken.choice;
   }
 
   private draw({ index, size }: Situation): Choice {
@@ -94,10 +95,14 @@ export class LinUcb implements Scheduler {
   }
 
   /** It took at least so long. */
-  onMissed(waitedMs: number): void {
-    const { choice, size } = this.taken as Taken;
+  onMissed(index: number, waitedMs: number): void {
+    const { choice, size } = this.taken.get(index) as Taken;
     const tail = this.costs.at(size).tails.get(tierKey(choice.k, choice.tier ?? ''));
     if (tail) this.learn(featuresOf(tail), waitedMs / UNIT_MS);
+  }
+
+  onOver(index: number): void {
+    this.taken.delete(index);
   }
 
   private learn(x: readonly number[], y: number): void {

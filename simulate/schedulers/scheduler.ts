@@ -46,20 +46,24 @@ export interface Scheduler {
   readonly name: string;
   /** Bytes of its pings. */
   readonly pingBytes?: number;
-  /** Asked at every boundary. With a k beyond `at` the device runs one segment, and it is asked again. */
+  /** Asked at every boundary, of several requests in turn where they overlap. With a k beyond `at` the device runs one segment, and it is asked again. */
   decide(situation: Situation): Choice;
   /** How long a reply may take before the device goes on by itself; without it, it never does. */
   lateAfterMs?(situation: Situation, choice: Choice): number;
-  /** Between what nine of ten requests should take, by the first decision of the last one; null where it was to find out. */
+  /** Between what nine of ten requests should take, by the first decision of the one that was asked about last; null where it was to find out. */
   interval?(): Interval | null;
   onDevice?(size: number, from: number, to: number, ms: number, nowMs: number): void;
   onEncode?(k: number, tier: string, ms: number): void;
   onReply?(reply: ReplySeen): void;
   onLoad?(load: Load, nowMs: number): void;
-  /** The device gave the answer, with no reply after so long. */
-  onLate?(waitedMs: number, nowMs: number): void;
+  /** The reply is late, and the device goes on from the boundary that was sent. */
+  onGoOn?(situation: Situation): void;
+  /** The device gave the answer to the request of this number, with no reply after so long. */
+  onLate?(index: number, waitedMs: number, nowMs: number): void;
   /** The request ended at its deadline, with no reply after so long. */
-  onMissed?(waitedMs: number, nowMs: number): void;
+  onMissed?(index: number, waitedMs: number, nowMs: number): void;
+  /** The request is over, however it ended. */
+  onOver?(index: number): void;
   onShed?(retryAfterMs: number, nowMs: number): void;
   onPing?(bytes: number, ms: number, nowMs: number): void;
 }

@@ -6,7 +6,8 @@ import { depthOf } from '../../shared/plan.ts';
 import { type Permission, permissionFrom } from '../../shared/policy/permission.ts';
 import type { Random } from '../../shared/random.ts';
 import { Asker } from '../../shared/schedule/asker.ts';
-import { type Prediction, predict } from '../../shared/schedule/cost.ts';
+import { finishMs, type Prediction, predict } from '../../shared/schedule/cost.ts';
+import { DeviceWork } from '../../shared/schedule/device-work.ts';
 import { Estimates } from '../../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../../shared/schedule/late.ts';
 import { FASTEST, type Objective } from '../../shared/schedule/objective.ts';
@@ -22,6 +23,13 @@ export interface TandemOptions {
   readonly force?: { readonly k: number } | null;
 }
 
+/** What is remembered of a request. */
+interface Asking {
+  readonly asker: Asker;
+  /** What was predicted of the boundary that was sent last, beyond the device. */
+  predictedMs: number;
+}
+
 export class Tandem implements Scheduler {
   readonly name = 'tandem';
   private readonly known: Known;
@@ -30,12 +38,10 @@ export class Tandem implements Scheduler {
   private readonly random: Random;
   private readonly estimates = new Estimates();
   private readonly permission: Permission;
-  /** Number of the request that was asked about last. */
-  private request = -1;
-  private asker = new Asker(this.estimates, 0);
+  /** Requests that are not over, by their numbers. */
+  private readonly asking = new Map<number, Asking>();
+  private readonly deviceWork = new DeviceWork();
   private expected: Prediction | null = null;
-  /** What was predicted of the boundary that was sent last, beyond the device. */
-  private predictedMs = 0;
 
   constructor(known: Known, random: Random, { objective = FASTEST, force = null }: TandemOptions = {}) {
     this.known = known;
@@ -47,21 +53,25 @@ export class Tandem implements Scheduler {
 
   decide(situation: Situation): Choice {
     const { accuracyDropMax, plan } = this.known;
-    const isNew = situation.index !== this.request;
-    if (isNew) {
-      this.request = situation.index;
-      this.asker = new Asker(this.estimates, this.random());
-    }
+    const isNew = !this.asking.has(situation.index);
+    const asking = this.askingOf(situation);
     const question = {
       ...{ permission: this.permission, accuracyDropMax, force: this.force },
       ...{ objective: this.objective, deadlineMs: situation.deadlineAtMs - situation.nowMs },
     };
-    const decision = this.asker.ask(this.snapshot(situation), question);
+    const decision = asking.asker.ask(this.snapshot(situation), question);
     const { chosen, by } = decision;
     if (isNew) this.expected = by === 'explored' ? null : (chosen?.predicted ?? null);
     if (!chosen) return { k: depthOf(plan), tier: null };
-    this.asker.take(decision, question);
+    asking.asker.take(decision, question);
+    this.deviceWork.plan(asking, chosen.predicted.deviceMs);
     return chosen;
+  }
+
+  private askingOf({ index }: Pick<Situation, 'index'>): Asking {
+    const asking = this.asking.get(index) ?? { asker: new Asker(this.estimates, this.random()), predictedMs: 0 };
+    this.asking.set(index, asking);
+    return asking;
   }
 
   interval(): Interval | null {
@@ -71,16 +81,19 @@ export class Tandem implements Scheduler {
   lateAfterMs(situation: Situation, choice: Choice): number {
     const snapshot = this.snapshot(situation);
     const predicted = predict(snapshot, choice);
-    this.predictedMs = remoteMs(predicted);
+    this.askingOf(situation).predictedMs = remoteMs(predicted);
     return lateAfterMs(snapshot, predicted, situation.deadlineAtMs - situation.nowMs, this.force !== null);
   }
 
-  private snapshot({ nowMs, size, at, isReachable, bytesAhead }: Situation): Snapshot {
+  private snapshot(situation: Situation): Snapshot {
+    const { nowMs, size, at, isReachable, bytesAhead } = situation;
     const { plan, target } = this.known;
+    const asking = this.askingOf(situation);
     return {
       ...{ plan, target, size, at, loaded: depthOf(plan), isConnected: isReachable, aheadBytes: bytesAhead },
       ...{ ...this.estimates.partsFor(plan, nowMs), blocked: {} },
-      isHeldBack: this.asker.isHeldBack(nowMs),
+      deviceAheadMs: this.deviceWork.aheadOf(asking),
+      isHeldBack: asking.asker.isHeldBack(nowMs),
     };
   }
 
@@ -104,8 +117,18 @@ export class Tandem implements Scheduler {
     this.estimates.observeQueue(queueMs, nowMs);
   }
 
-  onLate(waitedMs: number, nowMs: number): void {
-    this.estimates.observeOverdue(Math.max(0, waitedMs - this.predictedMs), nowMs);
+  onGoOn(situation: Situation): void {
+    this.deviceWork.plan(this.askingOf(situation), finishMs(this.snapshot(situation)));
+  }
+
+  onLate(index: number, waitedMs: number, nowMs: number): void {
+    this.estimates.observeOverdue(Math.max(0, waitedMs - this.askingOf({ index }).predictedMs), nowMs);
+  }
+
+  onOver(index: number): void {
+    const asking = this.asking.get(index);
+    this.asking.delete(index);
+    if (asking) this.deviceWork.done(asking);
   }
 
   onShed(_retryAfterMs: number, nowMs: number): void {

@@ -81,15 +81,19 @@ describe('admission', () => {
     expect(executor.seen).toHaveLength(3);
   });
 
-  test('takes a cancelled request out of the queue, and lets one that runs end', async () => {
+  test('takes a cancelled request out of the queue, and lets one that runs end without a result', async () => {
     const running = submit();
     submit();
     const waiting = submit();
     waiting.cancel();
     running.cancel();
     await expect(waiting.result).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(running.result).rejects.toMatchObject({ code: 'CANCELLED', message: 'cancelled while it ran' });
+    expect([running.hasBegun, waiting.hasBegun]).toEqual([true, false]);
+    expect(admission.inFlight).toBe(2);
     executor.finish();
-    await expect(running.result).resolves.toMatchObject({ queueMs: 0 });
+    await settle();
+    expect(admission.inFlight).toBe(1);
   });
 
   test('goes on after a task failed', async () => {

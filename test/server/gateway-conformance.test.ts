@@ -307,6 +307,22 @@ function describeGateway(name: string, transport: TransportFactory): void {
         expect((await expectType(peer, 'result')).message.id).toBe(1);
         expect(harness.executor.seen).toHaveLength(1);
       });
+
+      test('it was cancelled while it ran (CANCELLED), once: its result goes nowhere', async () => {
+        const peer = await harness.welcomed();
+        sendInfer(peer, { id: 1 });
+        send(peer, { type: 'cancel', id: 1 });
+        send(peer, { type: 'cancel', id: 1 });
+        expect((await expectType(peer, 'error')).message).toMatchObject({ id: 1, code: 'CANCELLED', receipt: null });
+        harness.executor.finish();
+        // The id is free again, and the worker as well.
+        sendInfer(peer, { id: 1 });
+        await quiet(peer);
+        harness.executor.finish([3]);
+        const [y] = (await expectType(peer, 'result')).parts;
+        expect(tensorFromBytes('float32', [1, 1], y as Uint8Array).data).toEqual(Float32Array.of(3));
+        expect(harness.executor.seen).toHaveLength(2);
+      });
     });
 
     test('drains: says goodbye, answers what is under way, takes nothing new, then closes', async () => {

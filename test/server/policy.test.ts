@@ -1,4 +1,5 @@
 /** What the gateway refuses, writes down and signs, whatever the client on the other side believes. */
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { verifyReceipt } from '../../client/verify-receipt.ts';
 import { type Plan, tierKey } from '../../shared/plan.ts';
@@ -177,17 +178,17 @@ describe('the audit', () => {
       {
         ...common,
         ...{ label: 'sealed', k: '1', tier: 'q8', boundary: ['a'], bytes: 65, leakage: 0.6 },
-        ...{ outcome: 'policy_denied', denied: 'leakage', receipt: null },
+        ...{ outcome: 'policy_denied', denied: 'leakage', receipt: 'receipt-2' },
       },
       {
         ...common,
         ...{ label: 'none', k: '1', tier: 'q8', boundary: ['a'], bytes: 65, leakage: 0.6 },
-        ...{ outcome: 'label_not_granted', denied: 'label', receipt: null },
+        ...{ outcome: 'label_not_granted', denied: 'label', receipt: 'receipt-3' },
       },
       {
         ...common,
         ...{ label: 'open', k: 'none', tier: 'none', boundary: [], bytes: 65, leakage: null },
-        ...{ outcome: 'bad_boundary', denied: null, receipt: null },
+        ...{ outcome: 'bad_boundary', denied: null, receipt: 'receipt-4' },
       },
     ]);
     await harness.stop();
@@ -267,7 +268,7 @@ describe('a receipt', () => {
       ...{ k: 2, boundary: ['b', 'a'], tier: 'q8', label: 'quiet', bytes: 98, leakage: 0.2 },
       // head -c 98 /dev/zero | sha256sum
       sha256: '30274f1a3e86d58c63c688e25ae4e34231a6f0cc07d6fc55c8b1ab154aff2fdf',
-      ...{ disclosed: ['y'], noisePromised: [NOISE], retained: false },
+      ...{ computed: 'yes', disclosed: ['y'], noisePromised: [NOISE], retained: false },
     });
   });
 
@@ -301,6 +302,41 @@ describe('a receipt', () => {
     }
   });
 
+  const REFUSED: readonly [string, Partial<MessageOf<'infer'>>, object][] = [
+    ['POLICY_DENIED', { ...SENDABLE[0], label: 'features' }, { k: 0, boundary: ['x'], leakage: 1, bytes: 64 }],
+    ['LABEL_NOT_GRANTED', { ...SENDABLE[1], label: 'made up' }, { label: 'made up', boundary: ['a'], leakage: 0.6 }],
+    ['UNKNOWN_PLAN', { ...SENDABLE[1], plan: 'b'.repeat(64) }, { model: null, plan: 'b'.repeat(64), boundary: [] }],
+    ['BAD_BOUNDARY', { ...SENDABLE[1], k: 9 }, { k: 9, model: 'sample', boundary: [], leakage: null }],
+    ['UNKNOWN_TIER', { ...SENDABLE[1], tier: 'q2' }, { tier: 'q2', boundary: ['a'], leakage: null }],
+    ['BAD_TENSOR', { ...SENDABLE[1], shapes: [[1]] }, { boundary: ['a'], leakage: 0.6, bytes: 65 }],
+    ['PAYLOAD_TOO_LARGE', { ...SENDABLE[1], parts: [999] }, { boundary: ['a'], bytes: 999 }],
+  ];
+
+  test.each(REFUSED)(
+    'is given of what is refused with %s: it was received, and nothing computed',
+    async (code, changes, said) => {
+      const harness = await started();
+      const peer = await harness.connect();
+      send(peer, { type: 'hello', client: 'test', token: 'sesame', receipts: true });
+      const key = (await expectType(peer, 'welcome')).message.receiptKey ?? '';
+      sendInfer(peer, { label: 'open', ...changes, retain: false });
+      const { message } = await expectType(peer, 'error');
+      expect(message.code).toBe(code);
+      const { text, signature } = message.receipt ?? { text: '', signature: '' };
+      const receipt = await verifyReceipt({ text, signature, key });
+      expect(receipt).toMatchObject({ ...said, computed: 'no', disclosed: [] });
+      expect(receipt?.sha256).toBe(
+        createHash('sha256')
+          .update(Buffer.alloc(receipt?.bytes ?? 0))
+          .digest('hex'),
+      );
+      // What policy refused is written down all the same, and the receipt says so.
+      const isDenied = harness.audited.length > 0;
+      expect([receipt?.retained, isDenied]).toEqual([isDenied, ['POLICY_DENIED', 'LABEL_NOT_GRANTED'].includes(code)]);
+      await harness.stop();
+    },
+  );
+
   test('comes only to who asks for it', async () => {
     const harness = await started();
     const peer = await harness.welcomed('sesame');
@@ -309,6 +345,9 @@ describe('a receipt', () => {
     await expectType(peer, 'pong');
     harness.executor.finish();
     expect((await expectType(peer, 'result')).message.receipt).toBeNull();
+    sendInfer(peer, { ...SENDABLE[1], label: 'open', k: 9 });
+    expect((await expectType(peer, 'error')).message.receipt).toBeNull();
+    expect(harness.audited.map(({ receipt }) => receipt)).toEqual([null, null]);
     await harness.stop();
   });
 });

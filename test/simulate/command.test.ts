@@ -91,6 +91,7 @@ describe('options', () => {
     ['--trace with nothing', ['--trace'], '--trace'],
     ['--rate with nothing before another option', ['--rate', '--json'], '--rate'],
     ['fewer requests than the warm-up takes', ['--requests', '20'], '--requests from 21'],
+    ['--overlap where each waits for the answer before it', ['--overlap', '--arrivals', 'closed'], '--overlap'],
   ])('with %s are refused', async (_name, options, part) => {
     await expect(run(['--plan', plan, ...options])).rejects.toThrow(tandemError('USAGE', part));
   });

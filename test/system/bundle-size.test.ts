@@ -24,8 +24,8 @@ test('the client costs a page at most 28 kB in gzip before it connects, with the
 });
 
 // Over the limits of 12 and 28 kB that are wanted of the whole client: these keep it from growing further.
-test('what connect loads is at most 38.5 kB of our own code, and 54 kB with the libraries it uses', () => {
-  expect(sizes.own.gzipBytes + sizes.own.lazyGzipBytes).toBeLessThanOrEqual(38.5 * KB);
+test('what connect loads is at most 38.8 kB of our own code, and 54 kB with the libraries it uses', () => {
+  expect(sizes.own.gzipBytes + sizes.own.lazyGzipBytes).toBeLessThanOrEqual(38.8 * KB);
   expect(sizes.client.gzipBytes + sizes.client.lazyGzipBytes).toBeLessThanOrEqual(54 * KB);
 });
 

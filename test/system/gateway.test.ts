@@ -285,13 +285,16 @@ test('signs what it received with the key that it was given, and keeps the audit
     });
   }
   sendInfer(peer, { plan: plan.id, k: 0, tier: 'webp-80', label: 'personal', shapes: [[1, 3, 48, 160]] });
-  expect((await expectType(peer, 'error')).message.code).toBe('POLICY_DENIED');
+  const refused = (await expectType(peer, 'error')).message;
+  expect(refused.code).toBe('POLICY_DENIED');
+  const receipt = await verifyReceipt({ text: '', signature: '', ...refused.receipt, key }, key);
+  expect(receipt).toMatchObject({ k: 0, computed: 'no', disclosed: [], retained: true });
   peer.close();
   own.child.kill('SIGTERM');
   expect(await own.exited).toBe(0);
   const lines = (await readFile(auditLog, 'utf8')).trim().split('\n');
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
     { label: 'personal', tenant: 'anonymous', boundary: ['p2o.AveragePool.1'], outcome: 'ok' },
-    { label: 'personal', outcome: 'policy_denied', denied: 'boundary', receipt: null },
+    { label: 'personal', outcome: 'policy_denied', denied: 'boundary', receipt: receipt?.id },
   ]);
 });

@@ -1,6 +1,6 @@
 import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
-import { type Client, connect, type InferResult } from 'tandem/client';
+import { type Client, connect, type InferResult, type ReceiptDetail, verifyReceipt } from 'tandem/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
 import { connect as connectPortable } from '../../client/portable.ts';
@@ -81,6 +81,33 @@ test('a gateway killed with a request in its hands costs no answer: the device f
   await own.kill();
   expect(own.child.signalCode).toBe('SIGKILL');
   await client.close();
+  relay.close();
+});
+
+test('what a gateway received it signs, also where its caller has left by then', async () => {
+  const own = await startServer();
+  const leaving = new AbortController();
+  const relay = await relayTo(own.url, (bytes) => {
+    if (bytes > BOUNDARY_BYTES_MIN) leaving.abort();
+  });
+  const client = await connected(relay.url, ortNode);
+  const [line] = cleanLines(1);
+  const { key } = (await (await fetch(`${own.url}/.well-known/tandem-receipt-key`)).json()) as { key: string };
+  const told = new Promise<ReceiptDetail>((resolve) => {
+    client.addEventListener('receipt', ({ detail }) => resolve(detail));
+  });
+  own.child.kill('SIGSTOP');
+  const options = { label: 'personal', force: { k: 3 }, signal: leaving.signal };
+  const error = await client.infer(line?.picture as never, options).catch((reason: unknown) => reason);
+  expect([leaving.signal.aborted, error]).toEqual([true, leaving.signal.reason]);
+  const [failed] = client.diagnostics().routes;
+  expect(failed).toMatchObject({ error: 'ABORTED', sent: [{ k: 3, receipt: null }] });
+  own.child.kill('SIGCONT');
+  const { label, sent, receipt } = await told;
+  expect(sent).toBe(failed?.sent[0]);
+  expect(await verifyReceipt(receipt, key)).toMatchObject({ label, k: 3, boundary: ['p2o.AveragePool.1'] });
+  await client.close();
+  await own.kill();
   relay.close();
 });
 

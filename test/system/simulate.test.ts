@@ -38,6 +38,20 @@ describe('tandem simulate', () => {
     expect((await simulate('--seed', '2')).stdout).not.toBe(first.stdout);
   });
 
+  test('lets requests overlap where it is told to, the same each time, and says so', async () => {
+    const often = ['--arrivals', 'poisson', '--interval', '60', '--rate', '5'];
+    const optionsOf = async (...args: string[]) => {
+      const { code, stdout } = await simulate(...often, '--json', ...args);
+      expect(code).toBe(0);
+      return JSON.parse(stdout) as { options: unknown; collections: Line[] };
+    };
+    const [overlapping, inTurn] = [await optionsOf('--overlap'), await optionsOf()];
+    expect(overlapping.options).toMatchObject({ arrivals: 'poisson', overlaps: true });
+    expect(inTurn.options).not.toHaveProperty('overlaps');
+    expect(overlapping.collections).not.toEqual(inTurn.collections);
+    expect(await optionsOf('--overlap')).toEqual(overlapping);
+  });
+
   test('takes folders of traces by collection, and says what it derived', async () => {
     const { code, stdout } = await simulate('--trace', join(folder, 'traces'), '--json');
     expect(code).toBe(0);

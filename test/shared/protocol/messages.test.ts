@@ -59,7 +59,10 @@ const server: { [T in ServerMessage['type']]: Extract<ServerMessage, { type: T }
     receipt: { text: '{}', signature: 'A'.repeat(86).concat('==') },
     load,
   },
-  error: { type: 'error', id: 1, code: 'OVERLOADED', message: 'the queue is full', retryAfterMs: 100 },
+  error: {
+    ...{ type: 'error', id: 1, code: 'OVERLOADED', message: 'the queue is full', retryAfterMs: 100 },
+    receipt: { text: '{}', signature: 'A'.repeat(86).concat('==') },
+  },
   pong: { type: 'pong', id: 3, load },
   goaway: { type: 'goaway', graceMs: 5000, reason: 'a new version' },
 };
@@ -137,9 +140,14 @@ describe('messages of the server', () => {
     expect(parseServerMessage(message)).toEqual(message);
   });
 
-  test('an error of the connection, with no time to come back, is parsed', () => {
-    const error = { ...server.error, id: null, retryAfterMs: null };
+  test('an error of the connection, with no time to come back and no receipt, is parsed', () => {
+    const error = { ...server.error, id: null, retryAfterMs: null, receipt: null };
     expect(parseServerMessage(error)).toEqual(error);
+  });
+
+  test('an error of an earlier gateway, which signs results alone, is one without a receipt', () => {
+    const { receipt: _new, ...error } = server.error;
+    expect(parseServerMessage(error)).toEqual({ ...error, receipt: null });
   });
 
   test.each<[ServerMessage['type'], string, unknown]>([
@@ -182,6 +190,7 @@ describe('messages of the server', () => {
     ['error', 'message', ''],
     ['error', 'message', 'x'.repeat(1025)],
     ['error', 'retryAfterMs', -1],
+    ['error', 'receipt.signature', 'AA=='],
     ['pong', 'id', null],
     ['pong', 'load', null],
     ['goaway', 'graceMs', -1],
