@@ -11,52 +11,17 @@
  *
  * Parts begin at multiples of 8 so that a receiver may view them as any typed array without copying.
  */
-import { Packr, Unpackr } from 'msgpackr';
 import { TandemError } from '../errors.ts';
+import { aligned, MAGIC, PREFIX_BYTES } from './encode-frame.ts';
 import { FRAME_BYTES_MAX, HEADER_BYTES_MAX, PARTS_MAX, PROTOCOL_VERSION } from './limits.ts';
-import type { Message } from './messages.ts';
-import { isPlainMsgpack } from './plain-msgpack.ts';
+import { unpack } from './plain-msgpack.ts';
 
-const MAGIC = 0x54;
-const PREFIX_BYTES = 8;
-const ALIGNMENT = 8;
+export { encodeFrame } from './encode-frame.ts';
 
 /** A frame taken apart. The header is not yet validated; the parts are views of the frame. */
 export interface Frame {
   readonly header: unknown;
   readonly parts: readonly Uint8Array[];
-}
-
-// Records would save a few bytes by remembering structures between messages: state that two sides could disagree on.
-const packr = new Packr({ useRecords: false });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
-
-/**
- * @param parts the payload; `message.parts` must list their byte lengths where the message has such a field
- * @throws FRAME_TOO_LARGE
- */
-export function encodeFrame(message: Message, parts: readonly Uint8Array[] = []): Uint8Array {
-  const header = packr.pack(message);
-  let length = aligned(PREFIX_BYTES + header.length);
-  const starts = parts.map((part, i) => {
-    const start = length;
-    length += i === parts.length - 1 ? part.length : aligned(part.length);
-    return start;
-  });
-  if (length > FRAME_BYTES_MAX || header.length > HEADER_BYTES_MAX) {
-    throw new TandemError(
-      'FRAME_TOO_LARGE',
-      `a frame takes up to ${FRAME_BYTES_MAX} bytes, ${HEADER_BYTES_MAX} of them header; this one has ${length}, ` +
-        `${header.length} of them header`,
-    );
-  }
-  const frame = new Uint8Array(length);
-  frame[0] = MAGIC;
-  frame[1] = PROTOCOL_VERSION;
-  new DataView(frame.buffer).setUint32(4, header.length, true);
-  frame.set(header, PREFIX_BYTES);
-  for (const [i, part] of parts.entries()) frame.set(part, starts[i] as number);
-  return frame;
 }
 
 /**
@@ -83,15 +48,11 @@ export function decodeFrame(frame: Uint8Array, bytesMax: number = FRAME_BYTES_MA
 }
 
 function unpackHeader(bytes: Uint8Array): unknown {
-  const fail = (cause?: unknown) =>
-    new TandemError('BAD_FRAME', `the header is no msgpack of plain values: ${bytes.length} bytes from ${hex(bytes)}`, {
-      cause,
-    });
-  if (!isPlainMsgpack(bytes)) throw fail();
   try {
-    return unpackr.unpack(bytes);
-  } catch (error) {
-    throw fail(error);
+    return unpack(bytes);
+  } catch (cause) {
+    const what = `${bytes.length} bytes from ${hex(bytes)}`;
+    throw new TandemError('BAD_FRAME', `the header is no msgpack of plain values: ${what}`, { cause });
   }
 }
 
@@ -116,10 +77,6 @@ function sliceParts(frame: Uint8Array, payloadStart: number, lengths: readonly n
     throw new TandemError('BAD_FRAME', `the header announces a frame of ${end} bytes, it has ${frame.length}`);
   }
   return parts;
-}
-
-function aligned(length: number): number {
-  return Math.ceil(length / ALIGNMENT) * ALIGNMENT;
 }
 
 function hex(bytes: Uint8Array): string {

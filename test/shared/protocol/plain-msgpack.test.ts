@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
-import { isPlainMsgpack } from '../../../shared/protocol/plain-msgpack.ts';
+import { pack } from '../../../shared/protocol/pack.ts';
+import { unpack } from '../../../shared/protocol/plain-msgpack.ts';
 
 const packr = new Packr({ useRecords: false });
 
@@ -9,41 +10,61 @@ function bytesOf(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex.replace(/\s/g, ''), 'hex'));
 }
 
-/** One value of every form that is allowed, in hex. */
-const PLAIN: readonly [string, string][] = [
-  ['a small integer', '07'],
-  ['a small negative integer', 'e0'],
-  ['an empty map', '80'],
-  ['a small map', '82 a161 01 a162 02'],
-  ['an empty array', '90'],
-  ['a small array', '93 01 02 03'],
-  ['an empty string', 'a0'],
-  ['a short string', 'a3 616263'],
-  ['nil', 'c0'],
-  ['false', 'c2'],
-  ['true', 'c3'],
-  ['a float32', 'ca 3f800000'],
-  ['a float64', 'cb 3ff0000000000000'],
-  ['an uint8', 'cc ff'],
-  ['an uint16', 'cd ffff'],
-  ['an uint32', 'ce ffffffff'],
-  ['an uint64', 'cf 0000000000000001'],
-  ['an int8', 'd0 80'],
-  ['an int16', 'd1 8000'],
-  ['an int32', 'd2 80000000'],
-  ['an int64', 'd3 0000000000000001'],
-  ['a string with 1 byte of length', 'd9 03 616263'],
-  ['a string with 2 bytes of length', 'da 0003 616263'],
-  ['a string with 4 bytes of length', 'db 00000003 616263'],
-  ['an array with 2 bytes of length', 'dc 0002 01 02'],
-  ['an array with 4 bytes of length', 'dd 00000002 01 02'],
-  ['a map with 2 bytes of length', 'de 0001 a161 01'],
-  ['a map with 4 bytes of length', 'df 00000001 a161 01'],
+function isPlainMsgpack(bytes: Uint8Array): boolean {
+  try {
+    unpack(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** One value of every form that is allowed, in hex, and what it is. */
+const PLAIN: readonly [string, string, unknown][] = [
+  ['a small integer', '07', 7],
+  ['a small negative integer', 'e0', -32],
+  ['an empty map', '80', {}],
+  ['a small map', '82 a161 01 a162 02', { a: 1, b: 2 }],
+  ['an empty array', '90', []],
+  ['a small array', '93 01 02 03', [1, 2, 3]],
+  ['an empty string', 'a0', ''],
+  ['a short string', 'a3 616263', 'abc'],
+  ['nil', 'c0', null],
+  ['false', 'c2', false],
+  ['true', 'c3', true],
+  ['a float32', 'ca 3fc00000', 1.5],
+  ['a float64', 'cb 3ff4000000000000', 1.25],
+  ['an uint8', 'cc ff', 255],
+  ['an uint16', 'cd ffff', 65_535],
+  ['an uint32', 'ce ffffffff', 2 ** 32 - 1],
+  ['an uint64', 'cf 001fffffffffffff', 2 ** 53 - 1],
+  ['an int8', 'd0 80', -128],
+  ['an int16', 'd1 8000', -32_768],
+  ['an int32', 'd2 80000000', -(2 ** 31)],
+  ['an int64', 'd3 ffe0000000000001', 1 - 2 ** 53],
+  ['a string with 1 byte of length', 'd9 03 616263', 'abc'],
+  ['a string with 2 bytes of length', 'da 0003 616263', 'abc'],
+  ['a string with 4 bytes of length', 'db 00000003 616263', 'abc'],
+  ['an array with 2 bytes of length', 'dc 0002 01 02', [1, 2]],
+  ['an array with 4 bytes of length', 'dd 00000002 01 02', [1, 2]],
+  ['a map with 2 bytes of length', 'de 0001 a161 01', { a: 1 }],
+  ['a map with 4 bytes of length', 'df 00000001 a161 01', { a: 1 }],
 ];
 
+const long = fc.string({ unit: 'binary', minLength: 30, maxLength: 300 });
+/** NaN is not equal to itself, and 0 of either sign is packed as 0. */
+const doubles = fc.double({ noNaN: true }).map((value) => value + 0);
+const integers = fc.oneof(fc.integer(), fc.integer({ min: -200, max: 300 }), fc.nat(2 ** 17), fc.maxSafeInteger());
+const values = fc.oneof(
+  fc.jsonValue({ maxDepth: 6 }).map((value) => JSON.parse(JSON.stringify(value))),
+  fc.array(fc.oneof(long, integers), { maxLength: 40 }),
+  fc.dictionary(fc.string(), doubles, { maxKeys: 20 }),
+);
+
 describe('plain msgpack', () => {
-  test.each(PLAIN)('is %s', (_, hex) => {
-    expect(isPlainMsgpack(bytesOf(hex))).toBe(true);
+  test.each(PLAIN)('is %s', (_, hex, value) => {
+    expect(unpack(bytesOf(hex))).toEqual(value);
+    expect(unpack(Buffer.concat([Buffer.of(0xff), bytesOf(hex)]).subarray(1))).toEqual(value);
   });
 
   test.each(PLAIN)('is not %s cut short, or with something behind it', (_, hex) => {
@@ -52,18 +73,21 @@ describe('plain msgpack', () => {
     expect(isPlainMsgpack(Uint8Array.of(...bytes, 0))).toBe(false);
   });
 
-  test('is every message-like value that msgpackr packs, and nothing cut from one', () => {
-    const long = fc.string({ unit: 'binary', minLength: 30, maxLength: 300 });
-    const values = fc.oneof(
-      fc.jsonValue({ maxDepth: 6 }),
-      fc.array(long, { maxLength: 20 }),
-      fc.dictionary(fc.string(), fc.double(), { maxKeys: 20 }),
-    );
+  test('is, of every message-like value, byte for byte what msgpackr packs, and nothing cut from one', () => {
     fc.assert(
       fc.property(values, fc.nat(), (value, cut) => {
-        const bytes = packr.pack(value);
-        expect(isPlainMsgpack(bytes)).toBe(true);
+        const bytes = pack(value);
+        expect(Buffer.from(bytes).toString('hex')).toBe(packr.pack(value).toString('hex'));
         expect(isPlainMsgpack(bytes.subarray(0, cut % bytes.length))).toBe(false);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('gives back what was packed', () => {
+    fc.assert(
+      fc.property(values, (value) => {
+        expect(unpack(pack(value))).toEqual(value);
       }),
       { numRuns: 300 },
     );
@@ -71,9 +95,31 @@ describe('plain msgpack', () => {
 
   test('is also what is large', () => {
     const many = Array.from({ length: 70_000 }, (_, i) => [String(i), i] as const);
-    for (const value of ['a'.repeat(70_000), many, Object.fromEntries(many.slice(0, 60_000))]) {
-      expect(isPlainMsgpack(packr.pack(value))).toBe(true);
+    const map = Object.fromEntries(many.slice(0, 60_000));
+    for (const value of ['a'.repeat(70_000), many, map]) {
+      expect(Buffer.compare(pack(value), packr.pack(value))).toBe(0);
+      expect(unpack(pack(value))).toEqual(value);
     }
+    expect(Object.keys(unpack(pack(Object.fromEntries(many))) as object)).toHaveLength(70_000);
+  });
+
+  test.each([undefined, { a: undefined }, [() => 1], 1n, Symbol('a')])('is not made of %s', (value) => {
+    expect(() => pack(value)).toThrow('a message holds no');
+  });
+
+  test.each([
+    ['an unsigned integer', 'cf 0020000000000000'],
+    ['a negative integer', 'd3 ffe0000000000000'],
+  ])('is not %s beyond what a number holds', (_, hex) => {
+    expect(isPlainMsgpack(bytesOf(hex))).toBe(false);
+  });
+
+  test('has keys of text or numbers, and makes properties of them that are the map’s own', () => {
+    expect(unpack(bytesOf('81 07 01'))).toEqual({ 7: 1 });
+    for (const key of ['80', '90', 'c0']) expect(isPlainMsgpack(bytesOf(`81 ${key} 01`))).toBe(false);
+    const map = unpack(bytesOf('81 a95f5f70726f746f5f5f 81 a161 01'));
+    expect(Object.getPrototypeOf(map)).toBe(Object.prototype);
+    expect(Object.keys(map as object)).toEqual(['__proto__']);
   });
 
   test.each([
