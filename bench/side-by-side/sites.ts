@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import type { ModelRecipe } from '../../compiler/recipe.ts';
+import { planHeadPath } from '../../shared/protocol/paths.ts';
 import { weightsIn8Bits } from './weights-in-8-bits.ts';
 
 export interface Sites {
@@ -63,7 +64,9 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe): 
       });
       scriptBytes[name] += outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents).byteLength, 0);
     }
-    await writeFile(join(outdir, `${name}.html`), pageOf(name, preloaded));
+    const hints = preloaded.map((file) => `<link rel="modulepreload" href="${file}">`);
+    if (name === 'tandem') hints.push(`<link rel="preload" as="fetch" crossorigin href="${planHeadPath('ocr-line')}">`);
+    await writeFile(join(outdir, `${name}.html`), pageOf(name, hints.join('')));
   }
   return { tandem, plain, scriptBytes: scriptBytes as Sites['scriptBytes'] };
 }
@@ -84,7 +87,6 @@ function importsOf({ outputs }: Metafile, script: string): string[] {
   return [...found];
 }
 
-function pageOf(name: string, preloaded: readonly string[]): string {
-  const hints = preloaded.map((file) => `<link rel="modulepreload" href="${file}">`).join('');
+function pageOf(name: string, hints: string): string {
   return `<!doctype html><meta charset="utf-8"><title>${name}</title><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><script type="module" src="${name}.js"></script>${hints}\n`;
 }
