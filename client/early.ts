@@ -89,10 +89,8 @@ function earlySocket(
     const text = (typeof token === 'function' ? await token() : token) ?? null;
     if (isClosed) return;
     const hello = encodeFrame({ type: 'hello', client: CLIENT_NAME, token: text, receipts });
-    opened = connector(
-      url,
-      hello,
-    )({
+    const connect = connector(url, hello);
+    opened = connect({
       onOpen: () => tell((events) => events.onOpen()),
       onFrame: (frame) => tell((events) => events.onFrame(frame)),
       onClose: (code, reason) => tell((events) => events.onClose(code, reason)),
