@@ -1,6 +1,7 @@
 /**
  * What the SDK costs a page: `tandem/client` as esbuild bundles it, minified, in gzip. Prints JSON: bytes before `connect`
- * (the entry and what it imports at once), after it, and the largest files. `node dist/bench/bundle-size.js`
+ * (the entry and what it imports at once), until a first answer (what `connect` loads as well), in all, and the largest files.
+ * `node dist/bench/bundle-size.js`
  */
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,8 +20,10 @@ export interface BundleSizes {
 export interface BundleSize {
   /** Loaded with the import, in bytes after gzip. */
   readonly gzipBytes: number;
-  /** Loaded later, where it is needed. */
-  readonly lazyGzipBytes: number;
+  /** With what it loads by itself when it is first used: all that a first answer needs. */
+  readonly firstAnswerGzipBytes: number;
+  /** With what is loaded where it is needed. */
+  readonly allGzipBytes: number;
   /** Minified bytes before gzip of the files that take most, largest first. */
   readonly largest: Readonly<Record<string, number>>;
 }
@@ -54,24 +57,34 @@ async function sizeOf(entry: string, external: string[]): Promise<BundleSize> {
     metafile: true,
     logLevel: 'warning',
   });
-  const atOnce = loadedAtOnce(metafile, `dist/${entry}`);
-  const isAtOnce = ({ path }: OutputFile) => atOnce.has(relative(ROOT, path));
+  const entries = Object.keys(metafile.outputs).filter(
+    (path) => metafile.outputs[path]?.entryPoint === `dist/${entry}`,
+  );
+  const atOnce = withImports(metafile, entries);
+  const firstUsed = withImports(
+    metafile,
+    [...atOnce].flatMap((path) => importsOf(metafile, path, 'dynamic-import')),
+  );
+  const sizeOfThese = (paths: Set<string>) =>
+    gzipBytes(outputFiles.filter(({ path }) => paths.has(relative(ROOT, path))));
   return {
-    gzipBytes: gzipBytes(outputFiles.filter(isAtOnce)),
-    lazyGzipBytes: gzipBytes(outputFiles.filter((file) => !isAtOnce(file))),
+    gzipBytes: sizeOfThese(atOnce),
+    firstAnswerGzipBytes: sizeOfThese(new Set([...atOnce, ...firstUsed])),
+    allGzipBytes: gzipBytes(outputFiles),
     largest: largest(metafile),
   };
 }
 
-/** The entry's output and those that it imports, not those that it may import later. */
-function loadedAtOnce({ outputs }: Metafile, entry: string): Set<string> {
-  const found = new Set(Object.keys(outputs).filter((path) => outputs[path]?.entryPoint === entry));
-  for (const path of found) {
-    for (const { kind, path: other, external } of outputs[path]?.imports ?? []) {
-      if (kind === 'import-statement' && !external) found.add(other);
-    }
-  }
+/** These outputs and all that they import at once, not what they may import later. */
+function withImports(metafile: Metafile, paths: readonly string[]): Set<string> {
+  const found = new Set(paths);
+  for (const path of found) for (const other of importsOf(metafile, path, 'import-statement')) found.add(other);
   return found;
+}
+
+function importsOf({ outputs }: Metafile, path: string, wanted: 'import-statement' | 'dynamic-import'): string[] {
+  const imports = outputs[path]?.imports ?? [];
+  return imports.filter(({ kind, external }) => kind === wanted && !external).map((other) => other.path);
 }
 
 function gzipBytes(files: readonly OutputFile[]): number {

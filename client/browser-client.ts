@@ -3,11 +3,13 @@ import { canvasPictures, pixelsOf } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { availabilityOf } from './availability.ts';
+import { baseUrl } from './base-url.ts';
 import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
 import { cacheStore } from './cache-store.ts';
-import { baseUrl, connectWith } from './client.ts';
+import { connectWith } from './client.ts';
 import { CrashMarker, type MarkStorage } from './crash-marker.ts';
 import type { Device } from './device.ts';
+import { CLIENT_NAME, type Early } from './early.ts';
 import { headDevice } from './head-device.ts';
 import type { Host } from './host.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
@@ -25,8 +27,8 @@ const MEASURE = 'tandem.infer';
 const PICTURE_SIDE_MAX_PX = 2048;
 
 /** As `connect` of browser.ts. */
-export async function connectBrowser(options: BrowserOptions): Promise<BrowserClient> {
-  const client = await connectWith(browserHost(options), options);
+export async function connectBrowser(options: BrowserOptions, early: Early): Promise<BrowserClient> {
+  const client = await connectWith({ ...browserHost(options), ...earlier(early) }, options);
   const { infer, explain, stream } = client;
   return Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
@@ -50,6 +52,14 @@ export function browserAvailability(options: AvailabilityOptions): Promise<Avail
   return availabilityOf(browserHost(options), baseUrl(options.url), options.model, options.signal);
 }
 
+/** What was begun is handed over where it is asked for. */
+function earlier(early: Early): Pick<Host, 'connector' | 'fetch'> {
+  return {
+    connector: (url) => early.connector(url) ?? webSocketConnector(url, WebSocket),
+    fetch: (url, init) => early.response(String(url), init?.signal) ?? fetch(url, init),
+  };
+}
+
 function browserHost(options: HostOptions): Host {
   const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
@@ -59,7 +69,7 @@ function browserHost(options: HostOptions): Host {
   const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
   const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
   return {
-    name: 'tandem-browser/0.1',
+    name: CLIENT_NAME,
     ...{ target, clock },
     wallClock: Date.now,
     random: Math.random,

@@ -2,6 +2,7 @@
  * `tandem/client` in browsers. Importing it costs next to nothing and touches nothing, on a server too: what it is made of is
  * loaded when it is first asked for something.
  */
+import { begin } from './early.ts';
 import type {
   Availability,
   Client,
@@ -15,6 +16,7 @@ import type {
   StreamResult,
 } from './types.ts';
 import type { Signed } from './verify-receipt.ts';
+import { webSocketConnector } from './web-socket.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
@@ -72,9 +74,17 @@ export type AvailabilityOptions = HostOptions & Pick<ClientOptions, 'url' | 'mod
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export async function connect<T extends ModelTypes = ModelTypes>(options: BrowserOptions): Promise<BrowserClient<T>> {
-  const { connectBrowser } = await import('./browser-client.ts');
-  // The caller says what the model is; the plan says what it takes, and is asked.
-  return (await connectBrowser(options)) as unknown as BrowserClient<T>;
+  const early = begin(options, {
+    connector: (url, hello) => webSocketConnector(url, globalThis.WebSocket, hello),
+    fetch: globalThis.fetch.bind(globalThis),
+  });
+  try {
+    const { connectBrowser } = await import('./browser-client.ts');
+    // The caller says what the model is; the plan says what it takes, and is asked.
+    return (await connectBrowser(options, early)) as unknown as BrowserClient<T>;
+  } finally {
+    early.close();
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import { readPlanFile } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
-import { WS_PATH } from '../shared/protocol/paths.ts';
+import { socketUrl } from '../shared/protocol/paths.ts';
 import { Asker } from '../shared/schedule/asker.ts';
 import { coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
@@ -13,6 +13,7 @@ import { linkFigures } from '../shared/schedule/link.ts';
 import { type Objective, parseObjective } from '../shared/schedule/objective.ts';
 import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
+import { baseUrl } from './base-url.ts';
 import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Events } from './events.ts';
@@ -136,7 +137,7 @@ class ClientCore implements Client {
 
   /** At once, beside the plan: on a slow network both take their round trips. */
   private connectLink(): void {
-    this.link = new Link(this.host, `${this.url.replace(/^http/, 'ws')}${WS_PATH}`, () => this.token(), {
+    this.link = new Link(this.host, socketUrl(this.url), () => this.token(), {
       receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
       onWelcome: () => this.installations.followGateway(),
@@ -380,11 +381,4 @@ class ClientCore implements Client {
     }
     this.events.dispatch('statechange', this.state);
   }
-}
-
-export function baseUrl(url: string): string {
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new TandemError('BAD_CONFIG', `expected the gateway's address as http:// or https://, got ${url}`);
-  }
-  return url.replace(/\/+$/, '');
 }

@@ -212,6 +212,7 @@ export class Link {
 
   private async hello(): Promise<void> {
     const { channel } = this;
+    if (channel?.hasSaidHello) return;
     try {
       const token = await this.token();
       if (this.channel === channel)

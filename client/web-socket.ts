@@ -1,9 +1,11 @@
 /** The platform's WebSocket, as browsers, React Native and others have it, as a channel of the protocol. */
 import type { Channel, Connector } from '../shared/protocol/channel.ts';
+import { type Hello, hasHeardHello, offeredProtocols } from '../shared/protocol/opening-hello.ts';
 
-export function webSocketConnector(url: string, Socket: typeof WebSocket): Connector {
+/** @param hello said with the opening, by a connection of which the gateway is to hear as soon as it can */
+export function webSocketConnector(url: string, Socket: typeof WebSocket, hello?: Hello): Connector {
   return (events) => {
-    const socket = new Socket(url);
+    const socket = hello ? new Socket(url, offeredProtocols(hello)) : new Socket(url);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => events.onOpen();
     socket.onmessage = ({ data }) => {
@@ -19,6 +21,9 @@ export function webSocketConnector(url: string, Socket: typeof WebSocket): Conne
       close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
       get bufferedBytes() {
         return socket.bufferedAmount;
+      },
+      get hasSaidHello() {
+        return hasHeardHello(socket.protocol);
       },
     };
     return channel;

@@ -5,10 +5,9 @@
 import { TandemError } from './errors.ts';
 import { parseJson } from './parse.ts';
 import { type Plan, type PlanFile, parsePlan, planContract } from './plan.ts';
+import { PLAN_HEAD_FILE } from './protocol/paths.ts';
 
 export const PLAN_FILE = 'plan.json';
-/** `planHead` of it, from gateways. */
-export const PLAN_HEAD_FILE = 'plan-head.json';
 /**
  * At which level gateways compress files with brotli. 8-bit weights get 2 % smaller at 11, which takes 30 times as
  * long; weights of few values would get a sixth smaller, and are packed by the compiler instead.

@@ -260,12 +260,22 @@ export function parsePlan(value: unknown, what: string): Plan {
 }
 
 /**
- * The plan with the tiers of boundary 0 alone, under the same id: what a first request on a slow network needs, for nothing has
- * run on the device by then. Whoever has it gets the whole plan next, whose id is checked.
+ * The plan with the tiers of boundary 0 alone, and what was measured of them, under the same id: what a first request on a slow
+ * network needs, for nothing has run on the device by then. Whoever has it gets the whole plan next, whose id is checked.
  */
 export function planHead(plan: Plan): Plan {
   const boundaries = plan.boundaries.map(({ tensors, tiers }, k) => ({ tensors, tiers: k === 0 ? tiers : [] }));
-  return { ...plan, boundaries };
+  return { ...plan, boundaries, measured: plan.measured && measuredOfInput(plan.measured) };
+}
+
+/** What was measured of boundary 0 and of sending nothing: of a plan with much measured that is a small part. */
+function measuredOfInput({ accuracy, tiers, leakage, ...rest }: PlanMeasured): PlanMeasured {
+  return {
+    ...rest,
+    accuracy: accuracy.filter(({ k, tier }) => k === 0 || tier === null),
+    tiers: tiers.filter(({ k }) => k === 0),
+    ...(leakage && { leakage: { ...leakage, rows: leakage.rows.filter(({ k }) => k === 0) } }),
+  };
 }
 
 /** What a schema cannot say: whether the parts fit together. */

@@ -1,8 +1,8 @@
 /** HTTP on express: plans and segments for clients, health and metrics for operators. With ws.ts the only file that knows a web library. */
 import express, { type Express, type Request, type Response } from 'express';
-import { PLAN_FILE, PLAN_HEAD_FILE } from '../../shared/bundle.ts';
+import { PLAN_FILE } from '../../shared/bundle.ts';
 import { codeInfo, TandemError } from '../../shared/errors.ts';
-import { filePath, modelPath, RECEIPT_KEY_PATH, WS_PATH } from '../../shared/protocol/paths.ts';
+import { filePath, modelPath, planHeadPath, RECEIPT_KEY_PATH, WS_PATH } from '../../shared/protocol/paths.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Store, StoredFile } from '../store.ts';
 
@@ -67,7 +67,7 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey }: 
     // Measuring again changes the file but not the plan id: always asked for again, answered with 304 when unchanged.
     send(request, response, bundleOf(store, request.params.name).planFile, 'no-cache');
   });
-  app.get<{ name: string }>(`${modelPath(':name')}/${PLAN_HEAD_FILE}`, (request, response) => {
+  app.get<{ name: string }>(planHeadPath(':name'), (request, response) => {
     send(request, response, bundleOf(store, request.params.name).headFile, 'no-cache');
   });
   app.get<{ name: string; sha256: string }>(

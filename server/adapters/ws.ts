@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { TandemError } from '../../shared/errors.ts';
 import type { Channel } from '../../shared/protocol/channel.ts';
+import { encodeFrame } from '../../shared/protocol/frames.ts';
+import { chosenProtocol, type Hello } from '../../shared/protocol/opening-hello.ts';
 import type { Gateway } from '../gateway.ts';
 import { isAllowedOrigin } from './http.ts';
 
@@ -25,20 +27,23 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
     maxPayload: options.frameBytesMax,
     // Boundaries are entropy-coded already; deflate would cost memory and time for nothing.
     perMessageDeflate: false,
+    handleProtocols: (offered) => chosenProtocol(offered).chosen ?? false,
   });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     const isFull = sockets.clients.size >= options.connectionsMax;
     const refusal = isFull ? UNAVAILABLE : refuse(request, options, gateway);
     if (refusal) return rejectUpgrade(socket, refusal);
-    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, gateway, options.heartbeatMs));
+    const offered = request.headers['sec-websocket-protocol']?.split(',').map((protocol) => protocol.trim()) ?? [];
+    const { hello } = chosenProtocol(offered);
+    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, gateway, options.heartbeatMs, hello));
   });
   return () => {
     for (const socket of sockets.clients) socket.terminate();
   };
 }
 
-function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number): void {
+function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number, hello: Hello | null | undefined): void {
   const channel: Channel = {
     send: (frame) => socket.send(frame),
     close: (code, reason) => socket.close(code, reason),
@@ -67,6 +72,8 @@ function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number): void {
     clearInterval(heartbeat);
     connection.closed(code);
   });
+  // Looked at as any other: of one that is broken nothing is left.
+  if (hello !== undefined) connection.frame(hello === null ? new Uint8Array() : encodeFrame(hello));
 }
 
 function toBytes(data: RawData): Uint8Array {

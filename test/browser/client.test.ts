@@ -4,7 +4,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Browser, CDPSession, Page } from 'playwright-core';
+import type { Browser, CDPSession, Page, Route, WebSocket } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
@@ -112,6 +112,67 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     expect(total).toBeGreaterThan(14_000_000);
     await done(page);
   }, 120_000);
+
+  /** A page whose SDK comes in two scripts, of which the second does what the test says. */
+  async function splitPage(onSecond: (route: Route) => Promise<void>) {
+    await build({
+      entryPoints: { page: fileURLToPath(new URL('./client-page.ts', import.meta.url)) },
+      outdir: join(folder, 'split'),
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      logLevel: 'warning',
+    });
+    await writeFile(join(folder, 'split/index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+    const page = await (await browser.newContext(PHONE)).newPage();
+    await page.route(/\/browser-client-\w+\.js$/, onSecond);
+    const sockets: WebSocket[] = [];
+    const heads: string[] = [];
+    page.on('websocket', (socket) => sockets.push(socket));
+    page.on('request', (request) => {
+      if (request.url().endsWith('/plan-head.json')) heads.push(request.url());
+    });
+    await page.goto(`${site.origin}/split/index.html?gateway=${link.url}`);
+    await page.waitForFunction(() => 'kit' in globalThis);
+    return { page, sockets, heads };
+  }
+
+  test('connects and asks for the plan while the rest of it is on its way, once', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const { page, sockets, heads } = await splitPage(async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.evaluate(
+      (pictures) => kit.lines(pictures),
+      LINES.map(({ png }) => png.toString('base64')),
+    );
+    const opened = page.evaluate(() => kit.open({ download: false }));
+    await expect.poll(() => [sockets.length, heads.length]).toEqual([1, 1]);
+    release();
+    await opened;
+    expect(await page.evaluate(() => kit.read(0))).toMatchObject({ text: LINES[0]?.text, route: { k: 0 } });
+    expect([sockets.length, heads.length]).toEqual([1, 1]);
+    await done(page);
+  });
+
+  test('leaves no connection behind where the rest of it cannot be had, or the options are wrong', async () => {
+    let isGone = true;
+    const { page, sockets } = await splitPage((route) => (isGone ? route.abort() : route.continue()));
+    await expect(page.evaluate(() => kit.open())).rejects.toThrow('dynamically imported module');
+    await expect.poll(() => sockets.map((socket) => socket.isClosed())).toEqual([true]);
+    isGone = false;
+    await page.reload();
+    await page.waitForFunction(() => 'kit' in globalThis);
+    await expect(
+      page.evaluate(() => kit.open({ policy: { labels: { public: 'nowhere', x: 7 } } as never })),
+    ).rejects.toThrow('policy');
+    await expect.poll(() => sockets.map((socket) => socket.isClosed())).toEqual([true, true]);
+    await done(page);
+  });
 
   test('works offline after a visit, page and all', async () => {
     const page = await newPage();

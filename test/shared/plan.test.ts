@@ -1,7 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { flatTier } from '../../client/testkit/small-plan.ts';
-import { boundaryAt, depthOf, type Plan, parsePlan, planContract, type TensorSpec, tierAt } from '../../shared/plan.ts';
+import {
+  boundaryAt,
+  depthOf,
+  type Plan,
+  parsePlan,
+  planContract,
+  planHead,
+  type TensorSpec,
+  tierAt,
+} from '../../shared/plan.ts';
+import { leakageOf } from '../../shared/policy/leakage.ts';
+import { costTable, type TableRow } from '../../shared/schedule/table.ts';
 import { costAt, shapeAt, sizeOf } from '../../shared/size.ts';
 import { changed } from './changed.ts';
 import { chainPlan, samplePlan } from './sample-plan.ts';
@@ -225,3 +236,62 @@ function reversed(value: unknown): unknown {
   const entries = Object.entries(value).map(([key, inner]) => [key, reversed(inner)] as const);
   return Object.fromEntries(entries.reverse());
 }
+
+describe('the head of a plan', () => {
+  const row = {
+    ...{
+      noise: null,
+      leakage: 0.5,
+      sd: 0,
+      ssim: 0.5,
+      ssimGuess: 0.1,
+      psnr: 20,
+      psnrGuess: 10,
+      distanceCorrelation: 0.5,
+    },
+    ...{ task: {}, accuracy: {}, bytesMean: 100, attack: 'linear' },
+  };
+  const leakage = {
+    ...{ attack: 'linear', view: 'input', trainingSamples: 1, samples: 1, accuracySamples: 1, seeds: 1 },
+    ...{ taskOriginal: {}, taskGuess: {}, accuracy: {} },
+    rows: [
+      { ...row, k: 0, tier: 'webp-80', leakage: 1 },
+      { ...row, k: 1, tier: 'q4' },
+    ],
+  };
+  const accuracy = [0, 1, 3].flatMap((k) =>
+    ['server', 'wasm'].map((target) => ({
+      ...{ target, k, tier: k === 3 ? null : (['webp-80', 'q4'][k] ?? null) },
+      ...{ metrics: { exact: 0.5 + k / 10 }, bytesMean: 10, bytesP95: 20 },
+    })),
+  );
+  const whole: Plan = {
+    ...plan,
+    measured: plan.measured && {
+      ...{ ...plan.measured, leakage },
+      accuracy: [...plan.measured.accuracy, ...accuracy],
+    },
+  };
+  const head = planHead(whole);
+
+  test('is a plan that says of boundary 0, and of sending nothing, what the plan says', () => {
+    expect(parse(JSON.parse(JSON.stringify(head)))).toEqual(head);
+    const of = (rows: readonly TableRow[]) => rows.filter(({ k, tier }) => k === 0 || tier === null);
+    for (const target of ['server', 'wasm']) {
+      const rows = of(costTable(head, target).rows);
+      expect(rows).toEqual(of(costTable(whole, target).rows));
+      expect(rows.length).toBeGreaterThan(1);
+    }
+    expect(leakageOf(head, 0, 'webp-80')).toBe(1);
+  });
+
+  test('has nothing of tiers behind it', () => {
+    expect(head.boundaries.map(({ tiers }) => tiers.length > 0)).toEqual([true, false, false, false]);
+    const behind = ({ k, tier }: { readonly k: number; readonly tier: string | null }) => k > 0 && tier !== null;
+    const { measured } = head;
+    expect(
+      [measured?.accuracy, measured?.tiers, measured?.leakage?.rows].flatMap((rows) => rows?.filter(behind)),
+    ).toEqual([]);
+    expect(head.id).toBe(plan.id);
+  });
+});

@@ -1,5 +1,11 @@
+import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { ERROR_CODES } from '../../../shared/errors.ts';
+import { decodeFrame, encodeFrame } from '../../../shared/protocol/frames.ts';
+import type { ServerMessage } from '../../../shared/protocol/messages.ts';
+import { type Hello, offeredProtocols } from '../../../shared/protocol/opening-hello.ts';
 import { expectType, GatewayHarness, send } from '../../helpers/gateway-harness.ts';
 import { CONNECTIONS_MAX, wsTransport } from '../../helpers/transports.ts';
 
@@ -53,5 +59,40 @@ describe('the WebSocket adapter', () => {
   test('turns away connections beyond the most it was told to keep', async () => {
     for (let i = 0; i < CONNECTIONS_MAX; i++) await harness.welcomed();
     expect(await upgrade('/ws')).toContain('503');
+  });
+
+  /** What the gateway says first to a socket that offers these, and how the two parted. */
+  const opened = async (protocols: string[]) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, protocols);
+    const closed = once(socket, 'close').then(([code]) => code as number);
+    const [data] = await once(socket, 'message');
+    const { header } = decodeFrame(data as Buffer);
+    return { socket, closed, first: header as ServerMessage };
+  };
+
+  test('hears a hello that comes with the opening, and chooses what holds nothing of it', async () => {
+    const hello: Hello = { type: 'hello', client: 'test', token: 'sesame', receipts: false };
+    const { socket, closed, first } = await opened(offeredProtocols(hello));
+    expect(first).toMatchObject({ type: 'welcome', tenant: 'staff' });
+    expect(socket.protocol).toBe('tandem.hello.2');
+    socket.send(encodeFrame({ type: 'ping', id: 1, usage: [] }));
+    const [pong] = await once(socket, 'message');
+    expect(decodeFrame(pong as Buffer).header).toMatchObject({ type: 'pong', id: 1 });
+    // It was the first, so another one is too many.
+    socket.send(encodeFrame(hello));
+    expect(await closed).toBe(ERROR_CODES.UNEXPECTED_MESSAGE.close);
+  });
+
+  test.each([
+    ['a token that is not known', { type: 'hello', client: 'x', token: 'guess', receipts: true }, 'UNAUTHORIZED'],
+    ['what is no hello', { type: 'ping', id: 1, usage: [] }, 'UNEXPECTED_MESSAGE'],
+    ['what is of no type', { client: 'x' }, 'BAD_MESSAGE'],
+    ['a hello of other fields', { type: 'hello', client: 5, token: null, receipts: true }, 'BAD_MESSAGE'],
+    ['what has parts', { type: 'infer', parts: [8] }, 'BAD_FRAME'],
+    ['no map', [1, 2], 'BAD_MESSAGE'],
+  ] as const)('closes as it does for a frame on an opening with %s', async (_, said, code) => {
+    const { closed, first } = await opened(offeredProtocols(said as unknown as Hello));
+    expect(first).toMatchObject({ type: 'error', id: null, code });
+    expect(await closed).toBe(ERROR_CODES[code].close);
   });
 });
