@@ -19,7 +19,7 @@ export interface KnownLeakage {
 
 const BUDGET: LeakageBudget = {
   ...{ trainingSamples: 96, samples: 20, accuracySamples: 120, seeds: 2 },
-  ...{ places: 16_000, hidden: 192, noises: NOISES },
+  ...{ places: 16_000, hidden: 192, steps: 500, noises: NOISES },
 };
 /** Where all inputs are of one size, and a sample may be no more than one equation. */
 const TRAINING_SAMPLES_FIXED = 160;

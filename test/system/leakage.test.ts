@@ -31,7 +31,16 @@ async function measured(
     ...{ plan, recipe, server: sessions, tails: sessions, runtime, seed: 1, progress: () => {} },
     codec: boundaryCodec(plan, sharpPictures(sharp)),
     budget: {
-      ...{ trainingSamples: 24, samples: 6, accuracySamples: 6, seeds: 1, places: 3000, hidden: 128, noises: [] },
+      ...{
+        trainingSamples: 24,
+        samples: 6,
+        accuracySamples: 6,
+        seeds: 1,
+        places: 3000,
+        hidden: 128,
+        steps: 0,
+        noises: [],
+      },
       ...budget,
     },
   });
