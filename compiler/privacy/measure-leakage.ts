@@ -60,7 +60,7 @@ export interface LeakageRequest {
   readonly server: readonly Session[];
   /** The same, for many runs at once. */
   readonly tails: readonly Session[];
-  /** For products of matrices. */
+  /** For products of matrices, of two defences at once. */
   readonly runtime: Runtime;
   readonly budget: LeakageBudget;
   readonly seed: number;
@@ -85,6 +85,8 @@ const RIDGES = [0.1, 1e-2, 1e-3] as const;
 const KERNEL_RIDGES = [0.1, 1e-2, 1e-3, 1e-4] as const;
 /** Of the training samples, the part that ridges and attacks are chosen by. */
 const HELD_OUT_SHARE = 8;
+/** Each holds all samples as they look when they are sent so. */
+const AT_A_TIME = 2;
 const STAGE = 'measuring leakage';
 
 export async function measureLeakage(request: LeakageRequest): Promise<MeasuredLeakage> {
@@ -96,34 +98,30 @@ export async function measureLeakage(request: LeakageRequest): Promise<MeasuredL
   const results = defences.map((own) => own.map(newResults));
   const total = budget.seeds * defences.reduce((sum, own) => sum + own.length, 0);
   const test = await loadSamples(request, 'test', budget.samples, seed, undefined);
-  let guess: Guess | undefined;
-  let guessed: { ssim: number; psnr: number } | undefined;
+  let blind: { readonly guess: Guess; readonly guessed: Guessed } | undefined;
   let done = 0;
   for (let s = 0; s < budget.seeds; s++) {
     const public_ = await loadSamples(request, 'calibration', budget.trainingSamples, seed + 101 + s, test.view);
-    guess ??= bestGuess(public_.samples.map(({ view }) => view));
-    guessed ??= scoreOf(guess, test.samples);
+    blind ??= blindGuess(public_.samples, test.samples);
+    const own = { ...blind, matrices, network, sender, view: test.view };
     let [training, tested] = [public_.samples, test.samples];
-    for (const [k, own] of results.entries()) {
+    for (const [k, ofBoundary] of results.entries()) {
       if (k > 0)
         [training, tested] = [await advanced(request, k - 1, training), await advanced(request, k - 1, tested)];
       const basis = await basisAt(matrices, plan, k, training);
-      let trained: Trained | undefined;
-      for (const result of own) {
+      const samples = { training, tested };
+      const measure = (result: Results, trained: Trained | undefined) => {
         progress({ stage: STAGE, done: done++, total });
-        trained = await measureDefence(
-          { ...request, matrices, network, sender, basis, trained, guess, guessed, view: test.view },
-          result,
-          training,
-          tested,
-          s,
-        );
-      }
+        return measureDefence({ ...request, ...own, basis, trained }, result, samples, s);
+      };
+      const [first, ...others] = ofBoundary as [Results, ...Results[]];
+      const trained = await measure(first, undefined);
+      await severalAtATime(others, (result) => measure(result, trained), AT_A_TIME);
     }
   }
   progress({ stage: STAGE, done: total, total });
   const flat = results.flat();
-  const reading = await readTask(request, test.view, test.samples, guess as Guess, flat);
+  const reading = await readTask(request, test.view, test.samples, (blind as { guess: Guess }).guess, flat);
   const defended = await measureDefended(
     request,
     sender,
@@ -199,6 +197,9 @@ async function basisAt(
   );
 }
 
+/** What the guess scores on the tested samples. */
+type Guessed = Results['guesses'][number];
+
 interface DefenceRequest extends LeakageRequest {
   readonly matrices: Matrices;
   readonly network: Network;
@@ -207,8 +208,7 @@ interface DefenceRequest extends LeakageRequest {
   /** For an earlier defence of the boundary, with the same training samples. */
   readonly trained: Trained | undefined;
   readonly guess: Guess;
-  /** What the guess scores on the tested samples. */
-  readonly guessed: { readonly ssim: number; readonly psnr: number };
+  readonly guessed: Guessed;
   readonly view: InputView;
 }
 
@@ -216,8 +216,7 @@ interface DefenceRequest extends LeakageRequest {
 async function measureDefence(
   request: DefenceRequest,
   result: Results,
-  training: readonly LeakageSample[],
-  tested: readonly LeakageSample[],
+  { training, tested }: { readonly training: readonly LeakageSample[]; readonly tested: readonly LeakageSample[] },
   s: number,
 ): Promise<Trained | undefined> {
   const { matrices, network, sender, basis, guess, budget } = request;
@@ -267,9 +266,10 @@ async function measureDefence(
   return trained;
 }
 
-function scoreOf(guess: Guess, samples: readonly LeakageSample[]): { ssim: number; psnr: number } {
-  const score = (of: typeof ssim) => meanOf(samples.map(({ view }) => of(view, guess(view))));
-  return { ssim: score(ssim), psnr: score(psnr) };
+function blindGuess(training: readonly LeakageSample[], tested: readonly LeakageSample[]) {
+  const guess = bestGuess(training.map(({ view }) => view));
+  const score = (of: typeof ssim) => meanOf(tested.map(({ view }) => of(view, guess(view))));
+  return { guess, guessed: { ssim: score(ssim), psnr: score(psnr) } };
 }
 
 /** Of boundary 0, which is the input itself, however it was packed. */

@@ -49,7 +49,7 @@ export async function planLeakage(
     chain.segments.map(({ float }) => float),
   );
   const { leakage, pictures } = await measureLeakage({
-    ...{ plan, recipe, server, tails, runtime: request.server, seed, progress },
+    ...{ plan, recipe, server, tails, runtime: request.many, seed, progress },
     ...{ codec: boundaryCodec(plan, request.pictures), budget: request.leakage },
   });
   await releaseAll([tails]);
