@@ -24,7 +24,7 @@ const BUDGET: LeakageBudget = {
 /** Where all inputs are of one size, and a sample may be no more than one equation. */
 const TRAINING_SAMPLES_FIXED = 160;
 /** Pictures of many pixels have many places each, and take as much longer. */
-const LARGE = { pixelsMin: 100_000, budget: { trainingSamples: 48, samples: 12 } } as const;
+const LARGE = { pixelsMin: 100_000, budget: { trainingSamples: 48, samples: 12, steps: 1500 } } as const;
 
 export function leakageBudget({ size, preprocess }: ModelRecipe, given: Partial<LeakageBudget> = {}): LeakageBudget {
   const trainingSamples = size.min === size.max ? TRAINING_SAMPLES_FIXED : BUDGET.trainingSamples;
