@@ -7,6 +7,7 @@ const AT_A_TIME = 4;
 export async function severalAtATime<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
   work: (item: T) => Promise<R>,
+  count = AT_A_TIME,
 ): Promise<R[]> {
   const results: R[] = [];
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
@@ -19,6 +20,6 @@ export async function severalAtATime<T, R>(
       results[i] = await work(value);
     }
   }
-  await Promise.all(Array.from({ length: AT_A_TIME }, goOn));
+  await Promise.all(Array.from({ length: count }, goOn));
   return results;
 }

@@ -24,6 +24,7 @@ import { type FeatureBasis, fitBasis } from './features.ts';
 import { bestGuess, type Guess } from './guess.ts';
 import { placedTensors } from './layout.ts';
 import { type Matrices, newMatrices } from './matrices.ts';
+import { type Network, newNetwork } from './network.ts';
 import { defaultView, type InputView, type Plane } from './plane.ts';
 import { type LeakagePicture, pictured } from './reconstructions.ts';
 import { refinedAttacks } from './refined-attack.ts';
@@ -32,6 +33,7 @@ import { newSender, type Sender } from './sender.ts';
 import { bestSharpened } from './sharpened.ts';
 import { psnr, ssim } from './similarity.ts';
 import { readTask } from './task-reading.ts';
+import { NETWORK_LAYERS, type Trained } from './trained-attack.ts';
 import { wholeAttack } from './whole-attack.ts';
 
 /** How much is spent on it. */
@@ -45,6 +47,8 @@ export interface LeakageBudget {
   /** Places of a boundary that one attack's equations are made of. */
   readonly places: number;
   readonly hidden: number;
+  /** That a decoder of each boundary is trained in; 0 for closed forms alone. */
+  readonly steps: number;
   readonly noises: readonly Noise[];
 }
 
@@ -56,7 +60,7 @@ export interface LeakageRequest {
   readonly server: readonly Session[];
   /** The same, for many runs at once. */
   readonly tails: readonly Session[];
-  /** For products of matrices. */
+  /** For products of matrices, of two defences at once. */
   readonly runtime: Runtime;
   readonly budget: LeakageBudget;
   readonly seed: number;
@@ -81,55 +85,56 @@ const RIDGES = [0.1, 1e-2, 1e-3] as const;
 const KERNEL_RIDGES = [0.1, 1e-2, 1e-3, 1e-4] as const;
 /** Of the training samples, the part that ridges and attacks are chosen by. */
 const HELD_OUT_SHARE = 8;
+/** Each holds all samples as they look when they are sent so. */
+const AT_A_TIME = 2;
 const STAGE = 'measuring leakage';
 
 export async function measureLeakage(request: LeakageRequest): Promise<MeasuredLeakage> {
   const { plan, budget, seed, progress } = request;
   const matrices = await newMatrices(request.runtime);
+  const network = await newNetwork(request.runtime, NETWORK_LAYERS);
   const sender = newSender(plan, request.codec);
   const defences = defencesOf(plan, budget.noises);
   const results = defences.map((own) => own.map(newResults));
   const total = budget.seeds * defences.reduce((sum, own) => sum + own.length, 0);
   const test = await loadSamples(request, 'test', budget.samples, seed, undefined);
-  let guess: Guess | undefined;
-  let guessed: { ssim: number; psnr: number } | undefined;
+  let blind: { readonly guess: Guess; readonly guessed: Guessed } | undefined;
   let done = 0;
   for (let s = 0; s < budget.seeds; s++) {
     const public_ = await loadSamples(request, 'calibration', budget.trainingSamples, seed + 101 + s, test.view);
-    guess ??= bestGuess(public_.samples.map(({ view }) => view));
-    guessed ??= scoreOf(guess, test.samples);
+    blind ??= blindGuess(public_.samples, test.samples);
+    const own = { ...blind, matrices, network, sender, view: test.view };
     let [training, tested] = [public_.samples, test.samples];
-    for (const [k, own] of results.entries()) {
+    for (const [k, ofBoundary] of results.entries()) {
       if (k > 0)
         [training, tested] = [await advanced(request, k - 1, training), await advanced(request, k - 1, tested)];
       const basis = await basisAt(matrices, plan, k, training);
-      for (const result of own) {
+      const samples = { training, tested };
+      const measure = (result: Results, trained: Trained | undefined) => {
         progress({ stage: STAGE, done: done++, total });
-        await measureDefence(
-          { ...request, matrices, sender, basis, guess, guessed, view: test.view },
-          result,
-          training,
-          tested,
-          s,
-        );
-      }
+        return measureDefence({ ...request, ...own, basis, trained }, result, samples, s);
+      };
+      const [first, ...others] = ofBoundary as [Results, ...Results[]];
+      const trained = await measure(first, undefined);
+      await severalAtATime(others, (result) => measure(result, trained), AT_A_TIME);
     }
   }
   progress({ stage: STAGE, done: total, total });
   const flat = results.flat();
-  const reading = await readTask(request, test.view, test.samples, guess as Guess, flat);
+  const reading = await readTask(request, test.view, test.samples, (blind as { guess: Guess }).guess, flat);
   const defended = await measureDefended(
     request,
     sender,
     flat.map(({ defence }) => defence),
   );
   await matrices.release();
+  await network.release();
   const rows = flat.map((result, i) => rowOf(result, reading.tasks[i] ?? {}, defended.rows[i]));
   return {
     leakage: {
       attack:
         'black-box: public samples and what is sent of them; of ridge regression on places, on random features of places, ' +
-        'and kernel ridge regression on the whole, the best on held-out samples, fitted anew for every defence',
+        'kernel ridge regression on the whole, and a network trained by gradient, the best on held-out samples, fitted anew for every defence',
       view: test.view.name,
       trainingSamples: budget.trainingSamples,
       ...{ samples: budget.samples, accuracySamples: budget.accuracySamples, seeds: budget.seeds },
@@ -192,24 +197,29 @@ async function basisAt(
   );
 }
 
+/** What the guess scores on the tested samples. */
+type Guessed = Results['guesses'][number];
+
 interface DefenceRequest extends LeakageRequest {
   readonly matrices: Matrices;
+  readonly network: Network;
   readonly sender: Sender;
   readonly basis: FeatureBasis | undefined;
+  /** For an earlier defence of the boundary, with the same training samples. */
+  readonly trained: Trained | undefined;
   readonly guess: Guess;
-  /** What the guess scores on the tested samples. */
-  readonly guessed: { readonly ssim: number; readonly psnr: number };
+  readonly guessed: Guessed;
   readonly view: InputView;
 }
 
+/** @returns what the next defence's decoder begins with */
 async function measureDefence(
   request: DefenceRequest,
   result: Results,
-  training: readonly LeakageSample[],
-  tested: readonly LeakageSample[],
+  { training, tested }: { readonly training: readonly LeakageSample[]; readonly tested: readonly LeakageSample[] },
   s: number,
-): Promise<void> {
-  const { matrices, sender, basis, guess, budget } = request;
+): Promise<Trained | undefined> {
+  const { matrices, network, sender, basis, guess, budget } = request;
   const { defence } = result;
   const random = seededRandom(request.seed * 1009 + s);
   const seenBy = async (samples: readonly LeakageSample[]): Promise<Seen[]> => {
@@ -223,6 +233,7 @@ async function measureDefence(
   };
   const seen = await seenBy(tested);
   let attack: Attack | undefined;
+  let { trained } = request;
   if (defence.k === 0) {
     attack = identity(request.view);
   } else {
@@ -230,8 +241,11 @@ async function measureDefence(
     const heldOut = Math.max(1, Math.floor(known.length / HELD_OUT_SHARE));
     const samples = { training: known.slice(heldOut), heldOut: known.slice(0, heldOut) };
     const ridges = result.ridge === undefined ? RIDGES : [result.ridge];
-    const options = { seed: request.seed + s, places: budget.places, hidden: budget.hidden, ridges };
-    const attacks = basis ? await refinedAttacks(matrices, samples, { ...options, basis }) : [];
+    const { places, hidden, steps } = budget;
+    const options = { seed: request.seed + s, places, hidden, steps, ridges, network, start: trained };
+    const local = basis && (await refinedAttacks(matrices, samples, { ...options, basis }));
+    const attacks = local?.attacks ?? [];
+    trained ??= local?.trained;
     const whole = await wholeAttack(matrices, samples, KERNEL_RIDGES);
     result.ridge ??= attacks[0]?.ridge;
     attack = bestSharpened(
@@ -249,11 +263,13 @@ async function measureDefence(
   result.names.push(attack?.name ?? 'the blind guess');
   // Of an input and itself it is 1.
   result.correlations.push(defence.k === 0 ? 1 : await correlationOf(matrices, basis, seen, random));
+  return trained;
 }
 
-function scoreOf(guess: Guess, samples: readonly LeakageSample[]): { ssim: number; psnr: number } {
-  const score = (of: typeof ssim) => meanOf(samples.map(({ view }) => of(view, guess(view))));
-  return { ssim: score(ssim), psnr: score(psnr) };
+function blindGuess(training: readonly LeakageSample[], tested: readonly LeakageSample[]) {
+  const guess = bestGuess(training.map(({ view }) => view));
+  const score = (of: typeof ssim) => meanOf(tested.map(({ view }) => of(view, guess(view))));
+  return { guess, guessed: { ssim: score(ssim), psnr: score(psnr) } };
 }
 
 /** Of boundary 0, which is the input itself, however it was packed. */

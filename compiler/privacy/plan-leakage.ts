@@ -19,12 +19,12 @@ export interface KnownLeakage {
 
 const BUDGET: LeakageBudget = {
   ...{ trainingSamples: 96, samples: 20, accuracySamples: 120, seeds: 2 },
-  ...{ places: 16_000, hidden: 192, noises: NOISES },
+  ...{ places: 16_000, hidden: 192, steps: 500, noises: NOISES },
 };
 /** Where all inputs are of one size, and a sample may be no more than one equation. */
 const TRAINING_SAMPLES_FIXED = 160;
 /** Pictures of many pixels have many places each, and take as much longer. */
-const LARGE = { pixelsMin: 100_000, budget: { trainingSamples: 48, samples: 12 } } as const;
+const LARGE = { pixelsMin: 100_000, budget: { trainingSamples: 48, samples: 12, steps: 1500 } } as const;
 
 export function leakageBudget({ size, preprocess }: ModelRecipe, given: Partial<LeakageBudget> = {}): LeakageBudget {
   const trainingSamples = size.min === size.max ? TRAINING_SAMPLES_FIXED : BUDGET.trainingSamples;
@@ -49,7 +49,7 @@ export async function planLeakage(
     chain.segments.map(({ float }) => float),
   );
   const { leakage, pictures } = await measureLeakage({
-    ...{ plan, recipe, server, tails, runtime: request.server, seed, progress },
+    ...{ plan, recipe, server, tails, runtime: request.many, seed, progress },
     ...{ codec: boundaryCodec(plan, request.pictures), budget: request.leakage },
   });
   await releaseAll([tails]);

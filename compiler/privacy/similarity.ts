@@ -58,6 +58,56 @@ export function ssimTo(a: Plane): (b: Plane) => number {
   };
 }
 
+/** Of a plane that is held against one. */
+export interface Likeness {
+  readonly ssim: number;
+  /** By how much `ssim` grows with every value. */
+  readonly gradient: Float32Array;
+}
+
+/** `ssimTo`, and where it would grow: what a decoder that is trained for likeness goes by. */
+export function likenessTo(a: Plane): (b: Plane) => Likeness {
+  const { rows, columns, data: x } = a;
+  const blurred = newBlur(rows, columns);
+  const [meanX, squareX] = [blurred(x), blurred(x, x)];
+  const [down, side] = [insideOf(rows), insideOf(columns)];
+  const total = Float64Array.from(
+    x,
+    (_, i) => (down[Math.floor(i / columns)] as number) * (side[i % columns] as number),
+  );
+  return (b) => {
+    assertSameSize(a, b);
+    const y = b.data;
+    const [meanY, squareY, both] = [blurred(y), blurred(y, y), blurred(x, y)];
+    // What each local value changes, over the weights around it: a mean of those is the other way through a weighted mean.
+    const [byMean, bySquare, byBoth] = [0, 1, 2].map(() => new Float32Array(x.length)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    let sum = 0;
+    for (let i = 0; i < x.length; i++) {
+      const [mx, my] = [meanX[i] as number, meanY[i] as number];
+      const [levels, spreads] = [2 * mx * my + C1, 2 * ((both[i] as number) - mx * my) + C2];
+      const squares = mx * mx + my * my + C1;
+      const variances = (squareX[i] as number) - mx * mx + (squareY[i] as number) - my * my + C2;
+      const [scale, value] = [1 / (squares * variances), (levels * spreads) / (squares * variances)];
+      const weight = 1 / (total[i] as number);
+      sum += value;
+      byMean[i] = weight * (2 * mx * (spreads - levels) * scale + 2 * my * value * (1 / variances - 1 / squares));
+      bySquare[i] = (-weight * value) / variances;
+      byBoth[i] = weight * 2 * levels * scale;
+    }
+    const [means, ownSquares, products] = [blurred(byMean), blurred(bySquare), blurred(byBoth)];
+    const gradient = Float32Array.from(x, (value, i) => {
+      const change =
+        (means[i] as number) + 2 * (y[i] as number) * (ownSquares[i] as number) + value * (products[i] as number);
+      return (change * (total[i] as number)) / x.length;
+    });
+    return { ssim: sum / Math.max(1, x.length), gradient };
+  };
+}
+
 /** Weighted means around every place of planes of one size, or of the products of two. */
 function newBlur(rows: number, columns: number): (x: Float32Array, y?: Float32Array) => Float64Array {
   // With nothing around it: what lies outside weighs nothing, and what is inside the more.

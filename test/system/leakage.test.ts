@@ -15,7 +15,7 @@ import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { PlanLeakage, PlanLeakageRow } from '../../shared/plan.ts';
 
 // A busy machine takes several times as long.
-vi.setConfig({ testTimeout: 300_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const runtime = nodeRuntime(ort, { threads: 1 });
 
@@ -31,7 +31,16 @@ async function measured(
     ...{ plan, recipe, server: sessions, tails: sessions, runtime, seed: 1, progress: () => {} },
     codec: boundaryCodec(plan, sharpPictures(sharp)),
     budget: {
-      ...{ trainingSamples: 24, samples: 6, accuracySamples: 6, seeds: 1, places: 3000, hidden: 128, noises: [] },
+      ...{
+        trainingSamples: 24,
+        samples: 6,
+        accuracySamples: 6,
+        seeds: 1,
+        places: 3000,
+        hidden: 128,
+        steps: 0,
+        noises: [],
+      },
       ...budget,
     },
   });
@@ -46,15 +55,15 @@ function rowAt({ rows }: PlanLeakage, k: number, tier: string): PlanLeakageRow {
 
 describe('what real boundaries give away', () => {
   test('ocr-line: what can be seen and read of a line falls with depth and with bits', async () => {
-    const few = { trainingSamples: 48, samples: 8, accuracySamples: 2, places: 6000, hidden: 96 };
+    const few = { trainingSamples: 48, samples: 8, accuracySamples: 2, places: 6000, hidden: 96, steps: 300 };
     const leakage = await measured('ocr-line', { tiers: ['q8', 'q2'], depth: 3 }, few);
     const at = (k: number, tier: string) => rowAt(leakage, k, tier);
     const errors = (k: number, tier: string) => at(k, tier).task['cer'] as number;
     expect(at(0, 'webp-80').ssim).toBeGreaterThan(0.95);
-    // 0.65 and 0.41 here; without sharpening 0.57 and 0.34, without the second step 0.58 and 0.34.
-    expect(at(1, 'q8').leakage).toBeGreaterThan(0.62);
-    expect(at(2, 'q8').leakage).toBeGreaterThan(0.375);
-    for (const k of [1, 2]) expect(at(k, 'q8').attack).toMatch(/refined, sharpened$/);
+    // 0.70 and 0.48 here; 0.65 and 0.41 without the trained network, 0.65 and 0.42 where it has half as many steps.
+    expect(at(1, 'q8').leakage).toBeGreaterThan(0.675);
+    expect(at(2, 'q8').leakage).toBeGreaterThan(0.45);
+    for (const k of [1, 2]) expect(at(k, 'q8').attack).toMatch(/trained network, sharpened$/);
     // Lines are read off the first nearly as off the original.
     expect(errors(1, 'q8')).toBeLessThan(0.05);
     expect(errors(2, 'q8')).toBeLessThan(0.3);

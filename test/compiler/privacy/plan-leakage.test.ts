@@ -7,7 +7,7 @@ import { type TinyModel, tinyModel } from '../../helpers/tiny-model.ts';
 import { compileTiny } from '../compile-tiny.ts';
 
 const BUDGET: LeakageBudget = {
-  ...{ trainingSamples: 12, samples: 3, accuracySamples: 3, seeds: 2, places: 300, hidden: 8 },
+  ...{ trainingSamples: 12, samples: 3, accuracySamples: 3, seeds: 2, places: 300, hidden: 8, steps: 4 },
   noises: [{ type: 'gaussian', scale: 2 }],
 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PSNR_MAX_DB, psnr, squaredError, ssim } from '../../../compiler/privacy/similarity.ts';
+import { likenessTo, PSNR_MAX_DB, psnr, squaredError, ssim } from '../../../compiler/privacy/similarity.ts';
 import type { Plane } from '../../../compiler/recipe.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
 
@@ -63,5 +63,20 @@ describe('ssim', () => {
         plane(3, 2, () => 0),
       ),
     ).toThrow(RangeError);
+  });
+});
+
+describe('likenessTo', () => {
+  it('grows with every value as its gradient says, up to the edges', () => {
+    const [a, b] = [plane(9, 14, (row, column) => ((row + column) % 5) / 5), noisy(0.2)];
+    const told = { ...a, data: b.data.slice(0, a.data.length) };
+    const { ssim: value, gradient } = likenessTo(a)(told);
+    expect(value).toBeCloseTo(ssim(a, told), 9);
+    const steepest = Math.max(...gradient.map(Math.abs));
+    for (let i = 0; i < gradient.length; i += 5) {
+      const moved = (by: number) => ({ ...told, data: told.data.map((v, at) => (at === i ? v + by : v)) });
+      const slope = (ssim(a, moved(0.01)) - ssim(a, moved(-0.01))) / 0.02;
+      expect(Math.abs((gradient[i] as number) - slope)).toBeLessThan(0.01 * steepest);
+    }
   });
 });
