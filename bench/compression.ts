@@ -8,8 +8,10 @@ import { readFile } from 'node:fs/promises';
 import * as ortNode from 'onnxruntime-node';
 import { findBrowser } from '../cli/browser.ts';
 import { type SegmentCompressor, segmentCompressor } from '../compiler/compress/compress-segment.ts';
+import { inputColumns } from '../compiler/compress/input-rows.ts';
 import { storedLayersOf } from '../compiler/compress/layers.ts';
 import { packModel } from '../compiler/compress/pack-weights.ts';
+import { COLUMNS_MAX } from '../compiler/compress/reconstruct.ts';
 import type { LayerForm, SegmentRecipe } from '../compiler/compress/segment-recipe.ts';
 import { allBoundaries, twoSizes } from '../compiler/cut/boundary-specs.ts';
 import { buildProvenChain } from '../compiler/cut/proven-chain.ts';
@@ -54,13 +56,13 @@ const all = (form: LayerForm) =>
   chain.segments.map((segment) => ({
     layers: Object.fromEntries(storedLayersOf(segment.model.graph).map((layer) => [layer.name, form])),
   }));
-/** Each layer fitted before it is rounded; those of few weights, which are a twentieth of the file, in 8 bits. */
+/** Each layer fitted before it is rounded; those of few weights, and those that are too wide to be fitted, in 8 bits. */
 const fitted = (form: LayerForm) =>
   chain.segments.map(({ model: { graph } }) => ({
     layers: Object.fromEntries(
       storedLayersOf(graph).map((layer): [string, LayerForm] => {
         const isSmall = layer.groups > 1 || elementCount(layer.shape) < SMALL_ELEMENTS;
-        return [layer.name, isSmall ? 'w8' : form];
+        return [layer.name, isSmall || inputColumns(layer) > COLUMNS_MAX ? 'w8' : form];
       }),
     ),
     refit: true,

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { runSegments } from '../shared/chain.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
-import type { Tensors } from '../shared/tensor.ts';
+import { type Tensors, tensorBytes } from '../shared/tensor.ts';
 import { sha256 } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
 import { type SegmentCompressor, segmentCompressor } from './compress/compress-segment.ts';
@@ -56,6 +56,9 @@ const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly Layer
 /** Samples that the result is verified on, for each that recipes are chosen by: those are many recipes, this is one. */
 const VERIFIED_PER_HELD_OUT = 2;
 
+/** Inputs that are kept in memory. */
+const INPUT_BYTES_MAX = 256 * 2 ** 20;
+
 /** By target. */
 export type CompressedChain = ReadonlyMap<string, CompressedTarget>;
 
@@ -71,7 +74,8 @@ export async function compressChain(
   server: readonly Session[],
   record: MeasuredRecord | undefined,
 ): Promise<CompressedChain> {
-  const parts = { plan, chain, server, data: segmentData(request, plan, chain, server) };
+  const inputs = calibrationInputs(request, plan, server);
+  const parts = { plan, chain, server, inputs, data: segmentData(request, plan, chain, server, inputs) };
   const compressed = new Map<string, CompressedTarget>();
   for (const [target, device] of request.devices) {
     const kept =
@@ -106,20 +110,23 @@ interface Parts {
   readonly chain: Chain;
   /** In full precision. */
   readonly server: readonly Session[];
+  /** What flows into the whole chain. */
+  readonly inputs: () => AsyncIterable<Tensors>;
   /** Of its segments. */
   readonly data: readonly SegmentData[];
 }
 
-/** Samples are run through the chain anew for each segment and pass: memory does not grow with their number. */
+/** Samples are run through the chain anew for each segment and pass: of what flows into segments nothing is kept. */
 function segmentData(
   request: CompileRequest,
   plan: Plan,
   { segments }: Chain,
   server: readonly Session[],
+  inputs: () => AsyncIterable<Tensors>,
 ): SegmentData[] {
   return segments.map(({ model }, k) => {
     async function* samples(): AsyncIterable<Tensors> {
-      for await (const tensors of calibrationInputs(request, plan, server)) {
+      for await (const tensors of inputs()) {
         const boundary = await runSegments(plan, server, { from: 0, to: k, tensors });
         yield Object.fromEntries(
           (plan.segments[k]?.inputs ?? []).map((name) => [name, boundary[name] as Tensors[string]]),
@@ -130,25 +137,39 @@ function segmentData(
   });
 }
 
-/** Boundary 0 of each calibration sample. */
-async function* calibrationInputs(
+/** Boundary 0 of each calibration sample. They are looked at many times: as far as they fit they are made once. */
+function calibrationInputs(
   { recipe, calibrationSamples, seed }: CompileRequest,
   plan: Plan,
   server: readonly Session[],
-): AsyncIterable<Tensors> {
-  for await (const { input } of recipe.samples('calibration', calibrationSamples, seed, wholeOf(plan, server))) {
-    yield inputCrossing(plan, input).tensors;
-  }
+): () => AsyncIterable<Tensors> {
+  const kept: Tensors[] = [];
+  let [bytes, isWhole] = [0, false];
+  return async function* () {
+    if (isWhole) {
+      yield* kept;
+      return;
+    }
+    let at = 0;
+    for await (const { input } of recipe.samples('calibration', calibrationSamples, seed, wholeOf(plan, server))) {
+      const { tensors } = inputCrossing(plan, input);
+      if (at++ === kept.length && bytes < INPUT_BYTES_MAX) {
+        kept.push(tensors);
+        for (const tensor of Object.values(tensors)) bytes += tensorBytes(tensor).byteLength;
+      }
+      yield tensors;
+    }
+    isWhole = kept.length === at;
+  };
 }
 
 /** The chain's models, without what recipes say is to go. */
 async function structured(
   request: CompileRequest,
-  { plan, chain, server, data }: Parts,
+  { plan, chain, data, inputs }: Parts,
   recipes: readonly Pick<SegmentRecipe, 'structure'>[],
 ): Promise<Model[]> {
   if (recipes.every(({ structure }) => structure === undefined)) return chain.segments.map(({ model }) => model);
-  const inputs = () => calibrationInputs(request, plan, server);
   return rebuiltChain(
     { plan, data, inputs, runtime: request.server, progress: request.progress },
     recipes.map(({ structure }) => structure),
@@ -198,7 +219,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
         : ((await searchStructures(
             {
               ...{ plan, data, reference, heldOut, runtime: request.server, progress, macsShare: budget.macsShare },
-              inputs: () => calibrationInputs(request, plan, server),
+              inputs: parts.inputs,
             },
             (lost) => isWithin(budget, lost),
           )) ?? null),
@@ -235,7 +256,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
         equalized,
       },
       optimized: (model) => request.optimized(model, target === 'node' ? 'server' : 'device'),
-      refit: !recipe.isNoise,
+      refit: (budget.fit ?? false) && !recipe.isNoise,
       savedMs: (segment, layer, form) => saved[segment]?.[form]?.[layer] ?? 0,
     });
     return { ...found, compressors };

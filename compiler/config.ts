@@ -49,6 +49,10 @@ const CompressionSchema = v.strictObject({
     v.optional(v.pipe(share, v.gtValue(0))),
     'Share of the multiply-accumulates to come down to, by pruning channels and splitting layers, where accuracy allows',
   ),
+  fit: described(
+    v.optional(v.boolean()),
+    'Whether weights are fitted to samples before they are rounded: smaller files for the same answers, after a longer search',
+  ),
   bytesMax: described(v.optional(integer(1)), 'Of all device segments together, as they are stored'),
   timeMax: described(v.optional(positive), 'Of all device segments together, over what they take in full precision'),
   pins: described(

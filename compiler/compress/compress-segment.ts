@@ -56,7 +56,7 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
   let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;
   let saturating: Promise<ReadonlySet<string>> | undefined;
   const made: MadeCodes = new Map();
-  let grams: Promise<readonly [fitted: LayerGrams, heldOut: LayerGrams]> | undefined;
+  let grams: ReturnType<typeof gramsOf> | undefined;
   return async (recipe) => {
     const named = (wanted: (form: LayerForm) => boolean) =>
       new Set(layers.map(({ name }) => name).filter((name) => wanted(recipe.layers[name] ?? 'float32')));
@@ -77,9 +77,11 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
     }
     const fitting = samples > 0 ? named((form) => FITTED.has(form)) : new Set<string>();
     for (const name of refitted?.layers ?? []) if (recipe.layers[name] !== 'nbits4') fitting.delete(name);
-    if (fitting.size > 0) grams ??= gramsOf(data, samples);
-    // Only of the layers that are fitted now: a file depends on its recipe alone, not on what was tried before.
-    const [fitted, heldOut] = ((await grams) ?? []).map(
+    if (!refitted && fitting.size > 0) grams ??= gramsOf(data, samples);
+    // Of the few layers that were not fitted, where nothing is known yet.
+    const known = grams ?? (fitting.size > 0 ? gramsOf(data, samples, fitting) : undefined);
+    // Only of the layers that are rounded now: a file depends on its recipe alone, not on what was tried before.
+    const [fitted, heldOut] = ((await known) ?? []).map(
       (all) => new Map([...all].filter(([name]) => fitting.has(name))),
     );
     const blocks = named((form) => form === 'nbits4');
@@ -104,11 +106,17 @@ function isWeightForm(form: LayerForm): form is WeightForm {
   return (WEIGHT_FORMS as readonly LayerForm[]).includes(form);
 }
 
-async function gramsOf(data: SegmentData, samples: number): Promise<readonly [LayerGrams, LayerGrams]> {
+/** @param names of layers; default: all */
+async function gramsOf(
+  data: SegmentData,
+  samples: number,
+  names?: ReadonlySet<string>,
+): Promise<readonly [fitted: LayerGrams, heldOut: LayerGrams]> {
+  const layers = layersOf(data.model.graph).filter(({ name }) => names?.has(name) ?? true);
   const apart = Math.ceil(samples / HELD_OUT_EVERY);
   const parts = [rowsToRound(samples - apart), rowsToRound(apart)];
   const partOf = (sample: number) => (sample % HELD_OUT_EVERY === 0 ? 1 : 0);
-  const [fitted, heldOut] = await splitGrams(data, layersOf(data.model.graph), parts, partOf);
+  const [fitted, heldOut] = await splitGrams(data, layers, parts, partOf);
   return [fitted as LayerGrams, heldOut as LayerGrams];
 }
 

@@ -34,8 +34,6 @@ export interface Rewritten {
   isForced?(layer: string): boolean;
   /** Layers that keep their weights. */
   isFixed?(layer: string): boolean;
-  /** Layers of more input columns keep their weights; default: 2,048. */
-  readonly columnsMax?: number | undefined;
   /** What becomes of a group's fitted rows before anything behind them is fitted: rounded, say. The gram is whole. */
   rounded?(layer: Layer, group: number, rows: Float32Array, moments: Moments): Float32Array;
   /** Called with each layer once its weights are settled, and the moments of what comes in, group by group. */
@@ -82,8 +80,7 @@ interface Context {
 async function refit(context: Context, layer: Layer): Promise<boolean> {
   const { rewritten } = context;
   const weights = readWeights(rewritten.graph, layer);
-  const { columnsMax = COLUMNS_MAX } = rewritten;
-  if (!weights || inputColumns(layer) > columnsMax || rewritten.isFixed?.(layer.name)) return false;
+  if (!weights || inputColumns(layer) > COLUMNS_MAX || rewritten.isFixed?.(layer.name)) return false;
   const moments = await layerMoments(context, layer);
   const fits = moments.map((group, g): Fit => {
     const fit = fitRidge(group, groupRows(layer, weights.rows, g), weights.bias !== undefined);

@@ -26,12 +26,9 @@ export interface Refitted {
   readonly codes: MadeCodes;
 }
 
-/** Wider layers keep their weights: 2,880 is 320 channels, 3 x 3. */
-const COLUMNS_MAX = 2880;
-
 /**
- * Rewrites weights and biases in place, also of layers behind those that are rounded. Weights that several layers read, and
- * those that `readWeights` cannot read, stay.
+ * Rewrites weights and biases in place, also of layers behind those that are rounded. Weights that several layers read,
+ * those of very wide layers and those that `readWeights` cannot read stay.
  * @param data the segment that `graph` is a copy of
  * @param forms by the layer's name
  */
@@ -52,7 +49,6 @@ export async function refitWeights(
   };
   const layers = await reconstruct(data, {
     graph,
-    columnsMax: COLUMNS_MAX,
     keptOutputs: () => undefined,
     isForced: (layer) => forms.has(layer),
     isFixed: (layer) => shared.has(layer),

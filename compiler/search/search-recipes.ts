@@ -32,6 +32,8 @@ export interface CompressionBudget {
   readonly answersChangedMax: number;
   /** Share of the multiply-accumulates to come down to, where the rest of the budget allows. */
   readonly macsShare?: number | undefined;
+  /** Whether weights are fitted before they are rounded: smaller files for the same answers, after a longer search. */
+  readonly fit?: boolean | undefined;
   /** Of all device segments together, as they are stored. */
   readonly bytesMax?: number | undefined;
   /** Of all device segments together on the target, over what they take in float. */
@@ -77,8 +79,6 @@ export interface SearchResult {
 const SLOWDOWN_MAX = 1.15;
 /** Recipes that are tried beyond the front, where it crosses the budget. */
 const REFINEMENTS = 3;
-/** Of a front, at most. */
-const TRIES = 4;
 /** Samples that are run on the device itself: that takes five to ten times as long. */
 const DEVICE_SAMPLES = 150;
 /** What is left of the predicted loss after a step back. */
@@ -96,7 +96,7 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   const bare = { bytes: bytesOf(models), timeMs: sumOf(ms.compressed) };
   const timeMaxMs = budget.timeMax === undefined ? undefined : budget.timeMax * float.timeMs;
   const candidates = paretoFront(items, bare, { bytesMax: budget.bytesMax, timeMaxMs });
-  const front = await tryByHalving(request, items, candidates);
+  const front = await tryOnHeldOut(request, items, candidates);
   const reverted: string[] = [];
   await refine(request, items, bare, timeMaxMs, front);
   const best = front.findLast(({ lost }) => isWithin(budget, lost)) ?? front[0];
@@ -119,24 +119,27 @@ interface Point {
   readonly lost: HeadLoss;
 }
 
-/** Until it is known between which two the budget is crossed: what loses more than one that does not hold will not either. */
-async function tryByHalving(
+/**
+ * All of them; where each has to be fitted first, which takes most of a minute, by halving until it is known between which two the
+ * budget is crossed: what loses more than one that does not hold will not hold either.
+ */
+async function tryOnHeldOut(
   request: SearchRequest,
   items: readonly LayerItem[],
   candidates: readonly Candidate[],
 ): Promise<Point[]> {
-  const { plan, budget, many, progress } = request;
-  const depth = depthOf(plan);
+  const { plan, budget, many, progress, refit } = request;
   const front: Point[] = [];
   let [holds, fails] = [-1, candidates.length];
   while (fails - holds > 1) {
-    const middle = Math.floor((holds + fails) / 2);
-    progress({ stage: 'trying recipes on held-out samples', done: front.length, total: TRIES });
-    const candidate = candidates[middle] as Candidate;
-    const lost = await lostBy(request, many, items, candidate, [depth]);
+    const at = refit ? Math.floor((holds + fails) / 2) : holds + 1;
+    const total = refit ? Math.ceil(Math.log2(candidates.length + 1)) : candidates.length;
+    progress({ stage: 'trying recipes on held-out samples', done: front.length, total });
+    const candidate = candidates[at] as Candidate;
+    const lost = await lostBy(request, many, items, candidate, [depthOf(plan)]);
     front.push({ candidate, lost });
-    if (isWithin(budget, lost)) holds = middle;
-    else fails = middle;
+    if (!refit || isWithin(budget, lost)) holds = at;
+    else fails = at;
   }
   return front.sort((a, b) => a.candidate.loss - b.candidate.loss);
 }
