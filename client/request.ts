@@ -5,7 +5,7 @@
 import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, type Plan, tierKey } from '../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan, type Tier, tierKey } from '../shared/plan.ts';
 import { promises } from '../shared/policy/noises.ts';
 import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
@@ -161,10 +161,11 @@ class Request {
     return this.decide(crossing);
   }
 
-  /** Whether there is a forced tier only the whole plan tells. */
+  /** In which tiers a forced cut can be sent, only the whole plan tells. */
   private async assertWhole(): Promise<void> {
-    const { tier, k = 0 } = this.force ?? {};
-    if (tier === undefined || this.plan.boundaries[k]?.tiers.some(({ name }) => name === tier) !== false) return;
+    const { tier, k = this.depth } = this.force ?? {};
+    const isKnown = ({ name }: Tier) => tier === undefined || name === tier;
+    if (k === this.depth || this.plan.boundaries[k]?.tiers.some(isKnown) !== false) return;
     const { installation, isCurrent, changed } = this.context;
     while (installation.isHead && installation.isDownloading) {
       if (!isCurrent()) throw new Superseded();

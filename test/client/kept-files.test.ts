@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { availabilityOf } from '../../client/availability.ts';
 import { pause } from '../../client/pause.ts';
+import { planHead } from '../../shared/plan.ts';
 import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
@@ -363,6 +364,16 @@ describe('a plan of which the head comes first', () => {
     await expect(client.infer(PICTURE, { force: { k: 1, tier: 'none' } })).rejects.toMatchObject({
       code: 'UNKNOWN_TIER',
     });
+  });
+
+  test('takes a forced cut of which it has no tier yet', async () => {
+    harness.head = planHead(harness.plan);
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1 } });
+    result.catch(() => {});
+    await harness.pass(450);
+    await harness.finish();
+    expect((await result).route).toMatchObject({ k: 1, fallback: null });
   });
 
   test('goes on with its head where the rest does not come yet', async () => {
