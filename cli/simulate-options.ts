@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { parseJson } from '../shared/parse.ts';
-import { type Plan, parsePlan } from '../shared/plan.ts';
+import type { Plan } from '../shared/plan.ts';
 import { type Arrivals, DEVICES, parseDevice, parseServer, SCHEDULERS } from '../simulate/index.ts';
+import { readPlan } from './read-plan.ts';
 
 export async function readMeasuredPlan(path: string): Promise<Plan> {
-  const plan = parsePlan(parseJson(await read(path), 'BAD_PLAN', path), path);
+  const plan = await readPlan(path);
   if (!plan.measured) throw new TandemError('BAD_PLAN', `${path}: nothing of this plan was measured`);
   return plan;
 }

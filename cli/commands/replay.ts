@@ -1,11 +1,9 @@
 /** `tandem replay LOG`: makes the decisions of a log again; exit 1 where one does not come out as it was, to the last bit. */
-import { readFile } from 'node:fs/promises';
-import { messageOf, TandemError } from '../../shared/errors.ts';
-import { parseJson } from '../../shared/parse.ts';
-import { type Plan, parsePlan } from '../../shared/plan.ts';
+import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { type Replayed, replayLog } from '../decision-log.ts';
 import { accountText, listText } from '../decision-text.ts';
+import { readPlan } from '../read-plan.ts';
 
 export const usage = 'tandem replay LOG --plan F [--plan F]... [--show LINE] [--json]';
 
@@ -51,11 +49,4 @@ function summaryOf({ line, plan, record, differences }: Replayed) {
 
 function accountOf({ again: { by, chosen, candidates, removed } }: Replayed) {
   return { again: { by, chosen, candidates, removed } };
-}
-
-async function readPlan(path: string): Promise<Plan> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  });
-  return parsePlan(parseJson(text, 'BAD_PLAN', path), path);
 }
