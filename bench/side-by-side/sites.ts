@@ -65,7 +65,8 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe): 
       scriptBytes[name] += outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents).byteLength, 0);
     }
     const hints = preloaded.map((file) => `<link rel="modulepreload" href="${file}">`);
-    if (name === 'tandem') hints.push(`<link rel="preload" as="fetch" crossorigin href="${planHeadPath('ocr-line')}">`);
+    if (name === 'tandem')
+      hints.push(`<link rel="preload" as="fetch" crossorigin href="${planHeadPath(recipe.name)}">`);
     await writeFile(join(outdir, `${name}.html`), pageOf(name, hints.join('')));
   }
   return { tandem, plain, scriptBytes: scriptBytes as Sites['scriptBytes'] };

@@ -14,7 +14,7 @@ import { refitWeights } from './refit-weights.ts';
 import { saturatingLayers } from './saturation.ts';
 import type { SegmentData } from './segment-data.ts';
 import { type LayerForm, recipeDigest, type SegmentRecipe } from './segment-recipe.ts';
-import { type MadeCodes, storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
+import { isIntegerForm, type MadeCodes, storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
 
 /** Compresses one segment in any way that is asked for. */
 export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<CompressedSegment>;
@@ -36,14 +36,12 @@ export interface CompressorOptions {
 
 export function segmentCompressor(data: SegmentData, options: CompressorOptions): SegmentCompressor {
   const plain = compressorOf(data, options);
-  let evened: SegmentCompressor | undefined;
+  const evened = once(() => compressorOf({ ...data, model: equalizedModel(data.model) ?? data.model }, options));
   let latest: { readonly digest: string; readonly segment: Promise<CompressedSegment> } | undefined;
   return (recipe) => {
     const digest = recipeDigest(recipe);
     if (latest?.digest === digest) return latest.segment;
-    if (recipe.equalized)
-      evened ??= compressorOf({ ...data, model: equalizedModel(data.model) ?? data.model }, options);
-    const segment = (recipe.equalized && evened ? evened : plain)(recipe);
+    const segment = (recipe.equalized ? evened() : plain)(recipe);
     // One is made several times in a row, and fitting takes its time; of those that are tried once nothing is left.
     latest = recipe.refit ? { digest, segment } : undefined;
     return segment;
@@ -53,10 +51,11 @@ export function segmentCompressor(data: SegmentData, options: CompressorOptions)
 function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOptions): SegmentCompressor {
   const { graph } = data.model;
   const layers = storedLayersOf(graph);
-  let ranges: Promise<ReadonlyMap<string, ValueRange>> | undefined;
-  let saturating: Promise<ReadonlySet<string>> | undefined;
+  // Clipping rare large values costs answers on networks that were measured (bench/peers).
+  const ranges = once(() => calibrateRanges(data, everyRange(graph), 'min-max'));
+  const saturating = once(async () => layersThatSaturate(data, await ranges()));
   const made: MadeCodes = new Map();
-  let grams: ReturnType<typeof gramsOf> | undefined;
+  const grams = once(() => gramsOf(data, samples));
   return async (recipe) => {
     const named = (wanted: (form: LayerForm) => boolean) =>
       new Set(layers.map(({ name }) => name).filter((name) => wanted(recipe.layers[name] ?? 'float32')));
@@ -66,20 +65,16 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
     const refitted = recipe.refit && samples > 0 ? await refitWeights(data, model.graph, forms) : undefined;
     const integers = named((form) => form === 'int8');
     if (integers.size > 0) {
-      // Clipping rare large values costs answers on networks that were measured (bench/peers).
-      ranges ??= calibrateRanges(data, everyRange(graph), 'min-max');
-      if (mayLackVnni) saturating ??= ranges.then((found) => layersThatSaturate(data, found));
-      const narrow = (await saturating) ?? new Set<string>();
+      const narrow = mayLackVnni ? await saturating() : new Set<string>();
       ({ model, quantized } = quantizedModel(model, {
-        ...{ nodes: integerNodes(graph, integers), ranges: await ranges, granularity: 'channel' },
+        ...{ nodes: integerNodes(graph, integers), ranges: await ranges(), granularity: 'channel' },
         weightBitsOf: ({ name }) => (narrow.has(name) ? 7 : 8),
       }));
     }
-    const fitting = samples > 0 ? named((form) => FITTED.has(form)) : new Set<string>();
+    const fitting = samples > 0 ? named(isFitted) : new Set<string>();
     for (const name of refitted?.layers ?? []) if (recipe.layers[name] !== 'nbits4') fitting.delete(name);
-    if (!refitted && fitting.size > 0) grams ??= gramsOf(data, samples);
-    // Of the few layers that were not fitted, where nothing is known yet.
-    const known = grams ?? (fitting.size > 0 ? gramsOf(data, samples, fitting) : undefined);
+    // Of few layers where the others were fitted already.
+    const known = fitting.size === 0 ? undefined : refitted ? gramsOf(data, samples, fitting) : grams();
     // Only of the layers that are rounded now: a file depends on its recipe alone, not on what was tried before.
     const [fitted, heldOut] = ((await known) ?? []).map(
       (all) => new Map([...all].filter(([name]) => fitting.has(name))),
@@ -93,6 +88,14 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
   };
 }
 
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
 /** Those whose sums leave int16 on samples: a bound alone would take a bit from nearly every layer. */
 async function layersThatSaturate(data: SegmentData, ranges: ReadonlyMap<string, ValueRange>): Promise<Set<string>> {
   const tried = await saturatingLayers(data, ranges, 'channel');
@@ -100,7 +103,9 @@ async function layersThatSaturate(data: SegmentData, ranges: ReadonlyMap<string,
 }
 
 /** To samples. */
-const FITTED: ReadonlySet<LayerForm> = new Set(['w8', 'w6', 'w5', 'w4', 'w3', 'sparse', 'nbits4']);
+function isFitted(form: LayerForm): boolean {
+  return isIntegerForm(form) || form === 'nbits4';
+}
 
 function isWeightForm(form: LayerForm): form is WeightForm {
   return (WEIGHT_FORMS as readonly LayerForm[]).includes(form);

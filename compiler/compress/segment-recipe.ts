@@ -9,11 +9,6 @@ import type { Form } from './layer-forms.ts';
 export const LAYER_FORMS = ['float32', 'float16', 'w8', 'w6', 'w5', 'w4', 'w3', 'sparse', 'nbits4', 'int8'] as const;
 export type LayerForm = (typeof LAYER_FORMS)[number];
 
-/** Whether weights become codes of few bits and nothing else changes. */
-export function isRounded(form: LayerForm): boolean {
-  return form === 'sparse' || /^w\d/.test(form);
-}
-
 export interface SegmentRecipe {
   /** By layer, which is known by its output's name. Layers that are not named stay float32. */
   readonly layers: Readonly<Record<string, LayerForm>>;

@@ -14,6 +14,7 @@ import type { LayerGrams } from './layer-grams.ts';
 import { type Layer, layersOf, rowCount, storedLayersOf, weightOfRows, weightRows } from './layers.ts';
 import { leastImportant, pruneSmallest } from './prune-weights.ts';
 import { chooseGrid, columnImportance, roundRows } from './quantize-rows.ts';
+import type { LayerForm } from './segment-recipe.ts';
 
 /** The weakest first. */
 export const WEIGHT_FORMS = ['w3', 'w4', 'sparse', 'w5', 'w6', 'w8', 'float16'] as const;
@@ -21,7 +22,12 @@ export type WeightForm = (typeof WEIGHT_FORMS)[number];
 export type IntegerForm = Exclude<WeightForm, 'float16'>;
 
 /** Codes go from minus to plus this. */
-const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, sparse: 31, w8: 127 } as const;
+export const LEVELS = { w3: 3, w4: 7, w5: 15, w6: 31, sparse: 31, w8: 127 } as const;
+
+/** Whether weights become codes of few values, and nothing else changes. */
+export function isIntegerForm(form: LayerForm): form is IntegerForm {
+  return Object.hasOwn(LEVELS, form);
+}
 
 /** Of the weights that `sparse` keeps no more than the others. */
 const ZEROS_SHARE = 0.5;

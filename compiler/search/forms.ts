@@ -3,6 +3,7 @@ import type { Runtime } from '../../shared/runtime.ts';
 import type { SegmentCompressor } from '../compress/compress-segment.ts';
 import { storedLayersOf } from '../compress/layers.ts';
 import { type LayerForm, type Pin, pinnedForm } from '../compress/segment-recipe.ts';
+import { LEVELS } from '../compress/store-weights.ts';
 import type { Model } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
 import { withTaps } from '../prepare.ts';
@@ -32,15 +33,9 @@ export interface FormsRequest {
 /** Forms that compute otherwise than float32 does: worth their loss only where they are faster. */
 export const COMPUTING: ReadonlySet<LayerForm> = new Set(['int8', 'nbits4']);
 
-/** Codes go from minus to plus so much; of float16 as if they did. An error of rounding falls with the square of it. */
-const LEVELS = new Map<LayerForm, number>([
-  ['float16', 1024],
-  ['w8', 127],
-  ['w6', 31],
-  ['w5', 15],
-  ['w4', 7],
-  ['w3', 3],
-]);
+/** Of forms that only round, with float16 as if its codes were even: an error of rounding falls with the square of it. */
+const { sparse: _prunes, ...ROUNDING } = LEVELS;
+const LEVELS_OF = new Map<LayerForm, number>(Object.entries({ ...ROUNDING, float16: 1024 }) as [LayerForm, number][]);
 /** Of these the loss is measured where both are tried, of the others of that kind it follows: one alone is off by what rounding happens to hit. */
 const ROUNDED: readonly LayerForm[] = ['w6', 'w4'];
 
@@ -58,7 +53,7 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
     const follows = ROUNDED.every((form) => asked.includes(form));
     const measured: FormCost[] = [];
     for (const form of asked) {
-      const isMeasured = !follows || !LEVELS.has(form) || ROUNDED.includes(form);
+      const isMeasured = !follows || !LEVELS_OF.has(form) || ROUNDED.includes(form);
       measured.push(
         await journal.once(`form ${segment} ${layer} ${form}`, () =>
           measureForm(request, segment, layer, form, isMeasured),
@@ -77,10 +72,10 @@ export async function measureForms(request: FormsRequest): Promise<LayerItem[]> 
 function withRounding(measured: readonly FormCost[]): FormCost[] {
   const noise = measured
     .filter(({ form }) => ROUNDED.includes(form))
-    .map(({ form, loss }) => loss * (LEVELS.get(form) ?? 1) ** 2);
+    .map(({ form, loss }) => loss * (LEVELS_OF.get(form) ?? 1) ** 2);
   const mean = noise.reduce((sum, one) => sum + one, 0) / noise.length;
   return measured.map((cost) => {
-    const levels = LEVELS.get(cost.form);
+    const levels = LEVELS_OF.get(cost.form);
     return levels === undefined ? cost : { ...cost, loss: mean / levels ** 2 };
   });
 }

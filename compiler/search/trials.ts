@@ -2,7 +2,8 @@
 import type { Plan } from '../../shared/plan.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
-import { isRounded, type LayerForm, type SegmentRecipe, type SegmentStructure } from '../compress/segment-recipe.ts';
+import type { LayerForm, SegmentRecipe, SegmentStructure } from '../compress/segment-recipe.ts';
+import { isIntegerForm } from '../compress/store-weights.ts';
 import type { Model } from '../graph/graph.ts';
 import { loadAll, releaseAll } from '../measure/sessions.ts';
 import { measureTime } from '../measure/time.ts';
@@ -102,7 +103,7 @@ export function recipesOf(
     const structure = structures?.[segment];
     return {
       layers: Object.fromEntries(layers),
-      ...(refit && layers.some(([, form]) => isRounded(form)) && { refit }),
+      ...(refit && layers.some(([, form]) => isIntegerForm(form)) && { refit }),
       ...(equalized[segment] && layers.some(([, form]) => form === 'int8') && { equalized: true }),
       ...(structure && { structure }),
     };
