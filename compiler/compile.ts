@@ -5,10 +5,10 @@
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
-import { boundaryTensors, segmentInputs } from '../shared/chain.ts';
+import { segmentInputs } from '../shared/chain.ts';
 import { goldenAnswer, goldenInput } from '../shared/golden.ts';
 import { type Plan, parsePlan, type TensorSpec, type Tier } from '../shared/plan.ts';
-import type { Runtime, Session } from '../shared/runtime.ts';
+import type { Runtime } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { assertReplaceable, CHOICE_FILE, planFile, RECORD_FILE, withPlanId, writeBundle } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
@@ -16,7 +16,7 @@ import { boundaryTiers } from './compress/boundary-tiers.ts';
 import { packModel } from './compress/pack-weights.ts';
 import { recipeDigest, recipeText, type SegmentRecipe } from './compress/segment-recipe.ts';
 import { type CompressedChain, compressChain, forgetSearches } from './compress-chain.ts';
-import { allBoundaries, boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
+import { boundarySpecs, twoSizes } from './cut/boundary-specs.ts';
 import { buildProvenChain } from './cut/proven-chain.ts';
 import type { Chain, ChainSegment } from './cut/segments.ts';
 import { draftPlan, withoutTiers } from './draft-plan.ts';
@@ -28,7 +28,7 @@ import { planLeakage } from './privacy/plan-leakage.ts';
 import type { ModelRecipe } from './recipe.ts';
 import { REPORT_FILE, reportPage } from './report/page.ts';
 import { reportData } from './report/parts.ts';
-import { inputCrossing, wholeOf } from './samples/crossing.ts';
+import { calibrationFlows, type Flows } from './samples/flows.ts';
 
 export interface CompileResult {
   readonly plan: Plan;
@@ -66,13 +66,12 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
     chain.segments.map(({ float }, i) => planFile(`${i + 1}.server.onnx`, float)),
   );
   const specs = await boundarySpecs(draft, server, recipe.noise).catch(notRunning(recipe));
-  const tiers =
-    record?.tiers ??
-    (await calibratedTiers(request, { ...draft, boundaries: withoutTiers(specs) }, chain, server, specs));
+  const flows = calibrationFlows(request, { ...draft, boundaries: withoutTiers(specs) }, server);
+  const tiers = record?.tiers ?? (await calibratedTiers(request, chain, flows, specs));
   const boundaries = specs.map((tensors, k) => ({ tensors, tiers: [...(tiers[k] ?? [])] }));
   const cut = withPlanId({ ...draft, boundaries });
 
-  const compressed = await compressChain(request, cut, chain, server, record);
+  const compressed = await compressChain(request, cut, chain, server, flows, record);
   const files = new Map<string, Uint8Array | string>();
   const assets = await addAssets(recipe, files);
   const planned = addFiles({ ...cut, assets }, chain, compressed, await goldenAnswers(request, cut, compressed), files);
@@ -103,23 +102,19 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   return { plan, isMeasuredNow, sizeRatio: sizeRatios(plan) };
 }
 
-/** Samples are run through the chain anew for each boundary and pass: memory does not grow with their number. */
 function calibratedTiers(
-  { recipe, calibrationSamples: total, seed, progress }: CompileRequest,
-  plan: Plan,
+  { recipe, calibrationSamples: total, progress }: CompileRequest,
   { segments }: Chain,
-  server: readonly Session[],
+  flows: Flows,
   specs: readonly TensorSpec[][],
 ): Promise<Tier[][]> {
   return boundaryTiers(recipe, specs, segments, (k) => {
     let passes = 0;
     return async function* () {
       let done = 0;
-      for await (const sample of recipe.samples('calibration', total, seed, wholeOf(plan, server))) {
+      for await (const tensors of flows(k)) {
         progress({ stage: `calibrating boundary ${k}`, done: passes * total + done++, total: 3 * total });
-        const { tensors } = inputCrossing(plan, sample.input);
-        const all = await allBoundaries(plan, server.slice(0, k), tensors);
-        yield boundaryTensors(plan, k, all[k] as Tensors);
+        yield (specs[k] ?? []).map(({ name }) => tensors[name] as Tensors[string]);
       }
       passes++;
     };

@@ -1,10 +1,10 @@
 /** Every target's segments: built as recipes from before say, or as a search finds them. */
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { runSegments } from '../shared/chain.ts';
+import { segmentInputs } from '../shared/chain.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
-import { type Tensors, tensorBytes } from '../shared/tensor.ts';
+import type { Tensors } from '../shared/tensor.ts';
 import { sha256 } from './bundle.ts';
 import type { CompileRequest } from './compile-request.ts';
 import { type SegmentCompressor, segmentCompressor } from './compress/compress-segment.ts';
@@ -17,6 +17,7 @@ import { type MeasuredRecord, recipeSha256 } from './measure/record.ts';
 import { loadAll, releaseAll } from './measure/sessions.ts';
 import { writeModel } from './onnx/write.ts';
 import { inputCrossing, wholeOf } from './samples/crossing.ts';
+import type { Flows } from './samples/flows.ts';
 import { searchEqualization } from './search/equalization.ts';
 import { COMPUTING } from './search/forms.ts';
 import { holdOut } from './search/held-out.ts';
@@ -56,9 +57,6 @@ const DATA_FREE = ['float32', 'float16', 'w8'] as const satisfies readonly Layer
 /** Samples that the result is verified on, for each that recipes are chosen by: those are many recipes, this is one. */
 const VERIFIED_PER_HELD_OUT = 2;
 
-/** Inputs that are kept in memory. */
-const INPUT_BYTES_MAX = 256 * 2 ** 20;
-
 /** By target. */
 export type CompressedChain = ReadonlyMap<string, CompressedTarget>;
 
@@ -72,10 +70,11 @@ export async function compressChain(
   plan: Plan,
   chain: Chain,
   server: readonly Session[],
+  flows: Flows,
   record: MeasuredRecord | undefined,
 ): Promise<CompressedChain> {
-  const inputs = calibrationInputs(request, plan, server);
-  const parts = { plan, chain, server, inputs, data: segmentData(request, plan, chain, server, inputs) };
+  const data = segmentData(request, plan, chain, flows);
+  const parts = { plan, chain, server, inputs: () => flows(0), data };
   const compressed = new Map<string, CompressedTarget>();
   for (const [target, device] of request.devices) {
     const kept =
@@ -116,51 +115,13 @@ interface Parts {
   readonly data: readonly SegmentData[];
 }
 
-/** Samples are run through the chain anew for each segment and pass: of what flows into segments nothing is kept. */
-function segmentData(
-  request: CompileRequest,
-  plan: Plan,
-  { segments }: Chain,
-  server: readonly Session[],
-  inputs: () => AsyncIterable<Tensors>,
-): SegmentData[] {
+function segmentData(request: CompileRequest, plan: Plan, { segments }: Chain, flows: Flows): SegmentData[] {
   return segments.map(({ model }, k) => {
     async function* samples(): AsyncIterable<Tensors> {
-      for await (const tensors of inputs()) {
-        const boundary = await runSegments(plan, server, { from: 0, to: k, tensors });
-        yield Object.fromEntries(
-          (plan.segments[k]?.inputs ?? []).map((name) => [name, boundary[name] as Tensors[string]]),
-        );
-      }
+      for await (const tensors of flows(k)) yield segmentInputs(plan, k, tensors);
     }
     return { model, samples, runtime: request.server };
   });
-}
-
-/** Boundary 0 of each calibration sample. They are looked at many times: as far as they fit they are made once. */
-function calibrationInputs(
-  { recipe, calibrationSamples, seed }: CompileRequest,
-  plan: Plan,
-  server: readonly Session[],
-): () => AsyncIterable<Tensors> {
-  const kept: Tensors[] = [];
-  let [bytes, isWhole] = [0, false];
-  return async function* () {
-    if (isWhole) {
-      yield* kept;
-      return;
-    }
-    let at = 0;
-    for await (const { input } of recipe.samples('calibration', calibrationSamples, seed, wholeOf(plan, server))) {
-      const { tensors } = inputCrossing(plan, input);
-      if (at++ === kept.length && bytes < INPUT_BYTES_MAX) {
-        kept.push(tensors);
-        for (const tensor of Object.values(tensors)) bytes += tensorBytes(tensor).byteLength;
-      }
-      yield tensors;
-    }
-    isWhole = kept.length === at;
-  };
 }
 
 /** The chain's models, without what recipes say is to go. */

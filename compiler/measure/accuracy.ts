@@ -35,6 +35,9 @@ export interface AccuracyRequest {
 
 export type AccuracyResult = Pick<PlanMeasured, 'accuracy' | 'tiers' | 'boundaryErrors'>;
 
+/** Samples that are measured with nothing else under way: what decoding takes is told by these. */
+const TIMED_SAMPLES = 64;
+
 /** Answers and costs of one (target, k, tier). */
 interface Row {
   readonly target: string;
@@ -43,6 +46,7 @@ interface Row {
   readonly grades: Grade[];
   readonly sizes: number[];
   readonly bytes: number[];
+  /** Of the first samples, of one at least. */
   readonly decodeMs: number[];
 }
 
@@ -56,12 +60,20 @@ export async function measureAccuracy(request: AccuracyRequest): Promise<Accurac
   const { recipe, split, samples, seed, progress } = request;
   const seen: Seen = { rows: new Map(), errors: new Map() };
   let done = 0;
+  let before: Promise<void> | undefined;
   for await (const sample of recipe.samples(split, samples, seed, wholeOf(request.plan, request.server))) {
+    const isTimed = done < TIMED_SAMPLES;
     const crossing = inputCrossing(request.plan, sample.input);
-    await measureSample(request, seen, crossing, sample.truth);
+    const finish = await measureSample(request, seen, crossing, sample.truth, isTimed);
+    // Tails run on other threads: the next sample is sent meanwhile.
+    await before;
+    before = finish();
+    before.catch(() => {});
+    if (isTimed) await before;
     done++;
     progress({ stage: `accuracy and bytes on ${split} samples`, done, total: samples });
   }
+  await before;
   return {
     accuracy: [...seen.rows.values()].map((row) => summarise(row, recipe)),
     tiers: costsBySize(seen.rows),
@@ -69,47 +81,56 @@ export async function measureAccuracy(request: AccuracyRequest): Promise<Accurac
   };
 }
 
+/** @returns what is left to do: run what was sent to its end */
 async function measureSample(
   { plan, recipe, codec, server, tails = server, devices, now }: AccuracyRequest,
   { rows, errors }: Seen,
   input: Crossing,
   truth: string,
-): Promise<void> {
+  isTimed: boolean,
+): Promise<() => Promise<void>> {
   const depth = depthOf(plan);
-  const finish = (k: number, tensors: Tensors) => runSegments(plan, tails, { from: k, to: depth, tensors });
   const expected = await allBoundaries(plan, server, input.tensors);
   const record = (key: Pick<Row, 'target' | 'k' | 'tier'>, outputs: Tensors, bytes: number, ms: number) => {
     const row = rowOf(rows, key);
     row.grades.push(recipe.judge(outputs, truth, expected[depth] as Tensors));
     row.sizes.push(input.size);
     row.bytes.push(bytes);
-    row.decodeMs.push(ms);
+    if (isTimed || row.decodeMs.length === 0) row.decodeMs.push(ms);
   };
   record({ target: 'server', k: 0, tier: null }, expected[depth] as Tensors, 0, 0);
+  const sent: { key: Pick<Row, 'target' | 'k' | 'tier'>; tensors: Tensors; own: Tensors; bytes: number; ms: number }[] =
+    [];
   for (const [target, sessions] of devices) {
     const boundaries = await allBoundaries(plan, sessions, input.tensors);
     errors.set(target, worseOf(errors.get(target) ?? [], boundaryErrors(plan, boundaries, expected)));
-    const sent: { k: number; tier: string; tensors: Tensors; own: Tensors; bytes: number; ms: number }[] = [];
     for (const [k, tensors] of boundaries.entries()) {
       // Outputs that the device has made by then are its own, as they are when it serves.
       const own = outputsIn(plan, tensors);
-      for (const { name } of plan.boundaries[k]?.tiers ?? []) {
+      for (const { name: tier } of plan.boundaries[k]?.tiers ?? []) {
         const crossing = { ...input, k, tensors, picture: k === 0 ? input.picture : null };
-        const payload = await codec.encode(crossing, name);
+        const payload = await codec.encode(crossing, tier);
         if (!payload) continue;
         const bytes = payload.parts.reduce((sum, part) => sum + part.byteLength, 0);
         const startMs = now();
-        const decoded = await codec.decode(k, name, payload);
-        sent.push({ k, tier: name, tensors: decoded.tensors, own, bytes, ms: now() - startMs });
+        const decoded = await codec.decode(k, tier, payload);
+        sent.push({ key: { target, k, tier }, tensors: decoded.tensors, own, bytes, ms: now() - startMs });
       }
     }
-    // Only when all is decoded: threads that run beside it would be in the times.
-    const ends = await severalAtATime(sent, ({ k, tensors }) => finish(k, tensors));
-    for (const [i, { k, tier, own, bytes, ms }] of sent.entries()) {
-      record({ target, k, tier }, { ...own, ...ends[i] }, bytes, ms);
-    }
-    record({ target, k: depth, tier: null }, boundaries[depth] as Tensors, 0, 0);
+    sent.push({
+      key: { target, k: depth, tier: null },
+      tensors: boundaries[depth] as Tensors,
+      own: {},
+      bytes: 0,
+      ms: 0,
+    });
   }
+  return async () => {
+    const ends = await severalAtATime(sent, ({ key, tensors }) =>
+      runSegments(plan, tails, { from: key.k, to: depth, tensors }),
+    );
+    for (const [i, { key, own, bytes, ms }] of sent.entries()) record(key, { ...own, ...ends[i] }, bytes, ms);
+  };
 }
 
 function outputsIn(plan: Plan, tensors: Tensors): Tensors {
@@ -150,7 +171,7 @@ function costsBySize(rows: ReadonlyMap<string, Row>): PlanMeasured['tiers'] {
   for (const { k, tier, sizes, bytes, decodeMs } of rows.values()) {
     if (tier === null || entries.has(`${k}/${tier}`)) continue;
     const bySize = (values: readonly number[]) =>
-      fitLinear(sizes.map((size, i) => ({ size, value: values[i] as number })));
+      fitLinear(values.map((value, i) => ({ size: sizes[i] as number, value })));
     entries.set(`${k}/${tier}`, { k, tier, bytes: bySize(bytes), decodeMs: bySize(decodeMs) });
   }
   return [...entries.values()];
