@@ -15,7 +15,7 @@ import { fitLinear, median } from './fit.ts';
  */
 const WARM_UP = { roundsMin: 8, roundsMax: 40, window: 4, changeMax: 0.1 } as const;
 const ROUNDS = 15;
-/** Of one place. A software renderer behind WebGPU takes seconds a run: it gets fewer rounds, one at least. */
+/** Of one place. A software renderer behind WebGPU takes seconds a run: it gets fewer rounds, which may be that of warming up alone. */
 const BUDGET_MS = 15_000;
 
 /** A chain and where it is loaded. */
@@ -50,13 +50,13 @@ export async function measureTime(request: TimeRequest): Promise<Record<string, 
     const observed = Array.from({ length: depthOf(chain.plan) }, () => sizes.map(() => newTimes()));
     return { place, chain, observed, rounds: [] };
   });
-  const round = async (running: readonly Stopwatch[], isCounted: boolean) => {
+  const round = async (running: readonly Stopwatch[]) => {
     for (const watch of running) watch.rounds.push(0);
     for (const [s, size] of sizes.entries()) {
       for (const { chain, observed, rounds } of running) {
         const times = await timeChain(request, chain, size);
         rounds[rounds.length - 1] = (rounds.at(-1) ?? 0) + times.reduce((sum, ms) => sum + ms, 0);
-        if (isCounted) for (const [k, ms] of times.entries()) observed[k]?.[s]?.push(ms);
+        for (const [k, ms] of times.entries()) observed[k]?.[s]?.push(ms);
       }
     }
   };
@@ -64,17 +64,12 @@ export async function measureTime(request: TimeRequest): Promise<Record<string, 
   const order = [...watches];
   for (let done = 0; done < WARM_UP.roundsMax && !watches.every(isWarm); done++) {
     progress({ stage: 'warming up', done, total: WARM_UP.roundsMax });
-    await round(
-      order.reverse().filter((watch) => !isSlow(watch)),
-      false,
-    );
+    await round(order.reverse().filter((watch) => !isSlow(watch)));
   }
+  for (const watch of watches) if (!isSpent(watch)) for (const times of watch.observed.flat()) times.length = 0;
   for (let done = 0; done < ROUNDS; done++) {
     progress({ stage: 'time per segment', done, total: ROUNDS });
-    await round(
-      order.reverse().filter((watch) => done === 0 || !isSpent(watch)),
-      true,
-    );
+    await round(order.reverse().filter((watch) => !isSpent(watch)));
   }
   progress({ stage: 'time per segment', done: ROUNDS, total: ROUNDS });
   const bySize = (times: readonly number[], s: number) => ({ size: sizes[s] as number, value: median(times) });
