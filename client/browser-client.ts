@@ -64,8 +64,7 @@ function browserHost(options: HostOptions): Host {
   const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
-  const marker = pageMarker();
-  const providers = (options.providers ?? []).filter((name) => isThere(name) && !marker.hasKilled(name));
+  const providers = (options.providers ?? []).filter((name) => isThere(name) && !pageMarker().hasKilled(name));
   const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
   const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
   return {
@@ -85,7 +84,7 @@ function browserHost(options: HostOptions): Host {
     connector: (url) => webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
       const made = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
-      return marked(made, plan, marker, providers);
+      return marked(made, plan, pageMarker(), providers);
     },
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
     report: (error) => globalThis.reportError(error),
@@ -93,7 +92,7 @@ function browserHost(options: HostOptions): Host {
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {
       const onLeave = () => {
-        marker.end();
+        marker?.end();
         listener();
       };
       globalThis.addEventListener('pagehide', onLeave);
@@ -104,7 +103,7 @@ function browserHost(options: HostOptions): Host {
 
 let marker: CrashMarker | undefined;
 
-/** One for all clients of a page: what one of them is at is not what the page before died of. */
+/** One for all clients of a page: what one of them is at is not what the page before died of. Reading takes a while: not before it is needed. */
 function pageMarker(): CrashMarker {
   marker ??= new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
   return marker;
@@ -169,13 +168,26 @@ function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, Im
 
 async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {
   try {
+    if (isBitmap(source)) return shrunk(source);
     const bitmap = await createImageBitmap(source);
-    const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
-    const side = (length: number) => Math.max(1, Math.round(length * scale));
-    const pixels = pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
+    const pixels = shrunk(bitmap);
     bitmap.close();
     return pixels;
   } catch (error) {
     throw new TandemError('BAD_INPUT', `the picture cannot be read: ${messageOf(error)}`, { cause: error });
   }
+}
+
+type Bitmap = ImageBitmap | HTMLCanvasElement | OffscreenCanvas;
+
+/** Whether it has pixels of its own: nothing needs to be decoded or turned. */
+function isBitmap(source: ImageBitmapSource): source is Bitmap {
+  return source instanceof HTMLCanvasElement || source instanceof ImageBitmap || source instanceof OffscreenCanvas;
+}
+
+function shrunk(bitmap: Bitmap): ImageData {
+  const { width, height } = bitmap;
+  const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(width, height));
+  const side = (length: number) => Math.max(1, Math.round(length * scale));
+  return pixelsOf(bitmap, side(width), side(height));
 }

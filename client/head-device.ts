@@ -2,9 +2,8 @@
  * What answers first requests before there is a worker: it makes pictures ready to be sent, in the page's thread, and runs
  * nothing. On a slow network the worker's script would take as long as all the rest of a first answer.
  */
-import { boundaryTensors } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
-import { pictureCrossing } from '../shared/codec/boundary.ts';
+import { encodePicture, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
 import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan, tierAt } from '../shared/plan.ts';
@@ -31,10 +30,7 @@ export function headDevice(plan: Plan, target: string, pictures: PictureCodec, c
     encode: (crossing, name) =>
       timed(async () => {
         const tier = tierAt(plan, crossing.k, name);
-        if (tier.type !== 'picture' || !crossing.picture) return null;
-        const bytes = await pictures.encode(crossing.picture, tier.format, tier.quality);
-        const shapes = boundaryTensors(plan, crossing.k, crossing.tensors).map(({ shape }) => shape);
-        return bytes && { parts: [bytes], shapes };
+        return tier.type === 'picture' && crossing.picture ? encodePicture(crossing, tier, pictures) : null;
       }),
     close: async () => {},
   };

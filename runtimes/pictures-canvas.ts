@@ -6,7 +6,7 @@ export function canvasPictures(): PictureCodec {
   return {
     async encode({ width, height, data }, format, quality) {
       const canvas = new OffscreenCanvas(width, height);
-      const pixels = new ImageData(Uint8ClampedArray.from(data), width, height);
+      const pixels = new ImageData(new Uint8ClampedArray(data), width, height);
       context2d(canvas).putImageData(pixels, 0, 0);
       const type = `image/${format}`;
       const blob = await canvas.convertToBlob({ type, quality: quality / 100 });

@@ -2,7 +2,7 @@
 import { boundaryTensors } from '../chain.ts';
 import { messageOf, TandemError } from '../errors.ts';
 import { boundaryAt, type PictureTier, type Plan, type Tier, tierAt, tierKey } from '../plan.ts';
-import { fitPicture, pictureTensor } from '../preprocess/picture.ts';
+import { fitPicture, pictureShape, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
 import { sizeOf } from '../size.ts';
 import { elementCount, holdsDType, type Tensor, type Tensors, tensorBytes } from '../tensor.ts';
@@ -47,13 +47,10 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
     async encode(crossing, name) {
       const { k } = crossing;
       const tier = tierAt(plan, k, name);
+      if (tier.type === 'picture') return encodePicture(crossing, tier, pictures);
       const tensors = boundaryTensors(plan, k, crossing.tensors);
       const shapes = tensors.map(({ shape }) => shape);
-      if (tier.type === 'quantized') return { parts: activationsAt(k, name).encode(tensors), shapes };
-      if (tier.type === 'raw') return { parts: tensors.map(tensorBytes), shapes };
-      if (!crossing.picture) throw new TandemError('BAD_INPUT', `tier ${name} needs a picture, the input was a tensor`);
-      const bytes = await pictures.encode(crossing.picture, tier.format, tier.quality);
-      return bytes && { parts: [bytes], shapes };
+      return { parts: tier.type === 'raw' ? tensors.map(tensorBytes) : activationsAt(k, name).encode(tensors), shapes };
     },
     async decode(k, name, { parts, shapes }) {
       const tier = tierAt(plan, k, name);
@@ -98,7 +95,18 @@ function isTensor(tensor: Tensor | undefined): tensor is Tensor {
   return Array.isArray(tensor?.shape) && tensor.data?.length === elementCount(tensor.shape);
 }
 
-/** Boundary 0 of a picture: fitted to the model's resolution, and the tensor made of it. */
+/** As a codec's `encode`, for who needs no other tiers. The tensor is not looked at. */
+export async function encodePicture(
+  { picture }: Pick<Crossing, 'picture'>,
+  { name, format, quality }: PictureTier,
+  pictures: PictureCodec,
+): Promise<Payload | null> {
+  if (!picture) throw new TandemError('BAD_INPUT', `tier ${name} needs a picture, the input was a tensor`);
+  const bytes = await pictures.encode(picture, format, quality);
+  return bytes && { parts: [bytes], shapes: [pictureShape(picture)] };
+}
+
+/** Boundary 0 of a picture: fitted to the model's resolution; the tensor is made when it is first asked for. */
 export function pictureCrossing(plan: Plan, picture: Picture): Crossing {
   const { preprocess } = plan;
   if (!preprocess) throw new TandemError('BAD_INPUT', `${plan.name} takes tensors, not pictures`);
@@ -108,14 +116,21 @@ export function pictureCrossing(plan: Plan, picture: Picture): Crossing {
       `expected RGBA pixels, got ${picture.data.length} bytes for ${picture.width} x ${picture.height} pixels`,
     );
   }
-  return fittedCrossing(plan, fitPicture(picture, preprocess, plan.size));
+  const fitted = fitPicture(picture, preprocess, plan.size);
+  let tensors: Tensors | undefined;
+  return {
+    ...{ k: 0, size: fitted.width, picture: fitted },
+    get tensors() {
+      tensors ??= tensorsOf(plan, fitted);
+      return tensors;
+    },
+  };
 }
 
 /** Boundary 0 of a picture that is at the model's resolution already. */
-function fittedCrossing(plan: Plan, picture: Picture): Crossing {
+function tensorsOf(plan: Plan, picture: Picture): Tensors {
   const steps = plan.preprocess as NonNullable<Plan['preprocess']>;
-  const name = boundaryAt(plan, 0).tensors[0]?.name ?? '';
-  return { k: 0, size: picture.width, tensors: { [name]: pictureTensor(picture, steps) }, picture };
+  return { [boundaryAt(plan, 0).tensors[0]?.name ?? '']: pictureTensor(picture, steps) };
 }
 
 async function decodePicture(
@@ -133,7 +148,7 @@ async function decodePicture(
       `expected ${width} x ${height} pixels, got ${picture.width} x ${picture.height}`,
     );
   }
-  return fittedCrossing(plan, picture);
+  return { k: 0, size: width, tensors: tensorsOf(plan, picture), picture };
 }
 
 /**

@@ -22,10 +22,15 @@ export function fitPicture(picture: Picture, steps: PictureSteps, size: SizeStep
   return resizePicture(picture, fittedWidth(picture, steps.height, size), steps.height);
 }
 
-/** The input tensor, float32 [1, 3, height, width], of a picture that is at the model's resolution already. */
+/** Of the input tensor: [1, 3, height, width]. */
+export function pictureShape({ width, height }: Pick<Picture, 'width' | 'height'>): number[] {
+  return [1, 3, height, width];
+}
+
+/** The input tensor, float32 of `pictureShape`, of a picture that is at the model's resolution already. */
 export function pictureTensor(picture: Picture, steps: PictureSteps): Tensor {
-  const { width, height, data } = picture;
-  const plane = width * height;
+  const { data } = picture;
+  const plane = picture.width * picture.height;
   const result = new Float32Array(3 * plane);
   for (let c = 0; c < 3; c++) {
     const source = steps.channels === 'bgr' ? 2 - c : c;
@@ -35,5 +40,5 @@ export function pictureTensor(picture: Picture, steps: PictureSteps): Tensor {
       result[c * plane + i] = (data[i * 4 + source] as number) * factor + offset;
     }
   }
-  return float32([1, 3, height, width], result);
+  return float32(pictureShape(picture), result);
 }
