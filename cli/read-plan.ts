@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { parseJson } from '../shared/parse.ts';
-import { type Plan, parsePlan } from '../shared/plan.ts';
+import type { Plan } from '../shared/plan.ts';
+import { parsePlan } from '../shared/plan-schema.ts';
 
 /** Rejects with NOT_FOUND or BAD_PLAN. */
 export async function readPlan(path: string): Promise<Plan> {

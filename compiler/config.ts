@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { TandemError } from '../shared/errors.ts';
 import { integer, parseAs, text } from '../shared/parse.ts';
-import { TIER_BITS } from '../shared/plan.ts';
+import { TIER_BITS } from '../shared/plan-schema.ts';
 import { LAYER_FORMS } from './compress/segment-recipe.ts';
 import type { Profile } from './cut/choose.ts';
 import type { Bottleneck, ModelRecipe } from './recipe.ts';

@@ -1,5 +1,6 @@
 /** A plan with everything but shapes, tiers, files and figures: enough to run the chain by. */
-import { PLAN_VERSION, type Plan, type PlanFile, type TensorSpec } from '../shared/plan.ts';
+import type { Plan, PlanFile, TensorSpec } from '../shared/plan.ts';
+import { PLAN_VERSION } from '../shared/plan-schema.ts';
 import type { Chain } from './cut/segments.ts';
 import type { ModelRecipe } from './recipe.ts';
 

@@ -1,7 +1,8 @@
 /** A plan of two segments that needs no model: x [1,3,4,width] -> h [1,2,1,width/4] -> y [1,width/4]. */
 import { toBase64 } from '../../shared/base64.ts';
 import { bucketCount, stateCount } from '../../shared/codec/context-model.ts';
-import { PLAN_VERSION, type Plan, type QuantizedTier, type TierBits } from '../../shared/plan.ts';
+import type { Plan, QuantizedTier, TierBits } from '../../shared/plan.ts';
+import { PLAN_VERSION } from '../../shared/plan-schema.ts';
 
 export function smallPlan(): Plan {
   const file = (name: string) => ({ file: name, sha256: 'f'.repeat(64), bytes: 100 });

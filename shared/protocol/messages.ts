@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { type ErrorCode, isErrorCode } from '../errors.ts';
 import { amount, integer, parseAs, text } from '../parse.ts';
-import { DEPTH_MAX } from '../plan.ts';
+import { DEPTH_MAX } from '../plan-schema.ts';
 import { LABELS_MAX, NetworksSchema, NoisesSchema, OVERRIDES_MAX, TermsSchema } from '../policy/language.ts';
 import {
   DEADLINE_MS_MAX,

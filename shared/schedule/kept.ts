@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { amount, integer, text } from '../parse.ts';
-import { DEPTH_MAX } from '../plan.ts';
+import { DEPTH_MAX } from '../plan-schema.ts';
 import type { EstimatesState } from './estimates.ts';
 import { newLink } from './link.ts';
 import { isCovariance, type LogSumModel, type LogSumState } from './log-sum.ts';

@@ -1,7 +1,7 @@
 /** A record of a decision from a log, where anything may stand. Apart from record.ts: who only writes records needs no schema. */
 import * as v from 'valibot';
 import { amount, integer, parseAs, parseJson, text } from '../parse.ts';
-import { DEPTH_MAX } from '../plan.ts';
+import { DEPTH_MAX } from '../plan-schema.ts';
 import type { DecisionRecord } from './record.ts';
 
 const finite = v.pipe(v.number(), v.finite());

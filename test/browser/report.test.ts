@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { type Plan, parsePlan } from '../../shared/plan.ts';
+import type { Plan } from '../../shared/plan.ts';
+import { parsePlan } from '../../shared/plan-schema.ts';
 import { launchChromium } from '../helpers/chromium.ts';
 import { BUNDLE_DIR } from '../helpers/processes.ts';
 

@@ -1,16 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { flatTier } from '../../client/testkit/small-plan.ts';
-import {
-  boundaryAt,
-  depthOf,
-  type Plan,
-  parsePlan,
-  planContract,
-  planHead,
-  type TensorSpec,
-  tierAt,
-} from '../../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan, planContract, planHead, type TensorSpec, tierAt } from '../../shared/plan.ts';
+import { parsePlan } from '../../shared/plan-schema.ts';
 import { leakageOf } from '../../shared/policy/leakage.ts';
 import { costTable, type TableRow } from '../../shared/schedule/table.ts';
 import { costAt, shapeAt, sizeOf } from '../../shared/size.ts';

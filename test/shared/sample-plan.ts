@@ -6,7 +6,8 @@
  *                   └───────────────────┘
  */
 import { flatTier } from '../../client/testkit/small-plan.ts';
-import { PLAN_VERSION, type Plan, type PlanFile } from '../../shared/plan.ts';
+import type { Plan, PlanFile } from '../../shared/plan.ts';
+import { PLAN_VERSION } from '../../shared/plan-schema.ts';
 
 export function samplePlan(): Plan {
   return {

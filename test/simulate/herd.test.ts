@@ -1,6 +1,6 @@
 /** Many clients that see the same gateway: whether they all go to it, and all leave it, at once. */
 import { describe, expect, test } from 'vitest';
-import { parsePlan } from '../../shared/plan.ts';
+import { parsePlan } from '../../shared/plan-schema.ts';
 import { seededRandom } from '../../shared/random.ts';
 import { parseDevice, parseServer } from '../../simulate/profiles.ts';
 import { scenarioOf } from '../../simulate/scenario.ts';

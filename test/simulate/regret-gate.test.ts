@@ -3,7 +3,7 @@
  * `REGRET` was written down. To lower the bar after an improvement, write down what this test prints.
  */
 import { describe, expect, test } from 'vitest';
-import { parsePlan } from '../../shared/plan.ts';
+import { parsePlan } from '../../shared/plan-schema.ts';
 import { compareOn } from '../../simulate/compare.ts';
 import { DEVICES, parseDevice, parseServer } from '../../simulate/profiles.ts';
 import { summarizeCollections } from '../../simulate/summary.ts';

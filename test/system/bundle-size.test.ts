@@ -28,8 +28,8 @@ test('a first answer takes at most 40.2 kB of our own code, and 55.4 kB with the
   expect(sizes.client.firstAnswerGzipBytes).toBeLessThanOrEqual(55.4 * KB);
 });
 
-test('the worker is at most 16.5 kB in gzip, without the runtime', () => {
-  expect(sizes.worker.gzipBytes).toBeLessThanOrEqual(16.5 * KB);
+test('the worker is at most 12.5 kB in gzip, without the runtime', () => {
+  expect(sizes.worker.gzipBytes).toBeLessThanOrEqual(12.5 * KB);
 });
 
 test('says what is largest, and leaves out what it says it does', () => {

@@ -7,7 +7,8 @@ import type { Bottleneck } from '../../../compiler/recipe.ts';
 import { fromBase64 } from '../../../shared/base64.ts';
 import { activationCodec } from '../../../shared/codec/activation.ts';
 import { dequantize, quantize } from '../../../shared/codec/quantize.ts';
-import { parsePlan, type QuantizedTier, type TensorSpec } from '../../../shared/plan.ts';
+import type { QuantizedTier, TensorSpec } from '../../../shared/plan.ts';
+import { parsePlan } from '../../../shared/plan-schema.ts';
 import { gaussian, seededRandom } from '../../../shared/random.ts';
 import { float32, type Tensor } from '../../../shared/tensor.ts';
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { LeakageBudget } from '../../../compiler/privacy/measure-leakage.ts';
-import { parsePlan } from '../../../shared/plan.ts';
+import { parsePlan } from '../../../shared/plan-schema.ts';
 import { type TinyModel, tinyModel } from '../../helpers/tiny-model.ts';
 import { compileTiny } from '../compile-tiny.ts';
 

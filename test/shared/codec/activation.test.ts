@@ -6,13 +6,8 @@ import { type ActivationCodec, activationCodec, codedGeometry } from '../../../s
 import { bucketCount, stateCount } from '../../../shared/codec/context-model.ts';
 import { expandFrequency } from '../../../shared/codec/frequencies.ts';
 import { dequantize } from '../../../shared/codec/quantize.ts';
-import {
-  type QuantizedTensor,
-  type QuantizedTier,
-  type TensorSpec,
-  TIER_BITS,
-  type TierBits,
-} from '../../../shared/plan.ts';
+import type { QuantizedTensor, QuantizedTier, TensorSpec, TierBits } from '../../../shared/plan.ts';
+import { TIER_BITS } from '../../../shared/plan-schema.ts';
 import { gaussian, type Random, randomInt, seededRandom } from '../../../shared/random.ts';
 import { asFloat32, elementCount, float32, type Tensor, tensor } from '../../../shared/tensor.ts';
 import { orRefusal, tandemError } from '../tandem-error.ts';
