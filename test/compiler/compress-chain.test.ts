@@ -77,6 +77,20 @@ describe('compressing a chain', () => {
     expect(again.plan).toEqual(plan);
   });
 
+  test('fits weights before they are rounded where that is asked for, and tries fewer recipes', async () => {
+    const budget = { accuracyDropMax: 1, answersChangedMax: 1 };
+    await compileTiny(tiny, 'rounded', () => 1, { budget });
+    const { plan } = await compileTiny(tiny, 'fitted', () => 1, { budget: { ...budget, fit: true } });
+    expect(recipesOf(plan).join()).toContain('fitted');
+    const [rounded, fitted] = [await searchOf('rounded'), await searchOf('fitted')];
+    expect(fitted.front.length).toBeLessThan(rounded.front.length);
+    expect(fitted.chosen.bytes).toBeLessThan(fitted.float.bytes);
+    // The recipe alone makes the same files again.
+    const committed = JSON.parse(await readFile(join(tiny.dir, 'fitted', 'measured.json'), 'utf8'));
+    const again = await compileTiny({ ...tiny, recipe: { ...tiny.recipe, committed } }, 'fitted again', () => 1);
+    expect(again.plan).toEqual(plan);
+  });
+
   test('makes no segment again that the folder holds already, and all again where one is broken', async () => {
     const stages = async () => {
       const seen = new Set<string>();
