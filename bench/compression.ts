@@ -108,11 +108,13 @@ const nodeMs = await timesOf(node);
 const bytesOf = (made: readonly Uint8Array[]) =>
   made.reduce((sum, bytes) => sum + packModel(bytes).bytes.byteLength, 0);
 const floatBytes = bytesOf(files.get('float') ?? []);
-const ratio = (times: Record<string, number>, form: string) => ((times[form] ?? 0) / (times['float'] ?? 1)).toFixed(2);
+type Times = Readonly<Record<string, readonly number[]>>;
+const sumOf = (values: readonly number[] = []) => values.reduce((sum, value) => sum + value, 0);
+const ratio = (times: Times, form: string) => (sumOf(times[form]) / sumOf(times['float'])).toFixed(2);
 const names = recipe.metrics.map((metric) => metric.name);
 process.stdout.write(
   `${name}, ${SAMPLES} test samples, at ${recipe.size.typical} ${recipe.size.unit}; float takes ` +
-    `${wasmMs['float']?.toFixed(1)} ms in wasm and ${nodeMs['float']?.toFixed(1)} ms in node, one thread\n\n`,
+    `${sumOf(wasmMs['float']).toFixed(1)} ms in wasm and ${sumOf(nodeMs['float']).toFixed(1)} ms in node, one thread\n\n`,
 );
 process.stdout.write(
   `${markdownTable(
@@ -125,6 +127,11 @@ process.stdout.write(
     ]),
   )}\n`,
 );
+if (chosen) {
+  const byOne = (times: Times) =>
+    (times['what the search chose'] ?? []).map((ms, k) => (ms / (times['float']?.[k] ?? 1)).toFixed(2)).join(', ');
+  process.stdout.write(`\nWhat the search chose, segment by segment: wasm ${byOne(wasmMs)}; node ${byOne(nodeMs)}\n`);
+}
 process.exit();
 
 /** Whole chains on onnxruntime-node, on the same test samples. */
@@ -145,8 +152,8 @@ async function metricsOf(): Promise<Map<string, Record<string, number>>> {
   return new Map([...grades].map(([form, list]) => [form, recipe.score(list)]));
 }
 
-/** Milliseconds of all segments, every form in turn. */
-async function timesOf(runtime: typeof node): Promise<Record<string, number>> {
+/** Milliseconds of each segment, by form: every form in turn. */
+async function timesOf(runtime: typeof node): Promise<Times> {
   const places = new Map<string, { plan: Plan; sessions: typeof float }>();
   for (const [form, made] of files) {
     places.set(form, { plan, sessions: await Promise.all(made.map((bytes) => runtime.load(bytes))) });
@@ -160,9 +167,6 @@ async function timesOf(runtime: typeof node): Promise<Record<string, number>> {
     progress: () => {},
   });
   return Object.fromEntries(
-    Object.entries(times).map(([form, costs]) => [
-      form,
-      costs.reduce((sum, cost) => sum + costAt(cost, recipe.size.typical), 0),
-    ]),
+    Object.entries(times).map(([form, costs]) => [form, costs.map((cost) => costAt(cost, recipe.size.typical))]),
   );
 }
