@@ -30,11 +30,12 @@ export function chooseGrid(
 ): RowGrid {
   const blocks = Math.ceil(columns / block);
   const scales = new Float32Array((rows.length / columns) * blocks);
+  const weighed = importance ? Float64Array.from(importance) : new Float64Array(columns).fill(1);
   for (let i = 0; i < scales.length; i++) {
     const from = (i % blocks) * block;
     const to = Math.min(columns, from + block);
     const start = Math.floor(i / blocks) * columns;
-    scales[i] = bestScale(rows.subarray(start + from, start + to), levels, (k) => importance?.[from + k] ?? 1);
+    scales[i] = bestScale(rows.subarray(start + from, start + to), levels, weighed.subarray(from, to));
   }
   return { columns, levels, block, scales };
 }
@@ -52,12 +53,16 @@ export function columnImportance(gram: Float64Array, columns: number): Float64Ar
 
 /** The nearest code of every weight, [rows, columns]. */
 export function roundRows(rows: Float32Array, grid: RowGrid): Int8Array {
-  return Int8Array.from(rows, (value, i) => nearestCode(value, scaleAt(grid, i), grid.levels));
+  const codes = new Int8Array(rows.length);
+  for (let i = 0; i < codes.length; i++) codes[i] = nearestCode(rows[i] as number, scaleAt(grid, i), grid.levels);
+  return codes;
 }
 
 /** What codes on a grid stand for, in float32 as a runtime computes it. */
 export function valuesOf(codes: Int8Array, grid: RowGrid): Float32Array {
-  return Float32Array.from(codes, (code, i) => code * scaleAt(grid, i));
+  const values = new Float32Array(codes.length);
+  for (let i = 0; i < values.length; i++) values[i] = (codes[i] as number) * scaleAt(grid, i);
+  return values;
 }
 
 export function nearestCode(value: number, scale: number, levels: number): number {
@@ -70,19 +75,31 @@ export function scaleAt({ columns, block, scales }: RowGrid, index: number): num
   return scales[row * Math.ceil(columns / block) + Math.floor((index % columns) / block)] as number;
 }
 
-function bestScale(weights: Float32Array, levels: number, importance: (k: number) => number): number {
+function bestScale(weights: Float32Array, levels: number, importance: Float64Array): number {
   let largest = 0;
   for (const weight of weights) largest = Math.max(largest, Math.abs(weight));
   let best = Math.fround(largest / levels);
   let bestError = Number.POSITIVE_INFINITY;
   for (let step = 0; step < CLIP_STEPS; step++) {
     const scale = Math.fround((largest * (1 - step * CLIP_STEP)) / levels);
-    let error = 0;
-    for (let k = 0; k < weights.length; k++) {
-      const weight = weights[k] as number;
-      error += importance(k) * (weight - scale * nearestCode(weight, scale, levels)) ** 2;
-    }
+    const error = errorUpTo(bestError, weights, scale, levels, importance);
     if (error < bestError) [best, bestError] = [scale, error];
   }
   return best;
+}
+
+/** The weighted squared error of rounding at a scale; no less than `most` where it is that much. */
+function errorUpTo(
+  most: number,
+  weights: Float32Array,
+  scale: number,
+  levels: number,
+  importance: Float64Array,
+): number {
+  let error = 0;
+  for (let k = 0; k < weights.length && !(error >= most); k++) {
+    const weight = weights[k] as number;
+    error += (importance[k] as number) * (weight - scale * nearestCode(weight, scale, levels)) ** 2;
+  }
+  return error;
 }

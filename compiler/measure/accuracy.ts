@@ -36,7 +36,7 @@ export interface AccuracyRequest {
 export type AccuracyResult = Pick<PlanMeasured, 'accuracy' | 'tiers' | 'boundaryErrors'>;
 
 /** Samples that are measured with nothing else under way: what decoding takes is told by these. */
-const TIMED_SAMPLES = 64;
+const TIMED_SAMPLES = 32;
 
 /** Answers and costs of one (target, k, tier). */
 interface Row {
