@@ -168,26 +168,13 @@ function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, Im
 
 async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {
   try {
-    if (isBitmap(source)) return shrunk(source);
     const bitmap = await createImageBitmap(source);
-    const pixels = shrunk(bitmap);
+    const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
+    const side = (length: number) => Math.max(1, Math.round(length * scale));
+    const pixels = pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
     bitmap.close();
     return pixels;
   } catch (error) {
     throw new TandemError('BAD_INPUT', `the picture cannot be read: ${messageOf(error)}`, { cause: error });
   }
-}
-
-type Bitmap = ImageBitmap | HTMLCanvasElement | OffscreenCanvas;
-
-/** Whether it has pixels of its own: nothing needs to be decoded or turned. */
-function isBitmap(source: ImageBitmapSource): source is Bitmap {
-  return source instanceof HTMLCanvasElement || source instanceof ImageBitmap || source instanceof OffscreenCanvas;
-}
-
-function shrunk(bitmap: Bitmap): ImageData {
-  const { width, height } = bitmap;
-  const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(width, height));
-  const side = (length: number) => Math.max(1, Math.round(length * scale));
-  return pixelsOf(bitmap, side(width), side(height));
 }
