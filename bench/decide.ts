@@ -38,6 +38,7 @@ const constraints: Constraints = {
   ...{ permission: permissionFrom(plan, 0, 'all'), accuracyDropMax: 0.02, force: null, deadlineMs: 2_000 },
   ...{ previous: { k: 3, tier: 'q4' }, explorationMs: 5 },
 };
+const asker = new Asker(estimates, 0);
 // Made beforehand: a snapshot is the client's work, not the decision's.
 const snapshots = Array.from({ length: DECISIONS }, (_, i) => snapshot(i));
 
@@ -74,7 +75,7 @@ process.stdout.write(`${markdownTable(['single', 'count', 'median us', 'p95 us',
 
 /** What every request's caller gets of its decision. */
 function accountOf(decision: Decision): unknown {
-  const trail = newTrail(0, new Asker(new Estimates(), 0));
+  const trail = newTrail(0, asker);
   trail.decisions.push(decision);
   const { k, tier } = decision.chosen ?? { k: DEPTH, tier: null };
   return routeOf(trail, { k, tier, label: '', size: 16, provider: null }, null, 0);

@@ -142,8 +142,12 @@ export function stricter(own: Permission, theirs: Permission, whose: string): Pe
 }
 
 /** Why boundary k may not be sent at a tier, or null where it may. */
-export function denialOf({ allowed, denied, otherwise }: Permission, k: number, tier: string): Denial | null {
-  const key = tierKey(k, tier);
+export function denialOf(permission: Permission, k: number, tier: string): Denial | null {
+  return denialAt(permission, tierKey(k, tier));
+}
+
+/** The same by `tierKey`: for decisions, which make no strings. */
+export function denialAt({ allowed, denied, otherwise }: Permission, key: string): Denial | null {
   if (Object.hasOwn(allowed, key)) return null;
   return Object.hasOwn(denied, key) ? (denied[key] as Denial) : otherwise;
 }

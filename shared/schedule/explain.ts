@@ -1,5 +1,5 @@
 /** A decision in words: every choice with its figures, or with why it is out. */
-import { denialOf } from '../policy/permission.ts';
+import { denialAt } from '../policy/permission.ts';
 import type { Candidate, Constraints, Decision, Removed } from './decide.ts';
 import {
   BEHIND,
@@ -52,7 +52,7 @@ function reasonOf(
   const points = (value: number) => (value * 100).toFixed(1);
   switch (reason) {
     case POLICY:
-      return `policy: ${denialOf(permission, row.k, row.tier as string)?.reason}`;
+      return `policy: ${denialAt(permission, row.key)?.reason}`;
     case FORCED:
       return `forced to k = ${force?.k}${force?.tier === undefined ? '' : `, tier ${force.tier}`}`;
     case BLOCKED:

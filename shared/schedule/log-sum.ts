@@ -121,6 +121,9 @@ export class LogSumAt {
   variance = 0;
   /** With what one observation scatters about a sum. */
   scatter = 0;
+  /** Expected milliseconds of it, those of a lognormal, and the square of their standard deviation. */
+  meanMs = 0;
+  squareMs = 0;
   private noise = 0;
   private readonly covariance: Float64Array;
 
@@ -162,16 +165,9 @@ export class LogSumAt {
     this.ms = ms;
     this.variance = ms > 0 ? Math.max(0, variance / (ms * ms)) : 0;
     this.scatter = this.isEachSeen && ms > 0 ? (this.noise * squares) / (ms * ms) : this.noise;
-  }
-
-  /** Expected milliseconds of the last sum: those of a lognormal. */
-  get meanMs(): number {
-    return this.ms * Math.exp((this.variance + this.scatter) / 2);
-  }
-
-  /** Square of the standard deviation of the last sum, in milliseconds. */
-  get squareMs(): number {
-    return this.meanMs ** 2 * (Math.exp(this.variance + this.scatter) - 1);
+    const total = this.variance + this.scatter;
+    this.meanMs = ms * Math.exp(total / 2);
+    this.squareMs = this.meanMs ** 2 * (Math.exp(total) - 1);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The choices of one snapshot: which of them may and can be done now, and what each is worth. Knows no preference for one. */
-import { denialOf } from '../policy/permission.ts';
+import { denialAt } from '../policy/permission.ts';
 import { type Predictor, predictorOf } from './cost.ts';
 import type { Constraints } from './decide.ts';
 import { FASTEST, scoreOf } from './objective.ts';
@@ -142,7 +142,7 @@ function takeOut({ out }: Ranking, reason: number, stays: (i: number) => boolean
 function objectionTo(row: TableRow, snapshot: Snapshot, { permission, force, accuracyDropMax }: Constraints): number {
   const { k, tier } = row;
   if (k < snapshot.at) return BEHIND;
-  if (tier !== null && denialOf(permission, k, tier)) return POLICY;
+  if (tier !== null && denialAt(permission, row.key)) return POLICY;
   if (force && (k !== force.k || (force.tier !== undefined && tier !== null && tier !== force.tier))) return FORCED;
   if (tier !== null && snapshot.blocked[row.key] !== undefined) return BLOCKED;
   if (!force && isTooInaccurate(row, accuracyDropMax)) return INACCURATE;
