@@ -23,23 +23,25 @@ export interface BenchModel {
 
 const OPSET_MIN = 13;
 
-export async function benchModels(names: readonly string[]): Promise<BenchModel[]> {
+/** @param round other samples for each, from 1 */
+export async function benchModels(names: readonly string[], round = 1): Promise<BenchModel[]> {
   const makers: Readonly<Record<string, () => Promise<BenchModel>>> = {
-    'ocr-line': () => ofRecipe(ocrLineRecipe(undefined)),
-    'wake-word': () => ofRecipe(wakeWordRecipe(undefined)),
-    'text-detector': textDetector,
+    'ocr-line': () => ofRecipe(ocrLineRecipe(undefined), round),
+    'wake-word': () => ofRecipe(wakeWordRecipe(undefined), round),
+    'text-detector': () => textDetector(round),
   };
   return Promise.all(names.map((name) => makers[name]?.() ?? Promise.reject(new Error(`there is no model ${name}`))));
 }
 
-async function ofRecipe(recipe: ModelRecipe): Promise<BenchModel> {
+async function ofRecipe(recipe: ModelRecipe, round: number): Promise<BenchModel> {
   const model = await segmentOf(recipe);
   const [input] = model.graph.inputs;
   return {
     ...{ name: recipe.name, model, recipe },
     async *samples(split, count) {
+      const seed = 2 * round - (split === 'test' ? 0 : 1);
       const run = () => Promise.reject(new Error('these samples depend on no run'));
-      for await (const { input: sample, truth } of recipe.samples(split, count, split === 'test' ? 2 : 1, run)) {
+      for await (const { input: sample, truth } of recipe.samples(split, count, seed, run)) {
         yield { inputs: tensorsOf(recipe, input?.name ?? '', sample), truth };
       }
     },
@@ -61,12 +63,12 @@ function tensorsOf({ preprocess, size }: ModelRecipe, name: string, sample: Pict
 }
 
 /** Text in noise, at 320 by 320: nothing but how far outputs are apart can be said of it. */
-async function textDetector(): Promise<BenchModel> {
+async function textDetector(round: number): Promise<BenchModel> {
   const found = realModels().find(({ path }) => path.endsWith('det_infer.onnx'));
   if (!found) throw new Error('there is no text detector among the real models');
   const base = ocrLineRecipe(undefined);
   const recipe = { ...base, name: 'text-detector', file: found.path, outputs: [], preprocess: null };
-  const lines = await ofRecipe(base);
+  const lines = await ofRecipe(base, round);
   return {
     ...{ name: 'text-detector', model: await segmentOf(recipe), recipe: undefined },
     async *samples(split, count) {

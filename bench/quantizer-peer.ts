@@ -1,5 +1,5 @@
 /**
- * `node dist/bench/quantizer-peer.js PYTHON [model ...]`: our quantizer beside onnxruntime's own, at equal settings: the same
+ * `node dist/bench/quantizer-peer.js PYTHON [model ...] [--round N]`: our quantizer beside onnxruntime's own, at equal settings: the same
  * model, nodes, samples and calibration. See bench/peers/README.md.
  */
 import { spawnSync } from 'node:child_process';
@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import {
   CALIBRATION_METHODS,
   calibrateRanges,
@@ -48,9 +49,13 @@ const SETTINGS: Readonly<Record<string, { tap: string; calibration: number; metr
   },
 };
 
-const [python = 'python3', ...names] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  options: { round: { type: 'string', default: '1' } },
+  allowPositionals: true,
+});
+const [python = 'python3', ...names] = positionals;
 const out = (text: string) => process.stdout.write(`${text}\n`);
-for (const model of await benchModels(names.length > 0 ? names : Object.keys(SETTINGS))) {
+for (const model of await benchModels(names.length > 0 ? names : Object.keys(SETTINGS), Number(values.round))) {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-peer-'));
   try {
     await compare(model, folder);

@@ -22,19 +22,20 @@ const CUT_MAX = 0.01;
  * The codes of a range. The zero point is a whole number, so one end moves. Where an activation bounds one end, many values lie
  * on it and no code may lie beyond: it is met exactly, by a wider step.
  * @param bounds beyond which no code may mean a value: those of an activation that saturation stands for
+ * @param areMet false: a bound is kept to, and not met. Beside weights of one scale that is better (bench/peers)
  */
-export function activationScale({ low, high }: ValueRange, bounds?: ValueRange): CodeScale {
+export function activationScale({ low, high }: ValueRange, bounds?: ValueRange, areMet = true): CodeScale {
   const from = Math.min(0, Math.max(low, bounds?.low ?? low));
   const to = Math.max(0, Math.min(high, bounds?.high ?? high));
   const scale = Math.fround((to - from) / UINT8_MAX);
   // Nothing but 0, or next to nothing: float32 could not hold the step.
   if (scale < 1e-30) return { scale: 1, zeroPoint: 0 };
   const [least, most] = [-(bounds?.low ?? -Infinity), bounds?.high ?? Infinity];
-  if (least + from < scale && to + scale < most) {
+  if (areMet && least + from < scale && to + scale < most) {
     const codes = codesToBound(least / scale);
     const met = { scale: codes === 0 ? floatBelow(to / UINT8_MAX) : floatBelow(least / codes), zeroPoint: codes };
     if (met.scale * (UINT8_MAX - codes) <= most) return met;
-  } else if (most - to < scale && least > scale - from) {
+  } else if (areMet && most - to < scale && least > scale - from) {
     const codes = codesToBound(most / scale);
     const met = { scale: floatBelow(codes === 0 ? -from / UINT8_MAX : most / codes), zeroPoint: UINT8_MAX - codes };
     if (met.scale * met.zeroPoint <= least) return met;

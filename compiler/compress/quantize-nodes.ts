@@ -73,7 +73,7 @@ export function quantizeNodes(
 ): Quantization {
   const { groups, skipped } = rangedGroups(graph, nodes, ranges);
   const fresh = freshNames(graph);
-  const pairs = codePairs(graph, groups, ranges, fresh);
+  const pairs = codePairs(graph, groups, ranges, fresh, granularity === 'channel');
   const byNode = new Map(groups.map((group) => [group.node, group]));
   for (const { activation } of groups) if (activation) asClip(graph, fresh, activation);
   const made = new Map(groups.flatMap((group) => (group.givesCodes ? group.outputs.map((o) => [o, group]) : [])));
@@ -134,6 +134,7 @@ function codePairs(
   groups: readonly IntegerGroup[],
   ranges: ReadonlyMap<string, ValueRange>,
   fresh: FreshNames,
+  meetsBounds: boolean,
 ) {
   const source = rangeSources(groups);
   const read = new Set(groups.flatMap(({ data }) => data));
@@ -162,7 +163,7 @@ function codePairs(
     const known = scales.get(root);
     if (known) return known;
     const range = ranges.get(root) ?? rangeOfConstant(graph, root);
-    const scale = activationScale(range, bounds.get(root));
+    const scale = activationScale(range, bounds.get(root), meetsBounds);
     const inputs = [fresh(`${root}.scale`), fresh(`${root}.zero-point`)];
     graph.initializers.set(inputs[0] ?? '', scalar('float32', Float32Array.of(scale.scale)));
     graph.initializers.set(inputs[1] ?? '', scalar('uint8', Uint8Array.of(scale.zeroPoint)));

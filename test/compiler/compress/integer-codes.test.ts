@@ -55,6 +55,20 @@ describe('codes of a range that an activation bounds', () => {
     );
   });
 
+  test('do not reach beyond bounds where these need not be met, and then take the plain step where it fits', () => {
+    fc.assert(
+      fc.property(near, far, (bound, end) => {
+        const range = { low: -bound, high: end };
+        const scale = activationScale(range, { low: -bound, high }, false);
+        expect(endsOf(scale).low).toBeGreaterThanOrEqual(-bound);
+        const plain = activationScale(range);
+        expect(scale.zeroPoint).toBe(plain.zeroPoint);
+        expect(scale.scale).toBeLessThanOrEqual(plain.scale);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test('are those of the range where the bound is far from it', () => {
     expect(activationScale({ low: -1, high: 4.1 }, { low: -3, high })).toEqual(activationScale({ low: -1, high: 4.1 }));
   });
