@@ -66,6 +66,9 @@ async function loadBundle(source: BundleSource): Promise<StoredBundle> {
   return { plan, planFile: planFile as StoredFile, headFile: headFile as StoredFile, segments, files };
 }
 
+/** Up to here a page's files are worth brotli's best, a second or so: scripts are a tenth smaller for it, and waited for. */
+const BEST_BROTLI_BYTES_MAX = 512 * 1024;
+
 /** All files below a folder, by the path that they are served at. */
 export async function loadSite(dir: string): Promise<ReadonlyMap<string, StoredFile>> {
   const site = new Map<string, StoredFile>();
@@ -73,15 +76,21 @@ export async function loadSite(dir: string): Promise<ReadonlyMap<string, StoredF
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
     const bytes = await readFile(path);
-    const file = await storeFile(bytes, extname(path), createHash('sha256').update(bytes).digest('hex'));
+    const level = bytes.byteLength > BEST_BROTLI_BYTES_MAX ? SERVED_BROTLI_LEVEL : constants.BROTLI_MAX_QUALITY;
+    const file = await storeFile(bytes, extname(path), createHash('sha256').update(bytes).digest('hex'), level);
     const url = `/${relative(dir, path).split(sep).join('/')}`;
     site.set(url === '/index.html' ? '/' : url, file);
   }
   return site;
 }
 
-async function storeFile(bytes: Uint8Array, contentType: string, sha256: string): Promise<StoredFile> {
-  const params = { [constants.BROTLI_PARAM_QUALITY]: SERVED_BROTLI_LEVEL };
+async function storeFile(
+  bytes: Uint8Array,
+  contentType: string,
+  sha256: string,
+  level = SERVED_BROTLI_LEVEL,
+): Promise<StoredFile> {
+  const params = { [constants.BROTLI_PARAM_QUALITY]: level };
   const [br, gz] = await Promise.all([promisify(brotliCompress)(bytes, { params }), promisify(gzip)(bytes)]);
   const encodings = {
     ...(br.byteLength < bytes.byteLength && { br }),
