@@ -54,8 +54,10 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const [python = 'python3', ...names] = positionals;
+const round = Number(values.round);
+if (!(Number.isInteger(round) && round >= 1)) throw new Error(`expected --round from 1, got ${values.round}`);
 const out = (text: string) => process.stdout.write(`${text}\n`);
-for (const model of await benchModels(names.length > 0 ? names : Object.keys(SETTINGS), Number(values.round))) {
+for (const model of await benchModels(names.length > 0 ? names : Object.keys(SETTINGS), round)) {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-peer-'));
   try {
     await compare(model, folder);

@@ -11,6 +11,9 @@ import { type BundleSource, PLAN_FILE, readPlan, readPlanFile, SERVED_BROTLI_LEV
 import { TandemError } from '../shared/errors.ts';
 import { type Plan, type PlanFile, planHead } from '../shared/plan.ts';
 
+/** Up to here a page's files are worth brotli's best, a second or so: scripts are 8 % smaller for it, and waited for. */
+const BEST_BROTLI_BYTES_MAX = 512 * 1024;
+
 /** Bytes to serve over HTTP, with their encoded forms where those are smaller. */
 export interface StoredFile {
   /** A MIME type, or a file name's ending that stands for one. */
@@ -65,9 +68,6 @@ async function loadBundle(source: BundleSource): Promise<StoredBundle> {
   );
   return { plan, planFile: planFile as StoredFile, headFile: headFile as StoredFile, segments, files };
 }
-
-/** Up to here a page's files are worth brotli's best, a second or so: scripts are a tenth smaller for it, and waited for. */
-const BEST_BROTLI_BYTES_MAX = 512 * 1024;
 
 /** All files below a folder, by the path that they are served at. */
 export async function loadSite(dir: string): Promise<ReadonlyMap<string, StoredFile>> {
