@@ -1,10 +1,11 @@
 /** The client in browsers: its core with WebSocket, fetch, what is kept, and a worker that runs onnxruntime-web. */
-import { canvasPictures, pixelsOf } from '../runtimes/pictures-canvas.ts';
+import { canvasPictures } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import { availabilityOf } from './availability.ts';
 import { baseUrl } from './base-url.ts';
 import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
+import { inputOf } from './browser-early.ts';
 import { cacheStore } from './cache-store.ts';
 import { connectWith } from './client.ts';
 import { CrashMarker, type MarkStorage } from './crash-marker.ts';
@@ -23,18 +24,17 @@ import { workerDevice } from './worker-device.ts';
 export { verifyReceipt } from './verify-receipt.ts';
 
 const MEASURE = 'tandem.infer';
-/** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
-const PICTURE_SIDE_MAX_PX = 2048;
 
-/** As `connect` of browser.ts. */
+/** As `connect` of browser.ts. What was begun and is not taken ends with the client. */
 export async function connectBrowser(options: BrowserOptions, early: Early): Promise<BrowserClient> {
   const client = await connectWith({ ...browserHost(options), ...earlier(early) }, options);
-  const { infer, explain, stream } = client;
+  const { infer, explain, stream, close } = client;
   return Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
       inferOptions?.signal?.throwIfAborted();
       const startMs = performance.now();
-      const result = await infer.call(client, await inputOf(input), inferOptions);
+      const begun = early.take(input);
+      const result = await infer.call(client, begun?.input ?? (await inputOf(input)), inferOptions, begun);
       mark(startMs, result.route);
       return result;
     },
@@ -44,6 +44,11 @@ export async function connectBrowser(options: BrowserOptions, early: Early): Pro
     stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, inferOptions?: InferOptions) =>
       // The client's own `infer` is the one above by now.
       stream.call(client, frames as AsyncIterable<Input>, inferOptions),
+    async close() {
+      // The connection is taken once the codec of frames has come.
+      early.close();
+      await close.call(client);
+    },
   });
 }
 
@@ -81,6 +86,7 @@ function browserHost(options: HostOptions): Host {
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
     sha256: sha256Hex,
+    frames: () => import('../shared/protocol/frames.ts'),
     connector: (url) => webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
       const made = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
@@ -154,27 +160,4 @@ function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null 
 function mark(startMs: number, { k, tier, provider, bytesUp }: Route): void {
   performance.measure(MEASURE, { start: startMs, detail: { k, tier, provider, bytesUp } });
   performance.clearMeasures(MEASURE);
-}
-
-async function inputOf(input: BrowserInput): Promise<Input> {
-  return isDrawable(input) ? toPicture(input) : input;
-}
-
-/** ImageData is a picture as it is; records of tensors are plain objects. What is no object the core refuses. */
-function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, ImageData> {
-  if (typeof input !== 'object' || input === null || input instanceof ImageData) return false;
-  return ![Object.prototype, null].includes(Object.getPrototypeOf(input));
-}
-
-async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {
-  try {
-    const bitmap = await createImageBitmap(source);
-    const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
-    const side = (length: number) => Math.max(1, Math.round(length * scale));
-    const pixels = pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
-    bitmap.close();
-    return pixels;
-  } catch (error) {
-    throw new TandemError('BAD_INPUT', `the picture cannot be read: ${messageOf(error)}`, { cause: error });
-  }
 }

@@ -2,7 +2,8 @@
  * `tandem/client` in browsers. Importing it costs next to nothing and touches nothing, on a server too: what it is made of is
  * loaded when it is first asked for something.
  */
-import { begin } from './early.ts';
+import { beginEarly } from './browser-early.ts';
+import type { FirstRequest } from './first-request.ts';
 import type {
   Availability,
   Client,
@@ -16,7 +17,6 @@ import type {
   StreamResult,
 } from './types.ts';
 import type { Signed } from './verify-receipt.ts';
-import { webSocketConnector } from './web-socket.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
@@ -69,21 +69,27 @@ export async function verifyReceipt(signed: Signed, key?: string): Promise<Recei
   return verify(signed, key);
 }
 
-export type BrowserOptions = ClientOptions & HostOptions;
+export type BrowserOptions = ClientOptions &
+  HostOptions & {
+    /**
+     * The picture that the page will ask for first, where it has it as it opens: it is sent while the SDK itself still loads, if
+     * both policies let all of the label's input leave as it is and say nothing else of it. `infer` of the same object gives its
+     * answer.
+     */
+    readonly first?: FirstRequest | undefined;
+  };
 export type AvailabilityOptions = HostOptions & Pick<ClientOptions, 'url' | 'model' | 'signal'>;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export async function connect<T extends ModelTypes = ModelTypes>(options: BrowserOptions): Promise<BrowserClient<T>> {
-  const early = begin(options, {
-    connector: (url, hello) => webSocketConnector(url, globalThis.WebSocket, hello),
-    fetch: globalThis.fetch.bind(globalThis),
-  });
+  const early = beginEarly(options);
   try {
     const { connectBrowser } = await import('./browser-client.ts');
     // The caller says what the model is; the plan says what it takes, and is asked.
     return (await connectBrowser(options, early)) as unknown as BrowserClient<T>;
-  } finally {
+  } catch (error) {
     early.close();
+    throw error;
   }
 }
 

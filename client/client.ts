@@ -14,6 +14,7 @@ import { type Objective, parseObjective } from '../shared/schedule/objective.ts'
 import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
 import { baseUrl } from './base-url.ts';
+import type { Begun } from './begun.ts';
 import { Courtesy } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Events } from './events.ts';
@@ -26,6 +27,7 @@ import { KeptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
 import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
+import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
 import type {
@@ -40,7 +42,6 @@ import type {
 } from './types.ts';
 import { Usage } from './usage.ts';
 
-const ACCURACY_DROP_MAX_DEFAULT = 0.02;
 /** For bug reports. */
 const ROUTES_KEPT = 16;
 /** After this long in the background the device may be slower or faster, and on another network. */
@@ -50,7 +51,7 @@ const AWAY_MS = 10_000;
  * Fetches the plan and makes the device, then starts connecting and downloading; waits for neither.
  * @throws BAD_CONFIG; UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD or BAD_PLAN where the plan is not to be had; DEVICE_FAILED
  */
-export async function connectWith(host: Host, options: ClientOptions): Promise<Client> {
+export async function connectWith(host: Host, options: ClientOptions): Promise<CoreClient> {
   const policy = options.policy && parsePolicy(options.policy, 'policy');
   const url = baseUrl(options.url);
   const core = new ClientCore(host, url, options, policy);
@@ -58,7 +59,12 @@ export async function connectWith(host: Host, options: ClientOptions): Promise<C
   return core;
 }
 
-class ClientCore implements Client {
+export interface CoreClient extends Client {
+  /** @param begun what has left of the request already: its answer is waited for, instead of sending anything */
+  infer(input: Input, options?: InferOptions, begun?: Begun | null): Promise<InferResult>;
+}
+
+class ClientCore implements CoreClient {
   private readonly events: Events<ClientEventMap>;
   private link: Link | null = null;
   private readonly closing = new AbortController();
@@ -171,19 +177,19 @@ class ClientCore implements Client {
     };
   }
 
-  async infer(input: Input, options: InferOptions = {}): Promise<InferResult> {
+  async infer(input: Input, options: InferOptions = {}, begun: Begun | null = null): Promise<InferResult> {
     options.signal?.throwIfAborted();
     this.assertOpen();
     const { idempotencyKey: key } = options;
-    if (key === undefined) return this.answer(input, options);
-    return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }), options.signal);
+    if (key === undefined) return this.answer(input, options, begun);
+    return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }, begun), options.signal);
   }
 
-  private async answer(input: Input, options: InferOptions): Promise<InferResult> {
+  private async answer(input: Input, options: InferOptions, begun: Begun | null): Promise<InferResult> {
     const { clock } = this.host;
     const interrupt = createInterrupt(clock, checkOptions(options), options.signal);
     this.interrupts.add(interrupt);
-    const trail = this.newTrail();
+    const trail = this.newTrail(begun);
     try {
       for (;;) {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
@@ -217,9 +223,9 @@ class ClientCore implements Client {
     }
   }
 
-  private newTrail(): Trail {
+  private newTrail(begun: Begun | null = null): Trail {
     const { host, estimates } = this;
-    return newTrail(host.clock.now(), new Asker(estimates, host.random()));
+    return newTrail(host.clock.now(), new Asker(estimates, host.random()), begun);
   }
 
   stream(

@@ -1,13 +1,16 @@
 /**
  * What a page begins before the SDK itself has come, so that round trips and scripts pass the network side by side: the first
- * connection with its hello, and the plan's head. Who first asks for the same later is given what was begun. Nothing of a request
- * is in it.
+ * connection with its hello, the plan's head, and the first request where the app has named it. Who first asks for the same later is
+ * given what was begun.
  */
 import { asTandemError } from '../shared/errors.ts';
 import type { Channel, ChannelEvents, Connector } from '../shared/protocol/channel.ts';
 import type { Hello } from '../shared/protocol/opening-hello.ts';
 import { planHeadPath, socketUrl } from '../shared/protocol/paths.ts';
 import { baseUrl } from './base-url.ts';
+import type { Begun as BegunRequest } from './begun.ts';
+import type { BrowserInput } from './browser.ts';
+import { beginFirst, type FirstOptions, type FirstPlatform } from './first-request.ts';
 import type { ClientOptions } from './types.ts';
 
 /** Software and version, for the gateway's logs. */
@@ -18,15 +21,18 @@ export interface Early {
   connector(url: string): Connector | undefined;
   /** What was begun to be fetched of this URL; undefined where nothing was, or it is taken. */
   response(url: string, signal: AbortSignal | null | undefined): Promise<Response> | undefined;
+  /** As `First.take`: null where no request was begun. */
+  take(input: BrowserInput): BegunRequest | null;
   /** Ends what nobody has taken. */
   close(): void;
 }
 
-export interface Platform {
+export interface Platform extends FirstPlatform {
   /** Opens a WebSocket and says hello with it. */
   connector(url: string, hello: Hello): Connector;
-  readonly fetch: typeof fetch;
 }
+
+export type EarlyOptions = ClientOptions & FirstOptions;
 
 interface Begun<T> {
   readonly url: string;
@@ -37,12 +43,14 @@ interface Begun<T> {
 /**
  * Begins nothing for an address that is refused later, or a signal that was aborted.
  */
-export function begin(options: ClientOptions, { connector, fetch }: Platform): Early {
+export function begin(options: EarlyOptions, platform: Platform): Early {
   const base = addressOf(options);
   // A plan that is pinned is fetched whole: whose head it is only the whole plan tells.
   const hasHead = base !== null && options.planSha256 === undefined;
-  let socket = base === null ? null : earlySocket(socketUrl(base), options, connector);
-  let head = hasHead ? earlyFetch(`${base}${planHeadPath(options.model)}`, fetch) : null;
+  const token = base === null ? null : tokenOf(options);
+  let socket = base === null ? null : earlySocket(socketUrl(base), options, token, platform.connector);
+  let head = hasHead ? earlyFetch(`${base}${planHeadPath(options.model)}`, platform.fetch) : null;
+  const first = head && base !== null ? beginFirst(options, { base, token, head: head.response }, platform) : null;
   return {
     connector(url) {
       if (socket?.url !== url) return undefined;
@@ -56,11 +64,21 @@ export function begin(options: ClientOptions, { connector, fetch }: Platform): E
       head = null;
       return respond(signal);
     },
+    take: (input) => first?.take(input) ?? null,
     close() {
       socket?.close();
       head?.close();
+      first?.close();
     },
   };
+}
+
+type Token = string | null | Promise<string | null>;
+
+/** Asked for once for all that is begun. */
+function tokenOf({ token }: ClientOptions): Token {
+  // Whatever it throws its users are told.
+  return typeof token === 'function' ? (async () => (await token()) ?? null)() : (token ?? null);
 }
 
 function addressOf({ url, signal }: ClientOptions): string | null {
@@ -74,7 +92,8 @@ function addressOf({ url, signal }: ClientOptions): string | null {
 /** What happens before it is taken is told then, in its order. */
 function earlySocket(
   url: string,
-  { token, receipts = true }: ClientOptions,
+  { receipts = true }: ClientOptions,
+  token: Token,
   connector: Platform['connector'],
 ): Begun<Connector> {
   let opened: Channel | null = null;
@@ -86,7 +105,7 @@ function earlySocket(
     else untold.push(event);
   };
   const open = async () => {
-    const text = (typeof token === 'function' ? await token() : token) ?? null;
+    const text = token instanceof Promise ? await token : token;
     if (isClosed) return;
     const hello: Hello = { type: 'hello', client: CLIENT_NAME, token: text, receipts };
     const connect = connector(url, hello);
@@ -130,13 +149,13 @@ function earlySocket(
 function earlyFetch(
   url: string,
   fetch: Platform['fetch'],
-): Begun<(signal: AbortSignal | null | undefined) => Promise<Response>> {
+): Begun<(signal: AbortSignal | null | undefined) => Promise<Response>> & { readonly response: Promise<Response> } {
   const giveUp = new AbortController();
   const response = fetch(url, { signal: giveUp.signal });
   // It may fail before it is waited for.
   response.catch(() => {});
   return {
-    url,
+    ...{ url, response },
     take: () => (signal) => {
       const onAbort = () => giveUp.abort(signal?.reason);
       if (signal?.aborted) onAbort();

@@ -8,6 +8,8 @@ import type { FileStore } from './file-store.ts';
 import type { Network } from './permissions.ts';
 import type { RuntimeFile } from './runtime-file.ts';
 
+export type Frames = Pick<typeof import('../shared/protocol/frames.ts'), 'encodeFrame' | 'decodeFrame'>;
+
 export interface Host {
   /** Software and version, for the gateway's logs. */
   readonly name: string;
@@ -34,6 +36,8 @@ export interface Host {
   underWay?(): Promise<readonly string[]>;
   /** SHA-256 in lower-case hex. */
   sha256(content: Uint8Array | string): Promise<string>;
+  /** Messages <-> frames: shared/protocol/frames.ts, which a page loads beside its first request. */
+  frames(): Frames | Promise<Frames>;
   /** Opens a WebSocket to a URL. */
   connector(url: string): Connector;
   /**

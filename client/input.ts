@@ -4,9 +4,8 @@ import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import { DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
 import { TRACEPARENT } from '../shared/protocol/messages.ts';
+import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
-
-const DEADLINE_MS_DEFAULT = 30_000;
 
 /** The deadline in milliseconds. Throws BAD_INPUT. */
 export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: InferOptions): number {

@@ -2,16 +2,15 @@
  * The connection to the gateway: kept open, watched, and opened again with full-jitter back-off. Every request that is
  * under way when it breaks is settled at once, so that nobody waits for a reply that cannot come.
  */
-import { asTandemError, codeInfo, ERROR_CODES, type ErrorCode, TandemError } from '../shared/errors.ts';
+import { asTandemError, codeInfo, ERROR_CODES, type ErrorCode, messageOf, TandemError } from '../shared/errors.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
-import { decodeFrame, encodeFrame } from '../shared/protocol/frames.ts';
 import {
   type ClientMessage,
   type MessageOf,
   parseServerMessage,
   type ServerMessage,
 } from '../shared/protocol/messages.ts';
-import type { Host } from './host.ts';
+import type { Frames, Host } from './host.ts';
 import { type LastWord, LastWords } from './last-words.ts';
 import type { UsageReport } from './usage.ts';
 import { watch } from './watch.ts';
@@ -83,6 +82,7 @@ export class Link {
   /** Until when the gateway wants no request. */
   pausedUntilMs = Number.NEGATIVE_INFINITY;
 
+  private frames: Frames | null = null;
   private channel: Channel | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private readonly lastWords = new LastWords();
@@ -150,7 +150,7 @@ export class Link {
     }
     const id = this.newId();
     const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
-    const frame = encodeFrame(message, parts);
+    const frame = this.encode(message, parts);
     if (frame.byteLength > frameBytesMax) {
       throw new TandemError(
         'PAYLOAD_TOO_LARGE',
@@ -192,6 +192,11 @@ export class Link {
 
   private open(): void {
     this.setStatus('connecting', this.message);
+    if (!this.frames) {
+      const frames = this.host.frames();
+      if (frames instanceof Promise) return void this.openWith(frames);
+      this.frames = frames;
+    }
     let channel: Channel | null = null;
     // A late event of a connection that was given up must not touch its successor.
     const isCurrent = () => channel !== null && this.channel === channel;
@@ -210,6 +215,15 @@ export class Link {
     this.timer(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
   }
 
+  private async openWith(frames: Promise<Frames>): Promise<void> {
+    try {
+      this.frames = await frames;
+      if (this.status === 'connecting' && !this.channel) this.open();
+    } catch (error) {
+      if (this.status === 'connecting') this.lost(1006, `the SDK did not load whole: ${messageOf(error)}`);
+    }
+  }
+
   private async hello(): Promise<void> {
     const { channel } = this;
     if (channel?.hasSaidHello) return;
@@ -225,7 +239,7 @@ export class Link {
   private receive(bytes: Uint8Array): void {
     this.frameAtMs = this.host.clock.now();
     try {
-      const frame = decodeFrame(bytes);
+      const frame = (this.frames as Frames).decodeFrame(bytes);
       this.handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
     } catch (error) {
       // The peer is not one of ours, or not of our version: nothing that it says next can be trusted.
@@ -314,7 +328,7 @@ export class Link {
   private sendPing(): void {
     const usage = this.events.takeUsage();
     const id = this.newId();
-    const frame = encodeFrame({ type: 'ping', id, usage });
+    const frame = this.encode({ type: 'ping', id, usage });
     // What is before it in the socket takes its time as well.
     const bytes = frame.byteLength + this.bufferedBytes;
     const nowMs = this.host.clock.now();
@@ -372,7 +386,12 @@ export class Link {
   }
 
   private send(message: ClientMessage): void {
-    this.channel?.send(encodeFrame(message));
+    this.channel?.send(this.encode(message));
+  }
+
+  /** There is a channel only where there are frames. */
+  private encode(message: ClientMessage, parts: readonly Uint8Array[] = []): Uint8Array {
+    return (this.frames as Frames).encodeFrame(message, parts);
   }
 
   private newId(): number {

@@ -1,4 +1,5 @@
 /** `tandem/client` in Node: the same core, with ws, and with whichever onnxruntime is handed in. */
+
 import { createHash } from 'node:crypto';
 import sharp from 'sharp';
 import { WebSocket } from 'ws';
@@ -8,6 +9,7 @@ import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Channel, Connector } from '../shared/protocol/channel.ts';
+import * as frames from '../shared/protocol/frames.ts';
 import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
 import { NO_STORE } from './file-store.ts';
@@ -48,6 +50,7 @@ export function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions)
     files: NO_STORE,
     runtimeFile: null,
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
+    frames: () => frames,
     connector: wsConnector,
     createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock, random }),
     // As an EventEmitter does with a listener that throws.

@@ -6,6 +6,7 @@
 
 import { systemClock } from '../shared/clock.ts';
 import type { PictureCodec } from '../shared/codec/picture.ts';
+import * as frames from '../shared/protocol/frames.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
@@ -56,6 +57,7 @@ export function connect<T extends ModelTypes = ModelTypes>(options: PortableOpti
       fetch: globalThis.fetch.bind(globalThis),
       runtimeFile: null,
       sha256: sha256Hex,
+      frames: () => frames,
       connector: (url) => webSocketConnector(url, Socket),
       createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: NO_PICTURES, clock, random }),
       report: (error) =>

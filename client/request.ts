@@ -18,6 +18,7 @@ import { lateAfterMs, remoteMs } from '../shared/schedule/late.ts';
 import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
+import { pendingOf } from './begun.ts';
 import { type Answer, exchange } from './exchange.ts';
 import type { Host } from './host.ts';
 import { checkForce, isPicture } from './input.ts';
@@ -57,6 +58,17 @@ export class Superseded extends Error {}
 /** What is said of a boundary that is sent. */
 type Sending = Pick<InferRequest, 'plan' | 'k' | 'tier' | 'label' | 'noise' | 'retain'>;
 
+/** What is done of a reply that is late. */
+interface GoingOn {
+  readonly lateAfterMs: number;
+  /** What the device goes on from. */
+  reached(): Promise<Crossing>;
+  /** Where it cannot go on now: throws where the reply is to be given up all the same. */
+  otherwise?(): void;
+}
+
+/** Of a link of which nothing is known yet: what takes this long is late. */
+const BEGUN_LATE_MS = 4_000;
 const CANNOT_MAKE = 'this device cannot make the format';
 
 /** Rejects with Superseded, with what the interrupt rejects with, or as `Client.infer` says. */
@@ -119,6 +131,8 @@ class Request {
   }
 
   private async toAnswer(input: Input): Promise<InferResult> {
+    const early = await this.adopt(input);
+    if (early) return early;
     await this.assertWhole();
     this.assertForce();
     let crossing = await this.begin(input);
@@ -354,14 +368,62 @@ class Request {
     if (!this.remote.isReachable || denialOfSent(latest, crossing.k, tier, noise)) return undefined;
     const { k } = crossing;
     const sent = { plan: this.plan.id, k, tier, label: this.label, noise: [...noise], retain: latest.retain };
+    return this.answerOf(() => this.send(crossing, chosen, sent, payload), crossing, tier, remoteMs(chosen.predicted));
+  }
+
+  /** The answer to what had left before the SDK was there, with what it takes from where it is; undefined as `answerOf` says. */
+  private async adopt(input: Input): Promise<InferResult | undefined> {
+    const { begun } = this.trail;
+    this.trail.begun = null;
+    if (!begun) return undefined;
+    const { request, payload, size, receiptKey, preprocessMs, encodeMs } = begun;
+    const pending = pendingOf(begun);
+    const { timing } = this.trail;
+    timing.preprocessMs += preprocessMs;
+    timing.encodeMs += encodeMs;
+    const takeUp = () => this.takeReceipt(pending, request, payload, receiptKey);
+    if (request.plan !== this.plan.id || request.label !== this.label || this.force || this.prefer === 'device') {
+      void takeUp();
+      pending.reply.catch(() => {});
+      pending.cancel(new TandemError('CANCELLED', 'something else was asked for'));
+      this.note('late');
+      return undefined;
+    }
+    this.size = size;
+    const crossing = { k: 0, size, tensors: {}, picture: null };
+    const goOn = {
+      lateAfterMs: BEGUN_LATE_MS,
+      reached: () => this.begin(input),
+      otherwise: () => {
+        if (this.context.isCurrent() && !this.remote.isReachable) return;
+        this.note('late');
+        if (!this.context.isCurrent()) throw new Superseded();
+        throw new TandemError('UNAVAILABLE', 'what was sent before there was a connection has no answer');
+      },
+    };
+    const answer = () => this.awaitReply(pending, takeUp(), crossing, goOn);
+    return this.answerOf(answer, crossing, request.tier, BEGUN_LATE_MS);
+  }
+
+  /**
+   * What comes of what is sent: the answer, or undefined after noting why there is none.
+   * @param expectedMs how long the reply was to take
+   */
+  private async answerOf(
+    send: () => Promise<Answer<Tensors>>,
+    crossing: Crossing,
+    tier: string,
+    expectedMs: number,
+  ): Promise<InferResult | undefined> {
+    const key = tierKey(crossing.k, tier);
     const sentBefore = this.trail.sent.length;
     try {
-      const answer = await this.send(crossing, chosen, sent, payload);
+      const answer = await send();
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
       this.note('late');
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const { host, estimates } = this.context;
-      estimates.observeOverdue(answer.waitedMs - remoteMs(chosen.predicted), host.clock.now());
+      estimates.observeOverdue(answer.waitedMs - expectedMs, host.clock.now());
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
       this.interrupt.throwIfOver();
@@ -411,39 +473,56 @@ class Request {
   }
 
   private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
-    const { link, host, installation, estimates, deviceWork, busy, changed, isCurrent } = this.context;
+    const { link, host } = this.context;
     const { clock } = host;
     const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
     const shapes = payload.shapes.map((shape) => [...shape]);
     const pending = link.infer({ ...sent, deadlineMs, trace: this.traceparent, shapes }, payload.parts);
+    const leftMs = this.interrupt.deadlineAtMs - clock.now();
+    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, leftMs, this.force !== undefined);
+    const signed = this.takeReceipt(pending, sent, payload, link.receiptKey);
+    return this.awaitReply(pending, signed, crossing, { lateAfterMs: late, reached: async () => crossing });
+  }
+
+  /** @param signed resolves once what is signed is in the account */
+  private awaitReply(
+    pending: Pending,
+    signed: Promise<void>,
+    crossing: Crossing,
+    { lateAfterMs, reached, otherwise }: GoingOn,
+  ): Promise<Answer<Tensors>> {
+    const { host, installation, estimates, deviceWork, busy, changed, isCurrent } = this.context;
+    const { clock } = host;
     // Also where the device is at it by then, and nobody waits for what the gateway says.
     pending.reply.catch((error: unknown) => {
       if (error instanceof TandemError && error.code === 'OVERLOADED') estimates.shed(clock.now());
     });
-    const signed = this.takeReceipt(pending, sent, payload);
     // What is signed is in the account before anything else comes of the reply.
     const reply = pending.reply.finally(() => signed);
-    const leftMs = this.interrupt.deadlineAtMs - clock.now();
-    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, leftMs, this.force !== undefined);
     const finish = (signal: AbortSignal) => {
       // The device died meanwhile: what it had is gone, and its successor begins from the input.
       if (installation.lost && !isCurrent()) throw new Superseded();
-      if (!installation.isComplete || this.deviceError) return null;
+      if (!installation.isComplete || this.deviceError) {
+        otherwise?.();
+        return null;
+      }
       deviceWork.plan(this, finishMs(this.snapshot(crossing)));
-      return this.finishOnDevice(crossing, signal);
+      return reached().then((from) => this.finishOnDevice(from, signal));
     };
-    return busy(
-      exchange({ clock, pending: { ...pending, reply }, lateAfterMs: late, finish, changed }, this.interrupt.race),
-    );
+    return busy(exchange({ clock, pending: { ...pending, reply }, lateAfterMs, finish, changed }, this.interrupt.race));
   }
 
   /** What the gateway signs goes into the account as long as there is none, and to listeners in any case. */
-  private async takeReceipt({ lastWord, bytesUp }: Pending, sent: Sending, { parts }: Payload): Promise<void> {
+  private async takeReceipt(
+    { lastWord, bytesUp }: Pending,
+    sent: Sending,
+    { parts }: Payload,
+    key: string | null,
+  ): Promise<void> {
     const { k, tier, noise } = sent;
-    const { host, link, onReceipt } = this.context;
+    const { host, onReceipt } = this.context;
     const entry: Trail['sent'][number] = { k, tier, noise, bytes: bytesUp, outcome: 'pending', receipt: null };
     this.trail.sent.push(entry);
-    const key = link.receiptKey;
     if (key === null) return;
     const receipt = await receiptIn(lastWord, { plan: this.plan, sent, parts, key }, host.sha256);
     if (!receipt) return;

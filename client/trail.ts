@@ -5,6 +5,7 @@ import { TandemError } from '../shared/errors.ts';
 import type { Asker } from '../shared/schedule/asker.ts';
 import { type Calibration, calibrate } from '../shared/schedule/calibration.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
+import type { Begun } from './begun.ts';
 import type { Reply } from './link.ts';
 import type { FailedRoute, Route, RouteTiming, SentBoundary } from './types.ts';
 
@@ -29,15 +30,17 @@ export interface Trail {
   /** Whether the gateway has said of something that was sent that it was too large. */
   wasTooLarge: boolean;
   fallback: Route['fallback'];
+  /** What has left of it before it was asked for, until that is taken up. */
+  begun: Begun | null;
   /** Whether the account of it was given: it does not change any more. */
   isOver: boolean;
 }
 
-export function newTrail(startMs: number, asker: Asker): Trail {
+export function newTrail(startMs: number, asker: Asker, begun: Begun | null = null): Trail {
   const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
   return {
     ...{ startMs, asker, decisions: [], sent: [], timing, noisy: new Map() },
-    ...{ wasTooLarge: false, fallback: null, isOver: false },
+    ...{ wasTooLarge: false, fallback: null, begun, isOver: false },
   };
 }
 
@@ -55,7 +58,7 @@ export function routeOf(
   const foreseen = first && isTaken(first) ? first : decisions[0]?.candidates.find(isTaken);
   return {
     ...taken,
-    why: whyOf(decisions, taken, fallback),
+    why: whyOf(decisions, taken, fallback, reply !== null),
     decisions,
     predicted: foreseen?.predicted ?? null,
     timing: { ...timing, totalMs: nowMs - startMs, server: reply?.message.timing ?? null },
@@ -100,6 +103,7 @@ function whyOf(
   decisions: readonly Decision[],
   { k, tier }: Pick<Route, 'k' | 'tier'>,
   fallback: Route['fallback'],
+  isReply: boolean,
 ): string {
   if (fallback)
     return `${fallback.reason === 'late' ? 'the reply was late' : 'the first choice failed'}: ${fallback.message}`;
@@ -107,9 +111,10 @@ function whyOf(
   const before = decisions.findLastIndex(({ chosen }) => chosen?.k !== k || chosen.tier !== tier);
   const decision = decisions[before + 1];
   const chosen = decision?.chosen;
-  if (!chosen) return 'there was nothing to decide';
   const name = (choice: Pick<Candidate, 'k' | 'tier'>) =>
     choice.tier === null ? 'all on the device' : `k = ${choice.k} as ${choice.tier}`;
+  if (!chosen)
+    return isReply ? `${name({ k, tier })}: it had left before the SDK was there` : 'there was nothing to decide';
   const ms = (candidate: Candidate) => `${candidate.predicted.totalMs.toFixed(0)} ms`;
   const { next, at } = decision;
   const removed = next ? undefined : decision.removed[0];

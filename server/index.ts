@@ -7,6 +7,7 @@ import { folderSource } from '../runtimes/bundle-folder.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
+import { exchanges } from './adapters/exchange.ts';
 import { httpApp } from './adapters/http.ts';
 import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
@@ -87,16 +88,15 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     ...(auditLog && { onAudit: (record: AuditRecord) => auditLog.write(record) }),
     limits: { frameBytesMax, inFlightMax, idleTimeoutMs },
   });
+  const { origins, connectionsMax, heartbeatMs } = config;
+  const doors = { frameBytesMax, connectionsMax, origins };
   const server = createServer(
-    httpApp({ store, metrics, isReady, origins: config.origins, site, receiptKey: receipts.publicKey }),
+    httpApp({
+      ...{ store, metrics, isReady, origins, site, receiptKey: receipts.publicKey },
+      exchanges: exchanges(gateway, doors),
+    }),
   );
-  const cutSockets = attachWebSockets(server, gateway, {
-    path: WS_PATH,
-    frameBytesMax,
-    connectionsMax: config.connectionsMax,
-    origins: config.origins,
-    heartbeatMs: config.heartbeatMs,
-  });
+  const cutSockets = attachWebSockets(server, gateway, { ...doors, path: WS_PATH, heartbeatMs });
   try {
     await listen(server, config.port, config.host);
   } catch (error) {

@@ -1,7 +1,6 @@
 /** The choices that a request has, and which of them policy and accuracy leave. */
 import type { Plan } from '../shared/plan.ts';
-import { isTooInaccurate } from '../shared/schedule/rank.ts';
-import { type Choice, costTable } from '../shared/schedule/table.ts';
+import { type Choice, costTable, isTooInaccurate } from '../shared/schedule/table.ts';
 
 export type { Choice } from '../shared/schedule/table.ts';
 

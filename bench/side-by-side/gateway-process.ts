@@ -1,4 +1,5 @@
 /** The gateway with the comparison's page: `tandem serve`, and a folder of static files. Arguments: bundle, folder. */
+import './own-processor.ts';
 import { parseServerConfig, serve } from '../../server/index.ts';
 
 const [bundle = '', siteDir = ''] = process.argv.slice(2);

@@ -3,12 +3,13 @@ import { connect } from '../../client/browser.ts';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
 import { visit } from './page.ts';
 
-visit(async () => {
+visit(async (first) => {
   const client = await connect({
     url: location.origin,
     model: 'ocr-line',
     policy: { labels: { public: 'input' } },
     download: location.search !== '?offload',
+    first: { input: first, label: 'public' },
   });
   const segmentsAtMs: number[] = [];
   client.addEventListener('statechange', ({ detail }) => {

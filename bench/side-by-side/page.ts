@@ -4,11 +4,11 @@ import type { Answer, PageGlobals, Reader } from './visited.ts';
 const globals = globalThis as unknown as PageGlobals;
 export const { task } = globals;
 
-/** @param open loads what the contender needs before it can read at all */
-export async function visit(open: () => Promise<Reader>): Promise<void> {
+/** @param open loads what the contender needs before it can read at all; it may begin with the first line already */
+export async function visit(open: (first: Promise<HTMLCanvasElement>) => Promise<Reader>): Promise<void> {
   try {
     const first = photograph(0);
-    const reader = await open();
+    const reader = await open(first);
     const answers: Answer[] = [];
     const read = async (line: number, canvas: HTMLCanvasElement, isSteady: boolean, beganMs = performance.now()) => {
       const { text, k } = await reader.read(canvas);

@@ -2,6 +2,7 @@
  * What a team writes that has no SDK: static files, compressed ahead as the gateway's are, and an endpoint that reads a JPEG
  * with the whole model. Arguments: the model, its characters, the folder of files; then the picture steps as JSON.
  */
+import './own-processor.ts';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,11 +1,12 @@
-/** Lays out what the contenders serve: a page each, bundled from what was built, with the runtime and the models. */
+/** Lays out what the contenders serve: a page each, bundled as Vite does, with the runtime and the models. */
 import { copyFile, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { basename, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { build, type Metafile } from 'esbuild';
+import { build, type Rolldown } from 'vite';
 import type { ModelRecipe } from '../../compiler/recipe.ts';
-import { planHeadPath } from '../../shared/protocol/paths.ts';
+import type { Plan, PlanFile } from '../../shared/plan.ts';
+import { filePath, planHeadPath, WELCOME_PATH } from '../../shared/protocol/paths.ts';
 import { weightsIn8Bits } from './weights-in-8-bits.ts';
 
 export interface Sites {
@@ -23,12 +24,15 @@ export const FLOAT_FILE = 'float.onnx';
 export const SMALL_FILE = 'eight-bits.onnx';
 const WASM = 'ort-wasm-simd-threaded.wasm';
 
+/** For pages that name providers: none here does. */
+const UNUSED = /worker-accelerated/;
+
 /** Before each script, workers' too: keeps what WebAssembly allocates where visit.ts finds it. Once, of the scripts of one page. */
 const SEE_MEMORY =
   'if(!globalThis.wasmMemories){globalThis.wasmMemories=[];WebAssembly.Memory=new Proxy(WebAssembly.Memory,{construct(T,a){const m=new T(...a);wasmMemories.push(m);return m}})}';
 
 /** @param root of the repository, which is built @param dir is emptied, but for the 8-bit model that was made before */
-export async function laySites(root: string, dir: string, recipe: ModelRecipe): Promise<Sites> {
+export async function laySites(root: string, dir: string, recipe: ModelRecipe, plan: Plan): Promise<Sites> {
   const small = join(dir, SMALL_FILE);
   const [tandem, plain] = [join(dir, 'tandem'), join(dir, 'plain')];
   for (const site of [tandem, plain]) {
@@ -41,52 +45,73 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe): 
   await copyFile(recipe.file, join(plain, FLOAT_FILE));
   await copyFile(small, join(plain, SMALL_FILE));
   await copyFile(recipe.assets?.['charset'] as string, join(plain, 'charset.txt'));
-  const page = (name: PageName) => join(root, `dist/bench/side-by-side/page-${name}.js`);
-  const worker = join(root, 'dist/client/worker.js');
-  const entries: Record<PageName, Record<string, string>[]> = {
-    // The worker by itself: it shares no piece with the page, which needs its own sooner.
-    tandem: [{ tandem: page('tandem') }, { worker }],
-    local: [{ local: page('local') }],
-    upload: [{ upload: page('upload') }],
-  };
   const scriptBytes: Record<string, number> = {};
-  for (const [name, bundles] of Object.entries(entries)) {
+  for (const name of ['tandem', 'local', 'upload'] as const) {
     const outdir = name === 'tandem' ? tandem : plain;
-    const preloaded: string[] = [];
-    scriptBytes[name] = 0;
-    for (const entryPoints of bundles) {
-      const options = { entryPoints, outdir, bundle: true, splitting: true, minify: true } as const;
-      const form = { format: 'esm', target: 'es2022', logLevel: 'warning' } as const;
-      const { metafile } = await build({ ...options, ...form, banner: { js: SEE_MEMORY }, metafile: true });
-      if (name in entryPoints) preloaded.push(...importsOf(metafile, `${name}.js`));
-      const { outputFiles } = await build({
-        ...{ ...options, ...form, external: ['onnxruntime-web', 'onnxruntime-common'], write: false },
-      });
-      scriptBytes[name] += outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents).byteLength, 0);
+    const entry = join(root, `dist/bench/side-by-side/page-${name}.js`);
+    const scripts = await bundled(root, name, entry);
+    for (const { fileName, code } of scripts) {
+      await mkdir(dirname(join(outdir, fileName)), { recursive: true });
+      await writeFile(join(outdir, fileName), code);
     }
-    const hints = preloaded.map((file) => `<link rel="modulepreload" href="${file}">`);
-    if (name === 'tandem')
-      hints.push(`<link rel="preload" as="fetch" crossorigin href="${planHeadPath(recipe.name)}">`);
+    const own = await bundled(root, name, entry, /^onnxruntime-/);
+    scriptBytes[name] = own.reduce((sum, { code }) => sum + gzipSync(code).byteLength, 0);
+    const { atOnce, later } = firstOf(scripts, `${name}.js`);
+    const hints = atOnce.map(modulePreload);
+    if (name === 'tandem') {
+      const charset = filePath(recipe.name, plan.assets['charset'] as PlanFile);
+      // What a first request takes, and what its answer is read with; then the rest of the SDK, which keeps the page's thread busy.
+      hints.push(...[planHeadPath(recipe.name), WELCOME_PATH, charset].map(fetchPreload));
+    }
+    hints.push(...later.map(modulePreload));
     await writeFile(join(outdir, `${name}.html`), pageOf(name, hints.join('')));
   }
   return { tandem, plain, scriptBytes: scriptBytes as Sites['scriptBytes'] };
 }
 
-/** Names of the scripts that a script needs or asks for as it begins, and of those that they need: the first scripts of its page. */
-function importsOf({ outputs }: Metafile, script: string): string[] {
-  const named = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
-  const found = new Set<string>();
-  const visit = (name: string, kinds: readonly string[]) => {
-    for (const { path, kind } of named.get(name)?.imports ?? []) {
-      const other = basename(path);
-      if (!kinds.includes(kind) || found.has(other)) continue;
-      found.add(other);
-      visit(other, kind === 'dynamic-import' ? ['import-statement'] : kinds);
-    }
-  };
-  visit(script, ['import-statement', 'dynamic-import']);
-  return [...found];
+interface Script {
+  readonly fileName: string;
+  readonly code: string | Uint8Array;
+  readonly imports: readonly string[];
+  readonly dynamicImports: readonly string[];
 }
+
+/** A page's scripts and its worker's, as Vite makes them for a site. What is external is left out. */
+async function bundled(root: string, name: PageName, entry: string, external?: RegExp): Promise<Script[]> {
+  const shared = external ? { external } : {};
+  const files = { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' };
+  const output = external ? files : { ...files, banner: SEE_MEMORY };
+  const built = (await build({
+    ...{ root, configFile: false, logLevel: 'error' },
+    build: {
+      ...{ write: false, target: 'es2022', modulePreload: false, minify: true },
+      rolldownOptions: { ...shared, input: { [name]: entry }, output },
+    },
+    worker: { format: 'es', rolldownOptions: { ...shared, output } },
+  })) as Rolldown.RolldownOutput;
+  return built.output.flatMap((file): Script[] => {
+    const { fileName } = file;
+    if (!fileName.endsWith('.js') || UNUSED.test(fileName)) return [];
+    return file.type === 'chunk' ? [file] : [{ fileName, code: file.source, imports: [], dynamicImports: [] }];
+  });
+}
+
+/** Names of the scripts that a script needs, and of those that it asks for as it begins, with what these need. */
+function firstOf(scripts: readonly Script[], entry: string): Record<'atOnce' | 'later', string[]> {
+  const of = (names: Iterable<string>, kind: 'imports' | 'dynamicImports') =>
+    scripts.filter(({ fileName }) => new Set(names).has(fileName)).flatMap((script) => script[kind]);
+  const withNeeded = (names: readonly string[]) => {
+    const found = new Set(names);
+    for (const name of found) for (const other of of([name], 'imports')) found.add(other);
+    return [...found];
+  };
+  const atOnce = withNeeded([entry]);
+  const later = withNeeded(of(atOnce, 'dynamicImports')).filter((name) => !atOnce.includes(name));
+  return { atOnce: atOnce.filter((name) => name !== entry), later };
+}
+
+const modulePreload = (file: string) => `<link rel="modulepreload" href="${file}">`;
+const fetchPreload = (path: string) => `<link rel="preload" as="fetch" crossorigin href="${path}">`;
 
 function pageOf(name: string, hints: string): string {
   return `<!doctype html><meta charset="utf-8"><title>${name}</title><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><script type="module" src="${name}.js"></script>${hints}\n`;

@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import type { PictureRecipe } from '../../compiler/recipe.ts';
+import { folderSource } from '../../runtimes/bundle-folder.ts';
+import { readPlan } from '../../shared/bundle.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
 import { FLOAT_FILE, laySites, type PageName, type Sites, SMALL_FILE } from './sites.ts';
 import type { Task } from './visited.ts';
@@ -38,7 +40,7 @@ export interface StageOptions {
 
 export async function openStage({ root, bundle, recipe, pictures }: StageOptions): Promise<Stage> {
   const dir = join(root, '.tandem/side-by-side');
-  const sites = await laySites(root, dir, recipe);
+  const sites = await laySites(root, dir, recipe, await readPlan(folderSource(bundle)));
   const { preprocess, size, file, assets } = recipe;
   const steps = JSON.stringify({ preprocess, size });
   const script = (name: string) => join(root, `dist/bench/side-by-side/${name}-process.js`);

@@ -7,7 +7,7 @@ import { createGateway } from '../../server/gateway.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { type PolicyInput, parsePolicy } from '../../shared/policy/language.ts';
-import { decodeFrame } from '../../shared/protocol/frames.ts';
+import * as frames from '../../shared/protocol/frames.ts';
 import { FRAME_BYTES_MAX, IDLE_TIMEOUT_MS, IN_FLIGHT_MAX } from '../../shared/protocol/limits.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
 import { filePath, modelPath } from '../../shared/protocol/paths.ts';
@@ -181,6 +181,7 @@ class Kit implements Testkit {
       files: memoryStore(this.kept),
       runtimeFile: null,
       sha256: async (content) => sha256Of(content),
+      frames: () => frames,
       connector: () => connector,
       createDevice: async (plan, onLost) => this.device.make(plan, onLost),
       // As an EventTarget does with a listener that throws.
@@ -194,7 +195,7 @@ class Kit implements Testkit {
   }
 
   private receive(frame: Uint8Array): void {
-    const message = decodeFrame(frame).header as ClientMessage;
+    const message = frames.decodeFrame(frame).header as ClientMessage;
     if (message.type !== 'infer') return;
     const { k, tier, label, deadlineMs, trace, shapes } = message;
     this.cloud.received.push({ k, tier, label, deadlineMs, trace, shapes, bytes: frame.byteLength });

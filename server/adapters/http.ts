@@ -1,10 +1,11 @@
-/** HTTP on express: plans and segments for clients, health and metrics for operators. With ws.ts the only file that knows a web library. */
-import express, { type Express, type Request, type Response } from 'express';
+/** HTTP on express: plans and segments for clients, health and metrics for operators. Beside it only ws.ts and exchange.ts know a web library. */
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { PLAN_FILE } from '../../shared/bundle.ts';
 import { codeInfo, TandemError } from '../../shared/errors.ts';
 import { filePath, modelPath, planHeadPath, RECEIPT_KEY_PATH, WS_PATH } from '../../shared/protocol/paths.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Store, StoredFile } from '../store.ts';
+import { isAllowedOrigin } from './origins.ts';
 
 export interface HttpOptions {
   readonly store: Store;
@@ -16,11 +17,13 @@ export interface HttpOptions {
   readonly receiptKey: string;
   /** Static files to serve besides, by path. */
   readonly site: ReadonlyMap<string, StoredFile>;
+  /** The protocol without a WebSocket: exchange.ts. */
+  readonly exchanges: RequestHandler;
 }
 
 const YEAR_S = 31_536_000;
 
-export function httpApp({ store, metrics, isReady, origins, site, receiptKey }: HttpOptions): Express {
+export function httpApp({ store, metrics, isReady, origins, site, receiptKey, exchanges }: HttpOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use((request, response, next) => {
@@ -29,9 +32,10 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey }: 
     response.set('X-Content-Type-Options', 'nosniff');
     if (origin && isAllowedOrigin(origins, origin)) {
       response.set('Access-Control-Allow-Origin', origin);
-      // Some browsers ask first whether a download may go on where it broke.
+      // Browsers ask first whether a token may be sent, and some whether a download may go on where it broke.
       if (request.method === 'OPTIONS') {
-        response.set({ 'Access-Control-Allow-Headers': 'Range', 'Access-Control-Max-Age': '7200' }).status(204).end();
+        const headers = { 'Access-Control-Allow-Headers': 'Authorization, Range', 'Access-Control-Max-Age': '7200' };
+        response.set(headers).status(204).end();
         return;
       }
     }
@@ -59,6 +63,8 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey }: 
   app.get(RECEIPT_KEY_PATH, (_request, response) => {
     response.json({ algorithm: 'Ed25519', key: receiptKey });
   });
+
+  app.use(exchanges);
 
   app.get('/models', (_request, response) => {
     response.json([...store.values()].map(({ plan }) => ({ name: plan.name, plan: plan.id })));
@@ -89,13 +95,10 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey }: 
     const known = error instanceof TandemError ? error : undefined;
     const status = known ? codeInfo(known.code).http : ((error as { status?: number }).status ?? 500);
     const message = known?.message ?? (status < 500 ? 'bad request' : 'internal error');
-    response.status(status).json({ error: known?.code ?? 'INTERNAL', message });
+    const code = known?.code ?? (status === 413 ? 'FRAME_TOO_LARGE' : 'INTERNAL');
+    response.status(status).json({ error: code, message });
   });
   return app;
-}
-
-export function isAllowedOrigin(origins: readonly string[], origin: string): boolean {
-  return origins.includes('*') || origins.includes(origin);
 }
 
 function bundleOf(store: Store, name: string) {

@@ -7,7 +7,7 @@ import type { Channel } from '../../shared/protocol/channel.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { chosenProtocol, type Hello } from '../../shared/protocol/opening-hello.ts';
 import type { Gateway } from '../gateway.ts';
-import { isAllowedOrigin } from './http.ts';
+import { isAllowedOrigin, isSameHost } from './origins.ts';
 
 export interface WsOptions {
   readonly path: string;
@@ -90,10 +90,6 @@ function refuse(request: IncomingMessage, { path, origins }: WsOptions, gateway:
   const { origin, host } = request.headers;
   if (origin === undefined || isAllowedOrigin(origins, origin)) return null;
   return isSameHost(origin, host) ? null : '403 Forbidden';
-}
-
-function isSameHost(origin: string, host: string | undefined): boolean {
-  return URL.canParse(origin) && new URL(origin).host === host;
 }
 
 function rejectUpgrade(socket: Duplex, status: string): void {

@@ -3,6 +3,7 @@
  * a round trip sooner. Not in the URL, which gets into logs. It is JSON, which a page can write before the SDK has come.
  */
 import { fromBase64, isBase64, toBase64 } from '../base64.ts';
+import { readAsciiJson, writeAsciiJson } from './ascii-json.ts';
 import { PROTOCOL_VERSION } from './limits.ts';
 import type { MessageOf } from './messages.ts';
 
@@ -18,11 +19,7 @@ const LETTERS_MAX = 4096;
 
 /** What a client offers; nothing for a hello that is too long. */
 export function offeredProtocols(hello: Hello): string[] {
-  const json = JSON.stringify(hello).replace(
-    /[\u007f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  const letters = toBase64(Uint8Array.from(json, (letter) => letter.charCodeAt(0)));
+  const letters = toBase64(writeAsciiJson(hello));
   const token = letters.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
   return token.length > LETTERS_MAX ? [] : [PLAIN, WITH_HELLO, `${PREFIX}${token}`];
 }
@@ -48,7 +45,7 @@ function helloOf(letters: string): Hello | null {
   const padded = text.padEnd(Math.ceil(text.length / 4) * 4, '=');
   if (!isBase64(padded)) return null;
   try {
-    return JSON.parse(String.fromCharCode(...fromBase64(padded)));
+    return readAsciiJson(fromBase64(padded)) as Hello;
   } catch {
     return null;
   }

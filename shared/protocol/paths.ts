@@ -1,6 +1,10 @@
 /** Where a gateway answers: the paths that its clients build URLs of. */
 
 export const WS_PATH = '/ws';
+/** The welcome that a hello would be answered with. */
+export const WELCOME_PATH = '/welcome';
+/** One request, as a frame, and its answer, as a frame. `?receipts=no`: without one. */
+export const INFER_PATH = '/infer';
 /** `planHead` of a plan, beside it. */
 export const PLAN_HEAD_FILE = 'plan-head.json';
 /** The public key of receipts, for who wants to keep it. */

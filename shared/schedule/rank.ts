@@ -4,7 +4,7 @@ import { type Predictor, predictorOf } from './cost.ts';
 import type { Constraints } from './decide.ts';
 import { FASTEST, scoreOf } from './objective.ts';
 import type { Snapshot } from './snapshot.ts';
-import { type CostTable, costTable, type TableRow } from './table.ts';
+import { type CostTable, costTable, isTooInaccurate, type TableRow } from './table.ts';
 
 /** With a low battery, as good as the least that a choice spends. */
 const SPARING = 1.2;
@@ -149,10 +149,4 @@ function objectionTo(row: TableRow, snapshot: Snapshot, { permission, force, acc
   if (k > snapshot.loaded && k > snapshot.at) return NO_SEGMENTS;
   if (tier !== null && !snapshot.isConnected) return NO_CONNECTION;
   return IN;
-}
-
-/** All on the device is the last resort: never taken away for accuracy. */
-export function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax: number): boolean {
-  // Metrics are decimal fractions: 0.99 - 0.98 is a hair more than 0.01.
-  return tier !== null && accuracyLost !== null && accuracyLost > dropMax + 1e-9;
 }

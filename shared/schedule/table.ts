@@ -80,6 +80,12 @@ function accuracyLost({ measured }: Plan, target: string, k: number, tier: strin
   return metric.isHigherBetter ? whole - own : own - whole;
 }
 
+/** All on the device is the last resort: never taken away for accuracy. */
+export function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax: number): boolean {
+  // Metrics are decimal fractions: 0.99 - 0.98 is a hair more than 0.01.
+  return tier !== null && accuracyLost !== null && accuracyLost > dropMax + 1e-9;
+}
+
 /** Bytes of a coded boundary at a size. */
 export function boundaryBytes({ bytes }: TableRow, size: number): number {
   return costAt(bytes, size);

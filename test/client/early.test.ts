@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { begin, type Early, type Platform } from '../../client/early.ts';
-import type { Client, ClientOptions } from '../../client/types.ts';
+import type { Client, ClientOptions, Picture } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { Hello } from '../../shared/protocol/opening-hello.ts';
@@ -36,6 +36,9 @@ beforeEach(async () => {
       fetched.push({ url: String(input), signal: init?.signal as AbortSignal });
       return new Response('the head');
     },
+    pictures: { encode: async () => null, decode: () => Promise.reject(new Error('nothing is decoded here')) },
+    now: () => 0,
+    inputOf: async (input) => input as Picture,
   };
 });
 afterEach(async () => {

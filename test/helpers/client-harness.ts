@@ -13,7 +13,7 @@ import type { Client, ClientOptions } from '../../client/types.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
 import { type Plan, planContract } from '../../shared/plan.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
-import { decodeFrame } from '../../shared/protocol/frames.ts';
+import * as frames from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
 import { seededRandom } from '../../shared/random.ts';
 import type { Runtime } from '../../shared/runtime.ts';
@@ -167,6 +167,7 @@ export class ClientHarness {
       savesData: () => this.saveData,
       network: () => this.network,
       sha256: async (content) => createHash('sha256').update(content).digest('hex'),
+      frames: () => frames,
       connector: () => (events) => {
         const [near, far] = channelPair();
         near.events = { onFrame: events.onFrame, onClose: events.onClose };
@@ -178,7 +179,7 @@ export class ClientHarness {
         const connection = this.gateway.gateway.opened(far);
         far.events = {
           onFrame: (frame) => {
-            this.sent.push(decodeFrame(frame).header as ClientMessage);
+            this.sent.push(frames.decodeFrame(frame).header as ClientMessage);
             connection.frame(frame);
           },
           onClose: (code) => connection.closed(code),

@@ -1,0 +1,108 @@
+/**
+ * The protocol without a WebSocket, for a page that has none yet: a hello, and one request and its answer, each by HTTP and with
+ * headers in JSON. To the gateway it is a connection like any other, only a short one.
+ */
+import express, { type Request, type Response, Router } from 'express';
+import { codeInfo, TandemError } from '../../shared/errors.ts';
+import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
+import { decodeJsonFrame, encodeJsonFrame } from '../../shared/protocol/json-frame.ts';
+import {
+  type MessageOf,
+  parseClientMessage,
+  parseServerMessage,
+  type ServerMessage,
+} from '../../shared/protocol/messages.ts';
+import { INFER_PATH, WELCOME_PATH } from '../../shared/protocol/paths.ts';
+import type { Connection } from '../connection.ts';
+import type { Gateway } from '../gateway.ts';
+import { isAllowedOrigin, isSameHost } from './origins.ts';
+
+export interface ExchangeOptions {
+  readonly frameBytesMax: number;
+  /** Exchanges at the same time; those beyond are turned away with 503. */
+  readonly connectionsMax: number;
+  /** Origins whose pages may ask for something. The gateway's own and clients without one (not browsers) always may. */
+  readonly origins: readonly string[];
+}
+
+const CLIENT_LENGTH_MAX = 128;
+const GOING_AWAY = 1001;
+
+export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, origins }: ExchangeOptions): Router {
+  const router = Router();
+  let underWay = 0;
+  const admit = (_request: Request, response: Response, next: () => void) => {
+    if (gateway.isDraining) throw new TandemError('DRAINING', 'the server is going away');
+    if (underWay >= connectionsMax) throw new TandemError('OVERLOADED', 'too many exchanges are under way');
+    underWay++;
+    response.once('close', () => underWay--);
+    next();
+  };
+
+  router.get(WELCOME_PATH, admit, (request, response) => {
+    const connection = opened(gateway, response, (message) => {
+      if (message.type === 'error') tellError(response, message);
+      else if (message.type === 'welcome')
+        response.set('Cache-Control', 'no-cache').vary('Authorization').json(message);
+    });
+    sayHello(connection, request);
+  });
+
+  router.post(
+    INFER_PATH,
+    admit,
+    ({ headers: { origin, host } }, response, next) => {
+      // A page may post this without having asked first: that it cannot read the answer is not enough.
+      if (origin === undefined || isAllowedOrigin(origins, origin) || isSameHost(origin, host)) next();
+      else response.status(403).type('text').send(`pages of ${origin} are not among the gateway's origins\n`);
+    },
+    // Whatever type a page says that it is: browsers ask first about those that are not a form's.
+    express.raw({ type: () => true, limit: frameBytesMax, inflate: false }),
+    (request, response) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : new Uint8Array();
+      const { header, parts } = decodeJsonFrame(body, frameBytesMax);
+      const asked = encodeFrame(parseClientMessage(header), parts);
+      const connection = opened(gateway, response, (message, answer) => {
+        if (message.type === 'welcome' || message.type === 'goaway') return;
+        const status = message.type === 'error' ? codeInfo(message.code).http : 200;
+        response.status(status).set('Cache-Control', 'no-store').type('application/octet-stream');
+        response.send(Buffer.from(encodeJsonFrame(message, answer).buffer));
+      });
+      sayHello(connection, request);
+      connection.frame(asked);
+    },
+  );
+  return router;
+}
+
+/** @param hear what the gateway says */
+function opened(
+  gateway: Gateway,
+  response: Response,
+  hear: (message: ServerMessage, parts: readonly Uint8Array[]) => void,
+): Connection {
+  const connection = gateway.opened({
+    send(frame) {
+      if (response.headersSent) return;
+      const { header, parts } = decodeFrame(frame);
+      hear(parseServerMessage(header), parts);
+    },
+    close() {
+      if (response.headersSent) return;
+      response.status(503).end();
+    },
+    bufferedBytes: 0,
+  });
+  response.once('close', () => connection.closed(response.writableFinished ? 1000 : GOING_AWAY));
+  return connection;
+}
+
+function sayHello(connection: Connection, { headers, query }: Request): void {
+  const [, token = null] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? [];
+  const client = (headers['user-agent'] || 'unknown').slice(0, CLIENT_LENGTH_MAX);
+  connection.frame(encodeFrame({ type: 'hello', client, token, receipts: query['receipts'] !== 'no' }));
+}
+
+function tellError(response: Response, { code, message }: MessageOf<'error'>): void {
+  response.status(codeInfo(code).http).json({ error: code, message });
+}

@@ -1,0 +1,172 @@
+/** The protocol without a WebSocket, over real HTTP: the same answers and the same refusals. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { encodeFrame } from '../../../shared/protocol/frames.ts';
+import { decodeJsonFrame, encodeJsonFrame } from '../../../shared/protocol/json-frame.ts';
+import type { MessageOf, ServerMessage } from '../../../shared/protocol/messages.ts';
+import { expectType, GatewayHarness, inferMessage, sendInfer } from '../../helpers/gateway-harness.ts';
+import { FRIENDLY_ORIGIN, httpGateway } from '../../helpers/http-gateway.ts';
+import { CONNECTIONS_MAX, memoryTransport } from '../../helpers/transports.ts';
+
+let harness: GatewayHarness;
+let http: Awaited<ReturnType<typeof httpGateway>>;
+beforeEach(async () => {
+  harness = new GatewayHarness();
+  http = await httpGateway(harness);
+});
+afterEach(() => http.stop());
+
+const STAFF = { Authorization: 'Bearer sesame' };
+
+const frameOf = (changes: Partial<MessageOf<'infer'>> = {}) => {
+  const message = inferMessage(changes);
+  return encodeJsonFrame(
+    message,
+    message.parts.map((length) => new Uint8Array(length)),
+  );
+};
+const post = (body: BodyInit, init: RequestInit = {}, query = '') =>
+  fetch(`${http.url}/infer${query}`, { method: 'POST', body, ...init });
+
+async function answered(response: Response) {
+  const { header, parts } = decodeJsonFrame(new Uint8Array(await response.arrayBuffer()));
+  return { status: response.status, message: header as ServerMessage, parts };
+}
+
+/** Until the executor has been handed so many requests. */
+async function begun(count: number): Promise<void> {
+  while (harness.executor.seen.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+describe('the welcome', () => {
+  const welcome = async (headers: Record<string, string> = {}) => {
+    const response = await fetch(`${http.url}/welcome`, { headers });
+    return { status: response.status, body: (await response.json()) as MessageOf<'welcome'> };
+  };
+
+  test('is what a hello over a WebSocket is answered with', async () => {
+    await harness.start(memoryTransport);
+    const peer = await harness.connect();
+    peer.sendBytes(encodeFrame({ type: 'hello', client: 'test', token: null, receipts: true }));
+    const { message } = await expectType(peer, 'welcome');
+    expect(await welcome()).toEqual({ status: 200, body: message });
+  });
+
+  test("is a token's own, and none where the token is not known", async () => {
+    const { body } = await welcome(STAFF);
+    expect([body.tenant, body.labels.map(({ label }) => label)]).toEqual(['staff', ['public', 'staff']]);
+    expect(await welcome({ Authorization: 'Bearer wrong' })).toMatchObject({
+      status: 401,
+      body: { error: 'UNAUTHORIZED', message: 'the token is not known' },
+    });
+  });
+
+  test('leaves no connection behind', async () => {
+    for (let i = 0; i < 3 * CONNECTIONS_MAX; i++) expect((await welcome()).status).toBe(200);
+    await expect.poll(() => harness.metric('tandem_connections')).toBe(0);
+  });
+});
+
+describe('a request', () => {
+  test('is answered as one over a WebSocket is, with a receipt of what came', async () => {
+    const work = post(frameOf());
+    await begun(1);
+    harness.executor.finish([3, 4]);
+    const { status, message, parts } = await answered(await work);
+    expect(status).toBe(200);
+    await harness.start(memoryTransport);
+    const peer = await harness.welcomed(null, true);
+    sendInfer(peer);
+    await begun(2);
+    harness.executor.finish([3, 4]);
+    const other = await expectType(peer, 'result');
+    const { receipt, ...rest } = message as MessageOf<'result'>;
+    const { receipt: otherReceipt, ...otherRest } = other.message;
+    expect(rest).toEqual(otherRest);
+    expect(parts.map((part) => [...part])).toEqual(other.parts.map((part) => [...part]));
+    const signed = (text?: string) => ({ ...JSON.parse(text ?? '{}'), id: '', time: '' });
+    expect(signed(receipt?.text)).toEqual(signed(otherReceipt?.text));
+    expect(harness.executor.seen[0]).toEqual(harness.executor.seen[1]);
+  });
+
+  test('has no receipt where none is wanted', async () => {
+    const work = post(frameOf(), {}, '?receipts=no');
+    await begun(1);
+    harness.executor.finish([1]);
+    expect((await answered(await work)).message).toMatchObject({ type: 'result', receipt: null });
+  });
+
+  test.each<[string, Partial<MessageOf<'infer'>>, number, string]>([
+    ['that policy forbids', { label: 'secret' }, 403, 'POLICY_DENIED'],
+    ['of a label that is not granted', { label: 'staff' }, 403, 'LABEL_NOT_GRANTED'],
+    ['of another plan', { plan: 'b'.repeat(64) }, 409, 'UNKNOWN_PLAN'],
+  ])('%s is refused, and nothing is computed', async (_, changes, status, code) => {
+    const answer = await answered(await post(frameOf(changes)));
+    expect(answer).toMatchObject({ status, message: { type: 'error', id: 1, code } });
+    expect(harness.executor.seen).toEqual([]);
+    expect((await harness.audited).map(({ outcome }) => outcome)).toEqual([code.toLowerCase()]);
+  });
+
+  test('of a label that the token grants is taken', async () => {
+    const changes = { label: 'staff', k: 1 };
+    const work = post(frameOf(changes), { headers: STAFF });
+    await begun(1);
+    harness.executor.finish([1]);
+    expect((await answered(await work)).status).toBe(200);
+  });
+
+  test('that fails says so', async () => {
+    const work = post(frameOf());
+    await begun(1);
+    harness.executor.fail();
+    expect(await answered(await work)).toMatchObject({ status: 400, message: { type: 'error', code: 'BAD_PAYLOAD' } });
+  });
+
+  test('that its sender gives up is cancelled', async () => {
+    const abort = new AbortController();
+    const work = post(frameOf(), { signal: abort.signal });
+    await begun(1);
+    abort.abort();
+    await expect(work).rejects.toThrow();
+    await expect.poll(() => harness.audited.map(({ outcome }) => outcome)).toEqual(['cancelled']);
+  });
+});
+
+describe('is turned away', () => {
+  test.each<[string, BodyInit, number, string]>([
+    ['no frame', 'hello', 400, 'BAD_FRAME'],
+    ['nothing', '', 400, 'BAD_FRAME'],
+    ['a frame in msgpack', new Uint8Array(encodeFrame(inferMessage({ parts: [] }))), 400, 'BAD_FRAME'],
+    ['a message that is none', encodeJsonFrame({ type: 'infer' } as never), 400, 'BAD_MESSAGE'],
+    ['too much', new Uint8Array(5000), 413, 'FRAME_TOO_LARGE'],
+  ])('%s', async (_, body, status, error) => {
+    const response = await post(body);
+    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
+  });
+
+  test.each([
+    [FRIENDLY_ORIGIN, 403, 'POLICY_DENIED'],
+    ['https://evil.example', 403, 'not among'],
+  ])('a page of %s: %i %s', async (origin, status, said) => {
+    const response = await post(frameOf({ label: 'secret' }), { headers: { Origin: origin } });
+    expect(response.status).toBe(status);
+    expect(await response.text()).toContain(said);
+  });
+
+  test("the gateway's own page is not", async () => {
+    const response = await post(frameOf({ label: 'secret' }), { headers: { Origin: http.url } });
+    expect((await answered(response)).message).toMatchObject({ code: 'POLICY_DENIED' });
+  });
+
+  test('more than so many at the same time, and all of a gateway that is going away', async () => {
+    const aborts = new AbortController();
+    const many = Array.from({ length: CONNECTIONS_MAX }, () => post(frameOf(), { signal: aborts.signal }));
+    for (const one of many) one.catch(() => {});
+    await begun(1);
+    await expect.poll(async () => (await post(frameOf())).status).toBe(503);
+    aborts.abort();
+    await expect.poll(async () => (await fetch(`${http.url}/welcome`)).status).toBe(200);
+    void harness.gateway.drain(1000);
+    const response = await fetch(`${http.url}/welcome`);
+    expect([response.status, await response.json()]).toMatchObject([503, { error: 'DRAINING' }]);
+  });
+});
