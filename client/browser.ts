@@ -20,6 +20,7 @@ import type { Signed } from './verify-receipt.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
+export type { FirstRequest } from './first-request.ts';
 export { describeRoute } from './route-text.ts';
 export type * from './types.ts';
 
@@ -69,15 +70,14 @@ export async function verifyReceipt(signed: Signed, key?: string): Promise<Recei
   return verify(signed, key);
 }
 
-export type BrowserOptions = ClientOptions &
-  HostOptions & {
-    /**
-     * The picture that the page will ask for first, where it has it as it opens: it is sent while the SDK itself still loads, if
-     * both policies let all of the label's input leave as it is and say nothing else of it. `infer` of the same object gives its
-     * answer.
-     */
-    readonly first?: FirstRequest | undefined;
-  };
+export interface BrowserOptions extends ClientOptions, HostOptions {
+  /**
+   * The picture that the page will ask for first, where it has it as it opens: it is sent while the SDK itself still loads, if
+   * both policies let the label's input leave as it is and say nothing else of it. `infer` of the same object gives its answer.
+   */
+  readonly first?: FirstRequest | undefined;
+}
+
 export type AvailabilityOptions = HostOptions & Pick<ClientOptions, 'url' | 'model' | 'signal'>;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */

@@ -4,7 +4,8 @@ import { useEffect, useState, useSyncExternalStore } from 'react';
 import { type BrowserClient, type BrowserOptions, connect } from './browser.ts';
 import type { ClientState, ModelTypes } from './types.ts';
 
-export type TandemOptions = Omit<BrowserOptions, 'signal'>;
+/** Without `first`: by the time a component has mounted the SDK can be there. */
+export type TandemOptions = Omit<BrowserOptions, 'signal' | 'first'>;
 
 export interface Tandem<T extends ModelTypes = ModelTypes> {
   /** Null until there is a plan and a worker, and on a server. */

@@ -46,6 +46,7 @@ const kit = {
       lines.push(await createImageBitmap(new Blob([bytes])));
     }
   },
+  line: (line: number) => lines[line] as ImageBitmap,
   async read(line: number, options: InferOptions = {}): Promise<ReadLine> {
     const startMs = performance.now();
     const { outputs, route } = await (kit.client as BrowserClient).infer(lines[line] as ImageBitmap, {

@@ -83,6 +83,33 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
   const complete = (page: Page) => page.evaluate(() => kit.client.prepare());
   const done = (page: Page) => page.context().close();
 
+  test('sends a picture that it has from the start before it is connected, by HTTP and once, where policy plainly lets it', async () => {
+    link.set({ delayMs: 25, upBytesPerS: 500_000, downBytesPerS: 500_000 });
+    const labels = [{ public: 'input' }, { public: { from: 'input', retain: false } }];
+    const answers = [];
+    for (const policy of labels.map((each) => ({ labels: each }))) {
+      const page = await newPage();
+      const posts: string[] = [];
+      page.on('request', (request) => {
+        if (request.method() !== 'GET') posts.push(`${request.method()} ${new URL(request.url()).pathname}`);
+      });
+      const read = await page.evaluate(async (own) => {
+        const first = { input: kit.line(0), label: 'public' };
+        await kit.open({ first, policy: own, download: false });
+        return kit.read(0);
+      }, policy);
+      answers.push({ posts, ...read });
+      await done(page);
+    }
+    const [early, late] = answers;
+    const route = { k: 0, fallback: null, sent: [{ outcome: 'answered' }], receipt: { receipt: { computed: 'yes' } } };
+    const why = 'it had left before the SDK was there';
+    expect(early).toMatchObject({ posts: ['POST /infer'], text: LINES[0]?.text, route });
+    expect(early?.route.why).toContain(why);
+    expect(late).toMatchObject({ posts: [], text: LINES[0]?.text, route });
+    expect(late?.route.why).not.toContain(why);
+  });
+
   test('answers on a slow network before anything is here, and does more itself with every segment', async () => {
     link.set({ delayMs: 25, upBytesPerS: 500_000, downBytesPerS: 500_000 });
     const page = await newPage();

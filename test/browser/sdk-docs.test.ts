@@ -117,6 +117,10 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
     expect(await shownBy('Five lines')).toEqual([expect.stringMatching(/^(indices|probabilities),\w+: k = \d as /)]);
   });
 
+  test('answers soon', async () => {
+    expect(await shownBy('A first answer soon')).toEqual([expect.stringMatching(/^k = 0 as webp-80: /)]);
+  });
+
   // On a busy machine a reply may be late, and the device finishes.
   test('reads the line, and prints a route like the one that is shown', { retry: 2 }, async () => {
     const [text, route = ''] = await shownBy('What `infer` gives');
