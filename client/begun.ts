@@ -21,6 +21,7 @@ export interface Begun {
   readonly encodeMs: number;
   /** The frame that came back, and after how many milliseconds. Rejects where none came. */
   readonly response: Promise<{ readonly frame: Uint8Array; readonly elapsedMs: number }>;
+  /** Ends it, at the gateway too: what that would have signed is not heard any more. */
   cancel(): void;
 }
 
