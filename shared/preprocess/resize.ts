@@ -12,8 +12,6 @@ export interface Picture {
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
-const OPAQUE = 255;
-
 /** For each output pixel: the first input pixel that counts, and the weights from there on; the weights sum to 1. */
 interface Kernel {
   readonly starts: Int32Array;
@@ -65,16 +63,8 @@ function resizeRows(picture: Picture, columns: Kernel, width: number): Float32Ar
       for (let i = 0; i < weights.length; i++) {
         const at = row + (start + i) * 4;
         const weight = weights[i] as number;
-        const alpha = data[at + 3] as number;
-        if (alpha === OPAQUE) {
-          // What the rest comes to, to the bit; cold code takes half as long for it.
-          red += weight * (data[at] as number);
-          green += weight * (data[at + 1] as number);
-          blue += weight * (data[at + 2] as number);
-          continue;
-        }
-        const ink = (weight * alpha) / OPAQUE;
-        const paper = (weight - ink) * OPAQUE;
+        const ink = (weight * (data[at + 3] as number)) / 255;
+        const paper = (weight - ink) * 255;
         red += ink * (data[at] as number) + paper;
         green += ink * (data[at + 1] as number) + paper;
         blue += ink * (data[at + 2] as number) + paper;
