@@ -2,8 +2,8 @@
 import type { Payload } from '../shared/codec/boundary.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { decodeJsonFrame } from '../shared/protocol/json-frame.ts';
-import { type MessageOf, parseServerMessage } from '../shared/protocol/messages.ts';
-import type { InferRequest, Pending, Reply } from './link.ts';
+import { parseServerMessage } from '../shared/protocol/messages.ts';
+import { failureOf, type InferRequest, type Pending, type Reply } from './link.ts';
 import type { Input } from './types.ts';
 
 export interface Begun {
@@ -46,8 +46,4 @@ export function pendingOf({ request, bytesUp, response, cancel }: Begun): Pendin
     () => null,
   );
   return { reply, lastWord, bytesUp, cancel };
-}
-
-function failureOf({ code, message, retryAfterMs }: MessageOf<'error'>): TandemError {
-  return new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined });
 }

@@ -293,7 +293,7 @@ export class Link {
     else {
       this.lastWords.came(id, failure);
       if (code === 'OVERLOADED' && retryAfterMs !== null) this.pausedUntilMs = this.host.clock.now() + retryAfterMs;
-      this.take(id)?.reject(new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined }));
+      this.take(id)?.reject(failureOf(failure));
     }
   }
 
@@ -404,6 +404,11 @@ export class Link {
     this.stopTimer();
     this.stopTimer = this.host.clock.after(ms, action);
   }
+}
+
+/** The gateway's error as one of ours. */
+export function failureOf({ code, message, retryAfterMs }: MessageOf<'error'>): TandemError {
+  return new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined });
 }
 
 /** Close codes after which trying again with the same client would end the same way. */
