@@ -104,7 +104,7 @@ export interface Route {
   readonly label: string;
   /** Value of the plan's size variable. */
   readonly size: number;
-  /** The decisions, one at each boundary that the device came to, and after each failure. */
+  /** The decisions, one at each boundary that the device came to, and after each failure; none of what left before the SDK was there. */
   readonly decisions: readonly Decision[];
   /** What the first decision expected of what was done in the end; null where it was no choice then. */
   readonly predicted: Prediction | null;
