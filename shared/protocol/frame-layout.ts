@@ -44,7 +44,7 @@ export function layFrame(header: Uint8Array, parts: readonly Uint8Array[]): Uint
   frame[1] = PROTOCOL_VERSION;
   new DataView(frame.buffer).setUint32(4, header.length, true);
   frame.set(header, PREFIX_BYTES);
-  for (const [i, part] of parts.entries()) frame.set(part, starts[i] as number);
+  for (let i = 0; i < parts.length; i++) frame.set(parts[i] as Uint8Array, starts[i]);
   return frame;
 }
 

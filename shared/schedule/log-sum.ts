@@ -57,14 +57,14 @@ const SPREADS_MAX = 6;
 
 export function newLogSum(model: LogSumModel, nowMs = 0): LogSumState {
   const n = model.prior.length;
-  const covariance = new Array<number>(n * n).fill(0);
+  const covariance = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) covariance[i * n + j] = priorCovariance(model, i, j);
   }
   return {
     mean: model.prior.map(Math.log),
     usual: model.prior.map(Math.log),
-    covariance,
+    covariance: Array.from(covariance),
     noise: model.noise ** 2,
     surprise: 0,
     atMs: nowMs,
@@ -183,55 +183,55 @@ export function observeLogSum(
   if (!(ms > 0 && Number.isFinite(ms))) return state;
   const p = new Float64Array(n * n);
   covarianceAt(model, state, nowMs, p);
-
   const shares = new Float64Array(n);
   const gain = new Float64Array(n);
-  const from = state.mean.map((_, i) => meanAt(model, state, i, nowMs));
-  let total = sharesOf(from, x, shares);
-  if (!(total > 0)) return state;
-  const surprise = Math.log(ms / total) / Math.sqrt(variancesAlong(p, shares, n, gain) + state.noise);
+  const from = new Float64Array(n);
+  for (let i = 0; i < n; i++) from[i] = meanAt(model, state, i, nowMs);
+  const mean = from.slice();
   let { noise } = state;
+  let surprise = 0;
   let isChange = false;
-  if (Math.abs(surprise) > SURPRISE) {
-    // Sums without the part that has changed may lie between the two.
-    isChange = state.surprise * surprise > SURPRISE;
-    // A change: what was known is known less. A hiccup: this observation tells less, in proportion to how far off it is.
-    if (isChange) widen(p, model.spread, surprise ** 2);
-    else noise *= (surprise / SURPRISE) ** 2;
-  }
-
+  let left = 0;
+  let known = 0;
   // Gauss-Newton from the prior mean: the shares are those at the estimate, not those that were expected.
-  const mean = Float64Array.from(from);
-  for (let iteration = 0; iteration < ITERATIONS; iteration++) {
-    total = sharesOf(mean, x, shares);
-    const seen = variancesAlong(p, shares, n, gain) + noise;
-    let residual = Math.log(ms) - Math.log(total);
-    for (let i = 0; i < n; i++) residual += (shares[i] as number) * ((mean[i] as number) - (from[i] as number));
-    for (let i = 0; i < n; i++) {
-      const step = (from[i] as number) + ((gain[i] as number) / seen) * residual;
-      const prior = Math.log(model.prior[i] as number);
-      const most = SPREADS_MAX * (model.spread[i] as number);
-      mean[i] = Math.min(prior + most, Math.max(prior - most, step));
+  for (let iteration = 0; iteration <= ITERATIONS + 1; iteration++) {
+    const total = sharesOf(mean, x, shares);
+    if (!(total > 0)) return state;
+    left = Math.log(ms) - Math.log(total);
+    known = variancesAlong(p, shares, n, gain);
+    if (iteration === 0) {
+      surprise = left / Math.sqrt(known + state.noise);
+      if (Math.abs(surprise) <= SURPRISE) continue;
+      // Sums without the part that has changed may lie between the two.
+      isChange = state.surprise * surprise > SURPRISE;
+      // A change: what was known is known less. A hiccup: this observation tells less, in proportion to how far off it is.
+      if (isChange) widen(p, model.spread, surprise ** 2);
+      else noise *= (surprise / SURPRISE) ** 2;
+    } else if (iteration <= ITERATIONS) {
+      let residual = left;
+      for (let i = 0; i < n; i++) residual += (shares[i] as number) * ((mean[i] as number) - (from[i] as number));
+      for (let i = 0; i < n; i++) {
+        const step = (from[i] as number) + ((gain[i] as number) / (known + noise)) * residual;
+        const prior = Math.log(model.prior[i] as number);
+        const most = SPREADS_MAX * (model.spread[i] as number);
+        mean[i] = Math.min(prior + most, Math.max(prior - most, step));
+      }
     }
   }
-  total = sharesOf(mean, x, shares);
-  const known = variancesAlong(p, shares, n, gain);
-  const covariance = new Array<number>(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) {
-      covariance[i * n + j] = (p[i * n + j] as number) - ((gain[i] as number) * (gain[j] as number)) / (known + noise);
+      p[i * n + j] = (p[i * n + j] as number) - ((gain[i] as number) * (gain[j] as number)) / (known + noise);
     }
   }
   // What no filter can have come to (it was kept, and somebody wrote in it) is no ground to go on from.
-  if (!isSound(covariance, n)) return newLogSum(model, nowMs);
-  const left = Math.log(ms) - Math.log(total);
+  if (!isSound(p, n)) return newLogSum(model, nowMs);
   const after = known - known ** 2 / (known + noise);
   // Of a change the scatter says nothing, and of a hiccup little.
   const scatter = isChange ? state.noise : Math.min(left * left + after, 9 * state.noise);
   return {
     mean: Array.from(mean),
     usual: state.usual.map((last, i) => last + USUAL_WEIGHT * ((mean[i] as number) - last)),
-    covariance,
+    covariance: Array.from(p),
     noise: Math.min(NOISE_MAX, Math.max(NOISE_MIN, state.noise + NOISE_WEIGHT * (scatter - state.noise))),
     surprise: Math.abs(surprise) > SURPRISE ? surprise : state.surprise * FADING,
     atMs: Math.max(nowMs, state.atMs),
@@ -245,7 +245,7 @@ export function doubtLogSum(model: LogSumModel, state: LogSumState): LogSumState
   return { ...state, covariance: Array.from(p) };
 }
 
-function isSound(covariance: readonly number[], n: number): boolean {
+function isSound(covariance: Float64Array, n: number): boolean {
   for (let i = 0; i < n; i++) if (!((covariance[i * n + i] as number) > -TINY)) return false;
   return true;
 }
@@ -268,7 +268,7 @@ export function isCovariance(covariance: readonly number[], n: number): boolean 
   return true;
 }
 
-function sharesOf(mean: ArrayLike<number>, x: ArrayLike<number>, shares: Float64Array): number {
+function sharesOf(mean: Float64Array, x: ArrayLike<number>, shares: Float64Array): number {
   let total = 0;
   for (let i = 0; i < shares.length; i++) {
     const amount = x[i] as number;
