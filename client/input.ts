@@ -3,7 +3,7 @@ import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import { DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
-import { TRACEPARENT } from '../shared/protocol/messages.ts';
+import { TRACEPARENT } from '../shared/protocol/traceparent.ts';
 import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
 

@@ -17,6 +17,7 @@ const ENTRIES = [
   ['tandem/client/portable', 'client/portable.d.ts', 'The rest is as above.'],
   ['tandem/service-worker', 'client/service-worker.d.ts', 'In a service worker.'],
   ['tandem/react', 'client/react.d.ts', 'For client components; does nothing on a server.'],
+  ['tandem/opentelemetry', 'client/opentelemetry.d.ts', 'Needs `@opentelemetry/api`, which the app brings.'],
   ['tandem/testkit', 'client/testkit/index.d.ts', 'In Node, for the tests of apps.'],
 ];
 

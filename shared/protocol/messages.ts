@@ -16,9 +16,7 @@ import {
   USAGE_COUNT_MAX,
   USAGE_ENTRIES_MAX,
 } from './limits.ts';
-
-/** W3C trace context, version 00: trace id, parent id, flags (www.w3.org/TR/trace-context, 3.2). */
-export const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+import { TRACEPARENT } from './traceparent.ts';
 
 const requestId = integer(1, 2 ** 32 - 1);
 const planId = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));

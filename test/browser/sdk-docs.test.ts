@@ -170,6 +170,14 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
     ]);
   });
 
+  test('traces', async () => {
+    const written = page.waitForEvent('console', (message) => message.type() === 'dir');
+    const [shown = ''] = await shownBy('Traces');
+    const [span] = (await written).args();
+    const [, k] = /^k = (\d) for public$/.exec(shown) ?? [];
+    expect(await span?.jsonValue()).toMatchObject({ name: 'tandem.infer', attributes: { 'tandem.k': Number(k) } });
+  });
+
   test('works without a network, for a client that is there and for a new one', async () => {
     await gateway.kill();
     await page.context().setOffline(true);
