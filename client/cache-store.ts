@@ -1,19 +1,20 @@
-/** A FileStore on the browser's Cache API, which quota, private windows and plain http may take away: then nothing is kept. */
-import { type FileStore, NO_STORE } from './file-store.ts';
+/** A FileStore on the browser's Cache API, which quota, private windows, sandboxed frames and plain http may take away: then nothing is kept. */
+import type { FileStore } from './file-store.ts';
 
 const CACHE = 'tandem';
 /** Names as addresses, which is what a cache has for keys; no such page is ever asked for. */
 const PREFIX = '/.tandem/';
 
 export function cacheStore(): FileStore {
-  if (typeof caches === 'undefined') return NO_STORE;
   const keyOf = (name: string) => new URL(PREFIX + encodeURIComponent(name), location.origin).href;
   /** Undefined where the browser does not let us. */
-  const tried = <T>(work: (cache: Cache) => Promise<T>): Promise<T | undefined> =>
-    caches
-      .open(CACHE)
-      .then(work)
-      .catch(() => undefined);
+  const tried = async <T>(work: (cache: Cache) => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work(await caches.open(CACHE));
+    } catch {
+      return undefined;
+    }
+  };
   return {
     async get(name) {
       const bytes = await tried(async (cache) => (await cache.match(keyOf(name)))?.arrayBuffer());

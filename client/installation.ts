@@ -39,6 +39,8 @@ export class Installation {
   readonly isHead: boolean;
   isDownloading = false;
   downloadError: string | null = null;
+  /** Whether that was a file which was not to be had: it may be later. */
+  lacksFile = false;
   /** What runs the segments that are loaded. */
   readonly providers = new Set<string>();
   /** What was tried for them and is not used, and why. */
@@ -94,6 +96,7 @@ export class Installation {
     if (this.isDownloading || this.isComplete || this.abort.signal.aborted) return;
     this.isDownloading = true;
     this.downloadError = null;
+    this.lacksFile = false;
     // The whole plan is on its way, and its installation does the rest.
     if (this.isHead) return;
     void this.download(this.device);
@@ -144,6 +147,7 @@ export class Installation {
     } catch (error) {
       if (signal.aborted) return;
       this.downloadError = messageOf(error);
+      this.lacksFile = error instanceof TandemError && error.code !== 'DEVICE_FAILED';
     }
     this.isDownloading = false;
     onChange();

@@ -80,9 +80,13 @@ export class Installations {
     else this.followGateway();
   }
 
-  /** Whenever the gateway may have come to serve another plan. */
+  /** Whenever the gateway is reached anew, or may have come to serve another plan. */
   followGateway(): void {
-    if (this.installed && this.isOutdated(this.installed.plan)) void this.replace(this.installed, 0);
+    const { installed } = this;
+    if (!installed) return;
+    if (this.isOutdated(installed.plan)) void this.replace(installed, 0);
+    // What lay in the place of the files may have been a network's page to log in at.
+    else if (installed.lacksFile && this.options.wantsSegments()) installed.startDownload();
   }
 
   /** Begins whatever brings the segments, where nothing does yet. */

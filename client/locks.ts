@@ -18,8 +18,9 @@ export async function aloneByLock<T>(clock: Clock, name: string, work: () => Pro
       return work();
     });
   } catch (error) {
-    if (begun || !patience.signal.aborted) throw error;
-    return work();
+    // Sandboxed frames get none.
+    if (!begun) return work();
+    throw error;
   } finally {
     stop();
   }
@@ -27,6 +28,6 @@ export async function aloneByLock<T>(clock: Clock, name: string, work: () => Pro
 
 /** Names that some tab holds. */
 export async function lockedNames(): Promise<readonly string[]> {
-  const { held = [] } = (await navigator.locks?.query()) ?? {};
+  const { held = [] } = (await navigator.locks?.query().catch(() => null)) ?? {};
   return held.flatMap(({ name }) => (name?.startsWith(PREFIX) ? [name.slice(PREFIX.length)] : []));
 }

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Frame, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import webpack from 'webpack';
 import { launchChromium } from '../helpers/chromium.ts';
@@ -96,6 +96,68 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     await noSocket.page.close();
   }, 60_000);
 
+  test('under Trusted Types, where the app says which script its worker may be', async () => {
+    const app = await appOf((script) =>
+      script
+        .replace(
+          'await connect({',
+          `await connect({ worker: () => new Worker(scripts.createScriptURL('tandem/worker.js'), { type: 'module' }),`,
+        )
+        .replace(
+          'const client',
+          `const scripts = trustedTypes.createPolicy('app', { createScriptURL: (url) => url });\nconst client`,
+        ),
+    );
+    const policy = `${contentSecurityPolicy()}; require-trusted-types-for 'script'; trusted-types app`;
+    site.show(app, { 'Content-Security-Policy': policy });
+    const page = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
+    // The policy was there and meant it.
+    const refused = () => {
+      try {
+        new Worker('tandem/worker.js');
+      } catch (error) {
+        return (error as Error).name;
+      }
+      return 'allowed';
+    };
+    expect(await page.evaluate(refused)).toBe('TypeError');
+    await page.close();
+  }, 60_000);
+
+  test('in a sandboxed frame, which has no storage: the gateway reads, and the device where the app makes the worker', async () => {
+    const [line] = cleanLines(1, 7) as [CleanLine];
+    // The origin of any such frame is `null`, which is let in where everybody is.
+    const open = await startServer({ origins: ['*'] });
+    const inFrame = async (app: string) => {
+      const src = `/?gateway=${open.url}`;
+      await writeFile(join(app, 'frame.html'), `<iframe sandbox="allow-scripts" src="${src}"></iframe>`);
+      site.show(app, { 'Access-Control-Allow-Origin': '*' });
+      const { page, errors } = await openPage(`${site.origin}/frame.html`);
+      return { page, errors, frame: page.frames()[1] as Frame };
+    };
+    try {
+      const plain = await inFrame(await appOf((script) => script));
+      expect(await read(plain.frame, line)).toMatch(/ \([1-9]\d* bytes sent\)$/);
+      await says(plain.frame, 'open, 0 of 5 segments');
+      expect(plain.errors).toEqual([]);
+      await plain.page.close();
+
+      const own = `
+        const script = \`data:text/javascript,import '\${new URL('tandem/worker.js', location)}'\`;
+        const worker = () => new Worker(script, { type: 'module' });`;
+      const withWorker = await inFrame(
+        await appOf((script) => `${own}\n${script.replace('connect({', 'connect({ worker,')}`),
+      );
+      await says(withWorker.frame, READY);
+      await withWorker.frame.check('#local');
+      expect(await read(withWorker.frame, line)).toBe(`${line.text} (0 bytes sent)`);
+      expect(withWorker.errors).toEqual([]);
+      await withWorker.page.close();
+    } finally {
+      await open.kill();
+    }
+  }, 60_000);
+
   test('with Vite', async () => {
     await succeeds('npm', ['run', 'build'], join(folder, 'vite'));
     site.show(join(folder, 'vite/dist'), { 'Content-Security-Policy': contentSecurityPolicy() });
@@ -161,6 +223,16 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     });
   }
 
+  /** The plain example with another script. */
+  async function appOf(change: (script: string) => string): Promise<string> {
+    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
+    const app = join(await temporaryFolder(), 'app');
+    await cp(join(folder, 'plain'), app, { recursive: true });
+    const script = await readFile(join(app, 'app.js'), 'utf8');
+    await writeFile(join(app, 'app.js'), change(script));
+    return app;
+  }
+
   /** Reads a line wherever that is best, and another on the device alone. Gives the page, on which nothing went wrong. */
   async function readsTwice(url: string): Promise<Page> {
     const { page, errors } = await openPage(url);
@@ -191,12 +263,12 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
   }
 });
 
-async function says(page: Page, status: string): Promise<void> {
+async function says(page: Page | Frame, status: string): Promise<void> {
   await page.waitForFunction((text) => document.getElementById('status')?.textContent === text, status, WAIT);
 }
 
 /** Draws a line on the page's canvas, presses the button, and gives what the page says once it is of this line. */
-async function read(page: Page, line: CleanLine): Promise<string> {
+async function read(page: Page | Frame, line: CleanLine): Promise<string> {
   await page.waitForSelector('#read:not([disabled])', WAIT);
   await draw(page, line);
   await page.click('#read');
@@ -208,7 +280,7 @@ async function read(page: Page, line: CleanLine): Promise<string> {
   return (await page.textContent('#text')) ?? '';
 }
 
-async function draw(page: Page, { png }: CleanLine): Promise<void> {
+async function draw(page: Page | Frame, { png }: CleanLine): Promise<void> {
   const pixels = png.toString('base64');
   await page.evaluate(async (base64) => {
     // No fetch of data: nor an image: the page's policy forbids both.

@@ -34,6 +34,19 @@ describe('the download', () => {
     expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
   });
 
+  test('begins again with the next connection, as when a network has let pages of its own lie in the place of files', async () => {
+    harness.corrupt = true;
+    const client = await harness.ready();
+    await harness.pass(100_000);
+    expect(client.state.downloadError).toContain('SHA-256');
+    harness.corrupt = false;
+    await harness.pass(100_000);
+    expect(client.state).toMatchObject({ device: 'unavailable', segmentsReady: 0 });
+    await harness.cut();
+    await harness.pass(5000);
+    expect(client.state).toMatchObject({ link: 'open', device: 'available', segmentsReady: 2, downloadError: null });
+  });
+
   test('that has ended is named where a request needed it', async () => {
     harness.missingFiles = 100;
     const client = await harness.ready();
