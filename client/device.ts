@@ -9,10 +9,10 @@ import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Random } from '../shared/random.ts';
-import type { Runtime, Session } from '../shared/runtime.ts';
+import type { Runtime } from '../shared/runtime.ts';
 import { oneAtATime } from '../shared/turns.ts';
 import { withNoise } from './noise.ts';
-import { type Provider, Providers } from './providers.ts';
+import { type Chosen, type Provider, Providers } from './providers.ts';
 
 export interface Timed<T> {
   readonly value: T;
@@ -25,6 +25,11 @@ export interface LoadedSegment {
   readonly provider: string;
   /** What was tried so far and is not used, and why. */
   readonly demoted: readonly string[];
+}
+
+export interface Advanced extends Timed<Crossing> {
+  /** Where something else runs segment k+1 from now on than was said when it was loaded. */
+  readonly replaced?: LoadedSegment | undefined;
 }
 
 export interface Device {
@@ -41,8 +46,8 @@ export interface Device {
   load(k: number, model: Uint8Array): Promise<Timed<LoadedSegment>>;
   /** Boundary 0 of a picture. Throws BAD_INPUT. */
   begin(picture: Picture): Promise<Timed<Crossing>>;
-  /** Boundary k -> k+1. */
-  advance(crossing: Crossing): Promise<Timed<Crossing>>;
+  /** Boundary k -> k+1. What fails on one provider runs on another, where there is one. */
+  advance(crossing: Crossing): Promise<Advanced>;
   /** A copy of the crossing with noise, of numbers that are drawn for it. */
   addNoise(crossing: Crossing, noise: readonly Noise[]): Promise<Timed<Crossing>>;
   /** `value` is null where this device cannot make the tier's format. */
@@ -64,10 +69,17 @@ export interface DeviceParts {
   readonly random: Random;
 }
 
+interface Segment extends Pick<Chosen, 'session' | 'provider'> {
+  /** To load it anew; null where what runs it is the last that can. */
+  readonly model: Uint8Array | null;
+  /** What takes its place, once it has failed. */
+  replacement: Promise<LoadedSegment> | null;
+}
+
 /** A device in this thread. */
 export function localDevice({ plan, target, runtime, others = [], pictures, clock, random }: DeviceParts): Device {
   const codec = boundaryCodec(plan, pictures);
-  const sessions: Session[] = [];
+  const segments: Segment[] = [];
   let isClosed = false;
   const inTurn = oneAtATime();
   /** Timed from when its turn comes, so that `ms` is the work's own. */
@@ -79,10 +91,27 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
     });
   const trusted = { name: runtime.name, runtime, takesIntegers: true };
   const providers = new Providers(plan, target, timed, [trusted, ...others]);
-  const sessionAt = (k: number): Session => {
-    const session = sessions[k];
-    if (!session) throw new TandemError('DEVICE_FAILED', `segment ${k + 1} is not loaded`);
-    return session;
+  const load = async (k: number, model: Uint8Array): Promise<Timed<LoadedSegment>> => {
+    const { provider, session, ms } = await providers.choose(k, unpackModel(model));
+    if (isClosed) {
+      await session.release();
+      throw new TandemError('DEVICE_FAILED', 'the device was closed');
+    }
+    segments[k] = { session, provider, model: provider === trusted.name ? null : model, replacement: null };
+    return { value: { provider, demoted: providers.demoted }, ms };
+  };
+  const advance = ({ k, size, tensors }: Crossing): Promise<Timed<Crossing>> =>
+    timed(async () => {
+      const session = segments[k]?.session;
+      if (!session) throw new TandemError('DEVICE_FAILED', `segment ${k + 1} is not loaded`);
+      return { k: k + 1, size, tensors: await runSegment(plan, session, k, tensors), picture: null };
+    });
+  const replace = async (k: number, { provider, session }: Segment, model: Uint8Array, error: unknown) => {
+    providers.failed(provider, k, error);
+    const { value } = await load(k, model);
+    // What is lost may not even be let go.
+    await session.release().catch(() => {});
+    return value;
   };
   return {
     target,
@@ -97,26 +126,26 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
       }
       return missing;
     },
-    async load(k, model) {
-      const { provider, session, ms } = await providers.choose(k, unpackModel(model));
-      if (isClosed) {
-        await session.release();
-        throw new TandemError('DEVICE_FAILED', 'the device was closed');
-      }
-      sessions[k] = session;
-      return { value: { provider, demoted: [...providers.demoted] }, ms };
-    },
+    load,
     begin: (picture) => timed(() => pictureCrossing(plan, picture)),
-    advance: (crossing) =>
-      timed(async () => {
-        const { k, size } = crossing;
-        return { k: k + 1, size, tensors: await runSegment(plan, sessionAt(k), k, crossing.tensors), picture: null };
-      }),
+    async advance(crossing) {
+      const { k } = crossing;
+      const segment = segments[k];
+      try {
+        return await advance(crossing);
+      } catch (error) {
+        if (!segment?.model) throw error;
+        // A graphics adapter that is lost does not come back. Requests that find out together wait for one and the same.
+        segment.replacement ??= replace(k, segment, segment.model, error);
+        const replaced = await segment.replacement;
+        return { ...(await advance(crossing)), replaced };
+      }
+    },
     addNoise: (crossing, noise) => timed(() => withNoise(plan, crossing, noise, random)),
     encode: (crossing, tier) => timed(() => codec.encode(crossing, tier)),
     async close() {
       isClosed = true;
-      await inTurn(() => Promise.all(sessions.splice(0).map((session) => session.release())));
+      await inTurn(() => Promise.all(segments.splice(0).map(({ session }) => session.release())));
     },
   };
 }

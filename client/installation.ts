@@ -6,7 +6,7 @@
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
-import type { Device } from './device.ts';
+import type { Device, LoadedSegment } from './device.ts';
 import { downloadBytes, downloadSegments } from './download.ts';
 import type { Host } from './host.ts';
 import type { AvailabilityStatus } from './types.ts';
@@ -41,8 +41,8 @@ export class Installation {
   downloadError: string | null = null;
   /** Whether that was a file which was not to be had: it may be later. */
   lacksFile = false;
-  /** What runs the segments that are loaded. */
-  readonly providers = new Set<string>();
+  /** What runs each of the segments that are loaded. */
+  readonly providers: string[] = [];
   /** What was tried for them and is not used, and why. */
   demoted: readonly string[] = [];
   /** Why the device is gone, or null while it lives. */
@@ -102,6 +102,12 @@ export class Installation {
     void this.download(this.device);
   }
 
+  /** What runs segment k+1 from now on. */
+  runs(k: number, { provider, demoted }: LoadedSegment): void {
+    this.providers[k] = provider;
+    this.demoted = demoted;
+  }
+
   async close(): Promise<void> {
     this.abort.abort();
     this.isDownloading = false;
@@ -131,8 +137,7 @@ export class Installation {
           whenIdle,
           onSegment: (k, { value, ms }) => {
             signal.throwIfAborted();
-            this.providers.add(value.provider);
-            this.demoted = value.demoted;
+            this.runs(k, value);
             this.segmentsReady = k + 1;
             estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms, host.clock.now());
             onChange();

@@ -35,7 +35,7 @@ const NOISE = 1.05;
 
 export class Providers {
   /** Why providers are not used, a sentence each. */
-  readonly demoted: string[] = [];
+  demoted: readonly string[] = [];
   /** Those that failed or were wrong, and those that were only slower: they are there for what no other takes. */
   private readonly wrong = new Set<string>();
   private readonly slow = new Set<string>();
@@ -64,20 +64,28 @@ export class Providers {
         if (best && loser) {
           this.slow.add(loser.provider);
           const winner = isFaster ? provider.name : best.provider;
-          this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms, slower than ${winner}`);
+          this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms${slowerThan(winner)}`);
         }
         await loser?.session.release();
         if (isFaster) best = tried;
       } catch (error) {
         failures.push(error);
-        this.wrong.add(provider.name);
-        if (this.all.length > 1) this.remark(provider.name, k, messageOf(error));
+        this.failed(provider.name, k, error);
       }
     }
     if (best) return best;
     // Those that were only slower were left out: of the others none is left.
     if (failures.length > 0 && this.fitFor(k).length > 0) return this.choose(k, model);
     throw failures[0] ?? new TandemError('DEVICE_FAILED', `no provider is left for segment ${k + 1}`);
+  }
+
+  /** It is not chosen any more, for no segment. */
+  failed(provider: string, k: number, error: unknown): void {
+    if (this.wrong.has(provider)) return;
+    this.wrong.add(provider);
+    // What was only slower than this one has its turn again.
+    this.demoted = this.demoted.filter((remark) => !remark.endsWith(slowerThan(provider)));
+    if (this.all.length > 1) this.remark(provider, k, messageOf(error));
   }
 
   private fitFor(k: number): Provider[] {
@@ -112,6 +120,8 @@ export class Providers {
   }
 
   private remark(name: string, k: number, reason: string): void {
-    this.demoted.push(`${name}, from segment ${k + 1} on: ${reason}`);
+    this.demoted = [...this.demoted, `${name}, from segment ${k + 1} on: ${reason}`];
   }
 }
+
+const slowerThan = (name: string) => `, slower than ${name}`;

@@ -343,8 +343,10 @@ class Request {
   }
 
   private async advance(crossing: Crossing): Promise<Crossing> {
-    const { device } = this.context.installation;
-    const { value, ms } = await device.advance(crossing);
+    const { installation } = this.context;
+    const { device } = installation;
+    const { value, ms, replaced } = await device.advance(crossing);
+    if (replaced) installation.runs(crossing.k, replaced);
     this.trail.timing.deviceMs += ms;
     const { estimates, host } = this.context;
     estimates.observeDevice(this.plan, device.target, crossing.size, crossing.k, crossing.k + 1, ms, host.clock.now());
@@ -561,7 +563,7 @@ class Request {
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
     const { providers } = this.context.installation;
-    const provider = k > 0 ? [...providers].join(' and ') : null;
+    const provider = k > 0 ? [...new Set(providers.slice(0, k))].join(' and ') : null;
     const route = routeOf(this.trail, { k, tier, label, size, provider }, reply, this.context.host.clock.now());
     return { outputs: Object.fromEntries(outputs), route };
   }

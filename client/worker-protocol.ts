@@ -4,7 +4,7 @@ import type { Noise } from '../shared/codec/noise.ts';
 import type { ErrorCode } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
-import type { LoadedSegment, Timed } from './device.ts';
+import type { Advanced, LoadedSegment, Timed } from './device.ts';
 
 /** Arguments and result of each call. */
 export interface WorkerCalls {
@@ -23,7 +23,7 @@ export interface WorkerCalls {
   prepare: { args: null; result: readonly string[] };
   load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<LoadedSegment> };
   begin: { args: Picture; result: Timed<Crossing> };
-  advance: { args: Crossing; result: Timed<Crossing> };
+  advance: { args: Crossing; result: Advanced };
   addNoise: { args: { readonly crossing: Crossing; readonly noise: readonly Noise[] }; result: Timed<Crossing> };
   encode: { args: { readonly crossing: Crossing; readonly tier: string }; result: Timed<Payload | null> };
 }

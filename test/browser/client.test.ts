@@ -16,6 +16,8 @@ import { type StaticServer, staticServer } from '../helpers/static-server.ts';
 import type { Kit } from './client-page.ts';
 
 declare const kit: Kit & { client: BrowserClient };
+/** Of lost-gpu-worker.ts. */
+declare function loseAdapter(): Promise<void>;
 /** When what was seen last, by the page's clock. */
 declare const seen: Record<string, number>;
 
@@ -649,26 +651,41 @@ async function usageOfWorker(session: CDPSession): Promise<() => Promise<number>
 }
 
 describe.skipIf(chromium.path === null)('the SDK in Chromium with a graphics adapter in software', () => {
-  test('tries WebGPU on each segment: it is right, and is used where it is faster', async () => {
-    const folder = await temporaryFolder();
+  let folder: string;
+  let site: StaticServer;
+  let gateway: ServerProcess;
+  let browser: Browser;
+  let page: Page;
+  beforeAll(async () => {
+    folder = await temporaryFolder();
     await tandem('copy-assets', folder, '--accelerated');
-    const entry = fileURLToPath(new URL('./client-page.ts', import.meta.url));
-    await build({ entryPoints: { page: entry }, outdir: folder, bundle: true, format: 'esm', logLevel: 'warning' });
+    const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+    const entryPoints = { page: here('./client-page.ts'), 'lost-gpu-worker': here('./lost-gpu-worker.ts') };
+    await build({ entryPoints, outdir: folder, bundle: true, format: 'esm', logLevel: 'warning' });
     await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
-    const site = await staticServer();
+    site = await staticServer();
     site.show(folder);
-    const gateway = await startServer({ origins: [site.origin] });
-    const browser = await launchChromium(chromium.path ?? '', [
-      '--enable-unsafe-webgpu',
-      '--use-webgpu-adapter=swiftshader',
-    ]);
-    const page = await browser.newPage();
+    gateway = await startServer({ origins: [site.origin] });
+    browser = await launchChromium(chromium.path ?? '', ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await gateway?.kill();
+    await site?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    page = await (await browser.newContext()).newPage();
     await page.goto(`${site.origin}/?gateway=${gateway.url}`);
     await page.waitForFunction(() => 'kit' in globalThis);
     await page.evaluate(
       (pictures) => kit.lines(pictures),
       LINES.map(({ png }) => png.toString('base64')),
     );
+  });
+  afterEach(() => page.context().close());
+
+  test('tries WebGPU on each segment: it is right, and is used where it is faster', async () => {
     await page.evaluate(() => kit.open({ providers: ['webgpu'], workerUrl: './worker-accelerated.js' }));
     await page.evaluate(() => kit.client.prepare());
     const { text, route } = await page.evaluate(() => kit.read(0, { prefer: 'device' }));
@@ -677,9 +694,22 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium with a graphics ada
     // In software it is slower, and no segment found it wrong.
     expect(demoted.join()).not.toContain('is wrong');
     expect([...demoted, route.provider].join()).toMatch(/webgpu/);
-    await browser.close();
-    await gateway.kill();
-    await site.close();
-    await rm(folder, { recursive: true, force: true });
+  }, 180_000);
+
+  test('goes on in WebAssembly when the adapter is lost, in the request that finds it out', async () => {
+    await page.evaluate(() => kit.open({ providers: ['webgpu'], workerUrl: './lost-gpu-worker.js' }));
+    await page.evaluate(() => kit.client.prepare());
+    const before = await page.evaluate(() => kit.read(0, { label: 'secret' }));
+    expect(before).toMatchObject({ text: LINES[0]?.text, route: { provider: 'webgpu' } });
+    await page.workers()[0]?.evaluate(() => loseAdapter());
+    const found = await page.evaluate(() => kit.read(1, { label: 'secret' }));
+    expect(found).toMatchObject({ text: LINES[1]?.text, route: { k: 5, provider: 'wasm', fallback: null } });
+    const { demoted } = await page.evaluate(() => kit.client.state);
+    expect(demoted).toEqual([expect.stringMatching(/^webgpu, from segment 1 on: /)]);
+    const after = await page.evaluate(() => kit.read(2, { label: 'secret' }));
+    expect(after).toMatchObject({ text: LINES[2]?.text, route: { provider: 'wasm' } });
+    process.stderr.write(
+      `adapter lost: ${before.ms.toFixed(0)} ms before, ${found.ms.toFixed(0)} ms, then ${after.ms.toFixed(0)} ms\n${demoted}\n`,
+    );
   }, 180_000);
 });

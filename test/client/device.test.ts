@@ -93,6 +93,50 @@ describe('a device in this thread', () => {
     await expect(device.advance(crossing)).resolves.toMatchObject({ value: { k: 1 } });
   });
 
+  test('runs elsewhere, in the same request, what fails on a provider that it chose, and does not try that one again', async () => {
+    const [released, loaded]: [string[], string[]] = [[], []];
+    let isLost = false;
+    const runtimeOf = (name: string, ms: number): Runtime => ({
+      name,
+      async load() {
+        loaded.push(name);
+        return session({
+          async run() {
+            if (isLost && name === 'webgpu') throw new Error('the adapter is lost');
+            await new Promise<void>((resolve) => clock.after(ms, resolve));
+            return { h: float32([1, 2, 1, 1], new Float32Array(2).fill(ms)) };
+          },
+          async release() {
+            released.push(name);
+            if (isLost) throw new Error('the adapter is lost');
+          },
+        });
+      },
+    });
+    const device = localDevice({
+      ...{ plan: smallPlan(), target: 'wasm', pictures, clock, random: seededRandom(1) },
+      runtime: runtimeOf('wasm', 10),
+      others: [{ name: 'webgpu', runtime: runtimeOf('webgpu', 1), takesIntegers: true }],
+    });
+    const finished = async <T>(work: Promise<T>): Promise<T> => {
+      await clock.advance(200);
+      return work;
+    };
+    expect((await finished(device.load(0, new Uint8Array()))).value.provider).toBe('webgpu');
+    expect([loaded.splice(0), released.splice(0)]).toEqual([['wasm', 'webgpu'], ['wasm']]);
+    const crossing = { k: 0, size: 4, tensors: { x: float32([1, 3, 4, 4], new Float32Array(48)) }, picture: null };
+
+    isLost = true;
+    const both = await finished(Promise.all([device.advance(crossing), device.advance(crossing)]));
+    for (const { value, replaced } of both) {
+      expect(value.tensors['h']?.data).toEqual(Float32Array.of(10, 10));
+      const demoted = ['webgpu, from segment 1 on: the adapter is lost'];
+      expect(replaced).toEqual({ provider: 'wasm', demoted });
+    }
+    expect([loaded, released]).toEqual([['wasm'], ['webgpu']]);
+    expect(await finished(device.advance(crossing))).not.toHaveProperty('replaced');
+  });
+
   test('lets go of a model that came after it was closed', async () => {
     let released = 0;
     let arrive = (_: Session) => {};
