@@ -34,8 +34,8 @@ const RUNS = 4;
 const NOISE = 1.05;
 
 export class Providers {
-  /** Why providers are not used, a sentence each. */
-  demoted: readonly string[] = [];
+  /** Why providers are not used, a sentence each, by their names. */
+  private readonly remarks = new Map<string, string>();
   /** Those that failed or were wrong, and those that were only slower: they are there for what no other takes. */
   private readonly wrong = new Set<string>();
   private readonly slow = new Set<string>();
@@ -64,7 +64,7 @@ export class Providers {
         if (best && loser) {
           this.slow.add(loser.provider);
           const winner = isFaster ? provider.name : best.provider;
-          this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms${slowerThan(winner)}`);
+          this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms, slower than ${winner}`);
         }
         await loser?.session.release();
         if (isFaster) best = tried;
@@ -79,13 +79,17 @@ export class Providers {
     throw failures[0] ?? new TandemError('DEVICE_FAILED', `no provider is left for segment ${k + 1}`);
   }
 
-  /** It is not chosen any more, for no segment. */
+  /** It is not chosen any more, for no segment; those that were slower have their turn again. */
   failed(provider: string, k: number, error: unknown): void {
     if (this.wrong.has(provider)) return;
     this.wrong.add(provider);
-    // What was only slower than this one has its turn again.
-    this.demoted = this.demoted.filter((remark) => !remark.endsWith(slowerThan(provider)));
+    for (const name of this.slow) this.remarks.delete(name);
+    this.slow.clear();
     if (this.all.length > 1) this.remark(provider, k, messageOf(error));
+  }
+
+  get demoted(): readonly string[] {
+    return [...this.remarks.values()];
   }
 
   private fitFor(k: number): Provider[] {
@@ -120,8 +124,6 @@ export class Providers {
   }
 
   private remark(name: string, k: number, reason: string): void {
-    this.demoted = [...this.demoted, `${name}, from segment ${k + 1} on: ${reason}`];
+    this.remarks.set(name, `${name}, from segment ${k + 1} on: ${reason}`);
   }
 }
-
-const slowerThan = (name: string) => `, slower than ${name}`;

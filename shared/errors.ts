@@ -12,58 +12,56 @@ interface CodeInfo {
   readonly close?: number;
   /** Whether the same request may succeed later or elsewhere without being changed. */
   readonly retryable?: boolean;
-  /** HTTP status where the error is told over HTTP. */
-  readonly http: number;
 }
 
 /** Every code, in the order: protocol, request, client, build and command line. */
 export const ERROR_CODES = {
   // The peer broke the protocol: the connection is closed.
-  BAD_FRAME: { close: 4400, http: 400 },
-  UNAUTHORIZED: { close: 4401, http: 401 },
-  BAD_MESSAGE: { close: 4402, http: 400 },
-  UNEXPECTED_MESSAGE: { close: 4403, http: 400 },
-  UNSUPPORTED_VERSION: { close: 4406, http: 400 },
-  HELLO_TIMEOUT: { close: 4408, http: 408 },
-  DUPLICATE_ID: { close: 4409, http: 409 },
-  FRAME_TOO_LARGE: { close: 4413, http: 413 },
-  SLOW_CONSUMER: { close: 4428, http: 429, retryable: true },
-  IDLE_TIMEOUT: { close: 4430, http: 408, retryable: true },
+  BAD_FRAME: { close: 4400 },
+  UNAUTHORIZED: { close: 4401 },
+  BAD_MESSAGE: { close: 4402 },
+  UNEXPECTED_MESSAGE: { close: 4403 },
+  UNSUPPORTED_VERSION: { close: 4406 },
+  HELLO_TIMEOUT: { close: 4408 },
+  DUPLICATE_ID: { close: 4409 },
+  FRAME_TOO_LARGE: { close: 4413 },
+  SLOW_CONSUMER: { close: 4428, retryable: true },
+  IDLE_TIMEOUT: { close: 4430, retryable: true },
 
   // This request failed: an error reply, and the connection lives.
-  UNKNOWN_PLAN: { http: 409 },
-  BAD_BOUNDARY: { http: 400 },
-  UNKNOWN_TIER: { http: 400 },
-  BAD_TENSOR: { http: 400 },
-  BAD_PAYLOAD: { http: 400 },
-  PAYLOAD_TOO_LARGE: { http: 413 },
-  LABEL_NOT_GRANTED: { http: 403 },
-  POLICY_DENIED: { http: 403 },
-  TOO_MANY_REQUESTS: { http: 429, retryable: true },
-  OVERLOADED: { http: 503, retryable: true },
-  DEADLINE_EXCEEDED: { http: 504 },
-  CANCELLED: { http: 499 },
-  DRAINING: { http: 503, retryable: true },
-  INTERNAL: { http: 500, retryable: true },
+  UNKNOWN_PLAN: {},
+  BAD_BOUNDARY: {},
+  UNKNOWN_TIER: {},
+  BAD_TENSOR: {},
+  BAD_PAYLOAD: {},
+  PAYLOAD_TOO_LARGE: {},
+  LABEL_NOT_GRANTED: {},
+  POLICY_DENIED: {},
+  TOO_MANY_REQUESTS: { retryable: true },
+  OVERLOADED: { retryable: true },
+  DEADLINE_EXCEEDED: {},
+  CANCELLED: {},
+  DRAINING: { retryable: true },
+  INTERNAL: { retryable: true },
 
   // The client could not do it.
-  UNAVAILABLE: { http: 503, retryable: true },
-  BAD_DOWNLOAD: { http: 502, retryable: true },
-  DEVICE_FAILED: { http: 500 },
-  CLOSED: { http: 499 },
+  UNAVAILABLE: { retryable: true },
+  BAD_DOWNLOAD: { retryable: true },
+  DEVICE_FAILED: {},
+  CLOSED: {},
 
   // Build time and command line.
-  USAGE: { http: 400 },
-  BAD_CONFIG: { http: 400 },
-  NOT_FOUND: { http: 404 },
-  UNKNOWN_MODEL: { http: 404 },
-  BAD_MODEL: { http: 400 },
-  BAD_CUT: { http: 400 },
-  BAD_PLAN: { http: 400 },
-  BAD_BUNDLE: { http: 400 },
-  BAD_INPUT: { http: 400 },
-  UNSUPPORTED: { http: 501 },
-  ADDRESS_IN_USE: { http: 500 },
+  USAGE: {},
+  BAD_CONFIG: {},
+  NOT_FOUND: {},
+  UNKNOWN_MODEL: {},
+  BAD_MODEL: {},
+  BAD_CUT: {},
+  BAD_PLAN: {},
+  BAD_BUNDLE: {},
+  BAD_INPUT: {},
+  UNSUPPORTED: {},
+  ADDRESS_IN_USE: {},
 } as const satisfies Record<string, CodeInfo>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -73,9 +71,9 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 }
 
 /** What the table says of a code, with the defaults filled in. `close` is null where the connection lives. */
-export function codeInfo(code: ErrorCode): { close: number | null; retryable: boolean; http: number } {
+export function codeInfo(code: ErrorCode): { close: number | null; retryable: boolean } {
   const info: CodeInfo = ERROR_CODES[code];
-  return { close: info.close ?? null, retryable: info.retryable ?? false, http: info.http };
+  return { close: info.close ?? null, retryable: info.retryable ?? false };
 }
 
 export interface TandemErrorOptions {

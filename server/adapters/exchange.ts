@@ -3,7 +3,7 @@
  * headers in JSON. To the gateway it is a connection like any other, only a short one.
  */
 import express, { type Request, type Response, Router } from 'express';
-import { codeInfo, TandemError } from '../../shared/errors.ts';
+import { TandemError } from '../../shared/errors.ts';
 import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
 import { decodeJsonFrame, encodeJsonFrame } from '../../shared/protocol/json-frame.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { INFER_PATH, WELCOME_PATH } from '../../shared/protocol/paths.ts';
 import type { Connection } from '../connection.ts';
 import type { Gateway } from '../gateway.ts';
+import { HTTP_STATUS } from './http-status.ts';
 import { isAllowedOrigin, isSameHost } from './origins.ts';
 
 export interface ExchangeOptions {
@@ -64,7 +65,7 @@ export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, ori
       const asked = encodeFrame(parseClientMessage(header), parts);
       const connection = opened(gateway, response, (message, answer) => {
         if (message.type === 'welcome' || message.type === 'goaway') return;
-        const status = message.type === 'error' ? codeInfo(message.code).http : 200;
+        const status = message.type === 'error' ? HTTP_STATUS[message.code] : 200;
         response.status(status).set('Cache-Control', 'no-store').type('application/octet-stream');
         response.send(Buffer.from(encodeJsonFrame(message, answer).buffer));
       });
@@ -104,5 +105,5 @@ function sayHello(connection: Connection, { headers, query }: Request): void {
 }
 
 function tellError(response: Response, { code, message }: MessageOf<'error'>): void {
-  response.status(codeInfo(code).http).json({ error: code, message });
+  response.status(HTTP_STATUS[code]).json({ error: code, message });
 }

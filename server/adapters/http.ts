@@ -1,10 +1,11 @@
 /** HTTP on express: plans and segments for clients, health and metrics for operators. Beside it only ws.ts and exchange.ts know a web library. */
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { PLAN_FILE } from '../../shared/bundle.ts';
-import { codeInfo, TandemError } from '../../shared/errors.ts';
+import { TandemError } from '../../shared/errors.ts';
 import { filePath, modelPath, planHeadPath, RECEIPT_KEY_PATH, WS_PATH } from '../../shared/protocol/paths.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Store, StoredFile } from '../store.ts';
+import { HTTP_STATUS } from './http-status.ts';
 import { isAllowedOrigin } from './origins.ts';
 
 export interface HttpOptions {
@@ -93,7 +94,7 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey, ex
   });
   app.use((error: unknown, _request: Request, response: Response, _next: unknown) => {
     const known = error instanceof TandemError ? error : undefined;
-    const status = known ? codeInfo(known.code).http : ((error as { status?: number }).status ?? 500);
+    const status = known ? HTTP_STATUS[known.code] : ((error as { status?: number }).status ?? 500);
     const message = known?.message ?? (status < 500 ? 'bad request' : 'internal error');
     const code = known?.code ?? (status === 413 ? 'FRAME_TOO_LARGE' : 'INTERNAL');
     response.status(status).json({ error: code, message });
