@@ -12,6 +12,10 @@ interface Shared<T> {
 export class Answers<T> {
   private readonly known = new Map<string, Shared<T>>();
 
+  has(key: string): boolean {
+    return this.known.has(key);
+  }
+
   /**
    * What is under way or was answered under this key; asked anew where that failed. Whoever's signal is aborted leaves by
    * itself, and the last one ends the request.

@@ -1,5 +1,6 @@
 /** Whether a model can run here, asked before anything is fetched for it but its plan, in the platform's words for built-in models. */
 import { messageOf } from '../shared/errors.ts';
+import { baseUrl } from './base-url.ts';
 import { webSource } from './download.ts';
 import { readKeptPlan } from './file-store.ts';
 import type { Host } from './host.ts';
@@ -13,7 +14,7 @@ export async function availabilityOf(
 ): Promise<Availability> {
   const nothing = { bytesTotal: 0, bytesKept: 0 };
   try {
-    const plan = await readKeptPlan(webSource(host, url, model, { signal }), host.files, host.clock);
+    const plan = await readKeptPlan(webSource(host, baseUrl(url), model, { signal }), host.files, host.clock);
     const files = plan.segments.map(({ targets }) => targets[host.target]);
     if (files.includes(undefined)) {
       const reason = `${model} has no segments for the target ${host.target}`;

@@ -3,7 +3,6 @@ import { canvasPictures } from '../runtimes/pictures-canvas.ts';
 import { systemClock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import { availabilityOf } from './availability.ts';
-import { baseUrl } from './base-url.ts';
 import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
 import { inputOf } from './browser-early.ts';
 import { cacheStore } from './cache-store.ts';
@@ -54,7 +53,7 @@ export async function connectBrowser(options: BrowserOptions, early: Early): Pro
 
 /** As `availability` of browser.ts. */
 export function browserAvailability(options: AvailabilityOptions): Promise<Availability> {
-  return availabilityOf(browserHost(options), baseUrl(options.url), options.model, options.signal);
+  return availabilityOf(browserHost(options), options.url, options.model, options.signal);
 }
 
 /** What was begun is handed over where it is asked for. */
@@ -98,7 +97,7 @@ function browserHost(options: HostOptions): Host {
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {
       const onLeave = () => {
-        marker?.end();
+        marker?.endAll();
         listener();
       };
       globalThis.addEventListener('pagehide', onLeave);
@@ -130,11 +129,12 @@ function marked(device: Device, plan: Plan, marker: CrashMarker, providers: read
         throw new TandemError('DEVICE_FAILED', `the page died while it loaded segment ${k + 1}: it is not tried again`);
       }
       // Where more than WebAssembly is tried, that is what is blamed first.
-      marker.begin(providers[0] ?? own);
+      const step = providers[0] ?? own;
+      marker.begin(step);
       try {
         return await device.load(k, model);
       } finally {
-        marker.end();
+        marker.end(step);
       }
     },
   };

@@ -182,14 +182,22 @@ class ClientCore implements CoreClient {
     this.assertOpen();
     const { idempotencyKey: key } = options;
     if (key === undefined) return this.answer(input, options, begun);
+    if (begun && this.answers.has(key)) {
+      this.failed(this.newTrail(begun), options, new TandemError('CANCELLED', 'its answer is another request’s'));
+    }
     return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }, begun), options.signal);
   }
 
   private async answer(input: Input, options: InferOptions, begun: Begun | null): Promise<InferResult> {
     const { clock } = this.host;
-    const interrupt = createInterrupt(clock, checkOptions(options), options.signal);
-    this.interrupts.add(interrupt);
     const trail = this.newTrail(begun);
+    let interrupt: InterruptHandle;
+    try {
+      interrupt = createInterrupt(clock, checkOptions(options), options.signal);
+    } catch (error) {
+      throw begun ? this.failed(trail, options, error as TandemError) : error;
+    }
+    this.interrupts.add(interrupt);
     try {
       for (;;) {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
@@ -199,14 +207,22 @@ class ClientCore implements CoreClient {
       const { aborted, reason } = interrupt.signal;
       const error = asTandemError(aborted ? reason : thrown, 'INTERNAL', 'the request failed');
       const isCallers = options.signal?.aborted && reason === options.signal.reason;
-      this.keepRoute(failedRoute(trail, options.label ?? '', isCallers ? null : error, clock.now()));
+      const failure = this.failed(trail, options, isCallers ? null : error);
       if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
-      throw isCallers ? reason : withSent(error, trail);
+      throw failure ?? reason;
     } finally {
       trail.isOver = true;
       interrupt.dispose();
       this.interrupts.delete(interrupt);
     }
+  }
+
+  /** Keeps the account of a request that came to nothing. Gives the error with what had left; null where there is none. */
+  private failed(trail: Trail, { label = '' }: InferOptions, error: TandemError | null): TandemError | null {
+    // What nobody has taken up.
+    trail.begun?.cancel();
+    this.keepRoute(failedRoute(trail, label, error, this.host.clock.now()));
+    return error && withSent(error, trail);
   }
 
   private keepRoute(route: Diagnostics['routes'][number]): void {
@@ -243,11 +259,12 @@ class ClientCore implements CoreClient {
       this.assertOpen();
       const { current } = this.installations;
       if (current.isComplete) return;
-      if (current.isAbandoned && current.lost) throw current.lost;
+      if (current.isAbandoned) throw current.lost ?? new TandemError('DEVICE_FAILED', `${current.downloadError}`);
       this.installations.complete();
       await this.nextChange(signal ?? this.closing.signal);
-      const { downloadError, isDownloading, lost } = this.installations.current;
-      if (downloadError !== null && !isDownloading && !lost) throw new TandemError('UNAVAILABLE', downloadError);
+      const { downloadError, isDownloading, lost, isAbandoned } = this.installations.current;
+      if (downloadError === null || isDownloading || lost || isAbandoned) continue;
+      throw new TandemError('UNAVAILABLE', downloadError);
     }
   }
 
@@ -348,6 +365,7 @@ class ClientCore implements CoreClient {
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       objective: this.objective,
       isCurrent: () => this.installations.known === installation,
+      isSurpassed: () => this.installations.known !== installation && this.installations.current.isComplete,
       changed: (signal) => this.nextChange(signal),
       onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
       onReceipt: (detail) => this.events.dispatch('receipt', detail),

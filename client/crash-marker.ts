@@ -14,6 +14,8 @@ const KEPT_MAX = 32;
 
 export class CrashMarker {
   private readonly fatal = new Map<string, number>();
+  /** Clients of one page load at the same time: of what was under way any may have been fatal. */
+  private readonly underWay: string[] = [];
   private readonly tab: MarkStorage | null;
   private readonly origin: MarkStorage | null;
 
@@ -26,9 +28,9 @@ export class CrashMarker {
     this.tab = tab;
     this.origin = origin;
     for (const [step, atMs] of this.read()) if (nowMs - atMs < BELIEVED_MS) this.fatal.set(step, atMs);
-    const left = tried(tab, (store) => store.getItem(UNDER_WAY));
-    if (left) this.fatal.set(left, nowMs);
-    this.end();
+    const left = tried(tab, (store) => JSON.parse(store.getItem(UNDER_WAY) ?? '[]') as unknown);
+    if (Array.isArray(left)) for (const step of left) this.fatal.set(String(step), nowMs);
+    this.write();
     const list = JSON.stringify([...this.fatal].slice(-KEPT_MAX));
     tried(origin, (store) => (this.fatal.size > 0 ? store.setItem(FATAL, list) : store.removeItem(FATAL)));
   }
@@ -39,12 +41,27 @@ export class CrashMarker {
   }
 
   begin(step: string): void {
-    tried(this.tab, (store) => store.setItem(UNDER_WAY, step));
+    this.underWay.push(step);
+    this.write();
   }
 
-  /** Also when the page is left in good order. */
-  end(): void {
-    tried(this.tab, (store) => store.removeItem(UNDER_WAY));
+  end(step: string): void {
+    const at = this.underWay.indexOf(step);
+    if (at >= 0) this.underWay.splice(at, 1);
+    this.write();
+  }
+
+  /** The page is left in good order. */
+  endAll(): void {
+    this.underWay.length = 0;
+    this.write();
+  }
+
+  private write(): void {
+    const list = JSON.stringify(this.underWay);
+    tried(this.tab, (store) =>
+      this.underWay.length > 0 ? store.setItem(UNDER_WAY, list) : store.removeItem(UNDER_WAY),
+    );
   }
 
   private read(): readonly (readonly [string, number])[] {

@@ -106,12 +106,17 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
       if (!session) throw new TandemError('DEVICE_FAILED', `segment ${k + 1} is not loaded`);
       return { k: k + 1, size, tensors: await runSegment(plan, session, k, tensors), picture: null };
     });
-  const replace = async (k: number, { provider, session }: Segment, model: Uint8Array, error: unknown) => {
-    providers.failed(provider, k, error);
-    const { value } = await load(k, model);
-    // What is lost may not even be let go.
-    await session.release().catch(() => {});
-    return value;
+  const replace = async (k: number, segment: Segment, model: Uint8Array, error: unknown) => {
+    try {
+      providers.failed(segment.provider, k, error);
+      const { value } = await load(k, model);
+      // What is lost may not even be let go.
+      await segment.session.release().catch(() => {});
+      return value;
+    } catch (cause) {
+      segment.replacement = null;
+      throw cause;
+    }
   };
   return {
     target,

@@ -89,6 +89,11 @@ export async function downloadSegments(
   await evict(host.files, runtimeFile?.release);
 }
 
+/** Whether a file was not to be had, or is not the one that it is to be. */
+export function isOfFile(error: unknown): boolean {
+  return error instanceof TandemError && ['BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD'].includes(error.code);
+}
+
 /** Of two tabs that need a file one fetches it; the other finds it kept. */
 function alone<T>(host: Host, name: string, work: () => Promise<T>): Promise<T> {
   return host.alone ? host.alone(name, work) : work();
@@ -125,7 +130,7 @@ async function withRetries<T>(
       return await work();
     } catch (error) {
       // A gateway of several instances may be in the middle of becoming another.
-      const isWrong = error instanceof TandemError && ['BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD'].includes(error.code);
+      const isWrong = isOfFile(error);
       const mayPass = error instanceof TandemError && error.retryable && !isWrong;
       if (isWrong) Object.assign(partial, newPartial());
       if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;

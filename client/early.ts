@@ -105,20 +105,24 @@ function earlySocket(
     else untold.push(event);
   };
   const open = async () => {
-    const text = token instanceof Promise ? await token : token;
-    if (isClosed) return;
-    const hello: Hello = { type: 'hello', client: CLIENT_NAME, token: text, receipts };
-    const connect = connector(url, hello);
-    opened = connect({
-      onOpen: () => tell((events) => events.onOpen()),
-      onFrame: (frame) => tell((events) => events.onFrame(frame)),
-      onClose: (code, reason) => tell((events) => events.onClose(code, reason)),
-    });
+    let what = 'no token';
+    try {
+      const text = token instanceof Promise ? await token : token;
+      if (isClosed) return;
+      what = 'no connection';
+      const hello: Hello = { type: 'hello', client: CLIENT_NAME, token: text, receipts };
+      const connect = connector(url, hello);
+      opened = connect({
+        onOpen: () => tell((events) => events.onOpen()),
+        onFrame: (frame) => tell((events) => events.onFrame(frame)),
+        onClose: (code, reason) => tell((events) => events.onClose(code, reason)),
+      });
+    } catch (error) {
+      const { message } = asTandemError(error, 'UNAVAILABLE', what);
+      tell((events) => events.onClose(1006, message));
+    }
   };
-  open().catch((error: unknown) => {
-    const { message } = asTandemError(error, 'UNAUTHORIZED', 'no token');
-    tell((events) => events.onClose(1006, message));
-  });
+  void open();
   const channel: Channel = {
     send: (frame) => opened?.send(frame),
     close(code, reason) {

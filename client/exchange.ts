@@ -9,8 +9,7 @@ import type { Pending, Reply } from './link.ts';
 
 export type Answer<T> =
   | { readonly by: 'gateway'; readonly reply: Reply }
-  /** `waitedMs`: since it was sent, without a reply. */
-  | { readonly by: 'device'; readonly value: T; readonly waitedMs: number };
+  | { readonly by: 'device'; readonly value: T };
 
 export interface Exchange<T> {
   readonly clock: Clock;
@@ -37,23 +36,24 @@ export async function exchange<T>(
   settle: <V>(work: Promise<V>) => Promise<V>,
 ): Promise<Answer<T>> {
   const over = new AbortController();
+  /** What the device is at, until it fails. */
   let finishing: Promise<Answer<T>> | null = null;
-  const sentAtMs = clock.now();
   const onDevice = new Promise<Answer<T>>((resolve, reject) => {
     const goOn = () => {
       if (over.signal.aborted) return;
       try {
         const work = finish(over.signal);
-        if (!work) {
-          void changed(over.signal).then(goOn);
-          return;
-        }
-        finishing = work.then((value) => ({ by: 'device', value, waitedMs: clock.now() - sentAtMs }));
-        // Where the device fails as well, the reply may still come.
-        finishing.then(resolve, () => {});
+        if (!work) return again();
+        finishing = work.then((value) => ({ by: 'device', value }));
+        // Where the device fails as well, the reply may still come, or another device.
+        finishing.then(resolve, again);
       } catch (error) {
         reject(error);
       }
+    };
+    const again = () => {
+      finishing = null;
+      void changed(over.signal).then(goOn);
     };
     const stop = clock.after(lateAfterMs, goOn);
     over.signal.addEventListener('abort', stop, { once: true });

@@ -26,6 +26,8 @@ export function newPartial(): PartialFile {
 
 /** A response, or the next piece of its body, that takes longer will not come. */
 const STALL_MS = 30_000;
+/** Of a body that comes in one piece, where the platform has no streams: slower ones are given up. */
+const SLOWEST_BYTES_PER_MS = 16;
 
 /** Rejects with UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD, or the signal's reason. */
 export async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
@@ -36,7 +38,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
   const onAbort = () => giveUp.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   const watch = stallWatch(host.clock, () =>
-    giveUp.abort(new TandemError('UNAVAILABLE', `nothing of ${url} came for ${STALL_MS / 1000} s`)),
+    giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)),
   );
   try {
     watch.start();
@@ -64,16 +66,16 @@ function codeOf(status: number): ErrorCode {
 }
 
 interface StallWatch {
-  start(): void;
+  start(ms?: number): void;
   stop(): void;
 }
 
 function stallWatch(clock: Clock, onStall: () => void): StallWatch {
   let cancel = () => {};
   return {
-    start() {
+    start(ms = STALL_MS) {
       cancel();
-      cancel = clock.after(STALL_MS, onStall);
+      cancel = clock.after(ms, onStall);
     },
     stop: () => cancel(),
   };
@@ -86,7 +88,14 @@ async function readBody(
   watch: StallWatch,
 ): Promise<Uint8Array> {
   const reader = response.body?.getReader();
-  if (!reader) return new Uint8Array(await response.arrayBuffer());
+  const tooLarge = () => new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
+  if (!reader) {
+    watch.start(STALL_MS + bytesMax / SLOWEST_BYTES_PER_MS);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if (bytes.length > bytesMax) throw tooLarge();
+    onBytes?.(bytes.length);
+    return bytes;
+  }
   for (;;) {
     watch.stop();
     await whenIdle?.();
@@ -99,7 +108,7 @@ async function readBody(
     partial.length += value.byteLength;
     if (partial.length > bytesMax) {
       await reader.cancel();
-      throw new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
+      throw tooLarge();
     }
     onBytes?.(partial.length);
   }

@@ -48,7 +48,7 @@ export interface FirstContext {
   readonly head: Promise<Response>;
 }
 
-export interface FirstOptions extends Pick<ClientOptions, 'policy' | 'accuracyDropMax' | 'receipts'> {
+export interface FirstOptions extends Pick<ClientOptions, 'policy' | 'accuracyDropMax' | 'receipts' | 'signal'> {
   readonly first?: FirstRequest | undefined;
   /** Key of the plan's device targets; default `wasm`. */
   readonly target?: string | undefined;
@@ -66,6 +66,10 @@ export function beginFirst(options: FirstOptions, context: FirstContext, platfor
   let input: BrowserInput | undefined;
   let begun: Begun | null = null;
   let isTaken = false;
+  const close = () => {
+    if (!isTaken) giveUp.abort();
+  };
+  options.signal?.addEventListener('abort', close, { once: true });
   const begin = async () => {
     const ready = readyOf(context, platform, signal);
     ready.catch(() => {});
@@ -83,9 +87,7 @@ export function beginFirst(options: FirstOptions, context: FirstContext, platfor
       if (!begun) giveUp.abort();
       return begun;
     },
-    close() {
-      if (!isTaken) giveUp.abort();
-    },
+    close,
   };
 }
 
@@ -101,13 +103,16 @@ async function readyOf(
   { fetch }: FirstPlatform,
   signal: AbortSignal,
 ): Promise<Ready> {
-  const text = await token;
-  const headers = text === null ? {} : { Authorization: `Bearer ${text}` };
-  // Without headers of its own it is the one that a page has preloaded.
-  const welcome = fetch(`${base}${WELCOME_PATH}`, text === null ? { signal } : { signal, headers });
-  // The SDK reads the head as well.
-  const plan = head.then((response) => response.clone().json());
-  return { plan: await plan, welcome: await (await welcome).json(), headers };
+  const ask = async () => {
+    const text = await token;
+    const headers = text === null ? {} : { Authorization: `Bearer ${text}` };
+    // Without headers of its own it is the one that a page has preloaded.
+    const response = await fetch(`${base}${WELCOME_PATH}`, text === null ? { signal } : { signal, headers });
+    return { welcome: await response.json(), headers };
+  };
+  // The SDK reads the head as well, and is not to be first: a body that is read cannot be cloned.
+  const [plan, asked] = await Promise.all([head.then((response) => response.clone().json()), ask()]);
+  return { plan, ...asked };
 }
 
 type Made = Omit<Begun, 'response' | 'cancel' | 'bytesUp'> & { readonly frame: Uint8Array<ArrayBuffer> };

@@ -7,7 +7,7 @@ import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import type { Device, LoadedSegment } from './device.ts';
-import { downloadBytes, downloadSegments } from './download.ts';
+import { downloadBytes, downloadSegments, isOfFile } from './download.ts';
 import type { Host } from './host.ts';
 import type { AvailabilityStatus } from './types.ts';
 
@@ -47,7 +47,7 @@ export class Installation {
   demoted: readonly string[] = [];
   /** Why the device is gone, or null while it lives. */
   lost: TandemError | null = null;
-  /** Whether a lost device will not be replaced. */
+  /** Whether nothing takes its place any more, though its device is lost or is none. */
   isAbandoned = false;
   private made: Device | null = null;
   private readonly abort = new AbortController();
@@ -106,12 +106,20 @@ export class Installation {
   runs(k: number, { provider, demoted }: LoadedSegment): void {
     this.providers[k] = provider;
     this.demoted = demoted;
+    this.options.onChange();
   }
 
   async close(): Promise<void> {
     this.abort.abort();
     this.isDownloading = false;
     await this.made?.close();
+  }
+
+  /** Nothing takes its place any more. */
+  abandon(reason: string): void {
+    this.isAbandoned = true;
+    this.isDownloading = false;
+    this.downloadError = reason;
   }
 
   private lose(reason: string): void {
@@ -137,10 +145,9 @@ export class Installation {
           whenIdle,
           onSegment: (k, { value, ms }) => {
             signal.throwIfAborted();
-            this.runs(k, value);
             this.segmentsReady = k + 1;
             estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms, host.clock.now());
-            onChange();
+            this.runs(k, value);
           },
           onBytes: (bytes) => {
             signal.throwIfAborted();
@@ -152,7 +159,7 @@ export class Installation {
     } catch (error) {
       if (signal.aborted) return;
       this.downloadError = messageOf(error);
-      this.lacksFile = error instanceof TandemError && error.code !== 'DEVICE_FAILED';
+      this.lacksFile = isOfFile(error);
     }
     this.isDownloading = false;
     onChange();

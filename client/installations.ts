@@ -3,7 +3,7 @@
  * when the rest of the plan has come, the gateway serves another plan, or the device dies.
  */
 import { type BundleSource, readPlanHead } from '../shared/bundle.ts';
-import { TandemError } from '../shared/errors.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import { webSource } from './download.ts';
@@ -45,6 +45,8 @@ export class Installations {
   private installed: Installation | null = null;
   private isReplacing = false;
   private deaths = 0;
+  /** What the last one was of. */
+  private deathReason = '';
   private bornMs = 0;
   private readonly closing = new AbortController();
   private readonly options: InstallationsOptions;
@@ -71,9 +73,16 @@ export class Installations {
     // Whose head it is only the whole plan tells.
     const isPinned = this.options.planSha256 !== undefined;
     const head = isPinned || (await isPlanKept(host.files, source.name)) ? undefined : await headOf(source);
-    this.installed = head
-      ? await install(head, { ...this.installationOptions(), isHead: true }, signal)
-      : await install(await this.keptPlan(source), this.installationOptions(), signal);
+    const options = this.installationOptions();
+    if (head) this.installed = await install(head, { ...options, isHead: true }, signal);
+    else {
+      const plan = await this.keptPlan(source);
+      this.installed = await install(plan, options, signal).catch((error: unknown) => {
+        if (!isOfDevice(error)) throw error;
+        // Without a worker the gateway can still answer.
+        return install(plan, { ...options, isHead: true }, signal);
+      });
+    }
     this.bornMs = host.clock.now();
     // Without segments the head is all that is ever needed.
     if (this.installed.isHead && this.options.wantsSegments()) void this.replace(this.installed, HEAD_MS);
@@ -144,6 +153,7 @@ export class Installations {
     if (this.installed !== installation) return;
     const livedMs = this.options.host.clock.now() - this.bornMs;
     this.deaths = livedMs > PROVEN_MS ? 1 : this.deaths + 1;
+    this.deathReason = messageOf(installation.lost);
     void this.replace(installation, REPLACE_MS * 2 ** this.deaths);
   }
 
@@ -156,8 +166,8 @@ export class Installations {
       for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
         if (pauseMs > 0) await pause(clock, pauseMs, this.closing.signal);
         if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
-        if (old.lost && this.deaths >= DEATHS_MAX) {
-          old.isAbandoned = true;
+        if ((old.lost || old.isHead) && this.deaths >= DEATHS_MAX) {
+          old.abandon(this.deathReason);
           break;
         }
         const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(error));
@@ -174,14 +184,17 @@ export class Installations {
       this.isReplacing = false;
     }
     this.options.onChange();
-    if (this.isClosed) return;
     const { current } = this;
+    if (this.isClosed || current.isAbandoned) return;
     // A device that died on a plan's head came back on it.
     if (current.isHead || this.isOutdated(current.plan)) void this.replace(current, REPLACE_MS);
   }
 
   private noteFailed(error: unknown): null {
-    if (error instanceof TandemError && error.code === 'DEVICE_FAILED') this.deaths++;
+    if (isOfDevice(error)) {
+      this.deaths++;
+      this.deathReason = messageOf(error);
+    }
     return null;
   }
 
@@ -209,6 +222,10 @@ export class Installations {
     if (installation === this.installed || installation.users > 0) return;
     installation.close().catch((error: unknown) => this.options.host.report(error));
   }
+}
+
+function isOfDevice(error: unknown): boolean {
+  return error instanceof TandemError && error.code === 'DEVICE_FAILED';
 }
 
 /** Undefined where the gateway has none: it is of an earlier version. */

@@ -200,17 +200,23 @@ export class Link {
     let channel: Channel | null = null;
     // A late event of a connection that was given up must not touch its successor.
     const isCurrent = () => channel !== null && this.channel === channel;
-    channel = this.host.connector(this.url)({
-      onOpen: () => {
-        if (isCurrent()) void this.hello();
-      },
-      onFrame: (frame) => {
-        if (isCurrent()) this.receive(frame);
-      },
-      onClose: (code, reason) => {
-        if (isCurrent()) this.lost(code, reason);
-      },
-    });
+    try {
+      channel = this.host.connector(this.url)({
+        onOpen: () => {
+          if (isCurrent()) void this.hello();
+        },
+        onFrame: (frame) => {
+          if (isCurrent()) this.receive(frame);
+        },
+        onClose: (code, reason) => {
+          if (isCurrent()) this.lost(code, reason);
+        },
+      });
+    } catch (error) {
+      // Safari says so where a page's policy forbids the address.
+      this.lost(1006, messageOf(error));
+      return;
+    }
     this.channel = channel;
     this.timer(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
   }

@@ -76,6 +76,8 @@ export class Providers {
     if (best) return best;
     // Those that were only slower were left out: of the others none is left.
     if (failures.length > 0 && this.fitFor(k).length > 0) return this.choose(k, model);
+    // There may have been no memory for what is trusted: the next attempt tries it again.
+    this.wrong.delete(this.all[0]?.name ?? '');
     throw failures[0] ?? new TandemError('DEVICE_FAILED', `no provider is left for segment ${k + 1}`);
   }
 

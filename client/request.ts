@@ -29,7 +29,7 @@ import { outputsOf } from './outputs.ts';
 import type { Permissions } from './permissions.ts';
 import { receiptIn } from './receipts.ts';
 import { Remote } from './remote.ts';
-import { type Drawn, routeOf, type Trail } from './trail.ts';
+import { type Drawn, routeOf, sentBoundary, type Trail } from './trail.ts';
 import type { InferOptions, InferResult, Input, ReceiptDetail } from './types.ts';
 
 /** What a request needs of its client. */
@@ -44,6 +44,8 @@ export interface RequestContext {
   readonly objective: Objective;
   /** Whether the client has not replaced the installation. */
   isCurrent(): boolean;
+  /** Whether it has, by one that can run the whole model. */
+  isSurpassed(): boolean;
   /** Resolves at the next change of link, segments or installation, or when the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>;
   onDecision(decision: Decision, label: string): void;
@@ -58,6 +60,9 @@ export class Superseded extends Error {}
 /** What is said of a boundary that is sent. */
 type Sending = Pick<InferRequest, 'plan' | 'k' | 'tier' | 'label' | 'noise' | 'retain'>;
 
+/** Of the account. */
+type Left = Trail['sent'][number];
+
 /** What is done of a reply that is late. */
 interface GoingOn {
   readonly lateAfterMs: number;
@@ -67,8 +72,9 @@ interface GoingOn {
   otherwise?(): void;
 }
 
-/** Of a link of which nothing is known yet: what takes this long is late. */
+/** Of a link of which nothing is known yet: what takes this long is late, or this share of the time that there is. */
 const BEGUN_LATE_MS = 4_000;
+const BEGUN_LATE_SHARE = 0.5;
 const CANNOT_MAKE = 'this device cannot make the format';
 
 /** Rejects with Superseded, with what the interrupt rejects with, or as `Client.infer` says. */
@@ -113,8 +119,8 @@ class Request {
     this.context = context;
     this.interrupt = interrupt;
     this.trail = trail;
-    this.force = options.force;
-    this.prefer = options.prefer;
+    this.force = trail.isForDevice ? undefined : options.force;
+    this.prefer = trail.isForDevice ? 'device' : options.prefer;
     this.traceparent = options.traceparent ?? null;
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
@@ -383,7 +389,8 @@ class Request {
     const { timing } = this.trail;
     timing.preprocessMs += preprocessMs;
     timing.encodeMs += encodeMs;
-    const takeUp = () => this.takeReceipt(pending, request, payload, receiptKey);
+    const [entry] = this.trail.sent as [Left];
+    const takeUp = () => this.takeReceipt(entry, pending, request, payload, receiptKey);
     if (request.plan !== this.plan.id || request.label !== this.label || this.force || this.prefer === 'device') {
       void takeUp();
       pending.reply.catch(() => {});
@@ -393,43 +400,53 @@ class Request {
     }
     this.size = size;
     const crossing = { k: 0, size, tensors: {}, picture: null };
+    const leftMs = this.interrupt.deadlineAtMs - this.context.host.clock.now();
     const goOn = {
-      lateAfterMs: BEGUN_LATE_MS,
+      lateAfterMs: Math.min(BEGUN_LATE_MS, leftMs * BEGUN_LATE_SHARE),
       reached: () => this.begin(input),
       otherwise: () => {
         if (this.context.isCurrent() && !this.remote.isReachable) return;
-        this.note('late');
         if (!this.context.isCurrent()) throw new Superseded();
+        this.note('late');
         throw new TandemError('UNAVAILABLE', 'what was sent before there was a connection has no answer');
       },
     };
     const answer = () => this.awaitReply(pending, takeUp(), crossing, goOn);
-    return this.answerOf(answer, crossing, request.tier, BEGUN_LATE_MS);
+    return this.answerOf(answer, crossing, request.tier, BEGUN_LATE_MS, 0);
   }
 
   /**
    * What comes of what is sent: the answer, or undefined after noting why there is none.
    * @param expectedMs how long the reply was to take
+   * @param sentBefore boundaries that had left before this one
    */
   private async answerOf(
     send: () => Promise<Answer<Tensors>>,
     crossing: Crossing,
     tier: string,
     expectedMs: number,
+    sentBefore = this.trail.sent.length,
   ): Promise<InferResult | undefined> {
     const key = tierKey(crossing.k, tier);
-    const sentBefore = this.trail.sent.length;
+    const { host, estimates } = this.context;
+    const sentAtMs = host.clock.now();
+    const late = (message: string) => {
+      this.note('late');
+      this.trail.fallback ??= { reason: 'late', message };
+      const nowMs = host.clock.now();
+      estimates.observeOverdue(nowMs - sentAtMs - expectedMs, nowMs);
+    };
     try {
       const answer = await send();
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
-      this.note('late');
-      this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
-      const { host, estimates } = this.context;
-      estimates.observeOverdue(answer.waitedMs - expectedMs, host.clock.now());
+      late('the reply was late, the device went on by itself');
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
       this.interrupt.throwIfOver();
-      if (error instanceof Superseded) throw error;
+      if (error instanceof Superseded) {
+        late('the reply was late, another device has taken it over');
+        throw error;
+      }
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');
       this.note('failed');
       this.dropForce(`${failure.code}: ${failure.message}`);
@@ -482,7 +499,9 @@ class Request {
     const pending = link.infer({ ...sent, deadlineMs, trace: this.traceparent, shapes }, payload.parts);
     const leftMs = this.interrupt.deadlineAtMs - clock.now();
     const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, leftMs, this.force !== undefined);
-    const signed = this.takeReceipt(pending, sent, payload, link.receiptKey);
+    const entry = sentBoundary(sent, pending.bytesUp);
+    this.trail.sent.push(entry);
+    const signed = this.takeReceipt(entry, pending, sent, payload, link.receiptKey);
     return this.awaitReply(pending, signed, crossing, { lateAfterMs: late, reached: async () => crossing });
   }
 
@@ -493,7 +512,7 @@ class Request {
     crossing: Crossing,
     { lateAfterMs, reached, otherwise }: GoingOn,
   ): Promise<Answer<Tensors>> {
-    const { host, installation, estimates, deviceWork, busy, changed, isCurrent } = this.context;
+    const { host, installation, estimates, deviceWork, busy, changed, isSurpassed } = this.context;
     const { clock } = host;
     // Also where the device is at it by then, and nobody waits for what the gateway says.
     pending.reply.catch((error: unknown) => {
@@ -502,8 +521,11 @@ class Request {
     // What is signed is in the account before anything else comes of the reply.
     const reply = pending.reply.finally(() => signed);
     const finish = (signal: AbortSignal) => {
-      // The device died meanwhile: what it had is gone, and its successor begins from the input.
-      if (installation.lost && !isCurrent()) throw new Superseded();
+      // The device died meanwhile, or was none yet: its successor begins from the input.
+      if (isSurpassed()) {
+        this.trail.isForDevice = true;
+        throw new Superseded();
+      }
       if (!installation.isComplete || this.deviceError) {
         otherwise?.();
         return null;
@@ -516,20 +538,18 @@ class Request {
 
   /** What the gateway signs goes into the account as long as there is none, and to listeners in any case. */
   private async takeReceipt(
-    { lastWord, bytesUp }: Pending,
+    entry: Left,
+    { lastWord }: Pending,
     sent: Sending,
     { parts }: Payload,
     key: string | null,
   ): Promise<void> {
-    const { k, tier, noise } = sent;
     const { host, onReceipt } = this.context;
-    const entry: Trail['sent'][number] = { k, tier, noise, bytes: bytesUp, outcome: 'pending', receipt: null };
-    this.trail.sent.push(entry);
     if (key === null) return;
     const receipt = await receiptIn(lastWord, { plan: this.plan, sent, parts, key }, host.sha256);
     if (!receipt) return;
     if (!this.trail.isOver) entry.receipt = receipt;
-    onReceipt({ label: this.label, sent: entry, receipt });
+    onReceipt({ label: entry.label, sent: entry, receipt });
   }
 
   private async finishOnDevice(crossing: Crossing, signal: AbortSignal): Promise<Tensors> {

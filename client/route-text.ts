@@ -3,7 +3,7 @@ import { describeReceipt } from '../shared/receipt-text.ts';
 import type { Route } from './types.ts';
 
 /** In a few sentences, for the user whose data it was. Takes the routes of `diagnostics` as well, of failed requests too. */
-export function describeRoute({ sent, bytesUp, label }: Pick<Route, 'sent' | 'bytesUp' | 'label'>): string {
+export function describeRoute({ sent, bytesUp }: Pick<Route, 'sent' | 'bytesUp'>): string {
   if (sent.length === 0) return 'Nothing left this device for this request.';
   const all = sent.map(
     ({ k, tier: as, noise, bytes, outcome }) =>
@@ -12,6 +12,7 @@ export function describeRoute({ sent, bytesUp, label }: Pick<Route, 'sent' | 'by
   const signed = sent.flatMap(({ receipt }) => (receipt ? [describeReceipt(receipt.receipt)] : []));
   const missing = sent.length - signed.length;
   const without = missing === 0 ? [] : [`There is no receipt for ${signed.length === 0 ? 'it' : 'the rest'}.`];
-  const left = `${bytesUp} bytes left this device under the label ${label}: ${all.join('; ')}.`;
+  const labels = [...new Set(sent.map(({ label }) => label))].join(' and ');
+  const left = `${bytesUp} bytes left this device under the label ${labels}: ${all.join('; ')}.`;
   return [left, ...signed, ...without].join(' ');
 }

@@ -43,7 +43,7 @@ export function keepOffline(scope: ServiceWorkerScope, { version, files }: Offli
     event.waitUntil(
       caches
         .open(name)
-        .then((cache) => cache.addAll([...own]))
+        .then((cache) => Promise.all([...own].map((address) => keep(cache, address))))
         .then(() => scope.skipWaiting()),
     );
   });
@@ -67,14 +67,27 @@ export function keepOffline(scope: ServiceWorkerScope, { version, files }: Offli
   });
 }
 
+async function keep(cache: Cache, address: string): Promise<void> {
+  const response = await fetch(address);
+  if (!response.ok) throw new TypeError(`${address} answered with status ${response.status}`);
+  await cache.put(address, asItself(response));
+}
+
+/** Browsers do not open a page from a response that says it was redirected. */
+function asItself(response: Response): Response {
+  return response.redirected ? new Response(response.body, response) : response;
+}
+
 async function networkFirst(request: Request, name: string, address: string): Promise<Response> {
   const cache = await caches.open(name);
   const kept = await cache.match(address);
   if (!kept) return fetch(request);
   try {
     const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    // The page follows it itself.
+    if (response.type === 'opaqueredirect') return response;
     if (!response.ok) return kept;
-    await cache.put(address, response.clone());
+    await cache.put(address, asItself(response.clone()));
     return response;
   } catch {
     return kept;

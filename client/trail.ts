@@ -30,6 +30,8 @@ export interface Trail {
   /** Whether the gateway has said of something that was sent that it was too large. */
   wasTooLarge: boolean;
   fallback: Route['fallback'];
+  /** Whether a reply was late, and a device that came meanwhile is to give the answer. */
+  isForDevice: boolean;
   /** What has left of it before it was asked for, until that is taken up. */
   begun: Begun | null;
   /** Whether the account of it was given: it does not change any more. */
@@ -38,10 +40,19 @@ export interface Trail {
 
 export function newTrail(startMs: number, asker: Asker, begun: Begun | null = null): Trail {
   const timing = { preprocessMs: 0, deviceMs: 0, encodeMs: 0, networkMs: 0 };
+  const sent = begun ? [sentBoundary(begun.request, begun.bytesUp)] : [];
   return {
-    ...{ startMs, asker, decisions: [], sent: [], timing, noisy: new Map() },
-    ...{ wasTooLarge: false, fallback: null, begun, isOver: false },
+    ...{ startMs, asker, decisions: [], sent, timing, noisy: new Map() },
+    ...{ wasTooLarge: false, fallback: null, isForDevice: false, begun, isOver: false },
   };
+}
+
+/** What has just left. */
+export function sentBoundary(
+  { label, k, tier, noise }: Pick<SentBoundary, 'label' | 'k' | 'tier' | 'noise'>,
+  bytes: number,
+): Mutable<SentBoundary> {
+  return { label, k, tier, noise, bytes, outcome: 'pending', receipt: null };
 }
 
 /** @param reply the one whose outputs were used, or null where the device made them */

@@ -30,12 +30,16 @@ const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
   ...{ begin: 15_000, advance: 15_000, addNoise: 15_000, encode: 15_000 },
 };
 
+/** Where a provider can fail, another one may have to be loaded and tried on the way. */
+const REPLACED_STUCK_MS = 45_000;
+
 /** Takes over the worker: closing the device terminates it. */
 export async function workerDevice(
   worker: Worker,
   { plan, target, threads, providers, clock, onLost, signal }: WorkerDeviceOptions,
 ): Promise<Device> {
   const calls = new Map<number, Call>();
+  const stuckMs = providers.length > 0 ? { ...STUCK_MS, advance: REPLACED_STUCK_MS } : STUCK_MS;
   let nextId = 1;
   let death: TandemError | null = null;
   let watchedMs = 0;
@@ -46,9 +50,9 @@ export async function workerDevice(
     stopWatch();
     watchedMs = 0;
     let slowest: WorkerMethod | undefined;
-    for (const { method } of calls.values()) if (!slowest || STUCK_MS[method] > STUCK_MS[slowest]) slowest = method;
+    for (const { method } of calls.values()) if (!slowest || stuckMs[method] > stuckMs[slowest]) slowest = method;
     if (!slowest) return;
-    watchedMs = STUCK_MS[slowest];
+    watchedMs = stuckMs[slowest];
     const message = `the worker was at ${slowest} for more than ${watchedMs / 1000} s`;
     stopWatch = watch(clock, Math.max(0, heardAtMs + watchedMs - clock.now()), () => lose(message));
   };
@@ -92,7 +96,7 @@ export async function workerDevice(
       worker.postMessage({ id, method, args }, transfer);
       if (calls.size === 0) heardAtMs = clock.now();
       calls.set(id, { method, resolve: resolve as Call['resolve'], reject });
-      if (STUCK_MS[method] > watchedMs) watchOver();
+      if (stuckMs[method] > watchedMs) watchOver();
     });
   };
 

@@ -3,6 +3,8 @@ import type { Noise } from './codec/noise.ts';
 import type { SignedReceipt } from './receipt.ts';
 
 export interface SentBoundary {
+  /** That it was sent under. */
+  readonly label: string;
   readonly k: number;
   readonly tier: string;
   /** What was added to its values before they were encoded. */

@@ -62,7 +62,9 @@ export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, ori
     (request, response) => {
       const body = Buffer.isBuffer(request.body) ? request.body : new Uint8Array();
       const { header, parts } = decodeJsonFrame(body, frameBytesMax);
-      const asked = encodeFrame(parseClientMessage(header), parts);
+      const message = parseClientMessage(header);
+      if (message.type !== 'infer') throw new TandemError('UNEXPECTED_MESSAGE', `expected infer, got ${message.type}`);
+      const asked = encodeFrame(message, parts);
       const connection = opened(gateway, response, (message, answer) => {
         if (message.type === 'welcome' || message.type === 'goaway') return;
         const status = message.type === 'error' ? HTTP_STATUS[message.code] : 200;

@@ -27,8 +27,22 @@ describe('a step that killed the page', () => {
     const [tab, origin] = [storage(), storage()];
     const marker = new CrashMarker(tab, origin, 0);
     marker.begin('webgpu');
-    marker.end();
+    marker.end('webgpu');
     expect(new CrashMarker(tab, origin, 1).hasKilled('webgpu')).toBe(false);
+    marker.begin('webgpu');
+    marker.endAll();
+    expect(new CrashMarker(tab, origin, 1).hasKilled('webgpu')).toBe(false);
+  });
+
+  test('may be any of those that several clients of the page were at, and none that had ended', () => {
+    const [tab, origin] = [storage(), storage()];
+    const marker = new CrashMarker(tab, origin, 0);
+    for (const step of ['detector', 'reader', 'reader']) marker.begin(step);
+    marker.end('reader');
+    marker.begin('speller');
+    marker.end('speller');
+    const next = new CrashMarker(tab, origin, 1);
+    expect(['detector', 'reader', 'speller'].map((step) => next.hasKilled(step))).toEqual([true, true, false]);
   });
 
   test('is forgotten where nothing can be stored, and what is stored may be anything', () => {
@@ -46,7 +60,7 @@ describe('a step that killed the page', () => {
     for (const one of [broken, null]) {
       const marker = new CrashMarker(one, one, 0);
       marker.begin('webgpu');
-      marker.end();
+      marker.end('webgpu');
       expect(marker.hasKilled('webgpu')).toBe(false);
     }
     const odd = storage();

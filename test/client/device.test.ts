@@ -137,6 +137,16 @@ describe('a device in this thread', () => {
     expect(await finished(device.advance(crossing))).not.toHaveProperty('replaced');
   });
 
+  test('loads at the next attempt what it had no memory for', async () => {
+    let fails = 1;
+    const device = deviceOn(async () => {
+      if (fails-- > 0) throw new Error('out of memory');
+      return session();
+    });
+    await expect(device.load(0, new Uint8Array())).rejects.toThrow('out of memory');
+    expect((await device.load(0, new Uint8Array())).value.provider).toBe('fake');
+  });
+
   test('lets go of a model that came after it was closed', async () => {
     let released = 0;
     let arrive = (_: Session) => {};

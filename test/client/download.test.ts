@@ -1,5 +1,8 @@
 /** Segments come in the background, one after another. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { fetchBytes } from '../../client/fetch-bytes.ts';
+import type { Host } from '../../client/host.ts';
+import { TandemError } from '../../shared/errors.ts';
 import { ClientHarness, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
@@ -45,6 +48,59 @@ describe('the download', () => {
     await harness.cut();
     await harness.pass(5000);
     expect(client.state).toMatchObject({ link: 'open', device: 'available', segmentsReady: 2, downloadError: null });
+  });
+
+  test('is not all that changes what runs a segment: listeners hear of what takes its place', async () => {
+    const replaced = { provider: 'wasm', demoted: ['webgpu, from segment 1 on: the adapter is lost'] };
+    let isLost = false;
+    harness.onDevice = (device) => ({
+      ...device,
+      advance: async (crossing) => ({ ...(await device.advance(crossing)), ...(isLost ? { replaced } : {}) }),
+    });
+    const client = await harness.ready();
+    const heard: (readonly string[])[] = [];
+    client.addEventListener('statechange', ({ detail }) => heard.push(detail.demoted));
+    isLost = true;
+    const { route } = await client.infer(PICTURE, { label: 'secret' });
+    expect([route.provider, heard.at(-1)]).toEqual(['wasm', replaced.demoted]);
+  });
+
+  test('does not begin again with the next connection where it was the device that failed', async () => {
+    harness.onDevice = (device) => ({
+      ...device,
+      load: async () => Promise.reject(new TandemError('BAD_MODEL', 'out of memory')),
+    });
+    const client = await harness.ready();
+    const { length } = harness.fetches;
+    await harness.cut();
+    await harness.pass(10_000);
+    expect([client.state.link, client.state.downloadError]).toEqual(['open', 'out of memory']);
+    expect(harness.fetches).toHaveLength(length);
+  });
+
+  test('that comes in one piece has a limit in bytes, and time by its size', async () => {
+    const whole = (bytes: number, ms: number) => ({
+      clock: harness.clock,
+      fetch: async (_: string, { signal }: RequestInit) => ({
+        ...{ ok: true, status: 200, body: undefined },
+        arrayBuffer: () =>
+          new Promise<ArrayBuffer>((resolve, reject) => {
+            signal?.addEventListener('abort', () => reject(signal.reason));
+            harness.clock.after(ms, () => resolve(new ArrayBuffer(bytes)));
+          }),
+      }),
+    });
+    const fetched = async (bytes: number, ms: number, bytesMax: number) => {
+      const bytesOrCode = fetchBytes(whole(bytes, ms) as unknown as Host, 'http://gateway/1.onnx', { bytesMax }).then(
+        ({ length }) => length,
+        ({ code }: TandemError) => code,
+      );
+      await harness.pass(1_000_000);
+      return bytesOrCode;
+    };
+    expect(await fetched(5_000_000, 40_000, 5_000_000)).toBe(5_000_000);
+    expect(await fetched(5_000_000, 900_000, 5_000_000)).toBe('UNAVAILABLE');
+    expect(await fetched(1001, 1, 1000)).toBe('BAD_DOWNLOAD');
   });
 
   test('that has ended is named where a request needed it', async () => {

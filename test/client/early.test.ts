@@ -71,6 +71,21 @@ async function connect(early: Early, options: Partial<ClientOptions> = {}): Prom
   return client;
 }
 
+test('a page that may open no socket is told so, and goes on to try', async () => {
+  platform = {
+    ...platform,
+    connector: () => {
+      throw new DOMException('The operation is insecure.', 'SecurityError');
+    },
+  };
+  const client = await connect(beginFor());
+  await harness.pass(1);
+  expect(client.state).toMatchObject({ link: 'connecting', message: 'no connection: The operation is insecure.' });
+  await harness.pass(1000);
+  await reaches(client, 'open');
+  expect(sockets).toHaveLength(1);
+});
+
 /** `once` rejects at errors, which a socket has that is closed before it is open. */
 async function closing(socket: WebSocket): Promise<void> {
   if (socket.readyState !== WebSocket.CLOSED) await new Promise((resolve) => socket.on('close', resolve));

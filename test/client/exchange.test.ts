@@ -1,5 +1,7 @@
 /** Whatever happens to the link, the gateway or the device, a request that was begun gets its answer. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { headDevice } from '../../client/head-device.ts';
+import { fakePictures } from '../../client/testkit/fake-pictures.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
@@ -77,6 +79,32 @@ describe('no answer is lost', () => {
     const { outputs, route } = await result;
     expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
     expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, sent: [{ k: 1 }] });
+  });
+
+  test('when the reply is late and the device dies while it goes on: the next device does', async () => {
+    const client = await harness.ready();
+    const { result } = await underWay(client);
+    harness.deviceGate = new Promise(() => {});
+    await harness.pass(2000);
+    await harness.loseDevice();
+    harness.deviceGate = Promise.resolve();
+    await harness.pass(5000);
+    const { outputs, route } = await result;
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+    expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, sent: [{ k: 1, outcome: 'late' }] });
+  });
+
+  test('when it was sent before there was a device, and is never answered: the device does it once it is there', async () => {
+    harness.head = harness.plan;
+    const client = await harness.connect(
+      {},
+      { headDevice: (plan) => headDevice(plan, 'wasm', fakePictures(), harness.clock) },
+    );
+    const { result } = await underWay(client, 0);
+    await harness.pass(10_000);
+    const { outputs, route } = await result;
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+    expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, sent: [{ k: 0, outcome: 'late' }] });
   });
 
   test('when the reply is late and the device fails: the reply is waited for', async () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Begun, pendingOf } from '../../client/begun.ts';
 import type { CoreClient } from '../../client/client.ts';
 import { beginFirst, type First, type FirstOptions, type FirstPlatform } from '../../client/first-request.ts';
+import { describeRoute } from '../../client/route-text.ts';
 import { fakePictures } from '../../client/testkit/fake-pictures.ts';
 import type { InferOptions, Picture } from '../../client/types.ts';
 import { encodeJsonFrame } from '../../shared/protocol/json-frame.ts';
@@ -90,6 +91,54 @@ describe('before the SDK', () => {
     expect(harness.audited).toEqual([]);
     harness.executor.finish();
     await expect.poll(() => harness.audited).toMatchObject([{ label: 'staff', tenant: 'staff', outcome: 'ok' }]);
+  });
+
+  test('sends it also where the SDK has read the plan before the token came', async () => {
+    const head = fetch(`${http.url}${planHeadPath('small')}`);
+    const token = new Promise<string>((resolve) => setTimeout(resolve, 100, 'sesame'));
+    const first = { input: PICTURE, label: 'staff' };
+    const made = beginFirst({ policy: PLAIN, first }, { base: http.url, token, head }, platform());
+    if (made) begun.push(made);
+    await (await head).json();
+    await seen(1);
+    harness.executor.finish();
+  });
+
+  test.each([
+    ['there is no network', false],
+    ['it is asked for before the plan is there', true],
+  ])('leaves no rejection to the page where %s', async (_, isTaken) => {
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', listener);
+    const offline = async (_url: unknown, init?: RequestInit): Promise<Response> => {
+      await quiet();
+      init?.signal?.throwIfAborted();
+      throw new TypeError('Failed to fetch');
+    };
+    const head = isTaken ? new Promise<Response>(() => {}) : offline(null);
+    head.catch(() => {});
+    const first = beginFirst(
+      { policy: PLAIN, first: { input: PICTURE, label: 'public' } },
+      { base: http.url, token: null, head },
+      platform({ fetch: offline }),
+    );
+    if (isTaken) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect(first?.take(PICTURE)).toBeNull();
+    }
+    await quiet();
+    await quiet();
+    process.off('unhandledRejection', listener);
+    expect(unhandled).toEqual([]);
+  });
+
+  test('ends with the signal of who connects', async () => {
+    const abort = new AbortController();
+    begin({ signal: abort.signal });
+    await seen(1);
+    abort.abort();
+    await expect.poll(() => harness.audited).toMatchObject([{ outcome: 'cancelled' }]);
   });
 
   test('without receipts where none are wanted', async () => {
@@ -240,6 +289,54 @@ describe('the SDK', () => {
     expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
     expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, sent: [{ outcome: 'late' }] });
     expect(isCancelled()).toBe(true);
+  });
+
+  test.each([2, 0])('goes on in time where there is less of it, with %d segments here', async (segments) => {
+    const { harness, infer } = await started({}, segments);
+    const { begun } = left(harness);
+    const result = infer(begun, { deadlineMs: 3000 });
+    await harness.pass(2000);
+    await harness.finish();
+    expect((await result).route.sent[0]).toMatchObject({ outcome: 'late' });
+  });
+
+  test('goes on with the next device where the one that went on has died', async () => {
+    const { harness, infer } = await started({}, 2);
+    const { begun } = left(harness);
+    harness.deviceGate = new Promise(() => {});
+    const result = infer(begun);
+    await harness.pass(5000);
+    await harness.loseDevice();
+    harness.deviceGate = Promise.resolve();
+    await harness.pass(20_000);
+    expect((await result).route).toMatchObject({ k: 2, fallback: { reason: 'late' } });
+  });
+
+  test('is in the account of a request that is refused for its options', async () => {
+    const { harness, client, infer } = await started();
+    const { begun, isCancelled } = left(harness);
+    const sent = [{ label: 'public', k: 0, bytes: 100, outcome: 'pending' }];
+    await expect(infer(begun, { deadlineMs: -1 })).rejects.toMatchObject({ code: 'BAD_INPUT', sent });
+    expect(client.diagnostics().routes).toMatchObject([{ error: 'BAD_INPUT', sent }]);
+    expect(isCancelled()).toBe(true);
+  });
+
+  test('is in an account of its own where another request of its key has the answer', async () => {
+    const { harness, client, infer } = await started({}, 2);
+    await client.infer(PICTURE, { label: 'secret', idempotencyKey: 'once' });
+    const { begun, isCancelled } = left(harness);
+    const { route } = await infer(begun, { idempotencyKey: 'once' });
+    expect(route.sent).toEqual([]);
+    expect(client.diagnostics().routes.at(-1)).toMatchObject({ error: 'CANCELLED', sent: [{ label: 'public' }] });
+    expect(isCancelled()).toBe(true);
+  });
+
+  test('is said to have left under the label that it left under', async () => {
+    const { harness, infer } = await started({}, 2);
+    const result = infer(left(harness).begun, { label: 'secret' });
+    await harness.serve();
+    const { route } = await result;
+    expect([route.label, describeRoute(route)]).toEqual(['secret', expect.stringContaining('under the label public')]);
   });
 
   test('sends it over the connection where the answer is late and there is no device', async () => {

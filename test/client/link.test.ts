@@ -24,6 +24,27 @@ describe('the link', () => {
     expect(client.state.link).toBe('open');
   });
 
+  test('is tried again where the page may not open it, and the device serves meanwhile', async () => {
+    let isForbidden = true;
+    const { connector } = harness.host();
+    const client = await harness.connect(
+      {},
+      {
+        connector(url) {
+          if (isForbidden) throw new DOMException('The operation is insecure.', 'SecurityError');
+          return connector(url);
+        },
+      },
+    );
+    await harness.pass(60_000);
+    expect(client.state).toMatchObject({ link: 'connecting', message: 'The operation is insecure.' });
+    harness.wakeUp();
+    expect((await client.infer(PICTURE, { label: 'public' })).route.k).toBe(2);
+    isForbidden = false;
+    await harness.pass(30_000);
+    expect(client.state.link).toBe('open');
+  });
+
   test('is left for good where the gateway refuses the client', async () => {
     const client = await harness.ready({ token: 'guess' });
     expect(client.state).toMatchObject({ link: 'refused', message: 'UNAUTHORIZED: the token is not known' });

@@ -537,7 +537,17 @@ describe('a request that comes to nothing', () => {
   };
   /** In one process the gateway's last word is there before the caller has the error. */
   const RECEIPT = expect.objectContaining({ receipt: expect.objectContaining({ computed: 'begun' }) });
-  const SENT = [{ k: 0, tier: 'webp-80', noise: [], bytes: expect.any(Number), outcome: 'pending', receipt: RECEIPT }];
+  const SENT = [
+    {
+      label: 'public',
+      k: 0,
+      tier: 'webp-80',
+      noise: [],
+      bytes: expect.any(Number),
+      outcome: 'pending',
+      receipt: RECEIPT,
+    },
+  ];
   let harness: ClientHarness;
   beforeEach(() => {
     harness = new ClientHarness();

@@ -1,5 +1,8 @@
 /** A client whose device dies, or whose gateway serves another plan: both bring another installation. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { headDevice } from '../../client/head-device.ts';
+import type { Host } from '../../client/host.ts';
+import { fakePictures } from '../../client/testkit/fake-pictures.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
@@ -101,6 +104,21 @@ describe('a device that dies', () => {
     });
   });
 
+  test('is not asked for again and again where the gateway serves another plan by then', async () => {
+    const client = await harness.ready();
+    for (let i = 0; i < 8; i++) {
+      await harness.loseDevice();
+      await harness.pass(60_000);
+    }
+    harness.changePlan();
+    await harness.cut();
+    await harness.pass(5000);
+    let changes = 0;
+    client.addEventListener('statechange', () => changes++);
+    await harness.pass(60_000);
+    expect(changes).toBe(0);
+  });
+
   test('that died long after its birth is a new story', async () => {
     await harness.ready();
     for (let i = 0; i < 8; i++) {
@@ -114,6 +132,50 @@ describe('a device that dies', () => {
     harness.broken.add('begin');
     const client = await harness.ready();
     await expect(client.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+  });
+});
+
+describe('a page on which no worker can be made', () => {
+  const noWorker = (): Partial<Host> => ({
+    headDevice: (plan) => headDevice(plan, 'wasm', fakePictures(), harness.clock),
+    async createDevice() {
+      harness.devices++;
+      throw new Error('the policy of this page forbids workers');
+    },
+  });
+
+  test('is served by the gateway, and says in time that the device never will', async () => {
+    harness.head = harness.plan;
+    const client = await harness.connect({}, noWorker());
+    await harness.pass(1);
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
+
+    const prepared = expect(client.prepare()).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+    await harness.pass(120_000);
+    await prepared;
+    const message = 'the device could not be made: the policy of this page forbids workers';
+    expect(client.state).toMatchObject({ device: 'unavailable', downloadError: message });
+    await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining(message),
+    });
+    await expect(client.prepare()).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+    // And it stops trying.
+    const { devices } = harness;
+    const { length } = harness.fetches;
+    await harness.pass(3_600_000);
+    expect([harness.devices, harness.fetches.length]).toEqual([devices, length]);
+  });
+
+  test('is so at the next visit too, with the plan that was kept', async () => {
+    await (await harness.ready()).close();
+    const client = await harness.connect({}, noWorker());
+    await harness.pass(1);
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
   });
 });
 
