@@ -183,7 +183,7 @@ class ClientCore implements CoreClient {
     const { idempotencyKey: key } = options;
     if (key === undefined) return this.answer(input, options, begun);
     if (begun && this.answers.has(key)) {
-      this.failed(this.newTrail(begun), options, new TandemError('CANCELLED', 'its answer is another request’s'));
+      this.failed(this.newTrail(begun), options, new TandemError('CANCELLED', 'another request has its answer'));
     }
     return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }, begun), options.signal);
   }
@@ -191,29 +191,25 @@ class ClientCore implements CoreClient {
   private async answer(input: Input, options: InferOptions, begun: Begun | null): Promise<InferResult> {
     const { clock } = this.host;
     const trail = this.newTrail(begun);
-    let interrupt: InterruptHandle;
+    let interrupt: InterruptHandle | undefined;
     try {
       interrupt = createInterrupt(clock, checkOptions(options), options.signal);
-    } catch (error) {
-      throw begun ? this.failed(trail, options, error as TandemError) : error;
-    }
-    this.interrupts.add(interrupt);
-    try {
+      this.interrupts.add(interrupt);
       for (;;) {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
         if (result) return result;
       }
     } catch (thrown) {
-      const { aborted, reason } = interrupt.signal;
-      const error = asTandemError(aborted ? reason : thrown, 'INTERNAL', 'the request failed');
+      const reason = interrupt?.signal.reason;
+      const error = asTandemError(reason ?? thrown, 'INTERNAL', 'the request failed');
       const isCallers = options.signal?.aborted && reason === options.signal.reason;
       const failure = this.failed(trail, options, isCallers ? null : error);
       if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
       throw failure ?? reason;
     } finally {
       trail.isOver = true;
-      interrupt.dispose();
-      this.interrupts.delete(interrupt);
+      if (interrupt) this.interrupts.delete(interrupt);
+      interrupt?.dispose();
     }
   }
 

@@ -1,6 +1,7 @@
 /** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
 import type { Clock } from '../shared/clock.ts';
 import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
+import { joined } from '../shared/joined.ts';
 import type { Host } from './host.ts';
 
 export interface FetchOptions {
@@ -112,15 +113,5 @@ async function readBody(
     }
     onBytes?.(partial.length);
   }
-  return joined(partial);
-}
-
-function joined({ pieces, length }: PartialFile): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let end = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, end);
-    end += piece.byteLength;
-  }
-  return bytes;
+  return joined(partial.pieces);
 }

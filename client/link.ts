@@ -4,12 +4,8 @@
  */
 import { asTandemError, codeInfo, ERROR_CODES, type ErrorCode, messageOf, TandemError } from '../shared/errors.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
-import {
-  type ClientMessage,
-  type MessageOf,
-  parseServerMessage,
-  type ServerMessage,
-} from '../shared/protocol/messages.ts';
+import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol/messages.ts';
+import { parseServerMessage } from '../shared/protocol/server-messages.ts';
 import type { Frames, Host } from './host.ts';
 import { type LastWord, LastWords } from './last-words.ts';
 import type { UsageReport } from './usage.ts';

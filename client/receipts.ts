@@ -1,4 +1,6 @@
 /** Receipts as the client takes them from the gateway's words. Whether the signature is right verify-receipt.ts says. */
+
+import { joined } from '../shared/joined.ts';
 import type { Plan } from '../shared/plan.ts';
 import { isReceiptOf, parseReceipt, type Sent, type SignedReceipt } from '../shared/receipt.ts';
 import type { Host } from './host.ts';
@@ -42,14 +44,4 @@ export async function receiptIn(
     // What became of the request does not hang on it.
     return null;
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let end = 0;
-  for (const part of parts) {
-    bytes.set(part, end);
-    end += part.byteLength;
-  }
-  return bytes;
 }

@@ -430,21 +430,21 @@ class Request {
     const key = tierKey(crossing.k, tier);
     const { host, estimates } = this.context;
     const sentAtMs = host.clock.now();
-    const late = (message: string) => {
+    const late = () => {
       this.note('late');
-      this.trail.fallback ??= { reason: 'late', message };
+      this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
       const nowMs = host.clock.now();
       estimates.observeOverdue(nowMs - sentAtMs - expectedMs, nowMs);
     };
     try {
       const answer = await send();
       if (answer.by === 'gateway') return this.accept(crossing, tier, answer.reply);
-      late('the reply was late, the device went on by itself');
+      late();
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
       this.interrupt.throwIfOver();
       if (error instanceof Superseded) {
-        late('the reply was late, another device has taken it over');
+        late();
         throw error;
       }
       const failure = asTandemError(error, 'INTERNAL', 'the exchange failed');

@@ -9,6 +9,7 @@ import type { Policy } from '../shared/policy/language.ts';
 import { leakageOf } from '../shared/policy/leakage.ts';
 import type { DenialKind } from '../shared/policy/permission.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
+import { parseClientMessage } from '../shared/protocol/client-messages.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../shared/protocol/frames.ts';
 import {
   CLOSE_REASON_BYTES_MAX,
@@ -18,12 +19,7 @@ import {
   HELLO_TIMEOUT_MS,
   UNSENT_BYTES_MAX,
 } from '../shared/protocol/limits.ts';
-import {
-  type ClientMessage,
-  type MessageOf,
-  parseClientMessage,
-  type ServerMessage,
-} from '../shared/protocol/messages.ts';
+import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol/messages.ts';
 import { type Receipt, receiptOf } from '../shared/receipt.ts';
 import { type Tensor, tensorBytes } from '../shared/tensor.ts';
 import type { Admission, Admitted, Ticket } from './admission.ts';

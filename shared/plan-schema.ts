@@ -114,14 +114,12 @@ const Segment = v.object({
    */
   targets: v.record(
     text(),
-    v.intersect([
-      File,
-      v.object({
-        ...{ recipe: text(), recipeSha256: sha256, encoding: v.optional(v.literal('packed')) },
-        /** `goldenAnswer` of the segment's outputs. */
-        golden: v.optional(v.array(v.array(finite))),
-      }),
-    ]),
+    v.object({
+      ...File.entries,
+      ...{ recipe: text(), recipeSha256: sha256, encoding: v.optional(v.literal('packed')) },
+      /** `goldenAnswer` of the segment's outputs. */
+      golden: v.optional(v.array(v.array(finite))),
+    }),
   ),
 });
 

@@ -2,6 +2,7 @@
 
 import { FREQUENCY_TOTAL, RangeEncoder } from '../../shared/codec/range-coder.ts';
 import { PACKED_MAGIC } from '../../shared/codec/weights.ts';
+import { joined } from '../../shared/joined.ts';
 import { CODES, type Histogram } from './weight-classes.ts';
 
 /** A weight that is cut out of the file. */
@@ -94,15 +95,5 @@ function uint32s(...values: number[]): Uint8Array {
   const bytes = new Uint8Array(4 * values.length);
   const view = new DataView(bytes.buffer);
   for (const [i, value] of values.entries()) view.setUint32(4 * i, value, true);
-  return bytes;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
-  let end = 0;
-  for (const part of parts) {
-    bytes.set(part, end);
-    end += part.length;
-  }
   return bytes;
 }

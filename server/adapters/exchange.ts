@@ -4,15 +4,12 @@
  */
 import express, { type Request, type Response, Router } from 'express';
 import { TandemError } from '../../shared/errors.ts';
+import { parseClientMessage } from '../../shared/protocol/client-messages.ts';
 import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
 import { decodeJsonFrame, encodeJsonFrame } from '../../shared/protocol/json-frame.ts';
-import {
-  type MessageOf,
-  parseClientMessage,
-  parseServerMessage,
-  type ServerMessage,
-} from '../../shared/protocol/messages.ts';
+import type { MessageOf, ServerMessage } from '../../shared/protocol/messages.ts';
 import { INFER_PATH, WELCOME_PATH } from '../../shared/protocol/paths.ts';
+import { parseServerMessage } from '../../shared/protocol/server-messages.ts';
 import type { Connection } from '../connection.ts';
 import type { Gateway } from '../gateway.ts';
 import { HTTP_STATUS } from './http-status.ts';

@@ -13,12 +13,8 @@ import type { Plan } from '../../shared/plan.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
 import { parsePolicy } from '../../shared/policy/language.ts';
 import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
-import {
-  type ClientMessage,
-  type MessageOf,
-  parseServerMessage,
-  type ServerMessage,
-} from '../../shared/protocol/messages.ts';
+import type { ClientMessage, MessageOf, ServerMessage } from '../../shared/protocol/messages.ts';
+import { parseServerMessage } from '../../shared/protocol/server-messages.ts';
 import { FakeExecutor } from './fake-executor.ts';
 
 export interface Received {

@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { parseClientMessage } from '../../../shared/protocol/client-messages.ts';
 import { PARTS_MAX, RANK_MAX, USAGE_COUNT_MAX } from '../../../shared/protocol/limits.ts';
-import {
-  type ClientMessage,
-  parseClientMessage,
-  parseServerMessage,
-  type ServerMessage,
-} from '../../../shared/protocol/messages.ts';
+import type { ClientMessage, ServerMessage } from '../../../shared/protocol/messages.ts';
+import { parseServerMessage } from '../../../shared/protocol/server-messages.ts';
 import { changed } from '../changed.ts';
 import { tandemError } from '../tandem-error.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseClientMessage } from '../../../shared/protocol/messages.ts';
+import { parseClientMessage } from '../../../shared/protocol/client-messages.ts';
 import { chosenProtocol, type Hello, hasHeardHello, offeredProtocols } from '../../../shared/protocol/opening-hello.ts';
 
 /** RFC 7230, 3.2.6: what a subprotocol is made of. */
