@@ -93,6 +93,7 @@ function browserHost(options: HostOptions): Host {
     },
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
     report: (error) => globalThis.reportError(error),
+    warn: (message) => console.warn(`tandem: ${message}`),
     onWake: (listener) => listenForWake(document, globalThis, Date.now, listener),
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {

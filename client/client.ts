@@ -201,7 +201,10 @@ class ClientCore implements CoreClient {
       }
     } catch (thrown) {
       const reason = interrupt?.signal.reason;
-      const error = asTandemError(reason ?? thrown, 'INTERNAL', 'the request failed');
+      let error = asTandemError(reason ?? thrown, 'INTERNAL', 'the request failed');
+      if (error.code === 'DEADLINE_EXCEEDED' && trail.obstacle) {
+        error = new TandemError(error.code, `${error.message}: ${trail.obstacle}`);
+      }
       const isCallers = options.signal?.aborted && reason === options.signal.reason;
       const failure = this.failed(trail, options, isCallers ? null : error);
       if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
@@ -259,7 +262,7 @@ class ClientCore implements CoreClient {
       this.installations.complete();
       await this.nextChange(signal ?? this.closing.signal);
       const { downloadError, isDownloading, lost, isAbandoned } = this.installations.current;
-      if (downloadError === null || isDownloading || lost || isAbandoned) continue;
+      if (this.isClosed || downloadError === null || isDownloading || lost || isAbandoned) continue;
       throw new TandemError('UNAVAILABLE', downloadError);
     }
   }

@@ -3,7 +3,7 @@
  * Yields the link: nothing is read from the network while a request is under way.
  */
 import { type BundleSource, readPlanFile } from '../shared/bundle.ts';
-import { TandemError } from '../shared/errors.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 import { filePath, modelPath } from '../shared/protocol/paths.ts';
 import type { Device, LoadedSegment, Timed } from './device.ts';
@@ -24,6 +24,8 @@ export interface DownloadEvents {
   /** Segment k+1 runs now. `ms` is the time of a run at the smallest size. */
   onSegment(k: number, loaded: Timed<LoadedSegment>): void;
   onBytes(bytesLoaded: number): void;
+  /** A file is not the one that it is to be, or not there; it is tried again. */
+  onTrouble(message: string): void;
   /** Resolves when no request is under way, or after a while: a download that yields must not starve. */
   whenIdle(): Promise<void>;
 }
@@ -66,7 +68,9 @@ export async function downloadSegments(
     const partial = newPartial();
     const onBytes = (bytes: number) => countTo(Math.min(bytes, runtimeFile.bytes));
     const fetched = () => fetchRuntime(host, runtimeFile, { signal, whenIdle, onBytes, partial });
-    await device.provide(await withRetries(host, signal, partial, () => alone(host, runtimeFile.sha256, fetched)));
+    await device.provide(
+      await withRetries(host, signal, partial, events, () => alone(host, runtimeFile.sha256, fetched)),
+    );
     fileDone(runtimeFile.bytes);
   }
   for (const [k, segment] of plan.segments.entries()) {
@@ -79,7 +83,7 @@ export async function downloadSegments(
     const partial = newPartial();
     const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
     const source = webSource(host, url, plan.name, { signal, whenIdle, onBytes, partial });
-    const bytes = await withRetries(host, signal, partial, () =>
+    const bytes = await withRetries(host, signal, partial, events, () =>
       alone(host, file.sha256, () => readPlanFile(source, file)),
     );
     await whenIdle();
@@ -122,6 +126,7 @@ async function withRetries<T>(
   host: Host,
   signal: AbortSignal,
   partial: PartialFile,
+  { onTrouble }: DownloadEvents,
   work: () => Promise<T>,
 ): Promise<T> {
   let wrongFiles = 0;
@@ -134,6 +139,7 @@ async function withRetries<T>(
       const mayPass = error instanceof TandemError && error.retryable && !isWrong;
       if (isWrong) Object.assign(partial, newPartial());
       if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
+      if (isWrong) onTrouble(messageOf(error));
       await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal);
     }
   }

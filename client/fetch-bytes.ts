@@ -54,7 +54,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
     return await readBody(response, url, { ...options, partial, signal: giveUp.signal }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();
-    throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}`);
+    throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or it does not let this page in`);
   } finally {
     watch.stop();
     signal?.removeEventListener('abort', onAbort);

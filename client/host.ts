@@ -50,6 +50,8 @@ export interface Host {
   headDevice?(plan: Plan): Device | null;
   /** Where an error goes that is the fault of the app's own listener. */
   report(error: unknown): void;
+  /** Where the app's developer reads what is wrong though requests are answered: the gateway's answers hide that no segment comes. */
+  warn?(message: string): void;
   /** Calls back when the host may be about to end: the last moment to say something. Gives what stops it. */
   onLeave?(listener: () => void): () => void;
   /**

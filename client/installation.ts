@@ -116,10 +116,16 @@ export class Installation {
   }
 
   /** Nothing takes its place any more. */
-  abandon(reason: string): void {
+  abandon(): void {
     this.isAbandoned = true;
     this.isDownloading = false;
-    this.downloadError = reason;
+  }
+
+  /** Why no segments come; while it is downloading they may come all the same. */
+  setError(message: string): void {
+    if (message !== this.downloadError) this.options.host.warn?.(message);
+    this.downloadError = message;
+    this.options.onChange();
   }
 
   private lose(reason: string): void {
@@ -146,9 +152,11 @@ export class Installation {
           onSegment: (k, { value, ms }) => {
             signal.throwIfAborted();
             this.segmentsReady = k + 1;
+            this.downloadError = null;
             estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms, host.clock.now());
             this.runs(k, value);
           },
+          onTrouble: (message) => this.setError(message),
           onBytes: (bytes) => {
             signal.throwIfAborted();
             this.bytesLoaded = bytes;
@@ -158,8 +166,9 @@ export class Installation {
       );
     } catch (error) {
       if (signal.aborted) return;
-      this.downloadError = messageOf(error);
       this.lacksFile = isOfFile(error);
+      this.isDownloading = false;
+      return this.setError(messageOf(error));
     }
     this.isDownloading = false;
     onChange();

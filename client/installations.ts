@@ -45,8 +45,6 @@ export class Installations {
   private installed: Installation | null = null;
   private isReplacing = false;
   private deaths = 0;
-  /** What the last one was of. */
-  private deathReason = '';
   private bornMs = 0;
   private readonly closing = new AbortController();
   private readonly options: InstallationsOptions;
@@ -153,7 +151,6 @@ export class Installations {
     if (this.installed !== installation) return;
     const livedMs = this.options.host.clock.now() - this.bornMs;
     this.deaths = livedMs > PROVEN_MS ? 1 : this.deaths + 1;
-    this.deathReason = messageOf(installation.lost);
     void this.replace(installation, REPLACE_MS * 2 ** this.deaths);
   }
 
@@ -167,10 +164,10 @@ export class Installations {
         if (pauseMs > 0) await pause(clock, pauseMs, this.closing.signal);
         if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
         if ((old.lost || old.isHead) && this.deaths >= DEATHS_MAX) {
-          old.abandon(this.deathReason);
+          old.abandon();
           break;
         }
-        const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(error));
+        const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(old, error));
         if (!fresh) continue;
         if (this.isClosed) return await fresh.close();
         this.installed = fresh;
@@ -190,10 +187,10 @@ export class Installations {
     if (current.isHead || this.isOutdated(current.plan)) void this.replace(current, REPLACE_MS);
   }
 
-  private noteFailed(error: unknown): null {
+  private noteFailed(old: Installation, error: unknown): null {
     if (isOfDevice(error)) {
       this.deaths++;
-      this.deathReason = messageOf(error);
+      if (old.isHead) old.setError(messageOf(error));
     }
     return null;
   }

@@ -15,7 +15,7 @@ import { localDevice } from './device.ts';
 import { NO_STORE } from './file-store.ts';
 import type { Host } from './host.ts';
 import { secureRandom } from './secure-random.ts';
-import type { Client, ClientOptions, ModelTypes } from './types.ts';
+import type { Availability, Client, ClientOptions, ModelTypes } from './types.ts';
 
 export { TandemError } from '../shared/errors.ts';
 export { describeReceipt } from '../shared/receipt-text.ts';
@@ -35,7 +35,10 @@ export interface NodeOptions extends ClientOptions {
 const PIXELS_MAX = 64 * 1024 * 1024;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
-export function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions): Promise<Client<T>> {
+export async function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions): Promise<Client<T>> {
+  if (typeof options?.ort?.InferenceSession?.create !== 'function') {
+    throw new TandemError('BAD_CONFIG', "in Node `connect` needs `ort`: import * as ort from 'onnxruntime-node'");
+  }
   const clock = systemClock(globalThis);
   const { ort, target = 'wasm' } = options;
   const random = secureRandom(globalThis.crypto);
@@ -59,7 +62,12 @@ export function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions)
         throw error;
       }),
   };
-  return connectWith(host, options) as Promise<Client<T>>;
+  return (await connectWith(host, options)) as unknown as Client<T>;
+}
+
+/** That of the browser's entry, for code that is rendered on a server too: what a device can do, a server does not know. */
+export async function availability(): Promise<Availability> {
+  return { status: 'unavailable', bytesTotal: 0, bytesKept: 0, reasons: ['this is a server, not the device'] };
 }
 
 /** RGBA pixels of an encoded picture (PNG, JPEG, WebP), turned upright. Throws BAD_INPUT. */

@@ -147,6 +147,7 @@ class Request {
       await this.assertDevice();
       const decision = this.decide(crossing);
       const { chosen } = decision;
+      this.trail.obstacle = chosen ? null : this.obstacleOf(decision);
       if (!chosen) {
         this.assertHope(decision);
         await this.interrupt.race(this.nextChance());
@@ -308,14 +309,19 @@ class Request {
     if (waitsFor('connection') && this.remote.mayRecover) return;
     if (this.deviceError) throw this.deviceError;
     const { downloadError } = installation;
-    const reasons = new Set([...removed.map(({ reason }) => reason), ...(downloadError ? [downloadError] : [])]);
     // Segments that should have come are no matter of policy.
     const { allowed, floor } = this.permission();
     // Of a plan's head it is not known yet in which tiers.
     const isAllowed = Object.keys(allowed).length > 0 || (installation.isHead && floor < this.depth);
     const mayGo = isAllowed || downloadError !== null;
     const code = mayGo ? 'UNAVAILABLE' : 'POLICY_DENIED';
-    throw new TandemError(code, `nothing can run this request: ${[...reasons].join('; ')}`);
+    throw new TandemError(code, `nothing can run this request: ${this.trail.obstacle}`);
+  }
+
+  private obstacleOf({ removed }: Decision): string {
+    const { downloadError } = this.context.installation;
+    const reasons = [...removed.map(({ reason }) => reason), ...(downloadError ? [downloadError] : [])];
+    return [...new Set(reasons)].join('; ');
   }
 
   private async nextChance(): Promise<void> {

@@ -30,6 +30,8 @@ export interface Trail {
   /** Whether the gateway has said of something that was sent that it was too large. */
   wasTooLarge: boolean;
   fallback: Route['fallback'];
+  /** Why nothing can be done now, while it waits. */
+  obstacle: string | null;
   /** Whether a reply was late, and a device that came meanwhile is to give the answer. */
   isForDevice: boolean;
   /** What has left of it before it was asked for, until that is taken up. */
@@ -43,7 +45,7 @@ export function newTrail(startMs: number, asker: Asker, begun: Begun | null = nu
   const sent = begun ? [sentBoundary(begun.request, begun.bytesUp)] : [];
   return {
     ...{ startMs, asker, decisions: [], sent, timing, noisy: new Map() },
-    ...{ wasTooLarge: false, fallback: null, isForDevice: false, begun, isOver: false },
+    ...{ wasTooLarge: false, fallback: null, obstacle: null, isForDevice: false, begun, isOver: false },
   };
 }
 
@@ -128,7 +130,8 @@ function whyOf(
     return isReply ? `${name({ k, tier })}: it had left before the SDK was there` : 'there was nothing to decide';
   const ms = (candidate: Candidate) => `${candidate.predicted.totalMs.toFixed(0)} ms`;
   const { next, at } = decision;
-  const removed = next ? undefined : decision.removed[0];
+  // Why not here is asked before why not otherwise.
+  const removed = next ? undefined : (decision.removed.find((choice) => choice.tier === null) ?? decision.removed[0]);
   const otherwise = next
     ? `next ${name(next)} at ${ms(next)}`
     : `nothing else could be done${removed ? `: ${removed.reason}` : ''}`;

@@ -174,7 +174,7 @@ export interface ClientState {
   readonly bytesTotal: number;
   /** Providers that were tried here and are not used: one that was slower, or gave wrong numbers. */
   readonly demoted: readonly string[];
-  /** Why no more segments come, or null. */
+  /** Why no segments come, or null: while `device` is `downloading` they may come all the same. */
   readonly downloadError: string | null;
 }
 

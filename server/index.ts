@@ -9,6 +9,7 @@ import { messageOf, TandemError } from '../shared/errors.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import { exchanges } from './adapters/exchange.ts';
 import { httpApp } from './adapters/http.ts';
+import { strangers } from './adapters/origins.ts';
 import { attachWebSockets } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
 import { type AuditRecord, openAuditLog } from './audit-log.ts';
@@ -96,6 +97,8 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
       exchanges: exchanges(gateway, doors),
     }),
   );
+  const noteStranger = strangers(origins, log);
+  server.on('request', noteStranger).on('upgrade', noteStranger);
   const cutSockets = attachWebSockets(server, gateway, { ...doors, path: WS_PATH, heartbeatMs });
   try {
     await listen(server, config.port, config.host);

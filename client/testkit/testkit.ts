@@ -15,7 +15,7 @@ import type { BrowserClient, BrowserInput, BrowserOptions } from '../browser.ts'
 import { connectWith } from '../client.ts';
 import type { FileStore } from '../file-store.ts';
 import type { Host } from '../host.ts';
-import type { InferOptions, Input } from '../types.ts';
+import type { InferOptions, Input, ModelTypes } from '../types.ts';
 import { type Answer, type Asked, answerTo } from './answer.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type FakeCloud, FakeExecutor } from './fake-cloud.ts';
@@ -63,7 +63,7 @@ export interface Testkit {
    * share its gateway, and what the device kept. What only a browser can read (a File, a canvas, a VideoFrame) counts as a
    * blank picture.
    */
-  connect(options?: Partial<BrowserOptions>): Promise<BrowserClient>;
+  connect<T extends ModelTypes = ModelTypes>(options?: Partial<BrowserOptions>): Promise<BrowserClient<T>>;
   /** Time passes. */
   pass(ms: number): Promise<void>;
   /** Time passes until `work` settles: gives what it gives. Rejects after a minute of the fake clock, or `msMax`. */
@@ -80,9 +80,19 @@ export interface Testkit {
 /**
  * Nothing takes time, and nothing fails, unless the test says so: what only waits for promises is done when it is awaited,
  * the rest once time has passed.
- * @throws BAD_CONFIG for a policy that is none; BAD_TENSOR for an answer that is not the plan's
+ * @throws BAD_CONFIG for a policy that is none, without `answer`, and for a `plan` that is none; BAD_TENSOR for an answer that is not the plan's
  */
 export function createTestkit(options: TestkitOptions): Testkit {
+  const { answer, plan } = options as Partial<TestkitOptions>;
+  if (typeof answer !== 'function' && typeof answer !== 'object') {
+    throw new TandemError(
+      'BAD_CONFIG',
+      'createTestkit needs `answer`: the outputs by name, or a function that gives them',
+    );
+  }
+  if (plan !== undefined && !Array.isArray(plan?.segments)) {
+    throw new TandemError('BAD_CONFIG', '`plan` is to be a plan.json, parsed');
+  }
   return new Kit(options);
 }
 
@@ -138,7 +148,7 @@ class Kit implements Testkit {
     this.connect = this.connect.bind(this);
   }
 
-  async connect(options: Partial<BrowserOptions> = {}): Promise<BrowserClient> {
+  async connect<T extends ModelTypes = ModelTypes>(options: Partial<BrowserOptions> = {}): Promise<BrowserClient<T>> {
     const { policy } = this;
     const client = await connectWith(this.host(), { url: GATEWAY_URL, model: this.plan.name, policy, ...options });
     const { infer, explain, stream } = client;
@@ -150,7 +160,7 @@ class Kit implements Testkit {
       stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, inferOptions?: InferOptions) =>
         // The client's own `infer` is the one above by now.
         stream.call(client, frames as AsyncIterable<Input>, inferOptions),
-    });
+    }) as unknown as BrowserClient<T>;
   }
 
   pass(ms: number): Promise<void> {

@@ -88,7 +88,7 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey, ex
   );
 
   app.use((request: Request, response: Response) => {
-    const file = request.method === 'GET' ? site.get(request.path) : undefined;
+    const file = ['GET', 'HEAD'].includes(request.method) ? site.get(request.path) : undefined;
     if (file) return send(request, response, file, 'no-cache');
     throw new TandemError('NOT_FOUND', `there is nothing at ${request.path}`);
   });

@@ -1,4 +1,5 @@
 /** Which pages may ask the gateway for something. */
+import type { IncomingMessage } from 'node:http';
 
 export function isAllowedOrigin(origins: readonly string[], origin: string): boolean {
   return origins.includes('*') || origins.includes(origin);
@@ -7,4 +8,22 @@ export function isAllowedOrigin(origins: readonly string[], origin: string): boo
 /** Whether a page of `origin` is the gateway's own, by its Host header. */
 export function isSameHost(origin: string, host: string | undefined): boolean {
   return URL.canParse(origin) && new URL(origin).host === host;
+}
+
+const TOLD_MAX = 100;
+const ORIGIN_LENGTH_MAX = 200;
+
+/** Tells the operator, once each, of pages whose browsers will not let them ask: they have no other way to say so. */
+export function strangers(
+  origins: readonly string[],
+  tell: (line: string) => void,
+): (request: IncomingMessage) => void {
+  const told = new Set<string>();
+  return ({ headers: { origin, host } }) => {
+    if (origin === undefined || isAllowedOrigin(origins, origin) || isSameHost(origin, host)) return;
+    const name = JSON.stringify(origin.slice(0, ORIGIN_LENGTH_MAX));
+    if (told.has(name) || told.size >= TOLD_MAX) return;
+    told.add(name);
+    tell(`pages of ${name} may not ask: the configuration's origins do not list it`);
+  };
 }

@@ -466,7 +466,10 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     });
     // As a page leaves it that is ended for its memory in the middle of a load; one that is left crosses it out.
     await page.goto(`${site.origin}/worker.js`);
-    await page.evaluate((mark) => sessionStorage.setItem('tandem.under-way', mark), `${id.slice(0, 12)} segment 3`);
+    await page.evaluate(
+      (mark) => sessionStorage.setItem('tandem.under-way', mark),
+      JSON.stringify([`${id.slice(0, 12)} segment 3`]),
+    );
     await show(page);
     await page.evaluate(() => kit.open());
     await page.waitForFunction(() => kit.client.state.device === 'unavailable');

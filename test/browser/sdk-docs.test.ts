@@ -9,7 +9,7 @@ import { isErrorCode } from '../../shared/errors.ts';
 import { launchChromium } from '../helpers/chromium.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
 import { runnable, type Snippet, snippetsOf } from '../helpers/doc-snippets.ts';
-import { run, type ServerProcess, startServer, tandem } from '../helpers/processes.ts';
+import { BUNDLE_DIR, run, type ServerProcess, startServer, tandem } from '../helpers/processes.ts';
 import { type StaticServer, staticServer } from '../helpers/static-server.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -23,6 +23,7 @@ const [line] = cleanLines(1);
 const markdown = await readFile(join(ROOT, 'docs/sdk.md'), 'utf8');
 const snippets = snippetsOf(markdown);
 const code = snippets.filter(({ lang }) => lang !== 'json');
+const json = snippets.filter(({ lang }) => lang === 'json');
 const isForNode = (snippet: Snippet) => snippet.code.includes("from 'node:");
 const isComponent = (snippet: Snippet) => snippet.lang === 'tsx';
 const forNode = code.filter(isForNode);
@@ -81,6 +82,15 @@ test('its code for Node compiles, and its tests pass', async () => {
   }
 });
 
+test('its gateway starts, and lets the app in', async () => {
+  const config = JSON.parse(json.find(({ heading }) => heading === 'Five lines')?.code ?? '') as { origins: string[] };
+  const server = await startServer({ ...config, bundles: [BUNDLE_DIR] });
+  const [origin = ''] = config.origins;
+  const { headers } = await fetch(`${server.url}/welcome`, { headers: { Origin: origin } });
+  await server.kill();
+  expect(headers.get('Access-Control-Allow-Origin')).toBe(origin);
+});
+
 test('its table of errors has codes that there are, and those that `infer` rejects with', async () => {
   const table = markdown.slice(markdown.indexOf('| code |')).split('\n\n', 1)[0] ?? '';
   const codes = [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) => (cell ?? '').match(/[A-Z_]+/g) ?? []);
@@ -125,7 +135,7 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
   test('reads the line, and prints a route like the one that is shown', { retry: 2 }, async () => {
     const [text, route = ''] = await shownBy('What `infer` gives');
     expect(text).toBe(line?.text);
-    const printed = snippets.find(({ lang }) => lang === 'json')?.code ?? '';
+    const printed = json.find(({ heading }) => heading === 'What `infer` gives')?.code ?? '';
     expect(shapeOf(JSON.parse(printed))).toEqual(shapeOf(JSON.parse(route)));
   });
 

@@ -30,6 +30,18 @@ describe('the download', () => {
     expect((await result).route.k).toBe(0);
   });
 
+  test('says at once what is wrong, once, and goes on trying', async () => {
+    const warned: string[] = [];
+    harness.corrupt = true;
+    const client = await harness.connect({}, { warn: (message) => warned.push(message) });
+    await harness.pass(5000);
+    expect(client.state).toMatchObject({ device: 'downloading', downloadError: expect.stringContaining('SHA-256') });
+    harness.corrupt = false;
+    await harness.pass(20_000);
+    expect(client.state).toMatchObject({ device: 'available', downloadError: null });
+    expect(warned).toEqual([expect.stringContaining('1.onnx is not the file of the plan')]);
+  });
+
   test('goes on after a segment was missing for a while, as when a gateway is being replaced', async () => {
     harness.missingFiles = 1;
     const client = await harness.ready();

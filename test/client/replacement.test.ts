@@ -152,6 +152,8 @@ describe('a page on which no worker can be made', () => {
     await harness.serve();
     expect((await result).route.k).toBe(0);
 
+    await harness.pass(1000);
+    expect(client.state.downloadError).toMatch(/forbids workers$/);
     const prepared = expect(client.prepare()).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
     await harness.pass(120_000);
     await prepared;

@@ -19,6 +19,7 @@ describe('a request goes', () => {
     expect(route).toMatchObject({ k: 0, tier: 'webp-80', label: 'public', size: 16, fallback: null });
     expect(route.bytesUp).toBeGreaterThan(64);
     expect(route.timing.server).toMatchObject({ computeMs: 2 });
+    expect(route.why).toContain('nothing else could be done: no segment is here yet');
     expect(route.decisions[0]?.removed).toContainEqual({
       k: 2,
       tier: null,
@@ -126,7 +127,12 @@ describe('waiting ends', () => {
     const result = client.infer(PICTURE, { label: 'public', deadlineMs: 500 });
     result.catch(() => {});
     await harness.pass(500);
-    await expect(result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(result).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      message: expect.stringMatching(
+        /^there was no answer within 500 ms: .*there is no connection.*no segment is here yet/,
+      ),
+    });
   });
 
   test('with the caller’s signal, whose reason is passed on, and the gateway is told', async () => {

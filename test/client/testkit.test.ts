@@ -1,6 +1,6 @@
 /** The test kit as a user has it: an app, and what its tests make of the cloud, the device and the network. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { BrowserClient, BrowserOptions } from '../../client/browser.ts';
+import type { BrowserClient, connect as connectOfSdk } from '../../client/browser.ts';
 import { createTestkit, FakeClock, shapeLink, type Testkit } from '../../client/testkit/index.ts';
 import type { Picture, Tensors } from '../../client/types.ts';
 import { samplePlan } from '../shared/sample-plan.ts';
@@ -13,7 +13,7 @@ const CLOUD = y(7, 7, 7, 7);
 const DEVICE = y(2, 2, 2, 2);
 
 /** The app under test: it knows nothing of the kit. */
-async function startApp(connect: (options: BrowserOptions) => Promise<BrowserClient>) {
+async function startApp(connect: typeof connectOfSdk) {
   const policy = { labels: { public: 'input', secret: 'local' } };
   const client = await connect({ url: 'https://gateway.example', model: 'small', policy });
   return {
@@ -42,6 +42,13 @@ async function app() {
   clients.push(started.client);
   return started;
 }
+
+test.each([
+  ['nothing', {}, 'createTestkit needs `answer`'],
+  ['the path of a plan', { answer: CLOUD, plan: 'plan.json' }, '`plan` is to be a plan.json, parsed'],
+])('made of %s it says what it needs', (_, options, message) => {
+  expect(() => createTestkit(options as never)).toThrow(message);
+});
 
 describe('the test says', () => {
   test('what the cloud and the device answer, and changes it', async () => {
