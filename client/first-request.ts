@@ -48,7 +48,7 @@ export interface FirstContext {
   readonly head: Promise<Response>;
 }
 
-export interface FirstOptions extends Pick<ClientOptions, 'policy' | 'accuracyDropMax' | 'receipts' | 'signal'> {
+export interface FirstOptions extends Pick<ClientOptions, 'policy' | 'accuracyDropMax' | 'receipts'> {
   readonly first?: FirstRequest | undefined;
   /** Key of the plan's device targets; default `wasm`. */
   readonly target?: string | undefined;
@@ -66,10 +66,6 @@ export function beginFirst(options: FirstOptions, context: FirstContext, platfor
   let input: BrowserInput | undefined;
   let begun: Begun | null = null;
   let isTaken = false;
-  const close = () => {
-    if (!isTaken) giveUp.abort();
-  };
-  options.signal?.addEventListener('abort', close, { once: true });
   const begin = async () => {
     const ready = readyOf(context, platform, signal);
     ready.catch(() => {});
@@ -87,7 +83,9 @@ export function beginFirst(options: FirstOptions, context: FirstContext, platfor
       if (!begun) giveUp.abort();
       return begun;
     },
-    close,
+    close() {
+      if (!isTaken) giveUp.abort();
+    },
   };
 }
 

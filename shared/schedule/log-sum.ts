@@ -200,7 +200,7 @@ export function observeLogSum(
     left = Math.log(ms) - Math.log(total);
     known = variancesAlong(p, shares, n, gain);
     if (iteration === 0) {
-      surprise = left / Math.sqrt(known + state.noise);
+      surprise = Math.log(ms / total) / Math.sqrt(known + state.noise);
       if (Math.abs(surprise) <= SURPRISE) continue;
       // Sums without the part that has changed may lie between the two.
       isChange = state.surprise * surprise > SURPRISE;

@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { connect as connectInBrowser } from '../../client/browser.ts';
 import { begin, type Early, type Platform } from '../../client/early.ts';
 import type { Client, ClientOptions, Picture } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
@@ -70,6 +71,23 @@ async function connect(early: Early, options: Partial<ClientOptions> = {}): Prom
   clients.push(client);
   return client;
 }
+
+test('what was begun ends with the signal of who connects, while the SDK still loads', async () => {
+  const signals: AbortSignal[] = [];
+  vi.stubGlobal('WebSocket', Socket);
+  vi.stubGlobal('fetch', (_: string, init: RequestInit) => {
+    signals.push(init.signal as AbortSignal);
+    return new Promise(() => {});
+  });
+  const abort = new AbortController();
+  const connected = connectInBrowser({ url, model: 'small', signal: abort.signal });
+  connected.catch(() => {});
+  abort.abort(new Error('not any more'));
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+  await expect(connected).rejects.toThrow();
+  vi.unstubAllGlobals();
+  await closing(sockets[0] as WebSocket);
+});
 
 test('a page that may open no socket is told so, and goes on to try', async () => {
   platform = {

@@ -133,14 +133,6 @@ describe('before the SDK', () => {
     expect(unhandled).toEqual([]);
   });
 
-  test('ends with the signal of who connects', async () => {
-    const abort = new AbortController();
-    begin({ signal: abort.signal });
-    await seen(1);
-    abort.abort();
-    await expect.poll(() => harness.audited).toMatchObject([{ outcome: 'cancelled' }]);
-  });
-
   test('without receipts where none are wanted', async () => {
     const first = begin({ receipts: false });
     await seen(1);
