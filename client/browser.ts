@@ -83,7 +83,8 @@ export type AvailabilityOptions = HostOptions & Pick<ClientOptions, 'url' | 'mod
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export async function connect<T extends ModelTypes = ModelTypes>(options: BrowserOptions): Promise<BrowserClient<T>> {
   const early = beginEarly(options);
-  options.signal?.addEventListener('abort', early.close, { once: true });
+  const { signal } = options;
+  signal?.addEventListener('abort', early.close, { once: true });
   try {
     const { connectBrowser } = await import('./browser-client.ts');
     // The caller says what the model is; the plan says what it takes, and is asked.
@@ -92,7 +93,7 @@ export async function connect<T extends ModelTypes = ModelTypes>(options: Browse
     early.close();
     throw error;
   } finally {
-    options.signal?.removeEventListener('abort', early.close);
+    signal?.removeEventListener('abort', early.close);
   }
 }
 

@@ -58,10 +58,7 @@ export class CrashMarker {
   }
 
   private write(): void {
-    const list = JSON.stringify(this.underWay);
-    tried(this.tab, (store) =>
-      this.underWay.length > 0 ? store.setItem(UNDER_WAY, list) : store.removeItem(UNDER_WAY),
-    );
+    tried(this.tab, (store) => store.setItem(UNDER_WAY, JSON.stringify(this.underWay)));
   }
 
   private read(): readonly (readonly [string, number])[] {

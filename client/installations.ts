@@ -72,15 +72,11 @@ export class Installations {
     const isPinned = this.options.planSha256 !== undefined;
     const head = isPinned || (await isPlanKept(host.files, source.name)) ? undefined : await headOf(source);
     const options = this.installationOptions();
-    if (head) this.installed = await install(head, { ...options, isHead: true }, signal);
-    else {
-      const plan = await this.keptPlan(source);
-      this.installed = await install(plan, options, signal).catch((error: unknown) => {
-        if (!isOfDevice(error)) throw error;
-        // Without a worker the gateway can still answer.
-        return install(plan, { ...options, isHead: true }, signal);
-      });
-    }
+    const plan = head ?? (await this.keptPlan(source));
+    const onHead = () => install(plan, { ...options, isHead: true }, signal);
+    // Without a worker the gateway can still answer.
+    const otherwise = (error: unknown) => (isOfDevice(error) ? onHead() : Promise.reject(error));
+    this.installed = await (head ? onHead() : install(plan, options, signal).catch(otherwise));
     this.bornMs = host.clock.now();
     // Without segments the head is all that is ever needed.
     if (this.installed.isHead && this.options.wantsSegments()) void this.replace(this.installed, HEAD_MS);

@@ -320,8 +320,8 @@ class Request {
 
   private obstacleOf({ removed }: Decision): string {
     const { downloadError } = this.context.installation;
-    const reasons = [...removed.map(({ reason }) => reason), ...(downloadError ? [downloadError] : [])];
-    return [...new Set(reasons)].join('; ');
+    const reasons = new Set([...removed.map(({ reason }) => reason), downloadError]);
+    return [...reasons].filter((reason) => reason !== null).join('; ');
   }
 
   private async nextChance(): Promise<void> {
@@ -414,7 +414,7 @@ class Request {
         if (this.context.isCurrent() && !this.remote.isReachable) return;
         if (!this.context.isCurrent()) throw new Superseded();
         this.note('late');
-        throw new TandemError('UNAVAILABLE', 'what was sent before there was a connection has no answer');
+        throw new TandemError('UNAVAILABLE', 'what had left early has no answer');
       },
     };
     const answer = () => this.awaitReply(pending, takeUp(), crossing, goOn);

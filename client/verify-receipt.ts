@@ -1,4 +1,5 @@
 /** What the gateway signed, of a receipt that is the gateway's and unchanged: for users, and for whoever they show it to. */
+import { fromBase64, isBase64 } from '../shared/base64.ts';
 import { TandemError } from '../shared/errors.ts';
 import { parseReceipt, type Receipt, type SignedReceipt } from '../shared/receipt.ts';
 
@@ -12,7 +13,7 @@ export type Signed = Pick<SignedReceipt, 'text' | 'signature' | 'key'>;
  * @throws UNSUPPORTED where the platform's crypto has no Ed25519, or there is none (pages over plain http)
  */
 export async function verifyReceipt({ text, signature, key: own }: Signed, key: string = own): Promise<Receipt | null> {
-  const [signed, raw] = [bytesOf(signature), bytesOf(key)];
+  const [signed, raw] = [signature, key].map((text) => (isBase64(text) ? fromBase64(text) : null));
   if (raw?.length !== KEY_BYTES || !signed) return null;
   const unsupported = (cause?: unknown) =>
     new TandemError('UNSUPPORTED', 'checking a receipt needs Ed25519 in crypto.subtle, which is not here', { cause });
@@ -31,12 +32,3 @@ export async function verifyReceipt({ text, signature, key: own }: Signed, key: 
 }
 
 const KEY_BYTES = 32;
-
-/** Null for a text that is no base64. */
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> | null {
-  try {
-    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  } catch {
-    return null;
-  }
-}

@@ -1,11 +1,12 @@
 /** Bytes in a JSON string: RFC 4648 base64 with padding. */
+import { bytesOf, lettersOf } from './letters.ts';
 
 // On every host, which the types of none here know.
 declare function btoa(letters: string): string;
 declare function atob(text: string): string;
 
 export function toBase64(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+  return btoa(lettersOf(bytes));
 }
 
 /** Whether a text is what `toBase64` gives for some bytes: no other letters, no stray bits. */
@@ -14,6 +15,6 @@ export function isBase64(text: string): boolean {
 }
 
 /** @param text checked by `isBase64` */
-export function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return bytesOf(atob(text));
 }

@@ -71,19 +71,13 @@ export function writeKept(state: KeptState & Pick<EstimatesState, 'shareAtMs'>, 
 export function readKept(json: string, wallMs: number): { readonly state: KeptState; readonly ageMs: number } | null {
   const result = v.safeParse(KeptSchema, json.length > CHARACTERS_MAX ? null : parsed(json), { abortEarly: true });
   if (!result.success) return null;
-  const { keptAtMs, device, server, link, encodeMs, share, explorationMs } = result.output;
-  const estimates = {
-    device: estimateFrom(newSpeed(device.mean.length).model, device),
-    server: estimateFrom(newSpeed().model, server),
-    link: estimateFrom(newLink().model, link),
-  };
+  const { keptAtMs, encodeMs, share, explorationMs, ...filters } = result.output;
+  const device = estimateFrom(newSpeed(filters.device.mean.length).model, filters.device);
+  const server = estimateFrom(newSpeed().model, filters.server);
+  const link = estimateFrom(newLink().model, filters.link);
   const ageMs = Math.round(wallMs) - keptAtMs;
-  if (!estimates.device || !estimates.server || !estimates.link || ageMs < 0) return null;
-  const { device: deviceSpeed, server: serverSpeed, link: transfers } = estimates;
-  return {
-    state: { device: deviceSpeed, server: serverSpeed, link: transfers, encodeMs, share, explorationMs },
-    ageMs,
-  };
+  if (!device || !server || !link || ageMs < 0) return null;
+  return { state: { device, server, link, encodeMs, share, explorationMs }, ageMs };
 }
 
 function parsed(json: string): unknown {

@@ -702,7 +702,8 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium with a graphics ada
   test('goes on in WebAssembly when the adapter is lost, in the request that finds it out', async () => {
     await page.evaluate(() => kit.open({ providers: ['webgpu'], workerUrl: './lost-gpu-worker.js' }));
     await page.evaluate(() => kit.client.prepare());
-    const before = await page.evaluate(() => kit.read(0, { label: 'secret' }));
+    // In software it takes ten seconds.
+    const before = await page.evaluate(() => kit.read(0, { label: 'secret', deadlineMs: 120_000 }));
     expect(before).toMatchObject({ text: LINES[0]?.text, route: { provider: 'webgpu' } });
     await page.workers()[0]?.evaluate(() => loseAdapter());
     const found = await page.evaluate(() => kit.read(1, { label: 'secret' }));

@@ -5,7 +5,7 @@ import { serveDevice } from '../../client/worker-main.ts';
 import { ortRuntime } from '../../runtimes/onnxruntime.ts';
 
 /** More than a segment takes on an adapter in software. */
-const SLOW_MS = 1_000;
+const SLOW_MS = 2_000;
 let isSlow = true;
 
 const create = async (model: Uint8Array, options?: InferenceSession.SessionOptions) => {
