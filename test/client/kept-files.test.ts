@@ -242,6 +242,11 @@ describe('the runtime', () => {
 });
 
 describe('availability', () => {
+  test('says what is wrong with an address that is none', async () => {
+    const said = await availabilityOf(harness.host(), 'gateway.example', 'small');
+    expect(said).toMatchObject({ status: 'unavailable', reasons: [expect.stringContaining('gateway.example')] });
+  });
+
   test('is told before anything is fetched but the plan', async () => {
     expect(await availability()).toMatchObject({ status: 'downloadable', bytesTotal: 8, bytesKept: 0 });
     expect(segmentFetches()).toHaveLength(0);

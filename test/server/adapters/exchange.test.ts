@@ -137,6 +137,7 @@ describe('is turned away', () => {
     ['nothing', '', 400, 'BAD_FRAME'],
     ['a frame in msgpack', new Uint8Array(encodeFrame(inferMessage({ parts: [] }))), 400, 'BAD_FRAME'],
     ['a message that is none', encodeJsonFrame({ type: 'infer' } as never), 400, 'BAD_MESSAGE'],
+    ['another message than a request', encodeJsonFrame({ type: 'cancel', id: 1 }, []), 400, 'UNEXPECTED_MESSAGE'],
     ['too much', new Uint8Array(5000), 413, 'FRAME_TOO_LARGE'],
   ])('%s', async (_, body, status, error) => {
     const response = await post(body);
