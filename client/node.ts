@@ -10,6 +10,7 @@ import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Channel, Connector } from '../shared/protocol/channel.ts';
 import * as frames from '../shared/protocol/frames.ts';
+import { availabilityOf } from './availability.ts';
 import { connectWith } from './client.ts';
 import { localDevice } from './device.ts';
 import { NO_STORE } from './file-store.ts';
@@ -31,22 +32,39 @@ export interface NodeOptions extends ClientOptions {
   readonly target?: string | undefined;
 }
 
+const TARGET = 'wasm';
+
 /** Pixels of an encoded picture larger than this are refused before they are unpacked. */
 const PIXELS_MAX = 64 * 1024 * 1024;
+
+export type AvailabilityOptions = Pick<NodeOptions, 'url' | 'model' | 'signal' | 'target'>;
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export async function connect<T extends ModelTypes = ModelTypes>(options: NodeOptions): Promise<Client<T>> {
   if (typeof options?.ort?.InferenceSession?.create !== 'function') {
     throw new TandemError('BAD_CONFIG', "in Node `connect` needs `ort`: import * as ort from 'onnxruntime-node'");
   }
-  const clock = systemClock(globalThis);
-  const { ort, target = 'wasm' } = options;
-  const random = secureRandom(globalThis.crypto);
+  const { ort, target = TARGET } = options;
   const runtime = ortRuntime(ort, 'onnxruntime', { intraOpNumThreads: 1 });
-  const host: Host = {
+  const clock = systemClock(globalThis);
+  const random = secureRandom(globalThis.crypto);
+  const pictures = sharpPictures(sharp);
+  const host = nodeHost(target, async (plan) => localDevice({ plan, target, runtime, pictures, clock, random }));
+  return (await connectWith(host, options)) as unknown as Client<T>;
+}
+
+/** As in browsers: whether a model can run here, and what that would take. Nothing is kept in Node. */
+export function availability({ url, model, signal, target = TARGET }: AvailabilityOptions): Promise<Availability> {
+  const noDevice = () => Promise.reject(new TandemError('UNSUPPORTED', 'it is not asked to run anything'));
+  return availabilityOf(nodeHost(target, noDevice), url, model, signal);
+}
+
+function nodeHost(target: string, createDevice: Host['createDevice']): Host {
+  return {
+    createDevice,
     name: 'tandem-node/0.1',
     target,
-    clock,
+    clock: systemClock(globalThis),
     random: Math.random,
     fetch: globalThis.fetch,
     // A server or a script has its own place for files; what comes is held in memory.
@@ -55,19 +73,12 @@ export async function connect<T extends ModelTypes = ModelTypes>(options: NodeOp
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
     frames: () => frames,
     connector: wsConnector,
-    createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: sharpPictures(sharp), clock, random }),
     // As an EventEmitter does with a listener that throws.
     report: (error) =>
       queueMicrotask(() => {
         throw error;
       }),
   };
-  return (await connectWith(host, options)) as unknown as Client<T>;
-}
-
-/** That of the browser's entry, for code that is rendered on a server too: what a device can do, a server does not know. */
-export async function availability(): Promise<Availability> {
-  return { status: 'unavailable', bytesTotal: 0, bytesKept: 0, reasons: ['this is a server, not the device'] };
 }
 
 /** RGBA pixels of an encoded picture (PNG, JPEG, WebP), turned upright. Throws BAD_INPUT. */

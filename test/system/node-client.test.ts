@@ -1,6 +1,6 @@
 import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
-import { type Client, connect, type InferResult, type ReceiptDetail, verifyReceipt } from 'tandem/client';
+import { availability, type Client, connect, type InferResult, type ReceiptDetail, verifyReceipt } from 'tandem/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
 import { connect as connectPortable } from '../../client/portable.ts';
@@ -44,6 +44,18 @@ function read(charset: readonly string[], { outputs }: InferResult): string {
   const numbers = (name: string) => Array.from<number | bigint, number>(outputs[name]?.data ?? [], Number);
   return decodeCtc(numbers('indices'), numbers('probabilities'), charset).text;
 }
+
+test('Node can be asked what a model would take, and says what `connect` lacks', async () => {
+  const asked = { url: server.url, model: 'ocr-line' };
+  const { bytesTotal, ...rest } = await availability(asked);
+  expect(rest).toEqual({ status: 'downloadable', bytesKept: 0, reasons: ['5 of 5 files are not here yet'] });
+  expect(bytesTotal).toBeGreaterThan(1_000_000);
+  expect(await availability({ ...asked, model: 'nope' })).toMatchObject({ status: 'unavailable' });
+  await expect(connect(asked as never)).rejects.toMatchObject({
+    code: 'BAD_CONFIG',
+    message: expect.stringContaining('needs `ort`'),
+  });
+});
 
 describe.each([
   ['onnxruntime-node', ortNode],
