@@ -193,6 +193,7 @@ export function observeLogSum(
   let isChange = false;
   let left = 0;
   let known = 0;
+  // How far off it is, then the steps, then what is known after them: each is written once, for engines make machine code of each.
   // Gauss-Newton from the prior mean: the shares are those at the estimate, not those that were expected.
   for (let iteration = 0; iteration <= ITERATIONS + 1; iteration++) {
     const total = sharesOf(mean, x, shares);
