@@ -4,20 +4,19 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Browser, CDPSession, Page, Route, WebSocket } from 'playwright-core';
+import type { Browser, Page, Route, WebSocket } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import { type Plan, planContract } from '../../shared/plan.ts';
-import { launchChromium } from '../helpers/chromium.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
-import { BUNDLE_DIR, type ServerProcess, startServer, tandem, temporaryFolder } from '../helpers/processes.ts';
-import { type StaticServer, staticServer } from '../helpers/static-server.ts';
+import { heldBytes, usageOfWorker } from '../helpers/heap.ts';
+import { BUNDLE_DIR, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
+import { type SdkSite, sdkSite } from '../helpers/sdk-site.ts';
+import type { StaticServer } from '../helpers/static-server.ts';
 import type { Kit } from './client-page.ts';
 
 declare const kit: Kit & { client: BrowserClient };
-/** Of lost-gpu-worker.ts. */
-declare function loseAdapter(): Promise<void>;
 /** When what was seen last, by the page's clock. */
 declare const seen: Record<string, number>;
 
@@ -29,38 +28,18 @@ const LINES = cleanLines(4);
 const REQUESTS = Number(process.env['SOAK'] ?? 200);
 
 describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
+  let sdk: SdkSite;
   let folder: string;
   let site: StaticServer;
   let gateway: ServerProcess;
   let browser: Browser;
   let link: ShapedLink;
   beforeAll(async () => {
-    folder = await temporaryFolder();
-    await tandem('copy-assets', folder);
-    const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-    await build({
-      entryPoints: {
-        page: here('./client-page.ts'),
-        'broken-worker': here('./broken-worker.ts'),
-        'service-worker': here('./offline-worker.ts'),
-      },
-      outdir: folder,
-      bundle: true,
-      format: 'esm',
-      logLevel: 'warning',
-    });
-    await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
-    site = await staticServer();
-    site.show(folder);
-    gateway = await startServer({ origins: [site.origin] });
-    browser = await launchChromium(chromium.path ?? '');
+    const scripts = { 'broken-worker': 'broken-worker.ts', 'service-worker': 'offline-worker.ts' };
+    sdk = await sdkSite(chromium.path ?? '', { scripts });
+    ({ folder, site, gateway, browser } = sdk);
   });
-  afterAll(async () => {
-    await browser?.close();
-    await gateway?.kill();
-    await site?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => sdk?.close());
   beforeEach(async () => {
     link = await shapeLink(gateway.url);
   });
@@ -73,15 +52,7 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     return page;
   }
 
-  async function show(page: Page): Promise<void> {
-    await page.goto(`${site.origin}/?gateway=${link.url}`);
-    await page.waitForFunction(() => 'kit' in globalThis);
-    await page.evaluate(
-      (pictures) => kit.lines(pictures),
-      LINES.map(({ png }) => png.toString('base64')),
-    );
-  }
-
+  const show = (page: Page) => sdk.show(page, link.url, LINES);
   const complete = (page: Page) => page.evaluate(() => kit.client.prepare());
   const done = (page: Page) => page.context().close();
 
@@ -587,133 +558,4 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     },
     120_000 + REQUESTS * 200,
   );
-});
-
-/** Bytes on a page's heap of what a program makes: objects, strings, buffers, nodes of the document. The engine's compiled code is not among them. */
-async function heldBytes(session: CDPSession): Promise<number> {
-  const chunks: string[] = [];
-  const listener = ({ chunk }: { chunk: string }) => chunks.push(chunk);
-  session.on('HeapProfiler.addHeapSnapshotChunk', listener);
-  await session.send('HeapProfiler.takeHeapSnapshot', { reportProgress: false });
-  session.off('HeapProfiler.addHeapSnapshotChunk', listener);
-  const { snapshot, nodes, strings } = JSON.parse(chunks.join('')) as HeapSnapshot;
-  const { node_fields: fields, node_types: types } = snapshot.meta;
-  const [type, name, size] = ['type', 'name', 'self_size'].map((field) => fields.indexOf(field)) as [
-    number,
-    number,
-    number,
-  ];
-  let bytes = 0;
-  for (let at = 0; at < nodes.length; at += fields.length) {
-    const isCode =
-      types[0][nodes[at + type] as number] === 'code' ||
-      OF_CODE.includes(strings[nodes[at + name] as number] as string);
-    if (!isCode) bytes += nodes[at + size] as number;
-  }
-  return bytes;
-}
-
-/** What compiled code hangs on, listed apart from it. */
-const OF_CODE = ['WeakArrayList', 'ProtectedFixedArray', 'SharedFunctionInfoWrapper'].map((name) => `system / ${name}`);
-
-interface HeapSnapshot {
-  readonly snapshot: {
-    readonly meta: { readonly node_fields: readonly string[]; readonly node_types: [readonly string[]] };
-  };
-  readonly nodes: readonly number[];
-  readonly strings: readonly string[];
-}
-
-/** Asks a page's worker, through the page, for the bytes that its heap and its WebAssembly memory take. */
-async function usageOfWorker(session: CDPSession): Promise<() => Promise<number>> {
-  const attached = new Promise<string>((resolve) => {
-    session.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => {
-      if (targetInfo.type === 'worker') resolve(sessionId);
-    });
-  });
-  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
-  const sessionId = await attached;
-  let lastId = 0;
-  const ask = (method: string) =>
-    new Promise<Record<string, number>>((resolve) => {
-      const id = ++lastId;
-      const listener = ({ message }: { message: string }) => {
-        const reply = JSON.parse(message) as { id?: number; result: Record<string, number> };
-        if (reply.id !== id) return;
-        session.off('Target.receivedMessageFromTarget', listener);
-        resolve(reply.result);
-      };
-      session.on('Target.receivedMessageFromTarget', listener);
-      void session.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id, method }) });
-    });
-  return async () => {
-    await ask('HeapProfiler.collectGarbage');
-    const { usedSize = 0, backingStorageSize = 0 } = await ask('Runtime.getHeapUsage');
-    return usedSize + backingStorageSize;
-  };
-}
-
-describe.skipIf(chromium.path === null)('the SDK in Chromium with a graphics adapter in software', () => {
-  let folder: string;
-  let site: StaticServer;
-  let gateway: ServerProcess;
-  let browser: Browser;
-  let page: Page;
-  beforeAll(async () => {
-    folder = await temporaryFolder();
-    await tandem('copy-assets', folder, '--accelerated');
-    const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-    const entryPoints = { page: here('./client-page.ts'), 'lost-gpu-worker': here('./lost-gpu-worker.ts') };
-    await build({ entryPoints, outdir: folder, bundle: true, format: 'esm', logLevel: 'warning' });
-    await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
-    site = await staticServer();
-    site.show(folder);
-    gateway = await startServer({ origins: [site.origin] });
-    browser = await launchChromium(chromium.path ?? '', ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await gateway?.kill();
-    await site?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-  beforeEach(async () => {
-    page = await (await browser.newContext()).newPage();
-    await page.goto(`${site.origin}/?gateway=${gateway.url}`);
-    await page.waitForFunction(() => 'kit' in globalThis);
-    await page.evaluate(
-      (pictures) => kit.lines(pictures),
-      LINES.map(({ png }) => png.toString('base64')),
-    );
-  });
-  afterEach(() => page.context().close());
-
-  test('tries WebGPU on each segment: it is right, and is used where it is faster', async () => {
-    await page.evaluate(() => kit.open({ providers: ['webgpu'], workerUrl: './worker-accelerated.js' }));
-    await page.evaluate(() => kit.client.prepare());
-    const { text, route } = await page.evaluate(() => kit.read(0, { prefer: 'device' }));
-    expect(text).toBe(LINES[0]?.text);
-    const { demoted } = await page.evaluate(() => kit.client.state);
-    // In software it is slower, and no segment found it wrong.
-    expect(demoted.join()).not.toContain('is wrong');
-    expect([...demoted, route.provider].join()).toMatch(/webgpu/);
-  }, 180_000);
-
-  test('goes on in WebAssembly when the adapter is lost, in the request that finds it out', async () => {
-    await page.evaluate(() => kit.open({ providers: ['webgpu'], workerUrl: './lost-gpu-worker.js' }));
-    await page.evaluate(() => kit.client.prepare());
-    // In software it takes ten seconds.
-    const before = await page.evaluate(() => kit.read(0, { label: 'secret', deadlineMs: 120_000 }));
-    expect(before).toMatchObject({ text: LINES[0]?.text, route: { provider: 'webgpu' } });
-    await page.workers()[0]?.evaluate(() => loseAdapter());
-    const found = await page.evaluate(() => kit.read(1, { label: 'secret' }));
-    expect(found).toMatchObject({ text: LINES[1]?.text, route: { k: 5, provider: 'wasm', fallback: null } });
-    const { demoted } = await page.evaluate(() => kit.client.state);
-    expect(demoted).toEqual([expect.stringMatching(/^webgpu, from segment 1 on: /)]);
-    const after = await page.evaluate(() => kit.read(2, { label: 'secret' }));
-    expect(after).toMatchObject({ text: LINES[2]?.text, route: { provider: 'wasm' } });
-    process.stderr.write(
-      `adapter lost: ${before.ms.toFixed(0)} ms before, ${found.ms.toFixed(0)} ms, then ${after.ms.toFixed(0)} ms\n${demoted}\n`,
-    );
-  }, 180_000);
 });
