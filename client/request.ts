@@ -418,7 +418,7 @@ class Request {
       },
     };
     const answer = () => this.awaitReply(pending, takeUp(), crossing, goOn);
-    return this.answerOf(answer, crossing, request.tier, BEGUN_LATE_MS, 0);
+    return this.answerOf(answer, crossing, request.tier, goOn.lateAfterMs, 0);
   }
 
   /**
@@ -527,12 +527,12 @@ class Request {
     // What is signed is in the account before anything else comes of the reply.
     const reply = pending.reply.finally(() => signed);
     const finish = (signal: AbortSignal) => {
-      // The device died meanwhile, or was none yet: its successor begins from the input.
-      if (isSurpassed()) {
-        this.trail.isForDevice = true;
-        throw new Superseded();
-      }
       if (!installation.isComplete || this.deviceError) {
+        // The device died meanwhile, or was none yet: its successor begins from the input.
+        if (isSurpassed()) {
+          this.trail.isForDevice = true;
+          throw new Superseded();
+        }
         otherwise?.();
         return null;
       }

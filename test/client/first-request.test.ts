@@ -292,6 +292,19 @@ describe('the SDK', () => {
     expect((await result).route.sent[0]).toMatchObject({ outcome: 'late' });
   });
 
+  test('goes on with the device that it began on, where that can, though the gateway serves another plan by then', async () => {
+    const { harness, client, infer } = await started({}, 2);
+    const { begun } = left(harness);
+    const result = infer(begun);
+    harness.changePlan();
+    await harness.cut();
+    await harness.pass(6000);
+    const { outputs, route } = await result;
+    expect(client.plan.id).not.toBe(begun.request.plan);
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+    expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, decisions: [] });
+  });
+
   test('goes on with the next device where the one that went on has died', async () => {
     const { harness, infer } = await started({}, 2);
     const { begun } = left(harness);
