@@ -7,7 +7,7 @@ import { messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 import { filePath, modelPath } from '../shared/protocol/paths.ts';
 import type { Device, LoadedSegment, Timed } from './device.ts';
-import { type FetchOptions, fetchBytes, newPartial, type PartialFile } from './fetch-bytes.ts';
+import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
 import { evict, keptSource } from './file-store.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
@@ -50,9 +50,9 @@ export async function downloadSegments(
   { host, url, plan, device, signal, segmentsReady, bytesLoaded }: DownloadRequest,
   events: DownloadEvents,
 ): Promise<void> {
-  let finished = 0;
   const { runtimeFile } = host;
   const { whenIdle } = events;
+  let finished = 0;
   /** Of the file under way. Monotone: what is fetched anew is not counted back. */
   let most = bytesLoaded;
   const countTo = (bytes: number) => {
@@ -63,14 +63,19 @@ export async function downloadSegments(
     finished += bytes;
     countTo(0);
   };
+  const fetched = (
+    file: Pick<PlanFile, 'sha256' | 'bytes'>,
+    read: (options: WebSourceOptions) => Promise<Uint8Array>,
+  ) => {
+    const pieces: Uint8Array[] = [];
+    const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
+    const work = () => read({ signal, whenIdle, onBytes, pieces });
+    // Of two tabs that need a file one fetches it; the other finds it kept.
+    return withRetries(host, signal, pieces, events, () => (host.alone ? host.alone(file.sha256, work) : work()));
+  };
   if (segmentsReady > 0) finished += runtimeFile?.bytes ?? 0;
   else if (runtimeFile && device.provide) {
-    const partial = newPartial();
-    const onBytes = (bytes: number) => countTo(Math.min(bytes, runtimeFile.bytes));
-    const fetched = () => fetchRuntime(host, runtimeFile, { signal, whenIdle, onBytes, partial });
-    await device.provide(
-      await withRetries(host, signal, partial, events, () => alone(host, runtimeFile.sha256, fetched)),
-    );
+    await device.provide(await fetched(runtimeFile, (options) => fetchRuntime(host, runtimeFile, options)));
     fileDone(runtimeFile.bytes);
   }
   for (const [k, segment] of plan.segments.entries()) {
@@ -80,12 +85,7 @@ export async function downloadSegments(
       finished += file.bytes;
       continue;
     }
-    const partial = newPartial();
-    const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
-    const source = webSource(host, url, plan.name, { signal, whenIdle, onBytes, partial });
-    const bytes = await withRetries(host, signal, partial, events, () =>
-      alone(host, file.sha256, () => readPlanFile(source, file)),
-    );
+    const bytes = await fetched(file, (options) => readPlanFile(webSource(host, url, plan.name, options), file));
     await whenIdle();
     events.onSegment(k, await device.load(k, bytes));
     fileDone(file.bytes);
@@ -96,11 +96,6 @@ export async function downloadSegments(
 /** Whether a file was not to be had, or is not the one that it is to be. */
 export function isOfFile(error: unknown): boolean {
   return error instanceof TandemError && ['BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD'].includes(error.code);
-}
-
-/** Of two tabs that need a file one fetches it; the other finds it kept. */
-function alone<T>(host: Host, name: string, work: () => Promise<T>): Promise<T> {
-  return host.alone ? host.alone(name, work) : work();
 }
 
 export interface DownloadRequest {
@@ -125,7 +120,7 @@ export function downloadBytes({ runtimeFile, target }: Pick<Host, 'runtimeFile' 
 async function withRetries<T>(
   host: Host,
   signal: AbortSignal,
-  partial: PartialFile,
+  pieces: Uint8Array[],
   { onTrouble }: DownloadEvents,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -137,7 +132,7 @@ async function withRetries<T>(
       // A gateway of several instances may be in the middle of becoming another.
       const isWrong = isOfFile(error);
       const mayPass = error instanceof TandemError && error.retryable && !isWrong;
-      if (isWrong) Object.assign(partial, newPartial());
+      if (isWrong) pieces.length = 0;
       if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
       if (isWrong) onTrouble(messageOf(error));
       await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal);

@@ -1,7 +1,7 @@
 /** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
 import type { Clock } from '../shared/clock.ts';
 import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
-import { joined } from '../shared/joined.ts';
+import { byteLength, joined } from '../shared/joined.ts';
 import type { Host } from './host.ts';
 
 export interface FetchOptions {
@@ -12,17 +12,7 @@ export interface FetchOptions {
   readonly whenIdle?: () => Promise<void>;
   readonly onBytes?: (bytes: number) => void;
   /** What came of it before the network broke; it is added to, and the rest alone is asked for. */
-  readonly partial?: PartialFile | undefined;
-}
-
-export interface PartialFile {
-  pieces: Uint8Array[];
-  /** Bytes. */
-  length: number;
-}
-
-export function newPartial(): PartialFile {
-  return { pieces: [], length: 0 };
+  readonly pieces?: Uint8Array[] | undefined;
 }
 
 /** A response, or the next piece of its body, that takes longer will not come. */
@@ -32,7 +22,7 @@ const SLOWEST_BYTES_PER_MS = 16;
 
 /** Rejects with UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD, or the signal's reason. */
 export async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
-  const { signal, partial = newPartial() } = options;
+  const { signal, pieces = [] } = options;
   signal?.throwIfAborted();
   const giveUp = new AbortController();
   // Not AbortSignal.any: older Safaris lack it.
@@ -43,15 +33,16 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
   );
   try {
     watch.start();
-    const headers: Record<string, string> = partial.length > 0 ? { Range: `bytes=${partial.length}-` } : {};
+    const from = byteLength(pieces);
+    const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};
     const response = await host.fetch(url, { signal: giveUp.signal, headers });
     // A server that knows no ranges begins anew; so does one that has another file by now.
-    if (response.status !== 206) Object.assign(partial, newPartial());
+    if (response.status !== 206) pieces.length = 0;
     if (!response.ok) {
       await response.body?.cancel();
       throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
     }
-    return await readBody(response, url, { ...options, partial, signal: giveUp.signal }, watch);
+    return await readBody(response, url, { ...options, pieces, signal: giveUp.signal }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or it does not let this page in`);
@@ -85,7 +76,7 @@ function stallWatch(clock: Clock, onStall: () => void): StallWatch {
 async function readBody(
   response: Response,
   url: string,
-  { whenIdle, onBytes, bytesMax, partial, signal }: FetchOptions & { readonly partial: PartialFile },
+  { whenIdle, onBytes, bytesMax, pieces, signal }: FetchOptions & { readonly pieces: Uint8Array[] },
   watch: StallWatch,
 ): Promise<Uint8Array> {
   const reader = response.body?.getReader();
@@ -97,6 +88,7 @@ async function readBody(
     onBytes?.(bytes.length);
     return bytes;
   }
+  let length = byteLength(pieces);
   for (;;) {
     watch.stop();
     await whenIdle?.();
@@ -105,13 +97,13 @@ async function readBody(
     watch.start();
     const { done, value } = await reader.read();
     if (done) break;
-    partial.pieces.push(value);
-    partial.length += value.byteLength;
-    if (partial.length > bytesMax) {
+    pieces.push(value);
+    length += value.byteLength;
+    if (length > bytesMax) {
       await reader.cancel();
       throw tooLarge();
     }
-    onBytes?.(partial.length);
+    onBytes?.(length);
   }
-  return joined(partial.pieces);
+  return joined(pieces);
 }
