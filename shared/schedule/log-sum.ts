@@ -224,8 +224,6 @@ export function observeLogSum(
       p[i * n + j] = (p[i * n + j] as number) - ((gain[i] as number) * (gain[j] as number)) / (known + noise);
     }
   }
-  // What no filter can have come to (it was kept, and somebody wrote in it) is no ground to go on from.
-  if (!isSound(p, n)) return newLogSum(model, nowMs);
   const after = known - known ** 2 / (known + noise);
   // Of a change the scatter says nothing, and of a hiccup little.
   const scatter = isChange ? state.noise : Math.min(left * left + after, 9 * state.noise);
@@ -246,17 +244,13 @@ export function doubtLogSum(model: LogSumModel, state: LogSumState): LogSumState
   return { ...state, covariance: Array.from(p) };
 }
 
-function isSound(covariance: Float64Array, n: number): boolean {
-  for (let i = 0; i < n; i++) if (!((covariance[i * n + i] as number) > -TINY)) return false;
-  return true;
-}
-
-/** Whether a covariance can be one: Cholesky, with a hair for rounding. */
+/** Whether a covariance can be one: symmetric, and Cholesky with a hair for rounding. */
 export function isCovariance(covariance: readonly number[], n: number): boolean {
   const factor = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j <= i; j++) {
       let rest = covariance[i * n + j] as number;
+      if (rest !== covariance[j * n + i]) return false;
       for (let k = 0; k < j; k++) rest -= (factor[i * n + k] as number) * (factor[j * n + k] as number);
       const pivot = factor[j * n + j] as number;
       if (i === j) {

@@ -69,6 +69,7 @@ describe('what is kept', () => {
     ['that is surer than sure', havingAt('link', 'covariance', 0, -0.1)],
     ['with parts that are more alike than can be', havingAt('link', 'covariance', 1, 1.2)],
     ['of a covariance that none can be', (kept) => havingAt('device', 'covariance', 0, 1e-6)(kept)],
+    ['of two parts that are not as alike as each other', havingAt('link', 'covariance', 1, 0.01)],
     ['of a round trip of a year', havingAt('link', 'mean', 0, 24)],
     ['with what JSON has for no number', havingAt('link', 'mean', 0, null)],
     ['without any scatter', having('link', { noise: 0 })],
