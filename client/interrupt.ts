@@ -6,8 +6,7 @@ import { TandemError } from '../shared/errors.ts';
 export interface Interrupt {
   /** Settles as `work` does, or rejects when the request is to end. */
   race<T>(work: Promise<T>): Promise<T>;
-  /** Throws what `race` rejects with, once the request is to end. */
-  throwIfOver(): void;
+  /** Aborted, with what `race` rejects with, once the request is to end. */
   readonly signal: AbortSignal;
   /** On the host's clock. */
   readonly deadlineAtMs: number;
@@ -33,7 +32,6 @@ export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortS
   const onAbort = () => end(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   return {
-    throwIfOver: () => over.signal.throwIfAborted(),
     signal: over.signal,
     deadlineAtMs: clock.now() + deadlineMs,
     race: (work) => Promise.race([work, ended]),

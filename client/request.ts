@@ -26,6 +26,7 @@ import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { InferRequest, Link, Pending, Reply } from './link.ts';
 import { outputsOf } from './outputs.ts';
+import { pause } from './pause.ts';
 import type { Permissions } from './permissions.ts';
 import { receiptIn } from './receipts.ts';
 import { Remote } from './remote.ts';
@@ -150,7 +151,7 @@ class Request {
       this.trail.obstacle = chosen ? null : this.obstacleOf(decision);
       if (!chosen) {
         this.assertHope(decision);
-        await this.interrupt.race(this.nextChance());
+        await this.nextChance();
         continue;
       }
       this.trail.asker.take(decision, this.question());
@@ -326,14 +327,15 @@ class Request {
 
   private async nextChance(): Promise<void> {
     const { host, changed } = this.context;
-    const enough = new AbortController();
-    const end = () => enough.abort();
-    this.interrupt.signal.addEventListener('abort', end, { once: true });
     const { retryInMs } = this.remote;
-    const stop = retryInMs > 0 ? host.clock.after(retryInMs, end) : () => {};
-    await changed(enough.signal);
-    stop();
-    this.interrupt.signal.removeEventListener('abort', end);
+    const over = new AbortController();
+    const chances = [changed(over.signal)];
+    if (retryInMs > 0) chances.push(pause(host.clock, retryInMs, over.signal));
+    try {
+      await this.interrupt.race(Promise.race(chances));
+    } finally {
+      over.abort();
+    }
   }
 
   /** Undefined after noting why the device could not, for the next decision to take into account. */
@@ -341,7 +343,7 @@ class Request {
     try {
       return await this.interrupt.race(work());
     } catch (error) {
-      this.interrupt.throwIfOver();
+      this.interrupt.signal.throwIfAborted();
       if (error instanceof TandemError && error.code === 'BAD_INPUT') throw error;
       this.deviceError = new TandemError('DEVICE_FAILED', `${what}: ${messageOf(error)}`, { cause: error });
       return undefined;
@@ -369,7 +371,7 @@ class Request {
   private async sendOrNote(crossing: Crossing, chosen: Candidate, tier: string): Promise<InferResult | undefined> {
     const key = tierKey(crossing.k, tier);
     const encoded = await this.encode(crossing, tier).catch((error: unknown) => {
-      this.interrupt.throwIfOver();
+      this.interrupt.signal.throwIfAborted();
       return `encoding it failed: ${messageOf(error)}`;
     });
     if (typeof encoded === 'string') {
@@ -448,7 +450,7 @@ class Request {
       late();
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
-      this.interrupt.throwIfOver();
+      this.interrupt.signal.throwIfAborted();
       if (error instanceof Superseded) {
         late();
         throw error;
