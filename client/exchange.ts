@@ -6,6 +6,7 @@
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Pending, Reply } from './link.ts';
+import { orAborted } from './or-aborted.ts';
 
 export type Answer<T> =
   | { readonly by: 'gateway'; readonly reply: Reply }
@@ -24,17 +25,22 @@ export interface Exchange<T> {
   finish(signal: AbortSignal): Promise<T> | null;
   /** Resolves when `finish` may give another answer than before, or when the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>;
+  /** Ends the waiting from outside: a deadline, the caller's signal. */
+  readonly signal: AbortSignal;
 }
 
 /**
  * Rejects with the reply's TandemError where it fails and the device is not at it, or fails as well; with what `finish`
- * throws.
- * @param settle ends the waiting from outside: a deadline, the caller's signal
+ * throws, and with the signal's reason.
  */
-export async function exchange<T>(
-  { clock, pending, lateAfterMs, finish, changed }: Exchange<T>,
-  settle: <V>(work: Promise<V>) => Promise<V>,
-): Promise<Answer<T>> {
+export async function exchange<T>({
+  clock,
+  pending,
+  lateAfterMs,
+  finish,
+  changed,
+  signal,
+}: Exchange<T>): Promise<Answer<T>> {
   const over = new AbortController();
   /** What the device is at, until it fails. */
   let finishing: Promise<Answer<T>> | null = null;
@@ -69,7 +75,7 @@ export async function exchange<T>(
   );
   fromGateway.catch(() => {});
   try {
-    return await settle(Promise.race([fromGateway, onDevice]));
+    return await orAborted(Promise.race([fromGateway, onDevice]), signal);
   } finally {
     over.abort();
     pending.cancel(new TandemError('CANCELLED', 'the answer came from elsewhere'));

@@ -9,6 +9,7 @@ import type { Estimates } from '../shared/schedule/estimates.ts';
 import type { Device, LoadedSegment } from './device.ts';
 import { downloadBytes, downloadSegments, isOfFile } from './download.ts';
 import type { Host } from './host.ts';
+import { orAborted } from './or-aborted.ts';
 import type { AvailabilityStatus } from './types.ts';
 
 export interface InstallationOptions {
@@ -177,22 +178,13 @@ export class Installation {
 
 /** An installation that has its device. Rejects with DEVICE_FAILED, or with the signal's reason. */
 export async function install(plan: Plan, options: InstallationOptions, signal?: AbortSignal): Promise<Installation> {
+  signal?.throwIfAborted();
   const installation = new Installation(plan, options);
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal?.reason);
-  });
-  aborted.catch(() => {});
-  signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    signal?.throwIfAborted();
-    await Promise.race([installation.start(), aborted]);
-    signal?.throwIfAborted();
+    await (signal ? orAborted(installation.start(), signal) : installation.start());
     return installation;
   } catch (error) {
     await installation.close();
     throw error;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
   }
 }

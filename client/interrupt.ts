@@ -4,9 +4,7 @@ import { TandemError } from '../shared/errors.ts';
 
 /** As those see it who wait. */
 export interface Interrupt {
-  /** Settles as `work` does, or rejects when the request is to end. */
-  race<T>(work: Promise<T>): Promise<T>;
-  /** Aborted, with what `race` rejects with, once the request is to end. */
+  /** Aborted, with what the request rejects with, once it is to end. */
   readonly signal: AbortSignal;
   /** On the host's clock. */
   readonly deadlineAtMs: number;
@@ -21,10 +19,6 @@ export interface InterruptHandle extends Interrupt {
 
 export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortSignal | undefined): InterruptHandle {
   const over = new AbortController();
-  const ended = new Promise<never>((_, reject) => {
-    over.signal.addEventListener('abort', () => reject(over.signal.reason), { once: true });
-  });
-  ended.catch(() => {});
   const end = (reason: unknown) => over.abort(reason);
   const stop = clock.after(deadlineMs, () =>
     end(new TandemError('DEADLINE_EXCEEDED', `there was no answer within ${deadlineMs} ms`)),
@@ -34,7 +28,6 @@ export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortS
   return {
     signal: over.signal,
     deadlineAtMs: clock.now() + deadlineMs,
-    race: (work) => Promise.race([work, ended]),
     end,
     dispose() {
       stop();

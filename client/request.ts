@@ -25,6 +25,7 @@ import { checkForce, isPicture } from './input.ts';
 import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { InferRequest, Link, Pending, Reply } from './link.ts';
+import { orAborted } from './or-aborted.ts';
 import { outputsOf } from './outputs.ts';
 import { pause } from './pause.ts';
 import type { Permissions } from './permissions.ts';
@@ -183,6 +184,11 @@ class Request {
     return this.decide(crossing);
   }
 
+  /** Settles as `work` does, or rejects when the request is to end. */
+  private race<T>(work: Promise<T>): Promise<T> {
+    return orAborted(work, this.interrupt.signal);
+  }
+
   /** In which tiers a forced cut can be sent, only the whole plan tells. */
   private async assertWhole(): Promise<void> {
     const { tier, k = this.depth } = this.force ?? {};
@@ -191,7 +197,7 @@ class Request {
     const { installation, isCurrent, changed } = this.context;
     while (installation.isHead && installation.isDownloading) {
       if (!isCurrent()) throw new Superseded();
-      await this.interrupt.race(changed(this.interrupt.signal));
+      await this.race(changed(this.interrupt.signal));
     }
   }
 
@@ -244,7 +250,7 @@ class Request {
     while (installation.lost) {
       if (!isCurrent()) throw new Superseded();
       if (installation.isAbandoned) throw installation.lost;
-      await this.interrupt.race(changed(this.interrupt.signal));
+      await this.race(changed(this.interrupt.signal));
     }
   }
 
@@ -332,7 +338,7 @@ class Request {
     const chances = [changed(over.signal)];
     if (retryInMs > 0) chances.push(pause(host.clock, retryInMs, over.signal));
     try {
-      await this.interrupt.race(Promise.race(chances));
+      await this.race(Promise.race(chances));
     } finally {
       over.abort();
     }
@@ -341,7 +347,7 @@ class Request {
   /** Undefined after noting why the device could not, for the next decision to take into account. */
   private async onDevice<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await this.interrupt.race(work());
+      return await this.race(work());
     } catch (error) {
       this.interrupt.signal.throwIfAborted();
       if (error instanceof TandemError && error.code === 'BAD_INPUT') throw error;
@@ -478,7 +484,7 @@ class Request {
   /** A text says why the device cannot make this tier. */
   private async encode(crossing: Crossing, tier: string): Promise<(Drawn & { payload: Payload }) | string> {
     const drawn = await this.withNoise(crossing);
-    const { value, ms } = await this.interrupt.race(this.context.installation.device.encode(drawn.crossing, tier));
+    const { value, ms } = await this.race(this.context.installation.device.encode(drawn.crossing, tier));
     if (!value) return CANNOT_MAKE;
     this.trail.timing.encodeMs += ms;
     this.context.estimates.observeEncode(crossing.k, tier, ms);
@@ -492,7 +498,7 @@ class Request {
     const key = `${this.plan.id}/${crossing.k}`;
     const known = noise.length > 0 ? noisy.get(key) : { crossing, noise };
     if (known && promises(known.noise, noise)) return known;
-    const { value, ms } = await this.interrupt.race(this.context.installation.device.addNoise(crossing, noise));
+    const { value, ms } = await this.race(this.context.installation.device.addNoise(crossing, noise));
     timing.encodeMs += ms;
     const drawn = { crossing: value, noise };
     noisy.set(key, drawn);
@@ -541,7 +547,9 @@ class Request {
       deviceWork.plan(this, finishMs(this.snapshot(crossing)));
       return reached().then((from) => this.finishOnDevice(from, signal));
     };
-    return busy(exchange({ clock, pending: { ...pending, reply }, lateAfterMs, finish, changed }, this.interrupt.race));
+    return busy(
+      exchange({ clock, pending: { ...pending, reply }, lateAfterMs, finish, changed, signal: this.interrupt.signal }),
+    );
   }
 
   /** What the gateway signs goes into the account as long as there is none, and to listeners in any case. */
