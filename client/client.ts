@@ -15,7 +15,7 @@ import { speedRatio } from '../shared/schedule/speed.ts';
 import { Answers } from './answers.ts';
 import { baseUrl } from './base-url.ts';
 import type { Begun } from './begun.ts';
-import { Courtesy } from './courtesy.ts';
+import { type Courtesy, courtesyOn } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { Events } from './events.ts';
 import type { Host } from './host.ts';
@@ -101,12 +101,12 @@ class ClientCore implements CoreClient {
     this.kept = new KeptEstimates(this.estimates, host, webSource(host, url, options.model).name);
     this.permissions = new Permissions(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.savesData?.();
-    this.courtesy = new Courtesy(host.clock);
+    this.courtesy = courtesyOn(host.clock);
     this.installations = new Installations({
       ...{ host, url, model: options.model, estimates: this.estimates, planSha256: options.planSha256?.toLowerCase() },
       wantsSegments: () => this.wantsSegments,
       servedId: (name) => this.link?.welcome?.plans.find((plan) => plan.name === name)?.id,
-      whenIdle: () => this.courtesy.whenIdle(),
+      whenIdle: this.courtesy.whenIdle,
       onChange: () => this.changed(),
     });
   }
@@ -368,7 +368,7 @@ class ClientCore implements CoreClient {
       changed: (signal) => this.nextChange(signal),
       onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
       onReceipt: (detail) => this.events.dispatch('receipt', detail),
-      busy: (work) => this.courtesy.busy(work),
+      busy: this.courtesy.busy,
     };
   }
 

@@ -4,37 +4,37 @@ import type { Clock } from '../shared/clock.ts';
 /** Downloads yield for this long at a time: they slow down, and never stop. */
 const YIELD_MS_MAX = 250;
 
-export class Courtesy {
-  private requests = 0;
-  private readonly wake = new Set<() => void>();
-  private readonly clock: Clock;
-
-  constructor(clock: Clock) {
-    this.clock = clock;
-  }
-
+export interface Courtesy {
   /** While `work` is under way, downloads yield. */
-  async busy<T>(work: Promise<T>): Promise<T> {
-    this.requests++;
-    try {
-      return await work;
-    } finally {
-      this.requests--;
-      if (this.requests === 0) for (const wake of this.wake) wake();
-    }
-  }
-
+  busy<T>(work: Promise<T>): Promise<T>;
   /** Resolves when no request is under way, or after the longest time that a download yields for. */
-  whenIdle(): Promise<void> {
-    if (this.requests === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const go = () => {
-        stop();
-        this.wake.delete(go);
-        resolve();
-      };
-      const stop = this.clock.after(YIELD_MS_MAX, go);
-      this.wake.add(go);
-    });
-  }
+  whenIdle(): Promise<void>;
+}
+
+export function courtesyOn(clock: Clock): Courtesy {
+  let requests = 0;
+  const waiting = new Set<() => void>();
+  return {
+    async busy(work) {
+      requests++;
+      try {
+        return await work;
+      } finally {
+        requests--;
+        if (requests === 0) for (const wake of waiting) wake();
+      }
+    },
+    async whenIdle() {
+      if (requests === 0) return;
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          stop();
+          waiting.delete(go);
+          resolve();
+        };
+        const stop = clock.after(YIELD_MS_MAX, go);
+        waiting.add(go);
+      });
+    },
+  };
 }
