@@ -17,7 +17,7 @@ import { baseUrl } from './base-url.ts';
 import type { Begun } from './begun.ts';
 import { type Courtesy, courtesyOn } from './courtesy.ts';
 import { webSource } from './download.ts';
-import { Events } from './events.ts';
+import { type Events, guardedEvents } from './events.ts';
 import type { Host } from './host.ts';
 import { checkOptions } from './input.ts';
 import type { Installation } from './installation.ts';
@@ -30,16 +30,7 @@ import { explainRequest, type RequestContext, runRequest, Superseded } from './r
 import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
-import type {
-  Client,
-  ClientEventMap,
-  ClientOptions,
-  ClientState,
-  Diagnostics,
-  InferOptions,
-  InferResult,
-  Input,
-} from './types.ts';
+import type { Client, ClientOptions, ClientState, Diagnostics, InferOptions, InferResult, Input } from './types.ts';
 import { Usage } from './usage.ts';
 
 /** For bug reports. */
@@ -65,7 +56,9 @@ export interface CoreClient extends Client {
 }
 
 class ClientCore implements CoreClient {
-  private readonly events: Events<ClientEventMap>;
+  readonly addEventListener: Client['addEventListener'];
+  readonly removeEventListener: Client['removeEventListener'];
+  private readonly dispatch: Events['dispatch'];
   private link: Link | null = null;
   private readonly closing = new AbortController();
   private stopListening: () => void = () => {};
@@ -93,7 +86,10 @@ class ClientCore implements CoreClient {
 
   constructor(host: Host, url: string, options: ClientOptions, policy: Policy | undefined) {
     this.host = host;
-    this.events = new Events((error) => host.report(error));
+    const { addEventListener, removeEventListener, dispatch } = guardedEvents(host.report);
+    this.addEventListener = addEventListener;
+    this.removeEventListener = removeEventListener;
+    this.dispatch = dispatch;
     this.url = url;
     this.options = options;
     this.objective = parseObjective(options.objective ?? {}, 'objective');
@@ -293,18 +289,6 @@ class ClientCore implements CoreClient {
     return readPlanFile(webSource(this.host, this.url, plan.name), file);
   }
 
-  addEventListener<T extends keyof ClientEventMap>(
-    type: T,
-    listener: (event: ClientEventMap[T]) => void,
-    options?: AddEventListenerOptions,
-  ): void {
-    this.events.add(type, listener, options);
-  }
-
-  removeEventListener<T extends keyof ClientEventMap>(type: T, listener: (event: ClientEventMap[T]) => void): void {
-    this.events.remove(type, listener);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -366,8 +350,8 @@ class ClientCore implements CoreClient {
       isCurrent: () => this.installations.known === installation,
       isSurpassed: () => this.installations.known !== installation && this.installations.current.isComplete,
       changed: (signal) => this.nextChange(signal),
-      onDecision: (decision, label) => this.events.dispatch('decision', { decision, label }),
-      onReceipt: (detail) => this.events.dispatch('receipt', detail),
+      onDecision: (decision, label) => this.dispatch('decision', { decision, label }),
+      onReceipt: (detail) => this.dispatch('receipt', detail),
       busy: this.courtesy.busy,
     };
   }
@@ -400,8 +384,8 @@ class ClientCore implements CoreClient {
     this.announcedPlan = plan.id;
     if (loaded > this.announced) {
       this.announced = loaded;
-      this.events.dispatch('progress', { loaded, total });
+      this.dispatch('progress', { loaded, total });
     }
-    this.events.dispatch('statechange', this.state);
+    this.dispatch('statechange', this.state);
   }
 }

@@ -1,39 +1,28 @@
 /** An EventTarget whose listeners cannot hurt: what one throws is reported, and the others are called all the same. */
+import type { ClientEventMap, ClientEvents } from './types.ts';
 
-export class Events<Map extends object> {
-  private readonly target = new EventTarget();
-  private readonly guarded = new WeakMap<object, EventListener>();
-  private readonly report: (error: unknown) => void;
+export interface Events extends ClientEvents {
+  dispatch<T extends keyof ClientEventMap>(type: T, detail: ClientEventMap[T]['detail']): void;
+}
 
-  constructor(report: (error: unknown) => void) {
-    this.report = report;
-  }
-
-  add<T extends keyof Map & string>(
-    type: T,
-    listener: (event: Map[T]) => void,
-    options?: AddEventListenerOptions,
-  ): void {
-    const known = this.guarded.get(listener);
-    const guarded: EventListener =
-      known ??
-      ((event) => {
-        try {
-          listener(event as Map[T]);
-        } catch (error) {
-          this.report(error);
-        }
-      });
-    this.guarded.set(listener, guarded);
-    this.target.addEventListener(type, guarded, options);
-  }
-
-  remove<T extends keyof Map & string>(type: T, listener: (event: Map[T]) => void): void {
-    const guarded = this.guarded.get(listener);
-    if (guarded) this.target.removeEventListener(type, guarded);
-  }
-
-  dispatch<T extends keyof Map & string>(type: T, detail: Map[T] extends CustomEvent<infer D> ? D : never): void {
-    this.target.dispatchEvent(new CustomEvent(type, { detail }));
-  }
+export function guardedEvents(report: (error: unknown) => void): Events {
+  const target = new EventTarget();
+  const guarded = new WeakMap<object, EventListener>();
+  return {
+    addEventListener(type, listener, options) {
+      const guard: EventListener =
+        guarded.get(listener) ??
+        ((event) => {
+          try {
+            listener(event as Parameters<typeof listener>[0]);
+          } catch (error) {
+            report(error);
+          }
+        });
+      guarded.set(listener, guard);
+      target.addEventListener(type, guard, options);
+    },
+    removeEventListener: (type, listener) => target.removeEventListener(type, guarded.get(listener) ?? null),
+    dispatch: (type, detail) => void target.dispatchEvent(new CustomEvent(type, { detail })),
+  };
 }
