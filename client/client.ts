@@ -23,7 +23,7 @@ import { checkOptions } from './input.ts';
 import type { Installation } from './installation.ts';
 import { Installations } from './installations.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
-import { KeptEstimates } from './kept-estimates.ts';
+import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
 import { Permissions } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
@@ -94,7 +94,7 @@ class ClientCore implements CoreClient {
     this.options = options;
     this.objective = parseObjective(options.objective ?? {}, 'objective');
     this.estimates = new Estimates(undefined, host.clock.now());
-    this.kept = new KeptEstimates(this.estimates, host, webSource(host, url, options.model).name);
+    this.kept = keptEstimates(this.estimates, host, webSource(host, url, options.model).name);
     this.permissions = new Permissions(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = courtesyOn(host.clock);

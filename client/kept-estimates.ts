@@ -9,51 +9,48 @@ const WRITE_EVERY_MS = 5_000;
 /** What is learnt is not written in the way of its own request. What is begun when a page is left may not be finished. */
 const WRITE_AFTER_MS = 500;
 
-export class KeptEstimates {
-  private readonly estimates: Estimates;
-  private readonly host: Pick<Host, 'clock' | 'files' | 'wallClock'>;
-  private readonly name: string;
-  private isRead = false;
-  private written: Estimates['current'];
-  private writtenAtMs = Number.NEGATIVE_INFINITY;
-  private stopTimer: (() => void) | null = null;
-
-  /** @param source the plan's address */
-  constructor(estimates: Estimates, host: Pick<Host, 'clock' | 'files' | 'wallClock'>, source: string) {
-    this.estimates = estimates;
-    this.host = host;
-    this.name = ESTIMATES_PREFIX + source;
-    this.written = estimates.current;
-  }
-
+export interface KeptEstimates {
   /** Nobody need wait for it. */
-  async read(): Promise<void> {
-    const { clock, files, wallClock } = this.host;
-    if (!wallClock || files === NO_STORE) return;
-    const bytes = await files.get(this.name).catch(() => undefined);
-    const kept = bytes && readKept(new TextDecoder().decode(bytes), wallClock());
-    if (kept) this.estimates.restore(kept.state, kept.ageMs, clock.now());
-    this.isRead = true;
-  }
-
+  read(): Promise<void>;
   /** More was learnt. */
-  writeSoon(): void {
-    if (!this.isRead || this.stopTimer) return;
-    const { clock } = this.host;
-    const pauseMs = Math.max(WRITE_AFTER_MS, this.writtenAtMs + WRITE_EVERY_MS - clock.now());
-    this.stopTimer = clock.after(pauseMs, () => this.write());
-  }
-
+  writeSoon(): void;
   /** At once: the page may be left. Not before it was read, or what is there would be lost. */
-  write(): void {
-    this.stopTimer?.();
-    this.stopTimer = null;
-    const { estimates, host } = this;
+  write(): void;
+}
+
+/** @param source the plan's address */
+export function keptEstimates(
+  estimates: Estimates,
+  { clock, files, wallClock }: Pick<Host, 'clock' | 'files' | 'wallClock'>,
+  source: string,
+): KeptEstimates {
+  const name = ESTIMATES_PREFIX + source;
+  let isRead = false;
+  let written = estimates.current;
+  let writtenAtMs = Number.NEGATIVE_INFINITY;
+  let stopTimer: (() => void) | null = null;
+  const write = () => {
+    stopTimer?.();
+    stopTimer = null;
     const { current } = estimates;
-    if (!this.isRead || !host.wallClock || current === this.written) return;
-    this.written = current;
-    this.writtenAtMs = host.clock.now();
-    const json = writeKept(current, this.writtenAtMs, host.wallClock());
-    host.files.put(this.name, new TextEncoder().encode(json)).catch(() => {});
-  }
+    if (!isRead || !wallClock || current === written) return;
+    written = current;
+    writtenAtMs = clock.now();
+    const json = writeKept(current, writtenAtMs, wallClock());
+    files.put(name, new TextEncoder().encode(json)).catch(() => {});
+  };
+  return {
+    async read() {
+      if (!wallClock || files === NO_STORE) return;
+      const bytes = await files.get(name).catch(() => undefined);
+      const kept = bytes && readKept(new TextDecoder().decode(bytes), wallClock());
+      if (kept) estimates.restore(kept.state, kept.ageMs, clock.now());
+      isRead = true;
+    },
+    writeSoon() {
+      if (!isRead || stopTimer) return;
+      stopTimer = clock.after(Math.max(WRITE_AFTER_MS, writtenAtMs + WRITE_EVERY_MS - clock.now()), write);
+    },
+    write,
+  };
 }
