@@ -25,7 +25,7 @@ import { Installations } from './installations.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
-import { Permissions } from './permissions.ts';
+import { type PermissionFor, permissionsUnder } from './permissions.ts';
 import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
 import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
@@ -79,7 +79,7 @@ class ClientCore implements CoreClient {
   private readonly url: string;
   private readonly options: ClientOptions;
   private readonly objective: Objective;
-  private readonly permissions: Permissions;
+  private readonly permissionFor: PermissionFor;
   private readonly deviceWork = new DeviceWork();
   /** Whether a device is to have segments. */
   private wantsSegments: boolean;
@@ -95,7 +95,7 @@ class ClientCore implements CoreClient {
     this.objective = parseObjective(options.objective ?? {}, 'objective');
     this.estimates = new Estimates(undefined, host.clock.now());
     this.kept = keptEstimates(this.estimates, host, webSource(host, url, options.model).name);
-    this.permissions = new Permissions(policy, () => host.network?.() ?? null);
+    this.permissionFor = permissionsUnder(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = courtesyOn(host.clock);
     this.installations = new Installations({
@@ -327,7 +327,7 @@ class ClientCore implements CoreClient {
         runRequest(this.contextOf(installation), input, options, interrupt, trail),
       );
       const { plan } = installation;
-      const { allowed } = this.permissions.for(result.route.label, plan, this.link?.welcome ?? null);
+      const { allowed } = this.permissionFor(result.route.label, plan, this.link?.welcome ?? null);
       // Of what may send nothing the gateway does not learn that it was there either.
       if (Object.keys(allowed).length > 0) this.usage.add(plan.id, result.route.k, 1);
       this.kept.writeSoon();
@@ -342,9 +342,9 @@ class ClientCore implements CoreClient {
   }
 
   private contextOf(installation: Installation): RequestContext {
-    const { host, estimates, permissions, deviceWork } = this;
+    const { host, estimates, permissionFor, deviceWork } = this;
     return {
-      ...{ host, estimates, permissions, deviceWork, installation, link: this.link as Link },
+      ...{ host, estimates, permissionFor, deviceWork, installation, link: this.link as Link },
       accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
       objective: this.objective,
       isCurrent: () => this.installations.known === installation,

@@ -22,32 +22,30 @@ type Welcome = MessageOf<'welcome'>;
 /** Labels that are remembered; apps have a handful. */
 const REMEMBERED_MAX = 64;
 
-/** Asked before every decision and before everything that is sent: what it said stays true until something changes. */
-export class Permissions {
-  private readonly known = new Map<string, Permission>();
-  private of: { plan: Plan; welcome: Welcome | null; networks: string } | null = null;
-  private readonly policy: Policy | undefined;
-  private readonly network: () => Network | null;
+/**
+ * What a label may send of a plan.
+ * @param welcome the gateway's word, or null while it is not connected: nothing can be sent then anyway
+ */
+export type PermissionFor = (label: string, plan: Plan, welcome: Welcome | null) => Permission;
 
-  /** @param network what the device is on now; null where nobody can say */
-  constructor(policy: Policy | undefined, network: () => Network | null) {
-    this.policy = policy;
-    this.network = network;
-  }
-
-  /** @param welcome the gateway's word, or null while it is not connected: nothing can be sent then anyway */
-  for(label: string, plan: Plan, welcome: Welcome | null): Permission {
-    const names = networkNames(this.network());
+/**
+ * Asked before every decision and before everything that is sent: what it said stays true until something changes.
+ * @param network what the device is on now; null where nobody can say
+ */
+export function permissionsUnder(policy: Policy | undefined, network: () => Network | null): PermissionFor {
+  const known = new Map<string, Permission>();
+  let of: { plan: Plan; welcome: Welcome | null; networks: string } | null = null;
+  return (label, plan, welcome) => {
+    const names = networkNames(network());
     const networks = names.join();
-    const { of, known } = this;
     if (of?.plan !== plan || of.welcome !== welcome || of.networks !== networks || known.size > REMEMBERED_MAX) {
       known.clear();
-      this.of = { plan, welcome, networks };
+      of = { plan, welcome, networks };
     }
-    const permission = known.get(label) ?? permissionFor(this.policy, welcome, label, plan, names);
+    const permission = known.get(label) ?? permissionFor(policy, welcome, label, plan, names);
     known.set(label, permission);
     return permission;
-  }
+  };
 }
 
 /** Names of the overrides that hold on a network. Where it is not known, those of every network do. */

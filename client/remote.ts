@@ -8,47 +8,45 @@ import type { Link } from './link.ts';
 const RETRY_MS = 200;
 const RETRY_MS_MAX = 10_000;
 
-export class Remote {
+export interface Remote {
   /** Why the gateway will not do it, however often it is asked. */
-  refusal: string | null = null;
-  private retryAtMs = 0;
-  private failures = 0;
-  private readonly clock: Clock;
-  private readonly link: Link;
-  private readonly plan: Plan;
-
-  constructor(clock: Clock, link: Link, plan: Plan) {
-    this.clock = clock;
-    this.link = link;
-    this.plan = plan;
-  }
-
+  readonly refusal: string | null;
   /** Whether a boundary can be sent now. */
-  get isReachable(): boolean {
-    const isServed = this.link.welcome?.plans.some(({ id }) => id === this.plan.id) ?? false;
-    return this.link.isOpen && isServed && this.refusal === null && this.retryInMs <= 0;
-  }
-
+  readonly isReachable: boolean;
   /** Whether it is worth waiting until one can. */
-  get mayRecover(): boolean {
-    const { link, plan } = this;
-    if (this.refusal !== null || !link.mayOpen) return false;
-    // Another plan of this name is being fetched. Where none of this name is served, none will come.
-    return link.welcome === null || link.welcome.plans.some(({ name }) => name === plan.name);
-  }
-
+  readonly mayRecover: boolean;
   /** Milliseconds until it may be asked again, where it asked for a pause: of this request, or of all of this client's. */
-  get retryInMs(): number {
-    return Math.max(this.retryAtMs, this.link.pausedUntilMs) - this.clock.now();
-  }
-
+  retryInMs(): number;
   /** Takes note of why a request that was sent, or could not be, has no reply. */
-  failed(error: TandemError): void {
-    if (error.retryable) {
-      const pauseMs = Math.max(RETRY_MS * 2 ** this.failures++, error.retryAfterMs ?? 0);
-      this.retryAtMs = this.clock.now() + Math.min(RETRY_MS_MAX, pauseMs);
-    } else {
-      this.refusal = `the gateway refused: ${error.code}: ${error.message}`;
-    }
-  }
+  failed(error: TandemError): void;
+}
+
+export function remoteOf(clock: Clock, link: Link, plan: Plan): Remote {
+  let refusal: string | null = null;
+  let retryAtMs = 0;
+  let failures = 0;
+  const retryInMs = () => Math.max(retryAtMs, link.pausedUntilMs) - clock.now();
+  return {
+    get refusal() {
+      return refusal;
+    },
+    get isReachable() {
+      const isServed = link.welcome?.plans.some(({ id }) => id === plan.id) ?? false;
+      return link.isOpen && isServed && refusal === null && retryInMs() <= 0;
+    },
+    get mayRecover() {
+      if (refusal !== null || !link.mayOpen) return false;
+      // Another plan of this name is being fetched. Where none of this name is served, none will come.
+      return link.welcome === null || link.welcome.plans.some(({ name }) => name === plan.name);
+    },
+    retryInMs,
+    failed(error) {
+      if (error.retryable) {
+        const pauseMs = Math.max(RETRY_MS * 2 ** failures++, error.retryAfterMs ?? 0);
+        retryAtMs = clock.now() + Math.min(RETRY_MS_MAX, pauseMs);
+      } else {
+        refusal = `the gateway refused: ${error.code}: ${error.message}`;
+      }
+    },
+  };
 }

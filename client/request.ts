@@ -28,9 +28,9 @@ import type { InferRequest, Link, Pending, Reply } from './link.ts';
 import { orAborted } from './or-aborted.ts';
 import { outputsOf } from './outputs.ts';
 import { pause } from './pause.ts';
-import type { Permissions } from './permissions.ts';
+import type { PermissionFor } from './permissions.ts';
 import { receiptIn } from './receipts.ts';
-import { Remote } from './remote.ts';
+import { type Remote, remoteOf } from './remote.ts';
 import { type Drawn, routeOf, sentBoundary, type Trail } from './trail.ts';
 import type { InferOptions, InferResult, Input, ReceiptDetail } from './types.ts';
 
@@ -40,7 +40,7 @@ export interface RequestContext {
   readonly link: Link;
   readonly installation: Installation;
   readonly estimates: Estimates;
-  readonly permissions: Permissions;
+  readonly permissionFor: PermissionFor;
   readonly deviceWork: DeviceWork;
   readonly accuracyDropMax: number;
   readonly objective: Objective;
@@ -127,7 +127,7 @@ class Request {
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
     this.depth = depthOf(this.plan);
-    this.remote = new Remote(context.host.clock, context.link, this.plan);
+    this.remote = remoteOf(context.host.clock, context.link, this.plan);
   }
 
   async run(input: Input): Promise<InferResult> {
@@ -304,7 +304,7 @@ class Request {
   }
 
   private permission(): Permission {
-    return this.context.permissions.for(this.label, this.plan, this.context.link.welcome);
+    return this.context.permissionFor(this.label, this.plan, this.context.link.welcome);
   }
 
   /** Throws where waiting cannot help: nothing that the request lacks is on its way. */
@@ -333,7 +333,7 @@ class Request {
 
   private async nextChance(): Promise<void> {
     const { host, changed } = this.context;
-    const { retryInMs } = this.remote;
+    const retryInMs = this.remote.retryInMs();
     const over = new AbortController();
     const chances = [changed(over.signal)];
     if (retryInMs > 0) chances.push(pause(host.clock, retryInMs, over.signal));

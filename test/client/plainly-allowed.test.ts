@@ -1,7 +1,7 @@
 /** What is sent before the SDK has come, the SDK would have let out as well: whatever the two policies say. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Permissions } from '../../client/permissions.ts';
+import { permissionsUnder } from '../../client/permissions.ts';
 import { isPlainlyAllowed } from '../../client/plainly-allowed.ts';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { type PolicyInput, parsePolicy } from '../../shared/policy/language.ts';
@@ -68,7 +68,7 @@ test('never more than the stricter of the two policies lets leave', () => {
     fc.property(policies, fc.array(granted, { maxLength: 3 }), network, (policy, all, on) => {
       const welcome = welcomeOf(all);
       if (!isPlainlyAllowed(policy as PolicyInput | undefined, welcome, LABEL)) return;
-      const permission = new Permissions(parsePolicy(policy, 'policy'), () => on).for(LABEL, plan, welcome);
+      const permission = permissionsUnder(parsePolicy(policy, 'policy'), () => on)(LABEL, plan, welcome);
       allowed++;
       expect(permission).toMatchObject({ allowed: { '0/webp-80': true }, floor: 0, noise: [], retain: true });
     }),
