@@ -1,14 +1,13 @@
 /** How a model is to be compiled, as one JSON document: what the command's options say, and profiles of users besides. */
 import * as v from 'valibot';
 import { TandemError } from '../shared/errors.ts';
-import { integer, parseAs, text } from '../shared/parse.ts';
+import { integer, parseAs, share, text } from '../shared/parse.ts';
 import { TIER_BITS } from '../shared/plan-schema.ts';
 import { LAYER_FORMS } from './compress/segment-recipe.ts';
 import type { Profile } from './cut/choose.ts';
 import type { Bottleneck, ModelRecipe } from './recipe.ts';
 import type { GivenTolerances } from './tolerances.ts';
 
-const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 const described = <S extends v.GenericSchema>(schema: S, description: string) =>
   v.pipe(schema, v.description(description));

@@ -1,7 +1,7 @@
 /** The gateway's configuration: one JSON document, checked whole before anything starts. */
 import { availableParallelism } from 'node:os';
 import * as v from 'valibot';
-import { integer, type Place, parseAs, placeIn, text } from '../shared/parse.ts';
+import { integer, type Place, parseAs, placeIn, sha256, text } from '../shared/parse.ts';
 import { parsePolicy } from '../shared/policy/language.ts';
 import { FRAME_BYTES_MAX, IDLE_TIMEOUT_MS, IN_FLIGHT_MAX } from '../shared/protocol/limits.ts';
 
@@ -22,7 +22,7 @@ const ConfigSchema = v.strictObject({
           v.strictObject({
             name: text(64),
             /** Of the token, in hex, so that the file holds no secret. */
-            sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+            sha256,
             labels,
           }),
         ),

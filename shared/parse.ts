@@ -46,8 +46,13 @@ export function parseJson(text: string, code: ErrorCode, what: string): unknown 
   }
 }
 
+export const finite = v.pipe(v.number(), v.finite());
 /** A finite number of 0 or more. */
-export const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+export const amount = v.pipe(finite, v.minValue(0));
+/** From 0 to 1. */
+export const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+/** A SHA-256 in lower-case hex. */
+export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 /** An integer of at least `min`. */
 export const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));

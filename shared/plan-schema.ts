@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { isBase64 } from './base64.ts';
 import { TandemError } from './errors.ts';
 import { NOISE } from './noise-schema.ts';
-import { amount, integer, parseAs, text } from './parse.ts';
+import { amount, finite, integer, parseAs, sha256, share, text } from './parse.ts';
 import { divisorOf, isSize } from './size.ts';
 import { DTYPES } from './tensor.ts';
 
@@ -17,9 +17,8 @@ export const TIER_BITS = [8, 7, 6, 5, 4, 3, 2] as const;
 /** Segments of a chain. */
 export const DEPTH_MAX = 64;
 
-const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hex'));
 /** A plain name: nothing that could climb out of the bundle's folder. */
-const fileName = v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/, 'expected a plain file name'));
+const fileName = v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/));
 const File = v.object({ file: fileName, sha256, bytes: integer(1) });
 
 /** A dimension: a number, the size variable, or the size variable divided: 480, "width", "width/8". */
@@ -36,7 +35,6 @@ const Size = v.object({
   typical: integer(1),
 });
 
-const finite = v.pipe(v.number(), v.finite());
 const three = v.tuple([finite, finite, finite]);
 /** How a picture becomes a float32 [1, 3, height, width] tensor: fitted, then (pixel / 255 - mean) / std. */
 const PictureSteps = v.object({
@@ -70,7 +68,7 @@ const TierMap = v.object({
 });
 const QuantizedTensor = v.object({
   low: finite,
-  step: v.pipe(v.number(), v.finite(), v.gtValue(0)),
+  step: v.pipe(finite, v.gtValue(0)),
   /** Channels that lie outermost, or 1 where the tensor is coded as one row; where there is a map, its components. */
   channels: integer(1),
   /** null where values are quantized as they are. */
@@ -140,7 +138,6 @@ const Accuracy = v.object({
 /** Ways to send a boundary that leakage is measured of, and figures of each. */
 const LEAKAGE_ROWS_MAX = 1024;
 const figures = v.record(text(), finite);
-const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const LeakageRow = v.object({
   k: integer(0),
   tier: tierName,

@@ -3,13 +3,12 @@
  * (Ed25519, RFC 8032). The text is what is signed, byte for byte, so that nobody has to write it the same way again.
  */
 import * as v from 'valibot';
-import { amount, integer, parseAs, parseJson, text } from './parse.ts';
+import { amount, integer, parseAs, parseJson, sha256, text } from './parse.ts';
 import { depthOf, outputsBehind, type Plan } from './plan.ts';
 import { NoisesSchema } from './policy/language.ts';
 import { leakageOf } from './policy/leakage.ts';
 import type { MessageOf } from './protocol/messages.ts';
 
-const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const names = v.array(text());
 
 const ReceiptSchema = v.object({

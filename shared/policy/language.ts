@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import type { Noise } from '../codec/noise.ts';
 import { TandemError } from '../errors.ts';
 import { NOISE } from '../noise-schema.ts';
-import { type Place, parseAs, placeIn, text } from '../parse.ts';
+import { type Place, parseAs, placeIn, share, text } from '../parse.ts';
 
 /** The model's input, as it is. */
 export const FLOOR_INPUT = 'input';
@@ -25,7 +25,6 @@ export const NETWORK_TYPES = ['bluetooth', 'cellular', 'ethernet', 'mixed', 'non
 /** Its `effectiveType`. */
 export const EFFECTIVE_TYPES = ['slow-2g', '2g', '3g', '4g'] as const;
 
-const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const NoiseSchema = v.pipe(
   v.strictObject(NOISE),
   v.check(({ type, scale }) => type !== 'dropout' || scale <= 1, 'expected a scale of at most 1 for dropout'),

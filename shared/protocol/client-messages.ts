@@ -1,10 +1,10 @@
 /** What clients say, and the gateway's parser of it. PROTOCOL.md tells when each may be said. */
 import * as v from 'valibot';
-import { integer, parseAs, text } from '../parse.ts';
+import { integer, parseAs, sha256, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan-schema.ts';
 import { NoisesSchema } from '../policy/language.ts';
 import { DEADLINE_MS_MAX, USAGE_COUNT_MAX, USAGE_ENTRIES_MAX } from './limits.ts';
-import { parts, planId, requestId, shapes } from './message-parts.ts';
+import { parts, requestId, shapes } from './message-parts.ts';
 import { TRACEPARENT } from './traceparent.ts';
 
 const Hello = v.object({
@@ -19,7 +19,7 @@ const Hello = v.object({
 const Infer = v.object({
   type: v.literal('infer'),
   id: requestId,
-  plan: planId,
+  plan: sha256,
   k: integer(0, DEPTH_MAX),
   tier: text(32),
   /** Privacy class of the request. */
@@ -41,7 +41,7 @@ const Ping = v.object({
   id: requestId,
   /** Requests finished since the last report, by how deep the device went, so that the operator sees offload rates. */
   usage: v.pipe(
-    v.array(v.object({ plan: planId, k: integer(0, DEPTH_MAX), count: integer(1, USAGE_COUNT_MAX) })),
+    v.array(v.object({ plan: sha256, k: integer(0, DEPTH_MAX), count: integer(1, USAGE_COUNT_MAX) })),
     v.maxLength(USAGE_ENTRIES_MAX),
   ),
 });

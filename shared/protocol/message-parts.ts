@@ -4,7 +4,6 @@ import { integer } from '../parse.ts';
 import { PARTS_MAX, RANK_MAX } from './limits.ts';
 
 export const requestId = integer(1, 2 ** 32 - 1);
-export const planId = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 export const shapes = v.pipe(
   v.array(v.pipe(v.array(integer(0, 2 ** 31 - 1)), v.maxLength(RANK_MAX))),
   v.maxLength(PARTS_MAX),

@@ -1,12 +1,12 @@
 /** What the gateway says, and the client's parser of it. PROTOCOL.md tells when each may be said. */
 import * as v from 'valibot';
-import { type ErrorCode, isErrorCode } from '../errors.ts';
-import { amount, integer, parseAs, text } from '../parse.ts';
+import { isErrorCode } from '../errors.ts';
+import { amount, integer, parseAs, sha256, text } from '../parse.ts';
 import { LABELS_MAX, NetworksSchema, OVERRIDES_MAX, TermsSchema } from '../policy/language.ts';
 import { ERROR_MESSAGE_MAX, RECEIPT_LENGTH_MAX } from './limits.ts';
-import { parts, planId, requestId, shapes } from './message-parts.ts';
+import { parts, requestId, shapes } from './message-parts.ts';
 
-const errorCode = v.custom<ErrorCode>(isErrorCode, 'expected a code of the error table');
+const errorCode = v.pipe(v.string(), v.guard(isErrorCode, 'expected a code of the error table'));
 
 const Load = v.object({
   /** Requests waiting for a worker. */
@@ -23,7 +23,7 @@ const Welcome = v.object({
   /** Software and version, for logs. */
   server: text(),
   limits: v.object({ frameBytesMax: integer(1), inFlightMax: integer(1), idleTimeoutMs: integer(1) }),
-  plans: v.array(v.object({ name: text(), id: planId })),
+  plans: v.array(v.object({ name: text(), id: sha256 })),
   /** Name of the client's credentials. */
   tenant: text(64),
   /** Where the gateway is, in its operator's words; null where they have not said. */

@@ -3,7 +3,7 @@
  * by nobody of ours: what does not fit is ignored. Models are not kept, so that what was learnt is held against those of today.
  */
 import * as v from 'valibot';
-import { amount, integer, text } from '../parse.ts';
+import { amount, finite, integer, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan-schema.ts';
 import type { EstimatesState } from './estimates.ts';
 import { newLink } from './link.ts';
@@ -24,12 +24,11 @@ const NOISE_MIN = 1e-4;
 const ROUNDING = 1e-6;
 const EXPLORATION_MS_MAX = 60_000;
 
-const value = v.pipe(v.number(), v.finite());
 const between = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));
 const FilterSchema = v.strictObject({
-  mean: v.pipe(v.array(value), v.minLength(1), v.maxLength(DEPTH_MAX)),
-  usual: v.pipe(v.array(value), v.maxLength(DEPTH_MAX)),
-  covariance: v.pipe(v.array(value), v.maxLength(DEPTH_MAX ** 2)),
+  mean: v.pipe(v.array(finite), v.minLength(1), v.maxLength(DEPTH_MAX)),
+  usual: v.pipe(v.array(finite), v.maxLength(DEPTH_MAX)),
+  covariance: v.pipe(v.array(finite), v.maxLength(DEPTH_MAX ** 2)),
   noise: between(NOISE_MIN, 1),
   agoMs: amount,
 });

@@ -1,9 +1,9 @@
 /** What a choice is worth: its time, and whatever else the app says that it cares for, in milliseconds. */
 import * as v from 'valibot';
-import { parseAs } from '../parse.ts';
+import { amount, parseAs } from '../parse.ts';
 import type { Predictor } from './cost.ts';
 
-const weight = v.optional(v.pipe(v.number(), v.finite(), v.minValue(0)), 0);
+const weight = v.optional(amount, 0);
 const share = (most: number) => v.pipe(v.number(), v.minValue(0), v.maxValue(most));
 
 const ObjectiveSchema = v.strictObject({

@@ -198,6 +198,12 @@ describe('messages of the server', () => {
     );
   });
 
+  test('an error of a code that nobody knows is refused with what was expected', () => {
+    expect(() => parseServerMessage({ ...server.error, code: 'NO_SUCH_CODE' })).toThrow(
+      tandemError('BAD_MESSAGE', 'code: expected a code of the error table'),
+    );
+  });
+
   test.each(['NO_SUCH_CODE', 'toString', '__proto__', 4400, null])('an error of code %s is refused', (code) => {
     expect(() => parseServerMessage({ ...server.error, code })).toThrow(tandemError('BAD_MESSAGE', 'server: code: '));
   });
