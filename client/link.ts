@@ -2,7 +2,7 @@
  * The connection to the gateway: kept open, watched, and opened again with full-jitter back-off. Every request that is
  * under way when it breaks is settled at once, so that nobody waits for a reply that cannot come.
  */
-import { asTandemError, codeInfo, ERROR_CODES, type ErrorCode, messageOf, TandemError } from '../shared/errors.ts';
+import { asTandemError, codeInfo, ERROR_CODES, messageOf, TandemError } from '../shared/errors.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol/messages.ts';
 import { parseServerMessage } from '../shared/protocol/server-messages.ts';
@@ -57,6 +57,9 @@ const IDLE_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
+
+/** Close codes after which trying again with the same client would end the same way. */
+const TERMINAL_CLOSE_CODES: readonly number[] = [ERROR_CODES.UNAUTHORIZED.close, ERROR_CODES.UNSUPPORTED_VERSION.close];
 
 type Status = 'connecting' | 'open' | 'refused' | 'closed';
 
@@ -355,9 +358,8 @@ export class Link {
   }
 
   private lost(code: number, reason: string): void {
-    const refusal = TERMINAL_CLOSE_CODES.get(code);
     const message = reason || this.message || `the connection closed with ${code}`;
-    this.drop(refusal ? 'refused' : 'connecting', new TandemError('UNAVAILABLE', message));
+    this.drop(TERMINAL_CLOSE_CODES.includes(code) ? 'refused' : 'connecting', new TandemError('UNAVAILABLE', message));
     // Whoever was told of it may have closed the link.
     if (this.status !== 'connecting') return;
     // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): clients of a restarted gateway spread out.
@@ -412,8 +414,3 @@ export class Link {
 export function failureOf({ code, message, retryAfterMs }: MessageOf<'error'>): TandemError {
   return new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined });
 }
-
-/** Close codes after which trying again with the same client would end the same way. */
-const TERMINAL_CLOSE_CODES: ReadonlyMap<number, ErrorCode> = new Map(
-  (['UNAUTHORIZED', 'UNSUPPORTED_VERSION'] as const).map((code) => [ERROR_CODES[code].close, code]),
-);
