@@ -7,7 +7,7 @@ import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, 
 import { inputOf } from './browser-early.ts';
 import { cacheStore } from './cache-store.ts';
 import { connectWith } from './client.ts';
-import { CrashMarker, type MarkStorage } from './crash-marker.ts';
+import { type CrashMarker, crashMarker } from './crash-marker.ts';
 import type { Device } from './device.ts';
 import { CLIENT_NAME, type Early } from './early.ts';
 import { headDevice } from './head-device.ts';
@@ -111,7 +111,11 @@ let marker: CrashMarker | undefined;
 
 /** One for all clients of a page: what one of them is at is not what the page before died of. Reading takes a while: not before it is needed. */
 function pageMarker(): CrashMarker {
-  marker ??= new CrashMarker(storageOf('sessionStorage'), storageOf('localStorage'), Date.now());
+  marker ??= crashMarker(
+    () => sessionStorage,
+    () => localStorage,
+    Date.now(),
+  );
   return marker;
 }
 
@@ -147,14 +151,6 @@ function isThere(provider: 'webgpu' | 'webnn'): boolean {
 
 function defaultThreads(): number {
   return globalThis.crossOriginIsolated ? Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))) : 1;
-}
-
-function storageOf(name: 'sessionStorage' | 'localStorage'): MarkStorage | null {
-  try {
-    return globalThis[name];
-  } catch {
-    return null;
-  }
 }
 
 /** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */

@@ -3,8 +3,10 @@
  * ended. What a page finds written down, the one before it died in: no handler runs when a browser ends a page for its memory.
  */
 
-/** What is used of a page's storages; all of it may throw, or be missing. */
+/** What is used of a page's storages. */
 export type MarkStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+/** All of it may throw, the asking for it too. */
+type GetStorage = () => MarkStorage;
 
 const UNDER_WAY = 'tandem.under-way';
 const FATAL = 'tandem.fatal';
@@ -12,67 +14,59 @@ const FATAL = 'tandem.fatal';
 const BELIEVED_MS = 14 * 24 * 3600 * 1000;
 const KEPT_MAX = 32;
 
-export class CrashMarker {
-  private readonly fatal = new Map<string, number>();
-  /** Clients of one page load at the same time: of what was under way any may have been fatal. */
-  private readonly underWay: string[] = [];
-  private readonly tab: MarkStorage | null;
-  private readonly origin: MarkStorage | null;
-
-  /**
-   * @param tab `sessionStorage`, which a tab keeps when it is loaded again: another tab may be in the same step and well
-   * @param origin `localStorage`
-   * @param nowMs by the calendar: marks outlive the page
-   */
-  constructor(tab: MarkStorage | null, origin: MarkStorage | null, nowMs: number) {
-    this.tab = tab;
-    this.origin = origin;
-    for (const [step, atMs] of this.read()) if (nowMs - atMs < BELIEVED_MS) this.fatal.set(step, atMs);
-    const left = tried(tab, (store) => JSON.parse(store.getItem(UNDER_WAY) ?? '[]') as unknown);
-    if (Array.isArray(left)) for (const step of left) this.fatal.set(String(step), nowMs);
-    this.write();
-    const list = JSON.stringify([...this.fatal].slice(-KEPT_MAX));
-    tried(origin, (store) => (this.fatal.size > 0 ? store.setItem(FATAL, list) : store.removeItem(FATAL)));
-  }
-
+export interface CrashMarker {
   /** Whether a page died in this step. */
-  hasKilled(step: string): boolean {
-    return this.fatal.has(step);
-  }
-
-  begin(step: string): void {
-    this.underWay.push(step);
-    this.write();
-  }
-
-  end(step: string): void {
-    const at = this.underWay.indexOf(step);
-    if (at >= 0) this.underWay.splice(at, 1);
-    this.write();
-  }
-
+  hasKilled(step: string): boolean;
+  begin(step: string): void;
+  end(step: string): void;
   /** The page is left in good order. */
-  endAll(): void {
-    this.underWay.length = 0;
-    this.write();
-  }
-
-  private write(): void {
-    tried(this.tab, (store) => store.setItem(UNDER_WAY, JSON.stringify(this.underWay)));
-  }
-
-  private read(): readonly (readonly [string, number])[] {
-    const parsed = tried(this.origin, (store) => JSON.parse(store.getItem(FATAL) ?? '[]') as unknown);
-    if (!Array.isArray(parsed)) return [];
-    return parsed.filter((entry): entry is [string, number] => {
-      return Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number';
-    });
-  }
+  endAll(): void;
 }
 
-function tried<T>(storage: MarkStorage | null, work: (storage: MarkStorage) => T): T | undefined {
+/**
+ * @param tab `sessionStorage`, which a tab keeps when it is loaded again: another tab may be in the same step and well
+ * @param origin `localStorage`
+ * @param nowMs by the calendar: marks outlive the page
+ */
+export function crashMarker(tab: GetStorage, origin: GetStorage, nowMs: number): CrashMarker {
+  /** Clients of one page load at the same time: of what was under way any may have been fatal. */
+  const underWay: string[] = [];
+  const fatal = new Map(marksIn(origin).filter(([, atMs]) => nowMs - atMs < BELIEVED_MS));
+  const left = tried(tab, (store) => JSON.parse(store.getItem(UNDER_WAY) ?? '[]') as unknown);
+  if (Array.isArray(left)) for (const step of left) fatal.set(String(step), nowMs);
+  const write = () => void tried(tab, (store) => store.setItem(UNDER_WAY, JSON.stringify(underWay)));
+  write();
+  const list = JSON.stringify([...fatal].slice(-KEPT_MAX));
+  tried(origin, (store) => (fatal.size > 0 ? store.setItem(FATAL, list) : store.removeItem(FATAL)));
+  return {
+    hasKilled: (step) => fatal.has(step),
+    begin(step) {
+      underWay.push(step);
+      write();
+    },
+    end(step) {
+      const at = underWay.indexOf(step);
+      if (at >= 0) underWay.splice(at, 1);
+      write();
+    },
+    endAll() {
+      underWay.length = 0;
+      write();
+    },
+  };
+}
+
+function marksIn(origin: GetStorage): [string, number][] {
+  const parsed = tried(origin, (store) => JSON.parse(store.getItem(FATAL) ?? '[]') as unknown);
+  if (!Array.isArray(parsed)) return [];
+  return parsed.filter((entry): entry is [string, number] => {
+    return Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number';
+  });
+}
+
+function tried<T>(storage: GetStorage, work: (storage: MarkStorage) => T): T | undefined {
   try {
-    return storage ? work(storage) : undefined;
+    return work(storage());
   } catch {
     // Private windows and sandboxed frames: then nothing is remembered.
     return undefined;
