@@ -26,7 +26,7 @@ import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
 import { type PermissionFor, permissionsUnder } from './permissions.ts';
-import { explainRequest, type RequestContext, runRequest, Superseded } from './request.ts';
+import { type RequestContext, RunningRequest, Superseded } from './request.ts';
 import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
@@ -228,7 +228,8 @@ class ClientCore implements CoreClient {
     this.assertOpen();
     const interrupt = createInterrupt(this.host.clock, checkOptions(options), options.signal);
     try {
-      return explainRequest(this.contextOf(this.installations.current), input, options, interrupt, this.newTrail());
+      const context = this.contextOf(this.installations.current);
+      return new RunningRequest(context, options, interrupt, this.newTrail()).explain(input);
     } finally {
       interrupt.dispose();
     }
@@ -323,9 +324,8 @@ class ClientCore implements CoreClient {
     trail: Trail,
   ): Promise<InferResult | undefined> {
     try {
-      const result = await this.installations.use(installation, () =>
-        runRequest(this.contextOf(installation), input, options, interrupt, trail),
-      );
+      const request = new RunningRequest(this.contextOf(installation), options, interrupt, trail);
+      const result = await this.installations.use(installation, () => request.run(input));
       const { plan } = installation;
       const { allowed } = this.permissionFor(result.route.label, plan, this.link?.welcome ?? null);
       // Of what may send nothing the gateway does not learn that it was there either.

@@ -79,29 +79,8 @@ const BEGUN_LATE_MS = 4_000;
 const BEGUN_LATE_SHARE = 0.5;
 const CANNOT_MAKE = 'this device cannot make the format';
 
-/** Rejects with Superseded, with what the interrupt rejects with, or as `Client.infer` says. */
-export function runRequest(
-  context: RequestContext,
-  input: Input,
-  options: InferOptions,
-  interrupt: Interrupt,
-  trail: Trail,
-): Promise<InferResult> {
-  return new Request(context, options, interrupt, trail).run(input);
-}
-
-/** What `runRequest` would decide first. Throws BAD_INPUT, or as it does for a forced cut. */
-export function explainRequest(
-  context: RequestContext,
-  input: Input,
-  options: InferOptions,
-  interrupt: Interrupt,
-  trail: Trail,
-): Decision {
-  return new Request(context, options, interrupt, trail).explain(input);
-}
-
-class Request {
+/** One request on one installation. */
+export class RunningRequest {
   private readonly plan: Plan;
   private readonly depth: number;
   private readonly label: string;
@@ -130,6 +109,7 @@ class Request {
     this.remote = remoteOf(context.host.clock, context.link, this.plan);
   }
 
+  /** Rejects with Superseded, with the reason of the interrupt's signal, or as `Client.infer` says. */
   async run(input: Input): Promise<InferResult> {
     try {
       return await this.toAnswer(input);
@@ -168,6 +148,7 @@ class Request {
     }
   }
 
+  /** What `run` would decide first. Throws BAD_INPUT, or as it does for a forced cut. */
   explain(input: Input): Decision {
     this.assertForce();
     const { preprocess, size } = this.plan;
