@@ -37,7 +37,7 @@ export interface Host {
   /** SHA-256 in lower-case hex. */
   sha256(content: Uint8Array | string): Promise<string>;
   /** Messages <-> frames: shared/protocol/frames.ts, which a page loads beside its first request. */
-  frames(): Frames | Promise<Frames>;
+  frames(): Promise<Frames>;
   /** Opens a WebSocket to a URL. */
   connector(url: string): Connector;
   /**

@@ -191,11 +191,7 @@ export class Link {
 
   private open(): void {
     this.setStatus('connecting', this.message);
-    if (!this.frames) {
-      const frames = this.host.frames();
-      if (frames instanceof Promise) return void this.openWith(frames);
-      this.frames = frames;
-    }
+    if (!this.frames) return void this.openWithFrames();
     let channel: Channel | null = null;
     // A late event of a connection that was given up must not touch its successor.
     const isCurrent = () => channel !== null && this.channel === channel;
@@ -220,9 +216,9 @@ export class Link {
     this.timer(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
   }
 
-  private async openWith(frames: Promise<Frames>): Promise<void> {
+  private async openWithFrames(): Promise<void> {
     try {
-      this.frames = await frames;
+      this.frames = await this.host.frames();
       if (this.status === 'connecting' && !this.channel) this.open();
     } catch (error) {
       if (this.status === 'connecting') this.lost(1006, `the SDK did not load whole: ${messageOf(error)}`);

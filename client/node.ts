@@ -71,7 +71,7 @@ function nodeHost(target: string, createDevice: Host['createDevice']): Host {
     files: NO_STORE,
     runtimeFile: null,
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
-    frames: () => frames,
+    frames: async () => frames,
     connector: wsConnector,
     // As an EventEmitter does with a listener that throws.
     report: (error) =>

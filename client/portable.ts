@@ -57,7 +57,7 @@ export function connect<T extends ModelTypes = ModelTypes>(options: PortableOpti
       fetch: globalThis.fetch.bind(globalThis),
       runtimeFile: null,
       sha256: sha256Hex,
-      frames: () => frames,
+      frames: async () => frames,
       connector: (url) => webSocketConnector(url, Socket),
       createDevice: async (plan) => localDevice({ plan, target, runtime, pictures: NO_PICTURES, clock, random }),
       report: (error) =>

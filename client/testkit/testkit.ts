@@ -191,7 +191,7 @@ class Kit implements Testkit {
       files: memoryStore(this.kept),
       runtimeFile: null,
       sha256: async (content) => sha256Of(content),
-      frames: () => frames,
+      frames: async () => frames,
       connector: () => connector,
       createDevice: async (plan, onLost) => this.device.make(plan, onLost),
       // As an EventTarget does with a listener that throws.

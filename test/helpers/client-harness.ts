@@ -167,7 +167,7 @@ export class ClientHarness {
       savesData: () => this.saveData,
       network: () => this.network,
       sha256: async (content) => createHash('sha256').update(content).digest('hex'),
-      frames: () => frames,
+      frames: async () => frames,
       connector: () => (events) => {
         const [near, far] = channelPair();
         near.events = { onFrame: events.onFrame, onClose: events.onClose };
