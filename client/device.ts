@@ -1,9 +1,9 @@
 /** The device's side of the work: preprocess, run segments, encode. Behind one interface, in this thread or a worker. */
 import { runSegment } from '../shared/chain.ts';
 import type { Clock } from '../shared/clock.ts';
-import { boundaryCodec, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
+import { boundaryEncoder, type Crossing, type Payload, pictureCrossing } from '../shared/codec/boundary.ts';
 import type { Noise } from '../shared/codec/noise.ts';
-import type { PictureCodec } from '../shared/codec/picture.ts';
+import type { PictureEncoder } from '../shared/codec/picture.ts';
 import { unpackModel } from '../shared/codec/weights.ts';
 import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan } from '../shared/plan.ts';
@@ -63,7 +63,7 @@ export interface DeviceParts {
   readonly runtime: Runtime;
   /** What may be faster, or may be wrong: tried on each segment. */
   readonly others?: readonly Provider[] | undefined;
-  readonly pictures: PictureCodec;
+  readonly pictures: PictureEncoder;
   readonly clock: Clock;
   /** What noise is made of: cryptographically secure where it is to protect somebody. */
   readonly random: Random;
@@ -78,7 +78,7 @@ interface Segment extends Pick<Chosen, 'session' | 'provider'> {
 
 /** A device in this thread. */
 export function localDevice({ plan, target, runtime, others = [], pictures, clock, random }: DeviceParts): Device {
-  const codec = boundaryCodec(plan, pictures);
+  const codec = boundaryEncoder(plan, pictures);
   const segments: Segment[] = [];
   let isClosed = false;
   const inTurn = oneAtATime();

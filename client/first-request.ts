@@ -3,7 +3,7 @@
  * It is sent where policy plainly allows it, and in the form that is smallest; whatever stands in its way is left to the SDK, and
  * nothing is sent here.
  */
-import type { PictureCodec } from '../shared/codec/picture.ts';
+import type { PictureEncoder } from '../shared/codec/picture.ts';
 import type { Plan } from '../shared/plan.ts';
 import { fitPicture, pictureShape } from '../shared/preprocess/picture.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
@@ -34,7 +34,7 @@ export interface First {
 /** What it needs of the browser. */
 export interface FirstPlatform {
   readonly fetch: typeof fetch;
-  readonly pictures: PictureCodec;
+  readonly pictures: PictureEncoder;
   /** Milliseconds, of which the difference is meant. */
   now(): number;
   inputOf(input: BrowserInput): Promise<Input>;

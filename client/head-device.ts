@@ -4,13 +4,13 @@
  */
 import type { Clock } from '../shared/clock.ts';
 import { encodePicture, pictureCrossing } from '../shared/codec/boundary.ts';
-import type { PictureCodec } from '../shared/codec/picture.ts';
+import type { PictureEncoder } from '../shared/codec/picture.ts';
 import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, type Plan, tierAt } from '../shared/plan.ts';
 import type { Device, Timed } from './device.ts';
 
 /** Null for a model of which no picture is sent. */
-export function headDevice(plan: Plan, target: string, pictures: PictureCodec, clock: Clock): Device | null {
+export function headDevice(plan: Plan, target: string, pictures: PictureEncoder, clock: Clock): Device | null {
   if (!plan.preprocess || !boundaryAt(plan, 0).tiers.some(({ type }) => type === 'picture')) return null;
   const timed = async <T>(work: () => T | Promise<T>): Promise<Timed<T>> => {
     const startMs = clock.now();

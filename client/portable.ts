@@ -5,7 +5,7 @@
  */
 
 import { systemClock } from '../shared/clock.ts';
-import type { PictureCodec } from '../shared/codec/picture.ts';
+import type { PictureEncoder } from '../shared/codec/picture.ts';
 import * as frames from '../shared/protocol/frames.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { connectWith } from './client.ts';
@@ -36,10 +36,7 @@ export interface PortableOptions extends ClientOptions {
   readonly onWake?: ((listener: () => void) => () => void) | undefined;
 }
 
-const NO_PICTURES: PictureCodec = {
-  encode: async () => null,
-  decode: () => Promise.reject(new Error('a device decodes no pictures')),
-};
+const NO_PICTURES: PictureEncoder = { encode: async () => null };
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export function connect<T extends ModelTypes = ModelTypes>(options: PortableOptions): Promise<Client<T>> {

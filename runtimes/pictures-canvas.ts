@@ -1,8 +1,8 @@
 /** Pictures in browsers and their workers, by OffscreenCanvas. */
-import type { PictureCodec } from '../shared/codec/picture.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import type { PictureEncoder } from '../shared/codec/picture.ts';
+import { TandemError } from '../shared/errors.ts';
 
-export function canvasPictures(): PictureCodec {
+export function canvasPictures(): PictureEncoder {
   return {
     async encode({ width, height, data }, format, quality) {
       const canvas = new OffscreenCanvas(width, height);
@@ -12,18 +12,6 @@ export function canvasPictures(): PictureCodec {
       const blob = await canvas.convertToBlob({ type, quality: quality / 100 });
       // A browser that cannot make the type makes a PNG instead, and says so only here.
       return blob.type === type ? new Uint8Array(await blob.arrayBuffer()) : null;
-    },
-    async decode(bytes, format, { width, height }) {
-      try {
-        const blob = new Blob([new Uint8Array(bytes)], { type: `image/${format}` });
-        const bitmap = await createImageBitmap(blob);
-        if (bitmap.width !== width || bitmap.height !== height) {
-          throw new TypeError(`expected ${width} x ${height} pixels, got ${bitmap.width} x ${bitmap.height}`);
-        }
-        return pixelsOf(bitmap, width, height);
-      } catch (error) {
-        throw new TandemError('BAD_PAYLOAD', `the picture cannot be read: ${messageOf(error)}`, { cause: error });
-      }
     },
   };
 }

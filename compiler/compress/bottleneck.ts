@@ -4,7 +4,7 @@
  * component is known to the same error, and one that varies less than a step is almost always 0 and costs almost nothing.
  */
 import { toBase64 } from '../../shared/base64.ts';
-import { type PreparedMap, preparedMap } from '../../shared/codec/channel-map.ts';
+import { type Components, wayForth } from '../../shared/codec/channel-map.ts';
 import { centreOf, quantizeCentred } from '../../shared/codec/quantize.ts';
 import type { QuantizerCoding } from '../../shared/codec/tensor-quantizer.ts';
 import { symmetricEigen } from '../linalg/eigen.ts';
@@ -22,17 +22,14 @@ const ROUNDINGS = [0.5, 0.45, 0.4, 0.35, 0.3];
  */
 const BIT_WORTH = Math.LN2 / 6;
 
-/** [component][column]. */
-export type Components = ReturnType<PreparedMap['toComponents']>;
-
 /** The map of one tensor: its parts as the plan carries them, and what they stand for. */
 export interface BottleneckMap {
   readonly channels: number;
   readonly components: number;
   /** Of channels from their means, by the metric: the root mean square over all channels and samples. */
   readonly deviation: number;
-  /** As precise as the plan has it. */
-  readonly map: PreparedMap;
+  /** [channel][column] -> [component][column], as precise as the plan has it. */
+  toComponents(values: Float32Array): Components;
   readonly parts: Omit<NonNullable<QuantizerCoding['map']>, 'rounding'>;
 }
 
@@ -53,7 +50,7 @@ export function bottleneckMap(
   const mean = Float32Array.from(statistics.means());
   return {
     ...{ channels, components, deviation: Math.sqrt(Math.max(0, variance) / channels) },
-    map: preparedMap({
+    toComponents: wayForth({
       ...{ channels, components, mean: Float64Array.from(mean) },
       ...{ rows: forth.values, back: back?.values ?? forth.values },
     }),
@@ -78,8 +75,8 @@ function asInt8(rows: Float64Array, channels: number) {
 }
 
 /** Some of a sample's columns as components, [component][column]. */
-export function sampleComponents(values: Float32Array, { channels, map }: BottleneckMap): Components {
-  return map.toComponents(someColumns(values, channels));
+export function sampleComponents(values: Float32Array, { channels, toComponents }: BottleneckMap): Components {
+  return toComponents(someColumns(values, channels));
 }
 
 /**

@@ -4,18 +4,13 @@
  * context. Samples are streamed three times; memory hardly grows with their number.
  */
 import { codedGeometry } from '../../shared/codec/activation.ts';
+import type { Components } from '../../shared/codec/channel-map.ts';
 import { quantizeCentred } from '../../shared/codec/quantize.ts';
 import { type QuantizerCoding, type TensorQuantizer, tensorQuantizer } from '../../shared/codec/tensor-quantizer.ts';
 import type { QuantizedTensor, QuantizedTier, TensorSpec, TierBits } from '../../shared/plan.ts';
 import { asFloat32, type Tensor } from '../../shared/tensor.ts';
 import type { Bottleneck } from '../recipe.ts';
-import {
-  type BottleneckMap,
-  bottleneckCoding,
-  bottleneckMap,
-  type Components,
-  sampleComponents,
-} from './bottleneck.ts';
+import { type BottleneckMap, bottleneckCoding, bottleneckMap, sampleComponents } from './bottleneck.ts';
 import type { ChannelMetric } from './channel-metric.ts';
 import { ChannelStatistics } from './channel-statistics.ts';
 import { clipRange } from './clip-range.ts';
@@ -134,7 +129,7 @@ class TensorCalibration {
   count(tensor: Tensor): void {
     if (!this.isFloat) return;
     const data = asFloat32(tensor);
-    for (const { quantizer, counts } of this.coded.values()) counts.count(quantizer.quantize(data));
+    for (const { quantizer, counts } of this.coded.values()) counts.count(quantizer(data));
     for (const [components, map] of this.maps) this.components.get(components)?.push(sampleComponents(data, map));
   }
 
@@ -153,7 +148,7 @@ class TensorCalibration {
   countContexts(tensor: Tensor): void {
     if (!this.isFloat) return;
     for (const { coding, quantizer, counts } of this.coded.values()) {
-      counts.countContexts(quantizer.quantize(asFloat32(tensor)), codedGeometry(tensor.shape, coding));
+      counts.countContexts(quantizer(asFloat32(tensor)), codedGeometry(tensor.shape, coding));
     }
   }
 

@@ -2,7 +2,7 @@
 import { boundaryTensors } from '../../shared/chain.ts';
 import type { BoundaryCodec, Crossing } from '../../shared/codec/boundary.ts';
 import { addNoise, type Noise } from '../../shared/codec/noise.ts';
-import { tensorQuantizer } from '../../shared/codec/tensor-quantizer.ts';
+import { tensorDequantizer, tensorQuantizer } from '../../shared/codec/tensor-quantizer.ts';
 import { boundaryAt, type Plan, type QuantizedTier, tierAt } from '../../shared/plan.ts';
 import { asFloat32, float32, type Tensor, type Tensors } from '../../shared/tensor.ts';
 
@@ -64,13 +64,17 @@ function noisy(tensors: Tensors, noise: Noise, random: () => number): Tensors {
 
 function quantizedAndBack(plan: Plan, k: number, { tensors: codings, bits }: QuantizedTier) {
   const specs = boundaryAt(plan, k).tensors;
-  const quantizers = codings.map((coding, i) => coding && tensorQuantizer(coding, bits, specs[i] as (typeof specs)[0]));
+  const ways = codings.map((coding, i) => {
+    const spec = specs[i] as (typeof specs)[0];
+    if (!coding) return null;
+    const [quantize, dequantize] = [tensorQuantizer(coding, bits, spec), tensorDequantizer(coding, bits, spec)];
+    return (values: Float32Array) => dequantize(quantize(values));
+  });
   return (tensors: Tensors): Tensors => {
     const changed = specs.map(({ name }, i) => {
-      const [tensor, quantizer] = [tensors[name] as Tensor, quantizers[i]];
-      if (!quantizer) return [name, tensor] as const;
-      const values = quantizer.dequantize(quantizer.quantize(asFloat32(tensor)));
-      return [name, float32(tensor.shape, values)] as const;
+      const [tensor, thereAndBack] = [tensors[name] as Tensor, ways[i]];
+      if (!thereAndBack) return [name, tensor] as const;
+      return [name, float32(tensor.shape, thereAndBack(asFloat32(tensor)))] as const;
     });
     return Object.fromEntries(changed);
   };

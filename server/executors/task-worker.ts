@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { sharpPictures } from '../../runtimes/pictures-sharp.ts';
 import { checkSession, runSegments } from '../../shared/chain.ts';
-import { type BoundaryCodec, boundaryCodec } from '../../shared/codec/boundary.ts';
+import { type BoundaryDecoder, boundaryDecoder } from '../../shared/codec/boundary.ts';
 import { asTandemError, type ErrorCode } from '../../shared/errors.ts';
 import { depthOf, type Plan } from '../../shared/plan.ts';
 import type { Session } from '../../shared/runtime.ts';
@@ -27,7 +27,7 @@ export type WorkerReply =
 
 interface Loaded {
   readonly plan: Plan;
-  readonly codec: BoundaryCodec;
+  readonly codec: BoundaryDecoder;
   readonly sessions: readonly Session[];
 }
 
@@ -54,7 +54,7 @@ async function loadAll({ bundles, threads }: WorkerData): Promise<ReadonlyMap<st
   for (const { plan, segments } of bundles) {
     const sessions = await Promise.all(segments.map((segment) => runtime.load(segment)));
     for (const [k, session] of sessions.entries()) checkSession(plan, session, k);
-    plans.set(plan.id, { plan, codec: boundaryCodec(plan, pictures), sessions });
+    plans.set(plan.id, { plan, codec: boundaryDecoder(plan, pictures), sessions });
   }
   return plans;
 }

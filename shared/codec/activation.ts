@@ -10,15 +10,19 @@ import { asFloat32, type DType, elementCount, float32, type Tensor, tensorBytes,
 import { type ContextModel, contextModel, decodeSymbols, encodeSymbols, type Geometry } from './context-model.ts';
 import { pack, packedBytes, unpack } from './pack.ts';
 import { RangeDecoder, RangeEncoder } from './range-coder.ts';
-import { tensorQuantizer } from './tensor-quantizer.ts';
+import { tensorDequantizer, tensorQuantizer } from './tensor-quantizer.ts';
 
 const MODE_PACKED = 0;
 const MODE_RANGE_CODED = 1;
 
 /** A tier made ready to code with. Make it once a plan, not once a message. */
-export interface ActivationCodec {
+export interface ActivationEncoder {
   /** One coded part a tensor, in the boundary's order. Throws TypeError for tensors that are not float32. */
   encode(tensors: readonly Tensor[]): Uint8Array[];
+}
+
+/** Likewise, for who receives. */
+export interface ActivationDecoder {
   /**
    * @param shapes concrete shapes in the boundary's order, already checked against the plan
    * @throws BAD_PAYLOAD for parts that this codec did not write
@@ -26,29 +30,41 @@ export interface ActivationCodec {
   decode(parts: readonly Uint8Array[], shapes: readonly (readonly number[])[]): Tensor[];
 }
 
-interface TensorCoder {
-  encode(value: Tensor): Uint8Array;
-  decode(part: Uint8Array, shape: readonly number[]): Tensor;
-}
-
 /**
  * @param specs the boundary's tensors, whose channel counts the tables must fit
  * @throws BAD_PLAN where they do not
  */
-export function activationCodec(tier: QuantizedTier, specs: readonly TensorSpec[]): ActivationCodec {
-  const coders = tier.tensors.map((coding, i) => {
+export function activationEncoder(tier: QuantizedTier, specs: readonly TensorSpec[]): ActivationEncoder {
+  const encoders = tier.tensors.map((coding, i) =>
+    coding === null ? tensorBytes : tensorEncoder(coding, tier, specs[i] as TensorSpec),
+  );
+  return { encode: (tensors) => tensors.map((value, i) => at(encoders, i, tier)(value)) };
+}
+
+/** Throws as `activationEncoder` does. */
+export function activationDecoder(tier: QuantizedTier, specs: readonly TensorSpec[]): ActivationDecoder {
+  const decoders = tier.tensors.map((coding, i): TensorDecoder => {
     const spec = specs[i] as TensorSpec;
-    return coding === null ? rawCoder(spec) : tensorCoder(coding, tier, spec);
+    if (coding !== null) return tensorDecoder(coding, tier, spec);
+    // What is no float32 (shapes, indices) is small and loses nothing.
+    return (part, shape) => rawTensor(spec.name, spec.dtype, shape, part);
   });
-  const coderAt = (i: number) => {
-    const coder = coders[i];
-    if (!coder) throw new TandemError('BAD_PAYLOAD', `tier ${tier.name} codes ${coders.length} tensors, got more`);
-    return coder;
-  };
   return {
-    encode: (tensors) => tensors.map((value, i) => coderAt(i).encode(value)),
-    decode: (parts, shapes) => parts.map((part, i) => coderAt(i).decode(part, shapes[i] as readonly number[])),
+    decode: (parts, shapes) => parts.map((part, i) => at(decoders, i, tier)(part, shapes[i] as readonly number[])),
   };
+}
+
+export interface ActivationCodec extends ActivationEncoder, ActivationDecoder {}
+
+/** Both, for who sends and receives. */
+export function activationCodec(tier: QuantizedTier, specs: readonly TensorSpec[]): ActivationCodec {
+  return { ...activationEncoder(tier, specs), ...activationDecoder(tier, specs) };
+}
+
+function at<T>(coders: readonly T[], i: number, { name }: QuantizedTier): T {
+  const coder = coders[i];
+  if (!coder) throw new TandemError('BAD_PAYLOAD', `tier ${name} codes ${coders.length} tensors, got more`);
+  return coder;
 }
 
 /** A tensor out of its own bytes. Throws BAD_PAYLOAD where they are too few or too many. */
@@ -60,12 +76,24 @@ export function rawTensor(name: string, dtype: DType, shape: readonly number[], 
   }
 }
 
-/** What is no float32 (shapes, indices) is small and loses nothing. */
-function rawCoder({ name, dtype }: TensorSpec): TensorCoder {
-  return { encode: tensorBytes, decode: (part, shape) => rawTensor(name, dtype, shape, part) };
+type TensorDecoder = (part: Uint8Array, shape: readonly number[]) => Tensor;
+
+function tensorEncoder(coding: QuantizedTensor, tier: QuantizedTier, spec: TensorSpec): (value: Tensor) => Uint8Array {
+  const { bits } = tier;
+  const model = modelOf(coding, tier, spec);
+  const quantize = tensorQuantizer(coding, bits, spec);
+  return (value) => encodeSymbolBytes(quantize(asFloat32(value)), codedGeometry(value.shape, coding), model, bits);
 }
 
-function tensorCoder(coding: QuantizedTensor, { name, bits }: QuantizedTier, spec: TensorSpec): TensorCoder {
+function tensorDecoder(coding: QuantizedTensor, tier: QuantizedTier, spec: TensorSpec): TensorDecoder {
+  const { bits } = tier;
+  const model = modelOf(coding, tier, spec);
+  const dequantize = tensorDequantizer(coding, bits, spec);
+  return (part, shape) =>
+    float32(shape, dequantize(decodeSymbolBytes(part, codedGeometry(shape, coding), model, bits)));
+}
+
+function modelOf(coding: QuantizedTensor, { name, bits }: QuantizedTier, spec: TensorSpec): ContextModel {
   const { channels, map } = coding;
   const classes = fromBase64(coding.classes);
   if (classes.length !== channels || (map === null && channels !== 1 && spec.shape[1] !== channels)) {
@@ -75,18 +103,7 @@ function tensorCoder(coding: QuantizedTensor, { name, bits }: QuantizedTier, spe
     );
   }
   const [starts, first, second] = [coding.starts, coding.first, coding.second].map(fromBase64) as Bytes3;
-  const model = contextModel({ classes, starts, first, second }, bits);
-  const quantizer = tensorQuantizer(coding, bits, spec);
-  return {
-    encode(value: Tensor): Uint8Array {
-      const symbols = quantizer.quantize(asFloat32(value));
-      return encodeSymbolBytes(symbols, codedGeometry(value.shape, coding), model, bits);
-    },
-    decode(part: Uint8Array, shape: readonly number[]): Tensor {
-      const symbols = decodeSymbolBytes(part, codedGeometry(shape, coding), model, bits);
-      return float32(shape, quantizer.dequantize(symbols));
-    },
-  };
+  return contextModel({ classes, starts, first, second }, bits);
 }
 
 type Bytes3 = [Uint8Array, Uint8Array, Uint8Array];

@@ -1,14 +1,23 @@
 /** A boundary <-> the payload of a frame, at any tier: one door for the device, the server and the compiler. */
 import { boundaryTensors } from '../chain.ts';
 import { messageOf, TandemError } from '../errors.ts';
-import { boundaryAt, type PictureTier, type Plan, type Tier, tierAt, tierKey } from '../plan.ts';
+import {
+  boundaryAt,
+  type PictureTier,
+  type Plan,
+  type QuantizedTier,
+  type TensorSpec,
+  type Tier,
+  tierAt,
+  tierKey,
+} from '../plan.ts';
 import { fitPicture, pictureShape, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
 import { sizeOf } from '../size.ts';
 import { elementCount, holdsDType, type Tensor, type Tensors, tensorBytes } from '../tensor.ts';
-import { type ActivationCodec, activationCodec, codedGeometry, rawTensor } from './activation.ts';
+import { activationDecoder, activationEncoder, codedGeometry, rawTensor } from './activation.ts';
 import { packedBytes } from './pack.ts';
-import type { PictureCodec } from './picture.ts';
+import type { PictureCodec, PictureDecoder, PictureEncoder } from './picture.ts';
 
 /** Where a request is: boundary k, with everything that would have to cross it. */
 export interface Crossing {
@@ -27,22 +36,21 @@ export interface Payload {
   readonly shapes: readonly (readonly number[])[];
 }
 
-export interface BoundaryCodec {
+export interface BoundaryEncoder {
   /** Gives null where this host cannot make the tier's picture format. Throws UNKNOWN_TIER. */
   encode(crossing: Crossing, tier: string): Promise<Payload | null>;
+}
+
+export interface BoundaryDecoder {
   /** Throws BAD_BOUNDARY, UNKNOWN_TIER, BAD_TENSOR or BAD_PAYLOAD. */
   decode(k: number, tier: string, payload: Payload): Promise<Crossing>;
 }
 
+export interface BoundaryCodec extends BoundaryEncoder, BoundaryDecoder {}
+
 /** Throws BAD_PLAN where a tier's tables do not fit its boundary: at once, not when the first message comes. */
-export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec {
-  const codecs = new Map<string, ActivationCodec>();
-  for (const [k, { tensors, tiers }] of plan.boundaries.entries()) {
-    for (const tier of tiers) {
-      if (tier.type === 'quantized') codecs.set(tierKey(k, tier.name), activationCodec(tier, tensors));
-    }
-  }
-  const activationsAt = (k: number, name: string) => codecs.get(tierKey(k, name)) as ActivationCodec;
+export function boundaryEncoder(plan: Plan, pictures: PictureEncoder): BoundaryEncoder {
+  const activationsAt = byTier(plan, activationEncoder);
   return {
     async encode(crossing, name) {
       const { k } = crossing;
@@ -52,6 +60,13 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
       const shapes = tensors.map(({ shape }) => shape);
       return { parts: tier.type === 'raw' ? tensors.map(tensorBytes) : activationsAt(k, name).encode(tensors), shapes };
     },
+  };
+}
+
+/** Throws likewise. */
+export function boundaryDecoder(plan: Plan, pictures: PictureDecoder): BoundaryDecoder {
+  const activationsAt = byTier(plan, activationDecoder);
+  return {
     async decode(k, name, { parts, shapes }) {
       const tier = tierAt(plan, k, name);
       const size = checkShapes(plan, k, shapes);
@@ -68,6 +83,20 @@ export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec
       return { k, size, tensors: Object.fromEntries(named), picture: null };
     },
   };
+}
+
+/** Both, for who sends and receives. */
+export function boundaryCodec(plan: Plan, pictures: PictureCodec): BoundaryCodec {
+  return { ...boundaryEncoder(plan, pictures), ...boundaryDecoder(plan, pictures) };
+}
+
+/** What is made of each quantized tier. */
+function byTier<T>(plan: Plan, make: (tier: QuantizedTier, specs: readonly TensorSpec[]) => T) {
+  const made = new Map<string, T>();
+  for (const [k, { tensors, tiers }] of plan.boundaries.entries()) {
+    for (const tier of tiers) if (tier.type === 'quantized') made.set(tierKey(k, tier.name), make(tier, tensors));
+  }
+  return (k: number, name: string) => made.get(tierKey(k, name)) as T;
 }
 
 /** Boundary 0 of tensors that the caller made. Throws BAD_INPUT naming what is missing or of the wrong shape. */
@@ -99,7 +128,7 @@ function isTensor(tensor: Tensor | undefined): tensor is Tensor {
 export async function encodePicture(
   { picture }: Pick<Crossing, 'picture'>,
   { name, format, quality }: PictureTier,
-  pictures: PictureCodec,
+  pictures: PictureEncoder,
 ): Promise<Payload | null> {
   if (!picture) throw new TandemError('BAD_INPUT', `tier ${name} needs a picture, the input was a tensor`);
   const bytes = await pictures.encode(picture, format, quality);
@@ -135,7 +164,7 @@ function tensorsOf(plan: Plan, picture: Picture): Tensors {
 
 async function decodePicture(
   plan: Plan,
-  pictures: PictureCodec,
+  pictures: PictureDecoder,
   tier: PictureTier,
   bytes: Uint8Array,
   width: number,

@@ -2,41 +2,44 @@
 import { fromBase64 } from '../base64.ts';
 import { TandemError } from '../errors.ts';
 import type { QuantizedTensor, TensorSpec } from '../plan.ts';
-import { type ChannelMap, preparedMap } from './channel-map.ts';
+import { type ChannelMap, wayBack, wayForth } from './channel-map.ts';
 import { centreOf, dequantize, quantize, quantizeCentred } from './quantize.ts';
-
-export interface TensorQuantizer {
-  quantize(values: Float32Array): Uint8Array;
-  dequantize(symbols: Uint8Array): Float32Array;
-}
 
 /** What of a coded tensor is about its levels. */
 export type QuantizerCoding = Pick<QuantizedTensor, 'low' | 'step' | 'channels' | 'map'>;
 
+export type TensorQuantizer = (values: Float32Array) => Uint8Array;
+
 /** Throws BAD_PLAN where the map does not fit the tensor. */
 export function tensorQuantizer(coding: QuantizerCoding, bits: number, spec: TensorSpec): TensorQuantizer {
-  const { low, step, map } = coding;
-  if (map === null) {
-    return {
-      quantize: (values) => quantize(values, coding, bits),
-      dequantize: (symbols) => dequantize(symbols, coding),
-    };
-  }
-  const channelMap = preparedMap(channelMapOf(map, coding.channels, spec));
-  const centre = centreOf(bits);
-  if (low !== -centre * step) {
-    throw new TandemError(
-      'BAD_PLAN',
-      `components of ${spec.name} lie around 0: expected low ${-centre * step}, got ${low}`,
-    );
-  }
-  return {
-    quantize: (values) => quantizeCentred(channelMap.toComponents(values), step, bits, map.rounding),
-    dequantize: (symbols) => channelMap.fromComponents(symbols, centre, step),
-  };
+  const { step, map } = coding;
+  if (map === null) return (values) => quantize(values, coding, bits);
+  const toComponents = wayForth(channelMapOf(map, coding, bits, spec));
+  return (values) => quantizeCentred(toComponents(values), step, bits, map.rounding);
 }
 
-function channelMapOf(map: NonNullable<QuantizedTensor['map']>, components: number, spec: TensorSpec): ChannelMap {
+/** The way back. Throws likewise. */
+export function tensorDequantizer(
+  coding: QuantizerCoding,
+  bits: number,
+  spec: TensorSpec,
+): (symbols: Uint8Array) => Float32Array {
+  const { step, map } = coding;
+  if (map === null) return (symbols) => dequantize(symbols, coding);
+  const fromComponents = wayBack(channelMapOf(map, coding, bits, spec));
+  return (symbols) => fromComponents(symbols, centreOf(bits), step);
+}
+
+function channelMapOf(
+  map: NonNullable<QuantizedTensor['map']>,
+  { low, step, channels: components }: QuantizerCoding,
+  bits: number,
+  spec: TensorSpec,
+): ChannelMap {
+  const lowest = -centreOf(bits) * step;
+  if (low !== lowest) {
+    throw new TandemError('BAD_PLAN', `components of ${spec.name} lie around 0: expected low ${lowest}, got ${low}`);
+  }
   const mean = floatsOf(map.mean);
   const channels = mean.length;
   if (spec.shape[0] !== 1 || spec.shape[1] !== channels || components > channels || !mean.every(Number.isFinite)) {
