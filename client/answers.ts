@@ -1,4 +1,6 @@
 /** Answers by idempotency key: the same question asked again, by a retry or a double tap, is the same request. */
+import { orAborted } from './or-aborted.ts';
+
 const KEPT_MAX = 256;
 
 interface Shared<T> {
@@ -20,20 +22,18 @@ export class Answers<T> {
    * What is under way or was answered under this key; asked anew where that failed. Whoever's signal is aborted leaves by
    * itself, and the last one ends the request.
    */
-  once(key: string, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async once(key: string, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const shared = this.known.get(key) ?? this.begin(key, ask);
     shared.waiting++;
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        reject(signal?.reason);
-        if (--shared.waiting > 0) return;
+    try {
+      return await (signal ? orAborted(shared.answer, signal) : shared.answer);
+    } catch (error) {
+      if (signal?.aborted && --shared.waiting === 0) {
         this.forget(key, shared);
-        shared.ended.abort(signal?.reason);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const settled = () => signal?.removeEventListener('abort', onAbort);
-      shared.answer.then(resolve, reject).finally(settled);
-    });
+        shared.ended.abort(signal.reason);
+      }
+      throw error;
+    }
   }
 
   private begin(key: string, ask: (signal: AbortSignal) => Promise<T>): Shared<T> {

@@ -1,7 +1,7 @@
 /** Whether a model can run here, asked before anything is fetched for it but its plan, in the platform's words for built-in models. */
 import { messageOf } from '../shared/errors.ts';
 import { baseUrl } from './base-url.ts';
-import { webSource } from './download.ts';
+import { bytesOf, neededFiles, webSource } from './download.ts';
 import { readKeptPlan } from './file-store.ts';
 import type { Host } from './host.ts';
 import type { Availability } from './types.ts';
@@ -15,14 +15,12 @@ export async function availabilityOf(
   const nothing = { bytesTotal: 0, bytesKept: 0 };
   try {
     const plan = await readKeptPlan(webSource(host, baseUrl(url), model, { signal }), host.files, host.clock);
-    const files = plan.segments.map(({ targets }) => targets[host.target]);
-    if (files.includes(undefined)) {
+    if (plan.segments.some(({ targets }) => !targets[host.target])) {
       const reason = `${model} has no segments for the target ${host.target}`;
       return { status: 'unavailable', reasons: [reason], ...nothing };
     }
-    const all = [...(host.runtimeFile ? [host.runtimeFile] : []), ...files.flatMap((file) => file ?? [])];
+    const all = neededFiles(host, plan);
     const kept = new Set(await host.files.names());
-    const bytesOf = (some: typeof all) => some.reduce((sum, { bytes }) => sum + bytes, 0);
     const missing = all.filter(({ sha256 }) => !kept.has(sha256));
     const sizes = { bytesTotal: bytesOf(all), bytesKept: bytesOf(all) - bytesOf(missing) };
     if (missing.length === 0) return { status: 'available', reasons: [], ...sizes };

@@ -20,6 +20,8 @@ const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 30_000;
 const PLAN_BYTES_MAX = 4 * 1024 * 1024;
 
+type NeededFile = Pick<PlanFile, 'sha256' | 'bytes'>;
+
 export interface DownloadEvents {
   /** Segment k+1 runs now. `ms` is the time of a run at the smallest size. */
   onSegment(k: number, loaded: Timed<LoadedSegment>): void;
@@ -63,10 +65,7 @@ export async function downloadSegments(
     finished += bytes;
     countTo(0);
   };
-  const fetched = (
-    file: Pick<PlanFile, 'sha256' | 'bytes'>,
-    read: (options: WebSourceOptions) => Promise<Uint8Array>,
-  ) => {
+  const fetched = (file: NeededFile, read: (options: WebSourceOptions) => Promise<Uint8Array>) => {
     const pieces: Uint8Array[] = [];
     const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
     const work = () => read({ signal, whenIdle, onBytes, pieces });
@@ -109,12 +108,13 @@ export interface DownloadRequest {
   readonly bytesLoaded: number;
 }
 
-/** Bytes that the device will have loaded in the end, runtime and model. */
-export function downloadBytes({ runtimeFile, target }: Pick<Host, 'runtimeFile' | 'target'>, plan: Plan): number {
-  return (
-    (runtimeFile?.bytes ?? 0) +
-    plan.segments.reduce((sum, { targets }) => sum + ((targets[target] as PlanFile | undefined)?.bytes ?? 0), 0)
-  );
+/** What the device will have loaded in the end: engine and model, as far as the plan has it. */
+export function neededFiles({ runtimeFile, target }: Host, plan: Plan): readonly NeededFile[] {
+  return [runtimeFile, ...plan.segments.map(({ targets }) => targets[target])].flatMap((file) => file ?? []);
+}
+
+export function bytesOf(files: readonly NeededFile[]): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 async function withRetries<T>(

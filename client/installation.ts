@@ -7,7 +7,7 @@ import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import type { Device, LoadedSegment } from './device.ts';
-import { downloadBytes, downloadSegments, isOfFile } from './download.ts';
+import { bytesOf, downloadSegments, isOfFile, neededFiles } from './download.ts';
 import type { Host } from './host.ts';
 import { orAborted } from './or-aborted.ts';
 import type { AvailabilityStatus } from './types.ts';
@@ -57,7 +57,7 @@ export class Installation {
   constructor(plan: Plan, options: InstallationOptions) {
     this.plan = plan;
     this.options = options;
-    this.bytesTotal = downloadBytes(options.host, plan);
+    this.bytesTotal = bytesOf(neededFiles(options.host, plan));
     this.isHead = options.isHead ?? false;
   }
 
