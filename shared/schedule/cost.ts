@@ -1,5 +1,4 @@
 /** What a choice of (k, tier) is expected to take, part by part, from where the request is now, and how sure that is. */
-import { depthOf } from '../plan.ts';
 import { costAt } from '../size.ts';
 import { dozeShare, sleepShare } from './link.ts';
 import { LogSumAt } from './log-sum.ts';
@@ -215,7 +214,10 @@ export function predict(snapshot: Snapshot, choice: Choice): Prediction {
 
 /** Expected time of what the device has yet to run from where the request is, in milliseconds. */
 export function finishMs(snapshot: Snapshot): number {
-  return predict(snapshot, { k: depthOf(snapshot.plan), tier: null }).totalMs;
+  const predictor = predictorOf(snapshot);
+  // All on the device is the last row.
+  predictor.row(costTable(snapshot.plan, snapshot.target).rows.at(-1) as TableRow);
+  return predictor.totalMs;
 }
 
 /** Of the lognormal with this mean and variance. */
