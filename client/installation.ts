@@ -63,8 +63,7 @@ export class Installation {
 
   /** Only after `start`. */
   get device(): Device {
-    if (!this.made) throw new TandemError('DEVICE_FAILED', 'the device was not started');
-    return this.made;
+    return this.made as Device;
   }
 
   get availability(): AvailabilityStatus {
