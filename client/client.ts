@@ -104,6 +104,7 @@ class ClientCore implements CoreClient {
       servedId: (name) => this.link?.welcome?.plans.find((plan) => plan.name === name)?.id,
       whenIdle: this.courtesy.whenIdle,
       onChange: () => this.changed(),
+      closing: this.closing.signal,
     });
   }
 
@@ -175,7 +176,7 @@ class ClientCore implements CoreClient {
 
   async infer(input: Input, options: InferOptions = {}, begun: Begun | null = null): Promise<InferResult> {
     options.signal?.throwIfAborted();
-    this.assertOpen();
+    this.closing.signal.throwIfAborted();
     const { idempotencyKey: key } = options;
     if (key === undefined) return this.answer(input, options, begun);
     if (begun && this.answers.has(key)) {
@@ -225,7 +226,7 @@ class ClientCore implements CoreClient {
   }
 
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
-    this.assertOpen();
+    this.closing.signal.throwIfAborted();
     const interrupt = createInterrupt(this.host.clock, checkOptions(options), options.signal);
     try {
       const context = this.contextOf(this.installations.current);
@@ -252,7 +253,7 @@ class ClientCore implements CoreClient {
     this.wantsSegments = true;
     for (;;) {
       signal?.throwIfAborted();
-      this.assertOpen();
+      this.closing.signal.throwIfAborted();
       const { current } = this.installations;
       if (current.isComplete) return;
       if (current.isAbandoned) throw current.lost ?? new TandemError('DEVICE_FAILED', `${current.downloadError}`);
@@ -305,10 +306,6 @@ class ClientCore implements CoreClient {
     if (!this.usage.isEmpty) this.link?.report();
     this.link?.close();
     await this.installations.close();
-  }
-
-  private assertOpen(): void {
-    if (this.isClosed) throw new TandemError('CLOSED', 'the client was closed');
   }
 
   private get isClosed(): boolean {

@@ -39,6 +39,8 @@ export interface InstallationsOptions {
   /** Resolves when no request is waiting for the gateway, or when downloads have yielded to them for long enough. */
   whenIdle(): Promise<void>;
   onChange(): void;
+  /** Aborted when the client is closed. */
+  readonly closing: AbortSignal;
 }
 
 export class Installations {
@@ -46,14 +48,13 @@ export class Installations {
   private isReplacing = false;
   private deaths = 0;
   private bornMs = 0;
-  private readonly closing = new AbortController();
   private readonly options: InstallationsOptions;
 
   constructor(options: InstallationsOptions) {
     this.options = options;
   }
 
-  /** Undefined before `start` has succeeded. */
+  /** Null before `start` has succeeded. */
   get known(): Installation | null {
     return this.installed;
   }
@@ -110,13 +111,13 @@ export class Installations {
     }
   }
 
+  /** After `closing` was aborted. */
   async close(): Promise<void> {
-    this.closing.abort(new TandemError('CLOSED', 'the client was closed'));
     await this.installed?.close();
   }
 
   private get isClosed(): boolean {
-    return this.closing.signal.aborted;
+    return this.options.closing.aborted;
   }
 
   private installationOptions(): InstallationOptions {
@@ -154,10 +155,11 @@ export class Installations {
   private async replace(old: Installation, firstPauseMs: number): Promise<void> {
     if (this.isReplacing) return;
     this.isReplacing = true;
-    const { clock } = this.options.host;
+    const { host, closing } = this.options;
+    const { clock } = host;
     try {
       for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
-        if (pauseMs > 0) await pause(clock, pauseMs, this.closing.signal);
+        if (pauseMs > 0) await pause(clock, pauseMs, closing);
         if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
         if ((old.lost || old.isHead) && this.deaths >= DEATHS_MAX) {
           old.abandon();
@@ -192,8 +194,8 @@ export class Installations {
   }
 
   private async reinstall(old: Installation): Promise<Installation> {
-    const { signal } = this.closing;
-    const plan = await this.keptPlan(this.source(signal, this.options.whenIdle)).catch((error: unknown) => {
+    const { closing, whenIdle } = this.options;
+    const plan = await this.keptPlan(this.source(closing, whenIdle)).catch((error: unknown) => {
       // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
       if (old.lost) return old.plan;
       throw error;
@@ -205,7 +207,7 @@ export class Installations {
     const isFrail = this.deaths >= DEATHS_WITH_SEGMENTS_MAX;
     const options = this.installationOptions();
     const isHead = old.isHead && plan === old.plan;
-    const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, signal);
+    const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, closing);
     if (isFrail) fresh.downloadError = `the device died ${this.deaths} times: ${old.lost?.message ?? 'no reason'}`;
     return fresh;
   }
