@@ -245,8 +245,10 @@ class ClientCore implements CoreClient {
     frames: AsyncIterable<Input> | ReadableStream<Input>,
     options: InferOptions = {},
   ): AsyncIterable<StreamResult> {
-    const answer = (frame: Input, signal: AbortSignal) => this.infer(frame, { ...options, signal });
-    return newestOnly(frames, answer, [this.closing.signal, ...(options.signal ? [options.signal] : [])]);
+    return newestOnly(frames, (frame) => this.infer(frame, options), [
+      this.closing.signal,
+      ...(options.signal ? [options.signal] : []),
+    ]);
   }
 
   async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {

@@ -1,5 +1,5 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
-import { TandemError } from '../shared/errors.ts';
+import { orAborted } from './or-aborted.ts';
 import type { InferResult, ModelTypes } from './types.ts';
 
 export interface StreamResult<T extends ModelTypes = ModelTypes> extends InferResult<T> {
@@ -16,23 +16,24 @@ interface Closable {
  * Answers in the order of their frames, one at a time. Frames are closed, where they can be, when they were used or let go.
  * Ends with the frames; an error of a frame, or of the source, ends it too, and so does leaving the loop.
  * @param frames an iterable, or what a MediaStreamTrackProcessor gives
- * @param ends each of them ends it with its reason, also while no frame comes
+ * @param infer ends by itself what is under way
+ * @param ends each of them ends it with its reason, while no frame comes
  */
 export async function* newestOnly<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
-  infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
-  ends: readonly AbortSignal[] = [],
+  infer: (frame: F) => Promise<InferResult>,
+  ends: readonly AbortSignal[],
 ): AsyncGenerator<StreamResult, void, undefined> {
   const source = iteratorOf(frames);
-  const over = new AbortController();
   let waiting: { readonly frame: F } | undefined;
   let dropped = 0;
   let isEnded = false;
+  let isLeft = false;
   let failure: unknown;
   let wake = () => {};
   const pump = async () => {
     for (let next = await source.next(); !next.done; next = await source.next()) {
-      if (over.signal.aborted) return close(next.value);
+      if (isLeft) return close(next.value);
       if (waiting) {
         dropped++;
         close(waiting.frame);
@@ -49,34 +50,27 @@ export async function* newestOnly<F>(
       isEnded = true;
       wake();
     });
-  const onEnd = ({ target }: Event) => {
-    over.abort((target as AbortSignal).reason);
-    wake();
-  };
-  for (const signal of ends) signal.addEventListener('abort', onEnd);
   try {
-    for (const signal of ends) signal.throwIfAborted();
     for (;;) {
       while (!waiting) {
-        over.signal.throwIfAborted();
         if (isEnded) {
           if (failure !== undefined) throw failure;
           return;
         }
-        await new Promise<void>((resolve) => {
+        const woken = new Promise<void>((resolve) => {
           wake = resolve;
         });
+        await ends.reduce((work, signal) => orAborted(work, signal), woken);
       }
       const { frame } = waiting;
       waiting = undefined;
       const skipped = dropped;
       dropped = 0;
-      const result = await infer(frame, over.signal).finally(() => close(frame));
+      const result = await infer(frame).finally(() => close(frame));
       yield { ...result, dropped: skipped };
     }
   } finally {
-    over.abort(new TandemError('CANCELLED', 'the stream was left'));
-    for (const signal of ends) signal.removeEventListener('abort', onEnd);
+    isLeft = true;
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
   }
