@@ -70,7 +70,6 @@ class ClientCore implements CoreClient {
   private announcedPlan = '';
   private routes: Diagnostics['routes'] = [];
   private held = NOTHING_PREDICTED;
-  private readonly interrupts = new Set<InterruptHandle>();
   private readonly usage = new Usage();
   private readonly estimates: Estimates;
   private readonly kept: KeptEstimates;
@@ -190,8 +189,7 @@ class ClientCore implements CoreClient {
     const trail = this.newTrail(begun);
     let interrupt: InterruptHandle | undefined;
     try {
-      interrupt = createInterrupt(clock, checkOptions(options), options.signal);
-      this.interrupts.add(interrupt);
+      interrupt = createInterrupt(clock, checkOptions(options), [this.closing.signal, options.signal]);
       for (;;) {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
         if (result) return result;
@@ -208,7 +206,6 @@ class ClientCore implements CoreClient {
       throw failure ?? reason;
     } finally {
       trail.isOver = true;
-      if (interrupt) this.interrupts.delete(interrupt);
       interrupt?.dispose();
     }
   }
@@ -227,7 +224,7 @@ class ClientCore implements CoreClient {
 
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
     this.closing.signal.throwIfAborted();
-    const interrupt = createInterrupt(this.host.clock, checkOptions(options), options.signal);
+    const interrupt = createInterrupt(this.host.clock, checkOptions(options), []);
     try {
       const context = this.contextOf(this.installations.current);
       return new RunningRequest(context, options, interrupt, this.newTrail()).explain(input);
@@ -299,10 +296,8 @@ class ClientCore implements CoreClient {
 
   async close(): Promise<void> {
     if (this.isClosed) return;
-    const reason = new TandemError('CLOSED', 'the client was closed');
-    this.closing.abort(reason);
+    this.closing.abort(new TandemError('CLOSED', 'the client was closed'));
     this.changed();
-    for (const interrupt of this.interrupts) interrupt.end(reason);
     this.stopListening();
     this.kept.write();
     if (!this.usage.isEmpty) this.link?.report();

@@ -11,27 +11,28 @@ export interface Interrupt {
 }
 
 export interface InterruptHandle extends Interrupt {
-  /** Ends the request now. */
-  end(reason: unknown): void;
-  /** Lets go of timer and listener: the request is settled. */
+  /** Lets go of timer and listeners: the request is settled. */
   dispose(): void;
 }
 
-export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortSignal | undefined): InterruptHandle {
+/** @param signals none of them is aborted yet */
+export function createInterrupt(
+  clock: Clock,
+  deadlineMs: number,
+  signals: readonly (AbortSignal | undefined)[],
+): InterruptHandle {
   const over = new AbortController();
-  const end = (reason: unknown) => over.abort(reason);
   const stop = clock.after(deadlineMs, () =>
-    end(new TandemError('DEADLINE_EXCEEDED', `there was no answer within ${deadlineMs} ms`)),
+    over.abort(new TandemError('DEADLINE_EXCEEDED', `there was no answer within ${deadlineMs} ms`)),
   );
-  const onAbort = () => end(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const onAbort = ({ target }: Event) => over.abort((target as AbortSignal).reason);
+  for (const signal of signals) signal?.addEventListener('abort', onAbort);
   return {
     signal: over.signal,
     deadlineAtMs: clock.now() + deadlineMs,
-    end,
     dispose() {
       stop();
-      signal?.removeEventListener('abort', onAbort);
+      for (const signal of signals) signal?.removeEventListener('abort', onAbort);
     },
   };
 }
