@@ -224,13 +224,10 @@ class ClientCore implements CoreClient {
 
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
     this.closing.signal.throwIfAborted();
-    const interrupt = createInterrupt(this.host.clock, checkOptions(options), []);
-    try {
-      const context = this.contextOf(this.installations.current);
-      return new RunningRequest(context, options, interrupt, this.newTrail()).explain(input);
-    } finally {
-      interrupt.dispose();
-    }
+    const deadlineAtMs = this.host.clock.now() + checkOptions(options);
+    const context = this.contextOf(this.installations.current);
+    const interrupt = { signal: this.closing.signal, deadlineAtMs };
+    return new RunningRequest(context, options, interrupt, this.newTrail()).explain(input);
   }
 
   private newTrail(begun: Begun | null = null): Trail {
