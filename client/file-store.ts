@@ -3,7 +3,7 @@
  * and with all of it there the app works without a network. What a store gives may be broken: it is checked, dropped and
  * fetched anew.
  */
-import { type BundleSource, readPlan } from '../shared/bundle.ts';
+import { type BundleSource, PLAN_FILE, planOf } from '../shared/bundle.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 
@@ -57,12 +57,8 @@ export async function keptFile(
 /** The source's plan, or the one that is kept where the network brings none in time. A network's page to log in at is none. */
 export async function readKeptPlan(source: BundleSource, store: FileStore, clock: Clock): Promise<Plan> {
   const name = `${PLAN_PREFIX}${source.name}`;
-  let text = '';
-  const heard = async (file: string) => {
-    text = await source.text(file);
-    return text;
-  };
-  const served = readPlan({ ...source, text: heard }).then(async (plan) => {
+  const served = source.text(PLAN_FILE).then(async (text) => {
+    const plan = await planOf(source, text);
     await store.put(name, new TextEncoder().encode(text));
     return plan;
   });
@@ -70,7 +66,7 @@ export async function readKeptPlan(source: BundleSource, store: FileStore, clock
   served.catch(() => {});
   const kept = await store.get(name);
   if (!kept) return served;
-  const old = () => readPlan({ ...source, text: async () => new TextDecoder().decode(kept) });
+  const old = () => planOf(source, new TextDecoder().decode(kept));
   // Where there are bars and no network; a newer one replaces the plan when it comes.
   let stop = () => {};
   const late = new Promise<Plan>((resolve) => {

@@ -30,9 +30,13 @@ export interface BundleSource {
 
 /** Throws BAD_PLAN for a plan that is broken, is not the one that is pinned, or whose id is not the hash of its contract. */
 export async function readPlan(source: BundleSource): Promise<Plan> {
+  return planOf(source, await source.text(PLAN_FILE));
+}
+
+/** The same, of the text of a source's plan. */
+export async function planOf(source: Omit<BundleSource, 'text' | 'bytes'>, text: string): Promise<Plan> {
   const what = `${source.name}/${PLAN_FILE}`;
   const { planSha256: pinned } = source;
-  const text = await source.text(PLAN_FILE);
   const sha256 = pinned === undefined ? undefined : await source.sha256(text);
   if (sha256 !== pinned)
     throw new TandemError('BAD_PLAN', `${what}: expected a plan of SHA-256 ${pinned}, got ${sha256}`);
