@@ -1,7 +1,7 @@
 /** What was learnt of device, link and server outlives the page: read once at the start, and written now and then. */
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import { readKept, writeKept } from '../shared/schedule/kept.ts';
-import { ESTIMATES_PREFIX, NO_STORE } from './file-store.ts';
+import { ESTIMATES_PREFIX } from './file-store.ts';
 import type { Host } from './host.ts';
 
 /** Time between two writes. */
@@ -41,7 +41,7 @@ export function keptEstimates(
   };
   return {
     async read() {
-      if (!wallClock || files === NO_STORE) return;
+      if (!wallClock) return;
       const bytes = await files.get(name).catch(() => undefined);
       const kept = bytes && readKept(new TextDecoder().decode(bytes), wallClock());
       if (kept) estimates.restore(kept.state, kept.ageMs, clock.now());

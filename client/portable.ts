@@ -49,7 +49,8 @@ export function connect<T extends ModelTypes = ModelTypes>(options: PortableOpti
       ...{ target, clock, files },
       // The foreground is what comes after the background, however short that was.
       ...(onWake && { onWake: (listener) => onWake(() => listener(Number.POSITIVE_INFINITY)) }),
-      wallClock: Date.now,
+      // Without a place for files nothing that is learnt is kept.
+      ...(options.files && { wallClock: Date.now }),
       random: Math.random,
       fetch: globalThis.fetch.bind(globalThis),
       runtimeFile: null,
