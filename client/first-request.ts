@@ -78,6 +78,8 @@ export function beginFirst(options: FirstOptions, context: FirstContext, platfor
   begin().catch(() => {});
   return {
     take(wanted) {
+      // It may be what is asked for: what has not left by now would leave twice.
+      if (!input) giveUp.abort();
       if (isTaken || input !== wanted) return null;
       isTaken = true;
       if (!begun) giveUp.abort();

@@ -93,6 +93,20 @@ describe('before the SDK', () => {
     await expect.poll(() => harness.audited).toMatchObject([{ label: 'staff', tenant: 'staff', outcome: 'ok' }]);
   });
 
+  test('sends nothing where it was asked for in the moment that the picture came', async () => {
+    let give = (_: Picture) => {};
+    const input = new Promise<Picture>((resolve) => {
+      give = resolve;
+    });
+    const first = begin({ first: { input, label: 'public' } });
+    await quiet();
+    give(PICTURE);
+    expect(first?.take(PICTURE)).toBeNull();
+    await quiet();
+    expect(asked).toEqual(['/welcome']);
+    expect(harness.executor.seen).toEqual([]);
+  });
+
   test('sends it also where the SDK has read the plan before the token came', async () => {
     const head = fetch(`${http.url}${planHeadPath('small')}`);
     const token = new Promise<string>((resolve) => setTimeout(resolve, 100, 'sesame'));
