@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `tandem` command: picks the command, and turns errors into one line and an exit code. */
-import { TandemError } from '../shared/errors.ts';
+import { messageOf, TandemError } from '../shared/errors.ts';
 
 interface Command {
   readonly usage: string;
@@ -21,6 +21,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'copy-assets': () => import('./commands/copy-assets.ts'),
 };
 
+/** A peer: apps for browsers have no use for its 288 MB. */
+const ENGINE = 'onnxruntime-node';
+
 /** Exit codes: 0 done, 1 the thing checked does not hold, 2 bad usage or bad input, 70 a mistake of ours. */
 async function main([name, ...argv]: readonly string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === 'help') {
@@ -30,7 +33,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   try {
     if (!load) throw new TandemError('USAGE', `expected a command (${Object.keys(COMMANDS).join(', ')}), got ${name}`);
-    const command = await load();
+    const command = await load().catch(lacking(name));
     if (argv.includes('--help')) {
       process.stdout.write(`${command.usage}\n`);
       return 0;
@@ -42,8 +45,26 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
 }
 
 async function help(): Promise<string> {
-  const usages = await Promise.all(Object.values(COMMANDS).map(async (load) => (await load()).usage));
+  const usages = await Promise.all(
+    Object.entries(COMMANDS).map(([name, load]) =>
+      load()
+        .catch(lacking(name))
+        .then(
+          ({ usage }) => usage,
+          (error: unknown) => messageOf(error),
+        ),
+    ),
+  );
   return ['usage:', ...usages.map((usage) => `  ${usage}`)].join('\n');
+}
+
+/** Says what to do about an engine that is not there. */
+function lacking(name: string): (error: unknown) => never {
+  return (error) => {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+    if (!isMissing || !messageOf(error).includes(`'${ENGINE}'`)) throw error;
+    throw new TandemError('UNSUPPORTED', `tandem ${name} runs models with ${ENGINE}: npm install ${ENGINE}`);
+  };
 }
 
 function report(error: unknown): number {

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installInto, succeeds } from '../helpers/installed.ts';
 import { run, tandem, temporaryFolder } from '../helpers/processes.ts';
@@ -10,6 +11,15 @@ const FILES = ['client.js', 'ocr-line.js', 'ort-wasm-simd-threaded.wasm', 'text-
 interface Report {
   readonly files: readonly { readonly file: string; readonly bytes: number; readonly written: boolean }[];
 }
+
+/** What is looked at of package-lock.json. */
+interface Lock {
+  readonly packages: Readonly<
+    Record<string, { readonly hasInstallScript?: boolean; readonly dev?: boolean; readonly optional?: boolean }>
+  >;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 let folder: string;
 beforeAll(async () => {
@@ -58,12 +68,28 @@ describe('tandem copy-assets', () => {
     }
   });
 
+  test('is installed with nothing that has to be fetched from elsewhere or built', async () => {
+    const lock = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8')) as Lock;
+    const scripted = Object.entries(lock.packages).filter(([, { hasInstallScript: has, dev, optional }]) => {
+      return has && !dev && !optional;
+    });
+    // Its script prints a warning at most.
+    expect(scripted.map(([path]) => path)).toEqual(['node_modules/protobufjs']);
+  });
+
   test('works from an installed package that has no development tools', async () => {
     const app = join(folder, 'app');
     await mkdir(app);
     await installInto(app);
     await succeeds('npx', ['--no-install', 'tandem', 'copy-assets', 'public'], app);
     expect((await readdir(join(app, 'public'))).toSorted()).toEqual(FILES);
+    // The engine that models are compiled and served with is a peer of it.
+    const served = await run(join(app, 'node_modules/.bin/tandem'), ['serve'], app);
+    expect(served.stderr).toBe(
+      'tandem: UNSUPPORTED: tandem serve runs models with onnxruntime-node: npm install onnxruntime-node\n',
+    );
+    const help = await run(join(app, 'node_modules/.bin/tandem'), ['--help'], app);
+    expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('\n  tandem copy-assets DIR') });
     // A package that is not whole says so.
     await rm(join(app, 'node_modules/tandem/dist/client/bundled'), { recursive: true });
     const { code, stderr } = await run(join(app, 'node_modules/.bin/tandem'), ['copy-assets', 'public'], app);
