@@ -1,14 +1,20 @@
 /**
- * Bundles what pages without a bundler need into dist/client/bundled, where `tandem copy-assets` takes it from. Run after
- * tsc; an installed package has its result, and needs no esbuild.
+ * Lays the engine's WebAssembly beside the client, and bundles what pages without a bundler need into dist/client/bundled, where
+ * `tandem copy-assets` takes it from. Run after tsc; an installed package has its result, and needs no esbuild.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../dist');
 const outdir = join(dist, 'client/bundled');
+
+const { resolve } = createRequire(import.meta.url);
+for (const wasm of ['ort-wasm-simd-threaded.wasm', 'ort-wasm-simd-threaded.asyncify.wasm']) {
+  await copyFile(resolve(`onnxruntime-web/${wasm}`), join(dist, 'client', wasm));
+}
 
 await rm(outdir, { recursive: true, force: true });
 await mkdir(outdir, { recursive: true });

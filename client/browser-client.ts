@@ -69,8 +69,8 @@ function browserHost(options: HostOptions): Host {
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
   const providers = (options.providers ?? []).filter((name) => isThere(name) && !pageMarker().hasKilled(name));
-  const engine = providers.length > 0 ? ORT_ACCELERATED : ORT_WASM;
-  const makeWorker = options.worker ?? (() => (providers.length > 0 ? acceleratedWorker() : plainWorker()));
+  const [engine, ownWasm, ownWorker] =
+    providers.length > 0 ? [ORT_ACCELERATED, acceleratedWasm, acceleratedWorker] : [ORT_WASM, plainWasm, plainWorker];
   return {
     name: CLIENT_NAME,
     ...{ target, clock },
@@ -78,7 +78,7 @@ function browserHost(options: HostOptions): Host {
     random: Math.random,
     fetch: globalThis.fetch.bind(globalThis),
     files: cacheStore(),
-    runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? engine.file, document.baseURI).href },
+    runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? ownWasm(), document.baseURI).href },
     network: () => device.connection ?? null,
     savesData: () => device.connection?.saveData ?? false,
     savesPower: lowBattery(device),
@@ -88,7 +88,15 @@ function browserHost(options: HostOptions): Host {
     frames: () => import('../shared/protocol/frames.ts'),
     connector: (url) => webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
-      const made = await workerDevice(makeWorker(), { plan, target, threads, providers, clock, onLost, signal });
+      const made = await workerDevice((options.worker ?? ownWorker)(), {
+        plan,
+        target,
+        threads,
+        providers,
+        clock,
+        onLost,
+        signal,
+      });
       return marked(made, plan, pageMarker(), providers);
     },
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
@@ -119,7 +127,9 @@ function pageMarker(): CrashMarker {
   return marker;
 }
 
-// Bundlers look for exactly this form; webpack puts workers of one name into one file.
+// Bundlers look for exactly these forms; webpack puts workers of one name into one file.
+const plainWasm = () => new URL('./ort-wasm-simd-threaded.wasm', import.meta.url);
+const acceleratedWasm = () => new URL('./ort-wasm-simd-threaded.asyncify.wasm', import.meta.url);
 const plainWorker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'tandem' });
 const acceleratedWorker = () =>
   new Worker(new URL('./worker-accelerated.js', import.meta.url), { type: 'module', name: 'tandem-accelerated' });

@@ -28,8 +28,8 @@ export interface HostOptions {
   /** Makes the SDK's worker; default: worker.js beside this module, or worker-accelerated.js. */
   readonly worker?: (() => Worker) | undefined;
   /**
-   * Where the engine's WebAssembly is served; default: ort-wasm-simd-threaded.wasm of onnxruntime-web beside the page, and
-   * ort-wasm-simd-threaded.asyncify.wasm where providers are named.
+   * Where the engine's WebAssembly is served; default: beside this module, where bundlers and `copy-assets` lay it:
+   * ort-wasm-simd-threaded.wasm of onnxruntime-web, or ort-wasm-simd-threaded.asyncify.wasm where providers are named.
    */
   readonly wasmUrl?: string | undefined;
   /**

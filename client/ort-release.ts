@@ -1,7 +1,7 @@
 /** The files of the onnxruntime-web release that the SDK is built with: a test compares them with the package. */
 import type { RuntimeFile } from './runtime-file.ts';
 
-type ReleaseFile = Omit<RuntimeFile, 'url'> & { readonly file: string };
+type ReleaseFile = Omit<RuntimeFile, 'url'>;
 
 const OF = 'onnxruntime-web 1.30.0';
 /** Of the plain file, and of the one with WebGPU and WebNN. */
@@ -10,13 +10,8 @@ const RELEASE = [
   '39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da',
 ] as const;
 
-export const ORT_WASM: ReleaseFile = {
-  ...{ of: OF, file: 'ort-wasm-simd-threaded.wasm', bytes: 14_239_897 },
-  ...{ sha256: RELEASE[0], release: RELEASE },
-};
+/** ort-wasm-simd-threaded.wasm. */
+export const ORT_WASM: ReleaseFile = { of: OF, bytes: 14_239_897, sha256: RELEASE[0], release: RELEASE };
 
-/** With WebGPU and WebNN. */
-export const ORT_ACCELERATED: ReleaseFile = {
-  ...{ of: OF, file: 'ort-wasm-simd-threaded.asyncify.wasm', bytes: 26_781_914 },
-  ...{ sha256: RELEASE[1], release: RELEASE },
-};
+/** ort-wasm-simd-threaded.asyncify.wasm, with WebGPU and WebNN. */
+export const ORT_ACCELERATED: ReleaseFile = { of: OF, bytes: 26_781_914, sha256: RELEASE[1], release: RELEASE };

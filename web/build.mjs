@@ -1,13 +1,12 @@
 /** Bundles the demo page and the SDK's worker, and lays the site out in dist/web/site. Run after tsc. */
 import { cp, mkdir, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const site = join(root, 'dist/web/site');
-const wasm = createRequire(import.meta.url).resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm');
+const wasm = 'ort-wasm-simd-threaded.wasm';
 
 await rm(site, { recursive: true, force: true });
 await mkdir(site, { recursive: true });
@@ -24,4 +23,4 @@ await build({
   logLevel: 'warning',
 });
 for (const file of ['index.html', 'style.css']) await cp(join(root, 'web/site', file), join(site, file));
-await cp(wasm, join(site, 'ort-wasm-simd-threaded.wasm'));
+await cp(join(root, 'dist/client', wasm), join(site, wasm));

@@ -25,7 +25,7 @@ export const SMALL_FILE = 'eight-bits.onnx';
 const WASM = 'ort-wasm-simd-threaded.wasm';
 
 /** For pages that name providers: none here does. */
-const UNUSED = /worker-accelerated/;
+const UNUSED = /worker-accelerated|asyncify/;
 
 /** Before each script, workers' too: keeps what WebAssembly allocates where visit.ts finds it. Once, of the scripts of one page. */
 const SEE_MEMORY =
@@ -41,7 +41,7 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe, p
   }
   if (!(await stat(small).catch(() => null))) await writeFile(small, await weightsIn8Bits(recipe));
   const wasm = createRequire(import.meta.url).resolve(`onnxruntime-web/${WASM}`);
-  for (const site of [tandem, plain]) await copyFile(wasm, join(site, WASM));
+  await copyFile(wasm, join(plain, WASM));
   await copyFile(recipe.file, join(plain, FLOAT_FILE));
   await copyFile(small, join(plain, SMALL_FILE));
   await copyFile(recipe.assets?.['charset'] as string, join(plain, 'charset.txt'));
@@ -49,13 +49,14 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe, p
   for (const name of ['tandem', 'local', 'upload'] as const) {
     const outdir = name === 'tandem' ? tandem : plain;
     const entry = join(root, `dist/bench/side-by-side/page-${name}.js`);
-    const scripts = await bundled(root, name, entry);
-    for (const { fileName, code } of scripts) {
+    const files = await bundled(root, name, entry);
+    const scripts = files.filter(isScript);
+    for (const { fileName, code } of files) {
       await mkdir(dirname(join(outdir, fileName)), { recursive: true });
       await writeFile(join(outdir, fileName), code);
     }
     const own = await bundled(root, name, entry, /^onnxruntime-/);
-    scriptBytes[name] = own.reduce((sum, { code }) => sum + gzipSync(code).byteLength, 0);
+    scriptBytes[name] = own.filter(isScript).reduce((sum, { code }) => sum + gzipSync(code).byteLength, 0);
     const { atOnce, later } = firstOf(scripts, `${name}.js`);
     const hints = atOnce.map(modulePreload);
     if (name === 'tandem') {
@@ -69,15 +70,17 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe, p
   return { tandem, plain, scriptBytes: scriptBytes as Sites['scriptBytes'] };
 }
 
-interface Script {
+interface SiteFile {
   readonly fileName: string;
   readonly code: string | Uint8Array;
   readonly imports: readonly string[];
   readonly dynamicImports: readonly string[];
 }
 
-/** A page's scripts and its worker's, as Vite makes them for a site. What is external is left out. */
-async function bundled(root: string, name: PageName, entry: string, external?: RegExp): Promise<Script[]> {
+const isScript = ({ fileName }: SiteFile) => fileName.endsWith('.js');
+
+/** A page's scripts, its worker's and the runtime, as Vite makes them for a site. What is external is left out. */
+async function bundled(root: string, name: PageName, entry: string, external?: RegExp): Promise<SiteFile[]> {
   const shared = external ? { external } : {};
   const files = { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' };
   const output = external ? files : { ...files, banner: SEE_MEMORY };
@@ -89,15 +92,15 @@ async function bundled(root: string, name: PageName, entry: string, external?: R
     },
     worker: { format: 'es', rolldownOptions: { ...shared, output } },
   })) as Rolldown.RolldownOutput;
-  return built.output.flatMap((file): Script[] => {
+  return built.output.flatMap((file): SiteFile[] => {
     const { fileName } = file;
-    if (!fileName.endsWith('.js') || UNUSED.test(fileName)) return [];
+    if (!/\.(js|wasm)$/.test(fileName) || UNUSED.test(fileName)) return [];
     return file.type === 'chunk' ? [file] : [{ fileName, code: file.source, imports: [], dynamicImports: [] }];
   });
 }
 
 /** Names of the scripts that a script needs, and of those that it asks for as it begins, with what these need. */
-function firstOf(scripts: readonly Script[], entry: string): Record<'atOnce' | 'later', string[]> {
+function firstOf(scripts: readonly SiteFile[], entry: string): Record<'atOnce' | 'later', string[]> {
   const of = (names: Iterable<string>, kind: 'imports' | 'dynamicImports') =>
     scripts.filter(({ fileName }) => new Set(names).has(fileName)).flatMap((script) => script[kind]);
   const withNeeded = (names: readonly string[]) => {

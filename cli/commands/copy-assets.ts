@@ -1,6 +1,5 @@
 /** `tandem copy-assets DIR`: lays the files that a page serves itself into a folder of the app. */
 import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, TandemError } from '../../shared/errors.ts';
@@ -15,11 +14,10 @@ interface Copied {
   readonly written: boolean;
 }
 
-/** dist/cli/commands -> what cli/bundle.mjs made. */
-const BUNDLED = resolve(fileURLToPath(import.meta.url), '../../../client/bundled');
-const WASM = 'ort-wasm-simd-threaded.wasm';
-/** What pages need besides that name providers: 27 MB. */
-const ACCELERATED = { wasm: 'ort-wasm-simd-threaded.asyncify.wasm', worker: 'worker-accelerated.js' } as const;
+/** dist/cli/commands -> the client, where cli/bundle.mjs lays the runtime and, in a folder of their own, the bundles. */
+const CLIENT = resolve(fileURLToPath(import.meta.url), '../../../client');
+/** For pages that name providers: 27 MB. */
+const ACCELERATED = ['ort-wasm-simd-threaded.asyncify.wasm', 'worker-accelerated.js'];
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(argv, { accelerated: { type: 'boolean' }, json: { type: 'boolean' } }, [
@@ -42,18 +40,15 @@ export async function run(argv: readonly string[]): Promise<number> {
  * package is not whole.
  */
 async function assetPaths(isAccelerated: boolean): Promise<string[]> {
-  const bundled = await readdir(BUNDLED).catch((error: unknown) => {
-    throw new TandemError('NOT_FOUND', `this package has no bundled client: build it first (${messageOf(error)})`, {
-      cause: error,
-    });
-  });
+  const bundled = join(CLIENT, 'bundled');
   try {
-    const { resolve: find } = createRequire(import.meta.url);
-    const engines = [WASM, ...(isAccelerated ? [ACCELERATED.wasm] : [])].map((name) => find(`onnxruntime-web/${name}`));
-    const wanted = bundled.filter((name) => isAccelerated || name !== ACCELERATED.worker);
-    return [...engines, ...wanted.toSorted().map((name) => join(BUNDLED, name))];
+    const runtimes = (await readdir(CLIENT)).filter((name) => name.endsWith('.wasm')).map((name) => join(CLIENT, name));
+    const bundles = (await readdir(bundled)).map((name) => join(bundled, name));
+    const all = [...runtimes, ...bundles.toSorted()];
+    return all.filter((path) => isAccelerated || !ACCELERATED.includes(basename(path)));
   } catch (error) {
-    throw new TandemError('NOT_FOUND', `onnxruntime-web is not installed: ${messageOf(error)}`, { cause: error });
+    const message = `this package has no bundled client: build it first (${messageOf(error)})`;
+    throw new TandemError('NOT_FOUND', message, { cause: error });
   }
 }
 

@@ -11,7 +11,6 @@ const client = await connect({
   model: 'ocr-line',
   // What may leave the device, by label: the picture, or nothing.
   policy: { labels: { public: 'input', secret: 'local' } },
-  wasmUrl: 'tandem/ort-wasm-simd-threaded.wasm',
 });
 const charset = parseCharset(new TextDecoder().decode(await client.asset('charset')));
 

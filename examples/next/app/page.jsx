@@ -5,11 +5,10 @@ import { useTandem } from 'tandem/react';
 
 // What may leave the device, by label: the picture, or nothing.
 const policy = { labels: { public: 'input', secret: 'local' } };
-const wasmUrl = '/tandem/ort-wasm-simd-threaded.wasm';
 const url = process.env.NEXT_PUBLIC_GATEWAY ?? 'http://localhost:8080';
 
 export default function Page() {
-  const { client, state, error } = useTandem({ url, model: 'ocr-line', policy, wasmUrl });
+  const { client, state, error } = useTandem({ url, model: 'ocr-line', policy });
   const canvas = useRef(null);
   const [isLocal, setLocal] = useState(false);
   const [answer, setAnswer] = useState('');
