@@ -6,6 +6,8 @@
  *   keepOffline(self, { version: '42', files: ['/', '/app.js', '/worker.js'] });
  */
 
+import { orAborted } from './or-aborted.ts';
+
 export interface OfflineFiles {
   /** Another one replaces what was kept, at the next visit with a network. */
   readonly version: string;
@@ -34,10 +36,13 @@ interface FetchLike {
 const PREFIX = 'tandem-app-';
 /** A network that has not answered by now may as well not be there. */
 const PATIENCE_MS = 3000;
+/** What has begun to answer may take longer. */
+const BODY_MS = 30_000;
 
 /** Files come from the network while that answers, so that a new version is seen at once, and else from what was kept. */
 export function keepOffline(scope: ServiceWorkerScope, { version, files }: OfflineFiles): void {
-  const name = PREFIX + version;
+  const prefix = `${PREFIX}${new URL('.', scope.location.href).pathname}:`;
+  const name = prefix + version;
   const own = new Set(files.map((file) => new URL(file, scope.location.href).href));
   scope.addEventListener('install', (event) => {
     event.waitUntil(
@@ -50,7 +55,7 @@ export function keepOffline(scope: ServiceWorkerScope, { version, files }: Offli
   scope.addEventListener('activate', (event) => {
     const dropOld = async () => {
       for (const other of await caches.keys()) {
-        if (other.startsWith(PREFIX) && other !== name) await caches.delete(other);
+        if (other.startsWith(prefix) && other !== name) await caches.delete(other);
       }
       await scope.clients.claim();
     };
@@ -59,16 +64,17 @@ export function keepOffline(scope: ServiceWorkerScope, { version, files }: Offli
   scope.addEventListener('fetch', (event) => {
     const { request } = event;
     const address = new URL(request.url);
-    // What a page is asked with in its address is not part of the file.
-    address.search = '';
     address.hash = '';
+    // What a page is asked with in its address is not part of the file, unless it is listed with that.
+    if (!own.has(address.href)) address.search = '';
     if (request.method !== 'GET' || !own.has(address.href)) return;
     event.respondWith(networkFirst(request, name, address.href));
   });
 }
 
 async function keep(cache: Cache, address: string): Promise<void> {
-  const response = await fetch(address);
+  // Past the browser's own cache, which may have the file of the version before.
+  const response = await fetch(address, { cache: 'reload' });
   if (!response.ok) throw new TypeError(`${address} answered with status ${response.status}`);
   await cache.put(address, asItself(response));
 }
@@ -83,12 +89,16 @@ async function networkFirst(request: Request, name: string, address: string): Pr
   const kept = await cache.match(address);
   if (!kept) return fetch(request);
   try {
-    const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await orAborted(fetch(request), AbortSignal.timeout(PATIENCE_MS));
     // The page follows it itself.
     if (response.type === 'opaqueredirect') return response;
-    if (!response.ok) return kept;
-    await cache.put(address, asItself(response.clone()));
-    return response;
+    // What leads on to another address, as to a page to log in at, is not the file.
+    if (!response.ok || response.redirected) return kept;
+    const whole = await orAborted(response.arrayBuffer(), AbortSignal.timeout(BODY_MS));
+    const fresh = () => new Response(whole, response);
+    // Without room it is served all the same.
+    await cache.put(address, fresh()).catch(() => {});
+    return fresh();
   } catch {
     return kept;
   }
