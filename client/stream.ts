@@ -1,5 +1,5 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
-import { orAborted } from './or-aborted.ts';
+import { TandemError } from '../shared/errors.ts';
 import type { InferResult, ModelTypes } from './types.ts';
 
 export interface StreamResult<T extends ModelTypes = ModelTypes> extends InferResult<T> {
@@ -16,24 +16,41 @@ interface Closable {
  * Answers in the order of their frames, one at a time. Frames are closed, where they can be, when they were used or let go.
  * Ends with the frames; an error of a frame, or of the source, ends it too, and so does leaving the loop.
  * @param frames an iterable, or what a MediaStreamTrackProcessor gives
- * @param infer ends by itself what is under way
- * @param ends each of them ends it with its reason, while no frame comes
+ * @param ends each of them ends it with its reason, also while no frame comes
  */
-export async function* newestOnly<F>(
+export function newestOnly<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
-  infer: (frame: F) => Promise<InferResult>,
+  infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
+  ends: readonly AbortSignal[] = [],
+): AsyncGenerator<StreamResult, void, undefined> {
+  const over = new AbortController();
+  const left = new TandemError('CANCELLED', 'the stream was left');
+  const answers = answersTo(frames, infer, ends, over, left);
+  const { return: end } = answers;
+  // A generator that waits would hear of it with its next frame.
+  answers.return = (value) => {
+    over.abort(left);
+    return end.call(answers, value);
+  };
+  return answers;
+}
+
+async function* answersTo<F>(
+  frames: AsyncIterable<F> | ReadableStream<F>,
+  infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
   ends: readonly AbortSignal[],
+  over: AbortController,
+  left: TandemError,
 ): AsyncGenerator<StreamResult, void, undefined> {
   const source = iteratorOf(frames);
   let waiting: { readonly frame: F } | undefined;
   let dropped = 0;
   let isEnded = false;
-  let isLeft = false;
   let failure: unknown;
   let wake = () => {};
   const pump = async () => {
     for (let next = await source.next(); !next.done; next = await source.next()) {
-      if (isLeft) return close(next.value);
+      if (over.signal.aborted) return close(next.value);
       if (waiting) {
         dropped++;
         close(waiting.frame);
@@ -50,34 +67,44 @@ export async function* newestOnly<F>(
       isEnded = true;
       wake();
     });
+  const onEnd = ({ target }: Event) => over.abort((target as AbortSignal).reason);
+  over.signal.addEventListener('abort', () => wake());
+  for (const signal of ends) signal.addEventListener('abort', onEnd);
   try {
+    for (const signal of ends) signal.throwIfAborted();
     for (;;) {
       while (!waiting) {
+        over.signal.throwIfAborted();
         if (isEnded) {
           if (failure !== undefined) throw failure;
           return;
         }
-        const woken = new Promise<void>((resolve) => {
+        await new Promise<void>((resolve) => {
           wake = resolve;
         });
-        await ends.reduce((work, signal) => orAborted(work, signal), woken);
       }
       const { frame } = waiting;
       waiting = undefined;
       const skipped = dropped;
       dropped = 0;
-      const result = await infer(frame).finally(() => close(frame));
+      const result = await infer(frame, over.signal).finally(() => close(frame));
       yield { ...result, dropped: skipped };
     }
+  } catch (error) {
+    if (over.signal.reason !== left) throw error;
   } finally {
-    isLeft = true;
+    over.abort(left);
+    for (const signal of ends) signal.removeEventListener('abort', onEnd);
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
   }
 }
 
 function iteratorOf<F>(frames: AsyncIterable<F> | ReadableStream<F>): AsyncIterator<F> {
-  if (!('getReader' in frames)) return frames[Symbol.asyncIterator]();
+  if (!('getReader' in frames)) {
+    if (Symbol.asyncIterator in frames) return frames[Symbol.asyncIterator]();
+    throw new TandemError('BAD_INPUT', 'expected frames as an async iterable or a ReadableStream');
+  }
   // Safari's streams cannot be iterated.
   const reader = frames.getReader();
   return {
