@@ -52,6 +52,10 @@ const PING_INTERVAL_MS_MAX = 15_000;
 const PINGS_PER_IDLE_TIMEOUT = 3;
 /** No pong within this time: the socket is open and dead. */
 const PONG_TIMEOUT_MS = 4_000;
+/** The same, of a host that has just woken up. */
+const WAKE_PONG_TIMEOUT_MS = 500;
+/** A connection that is being made for so long when the host wakes up may have been lost on the way. */
+const WAKE_CONNECT_MS = 1_000;
 /** After so long without a frame a radio may have to wake up for the next. */
 const IDLE_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -98,6 +102,7 @@ export class Link {
   private isLeaving = false;
   private nextId = 1;
   private attempts = 0;
+  private openedAtMs = Number.NEGATIVE_INFINITY;
   private stopTimer: () => void = () => {};
   private readonly stopWake: () => void;
   private readonly host: Host;
@@ -190,7 +195,6 @@ export class Link {
   }
 
   private open(): void {
-    this.setStatus('connecting', this.message);
     if (!this.frames) return void this.openWithFrames();
     let channel: Channel | null = null;
     // A late event of a connection that was given up must not touch its successor.
@@ -213,6 +217,7 @@ export class Link {
       return;
     }
     this.channel = channel;
+    this.openedAtMs = this.host.clock.now();
     this.timer(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
   }
 
@@ -326,18 +331,33 @@ export class Link {
     if (this.isLeaving && this.waiting.size === 0) this.lost(1001, this.message ?? 'the gateway is going away');
   }
 
-  private sendPing(): void {
+  private sendPing(timeoutMs = PONG_TIMEOUT_MS): void {
+    // What an earlier ping took along and has no pong: the next one's stands for both.
+    const unheard = this.ping?.usage ?? [];
     const usage = this.events.takeUsage();
     const id = this.newId();
     const frame = this.encode({ type: 'ping', id, usage });
     // What is before it in the socket takes its time as well.
     const bytes = frame.byteLength + this.bufferedBytes;
     const nowMs = this.host.clock.now();
-    this.ping = { id, sentAtMs: nowMs, bytes, usage, wasIdle: nowMs - this.frameAtMs >= IDLE_MS };
+    this.ping = {
+      id,
+      sentAtMs: nowMs,
+      bytes,
+      usage: [...unheard, ...usage],
+      wasIdle: nowMs - this.frameAtMs >= IDLE_MS,
+    };
     this.frameAtMs = nowMs;
     this.channel?.send(frame);
+    this.watchPong(timeoutMs);
+  }
+
+  private watchPong(timeoutMs: number): void {
+    const { bufferedBytes } = this;
     this.stopTimer();
-    this.stopTimer = watch(this.host.clock, PONG_TIMEOUT_MS, () => {
+    this.stopTimer = watch(this.host.clock, timeoutMs, () => {
+      // What is before it in the socket is still on its way.
+      if (this.bufferedBytes < bufferedBytes) return this.watchPong(timeoutMs);
       this.channel?.close(4000, 'no pong');
       this.lost(1006, 'the gateway went silent');
     });
@@ -345,11 +365,17 @@ export class Link {
 
   /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */
   private wake(): void {
-    if (this.status === 'open') {
-      if (!this.ping) this.sendPing();
-    } else if (this.status === 'connecting' && !this.channel) {
+    const nowMs = this.host.clock.now();
+    if (this.isOpen) {
+      const pingedMs = nowMs - (this.ping?.sentAtMs ?? Number.NEGATIVE_INFINITY);
+      // Where no request hangs on it another connection costs less than waiting for a dead one. Several events tell of one waking.
+      if (this.waiting.size === 0 && pingedMs >= WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
+      else if (!this.ping) this.sendPing();
+    } else if (this.status === 'connecting' && !this.isLeaving) {
+      if (this.channel && nowMs - this.openedAtMs < WAKE_CONNECT_MS) return;
+      if (this.channel) this.drop('connecting', new TandemError('UNAVAILABLE', 'the gateway did not answer'));
       this.attempts = 0;
-      this.open();
+      if (this.status === 'connecting') this.open();
     }
   }
 
@@ -369,6 +395,8 @@ export class Link {
     const { channel, ping } = this;
     this.channel = null;
     this.welcome = null;
+    // What comes next may be another instance.
+    this.pausedUntilMs = Number.NEGATIVE_INFINITY;
     this.isLeaving = false;
     this.ping = null;
     if (ping) this.events.returnUsage(ping.usage);
