@@ -47,6 +47,8 @@ export class Installations {
   private installed: Installation | null = null;
   private isReplacing = false;
   private deaths = 0;
+  /** Devices in a row that could not be made. */
+  private failures = 0;
   private bornMs = 0;
   private readonly options: InstallationsOptions;
 
@@ -116,6 +118,10 @@ export class Installations {
     await this.installed?.close();
   }
 
+  private get isGivenUp(): boolean {
+    return this.deaths + this.failures >= DEATHS_MAX;
+  }
+
   private get isClosed(): boolean {
     return this.options.closing.aborted;
   }
@@ -159,17 +165,20 @@ export class Installations {
     const { clock } = host;
     try {
       for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
+        if ((old.lost || old.isHead) && this.isGivenUp) {
+          old.abandon();
+          // What has no worker is served all the same, with the plan that is.
+          if (!old.isHead || old.lost || !this.isOutdated(old.plan)) break;
+        }
         if (pauseMs > 0) await pause(clock, pauseMs, closing);
         if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
-        if ((old.lost || old.isHead) && this.deaths >= DEATHS_MAX) {
-          old.abandon();
-          break;
-        }
         const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(old, error));
         if (!fresh) continue;
         if (this.isClosed) return await fresh.close();
         this.installed = fresh;
         this.bornMs = clock.now();
+        if (fresh.isHead && this.isGivenUp) fresh.abandon();
+        else this.failures = 0;
         this.retire(old);
         break;
       }
@@ -187,7 +196,7 @@ export class Installations {
 
   private noteFailed(old: Installation, error: unknown): null {
     if (isOfDevice(error)) {
-      this.deaths++;
+      this.failures++;
       if (old.isHead) old.setError(messageOf(error));
     }
     return null;
@@ -206,7 +215,7 @@ export class Installations {
     }
     const isFrail = this.deaths >= DEATHS_WITH_SEGMENTS_MAX;
     const options = this.installationOptions();
-    const isHead = old.isHead && plan === old.plan;
+    const isHead = old.isHead && (plan === old.plan || this.isGivenUp);
     const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, closing);
     if (isFrail) fresh.downloadError = `the device died ${this.deaths} times: ${old.lost?.message ?? 'no reason'}`;
     return fresh;
