@@ -204,7 +204,7 @@ export class RunningRequest {
         await this.assertDevice();
         throw this.deviceError;
       }
-      this.trail.timing.preprocessMs = begun.ms;
+      this.trail.timing.preprocessMs += begun.ms;
       crossing = begun.value;
     } else {
       crossing = tensorCrossing(this.plan, input);
@@ -472,14 +472,22 @@ export class RunningRequest {
     return { ...drawn, payload: value };
   }
 
-  /** With the noise that policy asks for: drawn once, for every tier and however often it is sent. */
+  /**
+   * With the noise that policy asks for: drawn once, for every tier and however often it is sent. Of several copies whose noise
+   * differs the mean would be the tensor.
+   */
   private async withNoise(crossing: Crossing): Promise<Drawn> {
     const { noise } = this.permission();
     const { noisy, timing } = this.trail;
     const key = `${this.plan.id}/${crossing.k}`;
     const known = noise.length > 0 ? noisy.get(key) : { crossing, noise };
     if (known && promises(known.noise, noise)) return known;
-    const { value, ms } = await this.race(this.context.installation.device.addNoise(crossing, noise));
+    if ([...noisy.keys()].some((other) => !other.startsWith(this.plan.id))) {
+      throw new TandemError('POLICY_DENIED', 'what has left of another plan has noise of its own');
+    }
+    // Where more is asked for than before, it comes on top of what may have left.
+    const from = noisy.get(key)?.crossing ?? crossing;
+    const { value, ms } = await this.race(this.context.installation.device.addNoise(from, noise));
     timing.encodeMs += ms;
     const drawn = { crossing: value, noise };
     noisy.set(key, drawn);

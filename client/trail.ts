@@ -25,7 +25,7 @@ export interface Trail {
   readonly decisions: Decision[];
   readonly sent: Mutable<SentBoundary>[];
   readonly timing: Mutable<Omit<RouteTiming, 'totalMs' | 'server'>>;
-  /** By plan and k. Of many copies of a tensor that differ in their noise alone the mean would be the tensor. */
+  /** By plan and k. */
   readonly noisy: Map<string, Drawn>;
   /** Whether the gateway has said of something that was sent that it was too large. */
   wasTooLarge: boolean;
