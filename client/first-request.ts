@@ -55,6 +55,8 @@ export interface FirstOptions extends Pick<ClientOptions, 'policy' | 'accuracyDr
 }
 
 const REQUEST_ID = 1;
+/** What the gateway grants is believed for so long. */
+const WELCOME_MS_MAX = 10_000;
 const FRAME_TYPE = 'application/octet-stream';
 
 /** Null where there is nothing to begin. */
@@ -67,10 +69,13 @@ export function beginFirst(options: FirstOptions, context: FirstContext, platfor
   let begun: Begun | null = null;
   let isTaken = false;
   const begin = async () => {
+    const askedMs = platform.now();
     const ready = readyOf(context, platform, signal);
     ready.catch(() => {});
     input = await first.input;
     const picture = (await platform.inputOf(input)) as Picture;
+    // By then the SDK is there.
+    if (platform.now() - askedMs > WELCOME_MS_MAX) return;
     const made = await make(options, first.label, picture, await ready, platform);
     if (made && !signal.aborted) begun = post(made, await ready, context, platform, giveUp);
   };
