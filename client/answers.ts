@@ -9,6 +9,7 @@ interface Shared<T> {
   readonly ended: AbortController;
   /** Callers that have not left. */
   waiting: number;
+  isSettled: boolean;
 }
 
 export class Answers<T> {
@@ -38,11 +39,16 @@ export class Answers<T> {
 
   private begin(key: string, ask: (signal: AbortSignal) => Promise<T>): Shared<T> {
     const ended = new AbortController();
-    const shared = { answer: ask(ended.signal), ended, waiting: 0 };
+    const shared = { answer: ask(ended.signal), ended, waiting: 0, isSettled: false };
+    const settled = () => {
+      shared.isSettled = true;
+    };
+    shared.answer.then(settled, settled);
     this.known.set(key, shared);
     shared.answer.catch(() => this.forget(key, shared));
-    const [oldest] = this.known.keys();
-    if (this.known.size > KEPT_MAX && oldest !== undefined) this.known.delete(oldest);
+    // What is under way is not forgotten.
+    const oldest = this.known.size > KEPT_MAX && [...this.known].find(([, { isSettled }]) => isSettled);
+    if (oldest) this.known.delete(oldest[0]);
     return shared;
   }
 

@@ -73,7 +73,7 @@ export async function readKeptPlan(source: BundleSource, store: FileStore, clock
     // One that is kept may be another than is pinned.
     stop = clock.after(PATIENCE_MS, () => resolve(old().catch(() => served)));
   });
-  return Promise.race([served.catch(old), late]).finally(stop);
+  return Promise.race([served.catch((error: unknown) => old().catch(() => Promise.reject(error))), late]).finally(stop);
 }
 
 /** Whether the source's plan is kept. */
