@@ -47,7 +47,10 @@ export function webSource(host: Host, url: string, model: string, options: WebSo
 
 export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;
 
-/** Loads the runtime and all segments of the device's target. Rejects where one cannot be had; those before it stay usable. */
+/**
+ * Loads the runtime and all segments of the device's target, and then keeps the plan's assets, without which an answer may be of no
+ * use offline. Rejects where one cannot be had; those before it stay usable.
+ */
 export async function downloadSegments(
   { host, url, plan, device, signal, segmentsReady, bytesLoaded }: DownloadRequest,
   events: DownloadEvents,
@@ -72,6 +75,8 @@ export async function downloadSegments(
     // Of two tabs that need a file one fetches it; the other finds it kept.
     return withRetries(host, signal, pieces, events, () => (host.alone ? host.alone(file.sha256, work) : work()));
   };
+  const ofPlan = (file: PlanFile) => (options: WebSourceOptions) =>
+    readPlanFile(webSource(host, url, plan.name, options), file);
   if (segmentsReady > 0) finished += runtimeFile?.bytes ?? 0;
   else if (runtimeFile && device.provide) {
     await device.provide(await fetched(runtimeFile, (options) => fetchRuntime(host, runtimeFile, options)));
@@ -84,9 +89,13 @@ export async function downloadSegments(
       finished += file.bytes;
       continue;
     }
-    const bytes = await fetched(file, (options) => readPlanFile(webSource(host, url, plan.name, options), file));
+    const bytes = await fetched(file, ofPlan(file));
     await whenIdle();
     events.onSegment(k, await device.load(k, bytes));
+    fileDone(file.bytes);
+  }
+  for (const file of Object.values(plan.assets)) {
+    await fetched(file, ofPlan(file));
     fileDone(file.bytes);
   }
   await evict(host.files, runtimeFile?.release);
@@ -108,9 +117,10 @@ export interface DownloadRequest {
   readonly bytesLoaded: number;
 }
 
-/** What the device will have loaded in the end: engine and model, as far as the plan has it. */
-export function neededFiles({ runtimeFile, target }: Host, plan: Plan): readonly NeededFile[] {
-  return [runtimeFile, ...plan.segments.map(({ targets }) => targets[target])].flatMap((file) => file ?? []);
+/** What the device will have in the end: engine, model and assets, as far as the plan has them. */
+export function neededFiles({ runtimeFile, target }: Host, { segments, assets }: Plan): readonly NeededFile[] {
+  const files = [runtimeFile, ...segments.map(({ targets }) => targets[target]), ...Object.values(assets)];
+  return files.flatMap((file) => file ?? []);
 }
 
 export function bytesOf(files: readonly NeededFile[]): number {
