@@ -13,6 +13,7 @@ export async function availabilityOf(
   signal?: AbortSignal,
 ): Promise<Availability> {
   const nothing = { bytesTotal: 0, bytesKept: 0 };
+  signal?.throwIfAborted();
   try {
     const plan = await readKeptPlan(webSource(host, baseUrl(url), model, { signal }), host.files, host.clock);
     if (plan.segments.some(({ targets }) => !targets[host.target])) {

@@ -12,11 +12,12 @@ import type { Device } from './device.ts';
 import { CLIENT_NAME, type Early } from './early.ts';
 import { headDevice } from './head-device.ts';
 import type { Host } from './host.ts';
+import { checkSignal } from './input.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
 import { listenForNetwork, listenForWake, lowBattery, type PageNavigator } from './page.ts';
 import { sha256Hex } from './sha256.ts';
-import type { Availability, InferOptions, Input, Plan, Route } from './types.ts';
+import type { Availability, InferOptions, Input, Plan, Route, StreamOptions } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
 import { workerDevice } from './worker-device.ts';
 
@@ -30,19 +31,20 @@ export async function connectBrowser(options: BrowserOptions, early: Early): Pro
   const { infer, explain, stream, close } = client;
   return Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
-      inferOptions?.signal?.throwIfAborted();
+      checkSignal(inferOptions?.signal);
       const startMs = performance.now();
       const begun = early.take(input);
-      const result = await infer.call(client, begun?.input ?? (await inputOf(input)), inferOptions, begun);
+      const result = await infer.call(client, begun?.input ?? (() => inputOf(input)), inferOptions, begun);
       mark(startMs, result.route);
       return result;
     },
     async explain(input: BrowserInput, inferOptions?: InferOptions) {
+      checkSignal(inferOptions?.signal);
       return explain.call(client, await inputOf(input), inferOptions);
     },
-    stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, inferOptions?: InferOptions) =>
+    stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, streamOptions?: StreamOptions) =>
       // The client's own `infer` is the one above by now.
-      stream.call(client, frames as AsyncIterable<Input>, inferOptions),
+      stream.call(client, frames as AsyncIterable<Input>, streamOptions),
     async close() {
       // The connection is taken once the codec of frames has come.
       early.close();

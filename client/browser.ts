@@ -14,6 +14,7 @@ import type {
   ModelTypes,
   Picture,
   Receipt,
+  StreamOptions,
   StreamResult,
 } from './types.ts';
 import type { Signed } from './verify-receipt.ts';
@@ -53,7 +54,7 @@ export interface BrowserClient<T extends ModelTypes = ModelTypes> extends Client
   explain(input: BrowserInput<T>, options?: InferOptions): Promise<Decision>;
   stream(
     frames: AsyncIterable<BrowserInput<T>> | ReadableStream<BrowserInput<T>>,
-    options?: InferOptions,
+    options?: StreamOptions,
   ): AsyncIterable<StreamResult<T>>;
 }
 

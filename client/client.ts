@@ -19,18 +19,28 @@ import { type Courtesy, courtesyOn } from './courtesy.ts';
 import { webSource } from './download.ts';
 import { type Events, guardedEvents } from './events.ts';
 import type { Host } from './host.ts';
-import { checkOptions } from './input.ts';
+import { checkOptions, checkSignal } from './input.ts';
 import type { Installation } from './installation.ts';
 import { Installations } from './installations.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
 import { Link } from './link.ts';
+import { orAborted } from './or-aborted.ts';
 import { type PermissionFor, permissionsUnder } from './permissions.ts';
 import { type RequestContext, RunningRequest, Superseded } from './request.ts';
 import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
-import type { Client, ClientOptions, ClientState, Diagnostics, InferOptions, InferResult, Input } from './types.ts';
+import type {
+  Client,
+  ClientOptions,
+  ClientState,
+  Diagnostics,
+  InferOptions,
+  InferResult,
+  Input,
+  StreamOptions,
+} from './types.ts';
 import { Usage } from './usage.ts';
 
 /** For bug reports. */
@@ -44,15 +54,23 @@ const AWAY_MS = 10_000;
  */
 export async function connectWith(host: Host, options: ClientOptions): Promise<CoreClient> {
   const policy = options.policy && parsePolicy(options.policy, 'policy');
+  const { accuracyDropMax = 0, token } = options;
+  if (!(accuracyDropMax >= 0)) {
+    throw new TandemError('BAD_CONFIG', `expected accuracyDropMax of 0 or more, got ${accuracyDropMax}`);
+  }
+  if (token === '') throw new TandemError('BAD_CONFIG', 'the token is empty');
   const url = baseUrl(options.url);
   const core = new ClientCore(host, url, options, policy);
   await core.start();
   return core;
 }
 
+/** An input, or what reads it: the deadline holds for that too. */
+type Unread = Input | (() => Promise<Input>);
+
 export interface CoreClient extends Client {
   /** @param begun what has left of the request already: its answer is waited for, instead of sending anything */
-  infer(input: Input, options?: InferOptions, begun?: Begun | null): Promise<InferResult>;
+  infer(input: Unread, options?: InferOptions, begun?: Begun | null): Promise<InferResult>;
 }
 
 class ClientCore implements CoreClient {
@@ -68,6 +86,7 @@ class ClientCore implements CoreClient {
   /** Bytes of this plan that listeners know of. */
   private announced = -1;
   private announcedPlan = '';
+  private announcedState = '';
   private routes: Diagnostics['routes'] = [];
   private held = NOTHING_PREDICTED;
   private readonly usage = new Usage();
@@ -173,8 +192,8 @@ class ClientCore implements CoreClient {
     };
   }
 
-  async infer(input: Input, options: InferOptions = {}, begun: Begun | null = null): Promise<InferResult> {
-    options.signal?.throwIfAborted();
+  async infer(input: Unread, options: InferOptions = {}, begun: Begun | null = null): Promise<InferResult> {
+    checkSignal(options.signal);
     this.closing.signal.throwIfAborted();
     const { idempotencyKey: key } = options;
     if (key === undefined) return this.answer(input, options, begun);
@@ -184,12 +203,14 @@ class ClientCore implements CoreClient {
     return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }, begun), options.signal);
   }
 
-  private async answer(input: Input, options: InferOptions, begun: Begun | null): Promise<InferResult> {
+  private async answer(unread: Unread, options: InferOptions, begun: Begun | null): Promise<InferResult> {
     const { clock } = this.host;
     const trail = this.newTrail(begun);
     let interrupt: InterruptHandle | undefined;
     try {
       interrupt = createInterrupt(clock, checkOptions(options), [this.closing.signal, options.signal]);
+      const input = typeof unread === 'function' ? await orAborted(unread(), interrupt.signal) : unread;
+      trail.timing.preprocessMs += clock.now() - trail.startMs;
       for (;;) {
         const result = await this.inferOn(this.installations.current, input, options, interrupt, trail);
         if (result) return result;
@@ -223,6 +244,7 @@ class ClientCore implements CoreClient {
   }
 
   async explain(input: Input, options: InferOptions = {}): Promise<Decision> {
+    checkSignal(options.signal);
     this.closing.signal.throwIfAborted();
     const deadlineAtMs = this.host.clock.now() + checkOptions(options);
     const context = this.contextOf(this.installations.current);
@@ -237,12 +259,11 @@ class ClientCore implements CoreClient {
 
   stream(
     frames: AsyncIterable<Input> | ReadableStream<Input>,
-    options: InferOptions = {},
+    options: StreamOptions = {},
   ): AsyncIterable<StreamResult> {
-    return newestOnly(frames, (frame) => this.infer(frame, options), [
-      this.closing.signal,
-      ...(options.signal ? [options.signal] : []),
-    ]);
+    const answer = (frame: Input, signal: AbortSignal) =>
+      this.infer(frame, { ...options, signal, idempotencyKey: undefined });
+    return newestOnly(frames, answer, [this.closing.signal, ...(options.signal ? [options.signal] : [])]);
   }
 
   async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -349,7 +370,9 @@ class ClientCore implements CoreClient {
 
   private async token(): Promise<string | null> {
     const { token } = this.options;
-    return (typeof token === 'function' ? await token() : token) ?? null;
+    const text = (typeof token === 'function' ? await token() : token) ?? null;
+    if (text === '') throw new TandemError('UNAUTHORIZED', 'the token is empty');
+    return text;
   }
 
   /** Resolves at the next change, or when the signal is aborted. */
@@ -377,6 +400,10 @@ class ClientCore implements CoreClient {
       this.announced = loaded;
       this.dispatch('progress', { loaded, total });
     }
-    this.dispatch('statechange', this.state);
+    const { state } = this;
+    const text = JSON.stringify(state);
+    if (text === this.announcedState) return;
+    this.announcedState = text;
+    this.dispatch('statechange', state);
   }
 }

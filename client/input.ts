@@ -7,8 +7,13 @@ import { TRACEPARENT } from '../shared/protocol/traceparent.ts';
 import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
 
+const PREFERENCES: readonly unknown[] = ['device', 'cloud', undefined];
+
 /** The deadline in milliseconds. Throws BAD_INPUT. */
-export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: InferOptions): number {
+export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent, prefer }: InferOptions): number {
+  if (!PREFERENCES.includes(prefer)) {
+    throw new TandemError('BAD_INPUT', `expected to prefer 'device' or 'cloud', got ${prefer}`);
+  }
   if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
     throw new TandemError(
       'BAD_INPUT',
@@ -21,9 +26,18 @@ export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: 
   return deadlineMs;
 }
 
+/** Throws BAD_INPUT for what is no signal: what only looks like one would never abort anything. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw new TandemError('BAD_INPUT', `expected an AbortSignal, got ${signal}`);
+  }
+  signal?.throwIfAborted();
+}
+
 /** Throws BAD_BOUNDARY or UNKNOWN_TIER for a forced cut that the plan does not have. */
 export function checkForce(plan: Plan, { k, tier }: NonNullable<InferOptions['force']>): void {
-  boundaryAt(plan, k);
+  // '3' would find a boundary as well, and be none of the numbers that k is compared with.
+  boundaryAt(plan, Number.isInteger(k) ? k : Number.NaN);
   if (k < depthOf(plan) && tier !== undefined) tierAt(plan, k, tier);
 }
 
@@ -34,12 +48,10 @@ export function isPicture(input: Input): input is Picture {
   }
   const { width, height, data } = input as Picture;
   if (typeof width !== 'number' || typeof height !== 'number') return false;
-  if (!Number.isInteger(width) || !Number.isInteger(height) || !(data instanceof Uint8Array || isClamped(data))) {
+  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
+  // A buffer that was transferred has no bytes any more.
+  if (!Number.isInteger(width) || !Number.isInteger(height) || !isBytes || data.length !== width * height * 4) {
     throw new TandemError('BAD_INPUT', 'expected a picture of whole width and height, and its RGBA bytes as data');
   }
   return true;
-}
-
-function isClamped(data: unknown): boolean {
-  return data instanceof Uint8ClampedArray;
 }

@@ -14,6 +14,7 @@ import { TRACEPARENT } from '../shared/protocol/traceparent.ts';
 import type { InferOptions, InferResult, Route } from './types.ts';
 
 const SPAN = 'tandem.infer';
+const instrumented = new WeakSet<object>();
 
 /** What is traced of a client: whatever `connect` gives has it. */
 export interface Inferring<Input, Result extends InferResult> {
@@ -24,13 +25,15 @@ export interface Inferring<Input, Result extends InferResult> {
  * From now on each request of this client, those of `stream` too, is a span `tandem.infer` with its route as attributes: where it
  * was cut and why, in which tier, by which provider, bytes and stages; nothing of what was asked and answered. Its parent is the
  * request's `traceparent`, else the active span, and the gateway's log of the request names the span. A request that comes to
- * nothing has the code of its error as `error.type`, `ABORTED` where its signal was.
+ * nothing has the code of its error as `error.type`, `ABORTED` where its signal was. A client that is instrumented already stays so.
  * @param tracer default: one of the app's tracer provider; without a provider nothing is traced
  */
 export function instrument<Input, Result extends InferResult>(
   client: Inferring<Input, Result>,
   tracer: Tracer = trace.getTracer('tandem'),
 ): void {
+  if (instrumented.has(client)) return;
+  instrumented.add(client);
   const { infer } = client;
   client.infer = async (input, options = {}) => {
     const span = tracer.startSpan(SPAN, {}, parentOf(options));

@@ -30,7 +30,7 @@ export async function fetchRuntime(
 }
 
 async function fetched(host: Host, file: RuntimeFile, options: Omit<FetchOptions, 'bytesMax'>): Promise<Uint8Array> {
-  const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR), or name its address as wasmUrl`;
+  const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR, with --accelerated where providers are named), or name its address as wasmUrl`;
   const bytes = await fetchBytes(host, file.url, { ...options, bytesMax: 2 * file.bytes }).catch((error: unknown) => {
     const isMissing = error instanceof TandemError && error.code === 'NOT_FOUND';
     throw isMissing ? new TandemError('NOT_FOUND', `${messageOf(error)}: ${fix}`) : error;

@@ -76,6 +76,9 @@ export interface InferOptions {
   readonly force?: { readonly k: number; readonly tier?: string | undefined } | undefined;
 }
 
+/** Frames of one key would all have the answer of the first. */
+export type StreamOptions = Omit<InferOptions, 'idempotencyKey'>;
+
 /** A picture for models that take one, or boundary 0's tensors by name. */
 export type Input = Picture | Tensors;
 
@@ -111,8 +114,9 @@ export interface Route {
   readonly timing: RouteTiming;
   /** Every boundary that left the device for this request, whether its reply was used or not. */
   readonly sent: readonly SentBoundary[];
-  /** Bytes of frames sent and received for this request. */
+  /** Bytes of all frames that were sent for this request. */
   readonly bytesUp: number;
+  /** Bytes of the frame that brought the answer; 0 where the device gave it. */
   readonly bytesDown: number;
   /**
    * What the gateway signed that it received for the answer that was used; null where the device gave the answer, or there are no
@@ -243,11 +247,11 @@ export interface Client<T extends ModelTypes = ModelTypes> extends ClientEvents,
    */
   stream(
     frames: AsyncIterable<T['input']> | ReadableStream<T['input']>,
-    options?: InferOptions,
+    options?: StreamOptions,
   ): AsyncIterable<StreamResult<T>>;
   /**
-   * Fetches what the device lacks, if that is not under way, and resolves when it can run the whole model. Rejects with
-   * UNAVAILABLE where a file is not to be had, with CLOSED, or with the signal's reason.
+   * Fetches what the device lacks, if that is not under way, and resolves when it can run the whole model; without a network it
+   * waits for one. Rejects with UNAVAILABLE where a file is not to be had, with CLOSED, or with the signal's reason.
    */
   prepare(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** For bug reports: what this client is, has measured and did last. Says nothing of what was asked and answered. */
