@@ -9,7 +9,7 @@ import { smallPlan } from '../client/testkit/small-plan.ts';
 import { newTrail, routeOf } from '../client/trail.ts';
 import type { Plan } from '../shared/plan.ts';
 import { permissionFrom } from '../shared/policy/permission.ts';
-import { Asker } from '../shared/schedule/asker.ts';
+import { askerOf } from '../shared/schedule/asker.ts';
 import { type Constraints, type Decision, decide } from '../shared/schedule/decide.ts';
 import { Estimates } from '../shared/schedule/estimates.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
@@ -38,7 +38,7 @@ const constraints: Constraints = {
   ...{ permission: permissionFrom(plan, 0, 'all'), accuracyDropMax: 0.02, force: null, deadlineMs: 2_000 },
   ...{ previous: { k: 3, tier: 'q4' }, explorationMs: 5 },
 };
-const asker = new Asker(estimates, 0);
+const asker = askerOf(estimates, 0);
 // Made beforehand: a snapshot is the client's work, not the decision's.
 const snapshots = Array.from({ length: DECISIONS }, (_, i) => snapshot(i));
 

@@ -4,7 +4,7 @@ import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import { socketUrl } from '../shared/protocol/paths.ts';
-import { Asker } from '../shared/schedule/asker.ts';
+import { askerOf } from '../shared/schedule/asker.ts';
 import { coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { DeviceWork } from '../shared/schedule/device-work.ts';
@@ -254,7 +254,7 @@ class ClientCore implements CoreClient {
 
   private newTrail(begun: Begun | null = null): Trail {
     const { host, estimates } = this;
-    return newTrail(host.clock.now(), new Asker(estimates, host.random()), begun);
+    return newTrail(host.clock.now(), askerOf(estimates, host.random()), begun);
   }
 
   stream(

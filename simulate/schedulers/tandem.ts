@@ -5,7 +5,7 @@
 import { depthOf } from '../../shared/plan.ts';
 import { type Permission, permissionFrom } from '../../shared/policy/permission.ts';
 import type { Random } from '../../shared/random.ts';
-import { Asker } from '../../shared/schedule/asker.ts';
+import { type Asker, askerOf } from '../../shared/schedule/asker.ts';
 import { finishMs, type Prediction, predict } from '../../shared/schedule/cost.ts';
 import { DeviceWork } from '../../shared/schedule/device-work.ts';
 import { Estimates } from '../../shared/schedule/estimates.ts';
@@ -69,7 +69,7 @@ export class Tandem implements Scheduler {
   }
 
   private askingOf({ index }: Pick<Situation, 'index'>): Asking {
-    const asking = this.asking.get(index) ?? { asker: new Asker(this.estimates, this.random()), predictedMs: 0 };
+    const asking = this.asking.get(index) ?? { asker: askerOf(this.estimates, this.random()), predictedMs: 0 };
     this.asking.set(index, asking);
     return asking;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { permissionFrom } from '../../../shared/policy/permission.ts';
-import { Asker } from '../../../shared/schedule/asker.ts';
+import { askerOf } from '../../../shared/schedule/asker.ts';
 import { Estimates } from '../../../shared/schedule/estimates.ts';
 import { newLink } from '../../../shared/schedule/link.ts';
 import { samplePlan } from '../sample-plan.ts';
@@ -14,7 +14,7 @@ const unsure = { link: newLink({ ...QUIET_LINK, roundTripMs: 70 }), idleMs: 60_0
 
 function saved(): Estimates {
   const estimates = new Estimates();
-  const { candidates, ...rest } = new Asker(estimates, 0).ask(sampleSnapshot(unsure), question);
+  const { candidates, ...rest } = askerOf(estimates, 0).ask(sampleSnapshot(unsure), question);
   for (let i = 0; i < 50; i++) estimates.decided({ ...rest, candidates, removed: [] } as never, 0.5);
   return estimates;
 }
@@ -22,7 +22,7 @@ function saved(): Estimates {
 describe('a request that asks', () => {
   test('keeps to what it set out to find out until it is reached, and books it once', () => {
     const estimates = saved();
-    const asker = new Asker(estimates, 0);
+    const asker = askerOf(estimates, 0);
     const first = asker.ask(sampleSnapshot(unsure), question);
     expect(first).toMatchObject({ by: 'explored' });
     const target = first.chosen?.k ?? 0;
@@ -39,7 +39,7 @@ describe('a request that asks', () => {
   });
 
   test('lets go of it where it cannot be done any more', () => {
-    const asker = new Asker(saved(), 0);
+    const asker = askerOf(saved(), 0);
     const first = asker.ask(sampleSnapshot(unsure), question);
     asker.take(first, question);
     expect(first.by).toBe('explored');
@@ -53,7 +53,7 @@ describe('a request that asks', () => {
 
   test('teaches others nothing where it was told what to do', () => {
     const estimates = saved();
-    const asker = new Asker(estimates, 0);
+    const asker = askerOf(estimates, 0);
     const { current } = estimates;
     const told = { ...question, force: { k: 1 } };
     asker.take(asker.ask(sampleSnapshot(unsure), told), told);
@@ -62,7 +62,7 @@ describe('a request that asks', () => {
 
   test('is held back where it stands beyond the share, which comes back by answers and by itself', () => {
     const estimates = new Estimates();
-    const asker = new Asker(estimates, 0.5);
+    const asker = askerOf(estimates, 0.5);
     expect(asker.isHeldBack(0)).toBe(false);
     estimates.shed(0);
     estimates.shed(0);
