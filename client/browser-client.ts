@@ -27,7 +27,7 @@ const MEASURE = 'tandem.infer';
 
 /** As `connect` of browser.ts. What was begun and is not taken ends with the client. */
 export async function connectBrowser(options: BrowserOptions, early: Early): Promise<BrowserClient> {
-  const client = await connectWith({ ...browserHost(options), ...earlier(early) }, options);
+  const client = await connectWith(browserHost(options, early), options);
   const { infer, explain, stream, close } = client;
   return Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
@@ -58,15 +58,8 @@ export function browserAvailability(options: AvailabilityOptions): Promise<Avail
   return availabilityOf(browserHost(options), options.url, options.model, options.signal);
 }
 
-/** What was begun is handed over where it is asked for. */
-function earlier(early: Early): Pick<Host, 'connector' | 'fetch'> {
-  return {
-    connector: (url) => early.connector(url) ?? webSocketConnector(url, WebSocket),
-    fetch: (url, init) => early.response(String(url), init?.signal) ?? fetch(url, init),
-  };
-}
-
-function browserHost(options: HostOptions): Host {
+/** @param early what was begun is handed over where it is asked for */
+function browserHost(options: HostOptions, early?: Early): Host {
   const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
@@ -78,7 +71,7 @@ function browserHost(options: HostOptions): Host {
     ...{ target, clock },
     wallClock: Date.now,
     random: Math.random,
-    fetch: globalThis.fetch.bind(globalThis),
+    fetch: (url, init) => early?.response(String(url), init?.signal) ?? fetch(url, init),
     files: cacheStore(),
     runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? ownWasm(), document.baseURI).href },
     network: () => device.connection ?? null,
@@ -88,7 +81,7 @@ function browserHost(options: HostOptions): Host {
     underWay: lockedNames,
     sha256: sha256Hex,
     frames: () => import('../shared/protocol/frames.ts'),
-    connector: (url) => webSocketConnector(url, WebSocket),
+    connector: (url) => early?.connector(url) ?? webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
       const made = await workerDevice((options.worker ?? ownWorker)(), {
         plan,
