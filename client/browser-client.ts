@@ -17,7 +17,7 @@ import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
 import { listenForNetwork, listenForWake, lowBattery, type PageNavigator } from './page.ts';
 import { sha256Hex } from './sha256.ts';
-import type { Availability, InferOptions, Input, Plan, Route, StreamOptions } from './types.ts';
+import type { Availability, InferOptions, Plan, Route } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
 import { workerDevice } from './worker-device.ts';
 
@@ -28,8 +28,8 @@ const MEASURE = 'tandem.infer';
 /** As `connect` of browser.ts. What was begun and is not taken ends with the client. */
 export async function connectBrowser(options: BrowserOptions, early: Early): Promise<BrowserClient> {
   const client = await connectWith(browserHost(options, early), options);
-  const { infer, explain, stream, close } = client;
-  return Object.assign(client, {
+  const { infer, explain, close } = client;
+  const browserClient = Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {
       checkSignal(inferOptions?.signal);
       const startMs = performance.now();
@@ -42,15 +42,14 @@ export async function connectBrowser(options: BrowserOptions, early: Early): Pro
       checkSignal(inferOptions?.signal);
       return explain.call(client, await inputOf(input), inferOptions);
     },
-    stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, streamOptions?: StreamOptions) =>
-      // The client's own `infer` is the one above by now.
-      stream.call(client, frames as AsyncIterable<Input>, streamOptions),
     async close() {
       // The connection is taken once the codec of frames has come.
       early.close();
       await close.call(client);
     },
   });
+  // Its `stream` asks this `infer`, and so takes what that takes.
+  return browserClient as BrowserClient;
 }
 
 /** As `availability` of browser.ts. */
