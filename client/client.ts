@@ -131,13 +131,14 @@ class ClientCore implements CoreClient {
     this.options.monitor?.(this);
     void this.kept.read();
     this.connectLink();
+    this.stopListening = this.listen();
     try {
       await this.installations.start(signal);
     } catch (error) {
+      this.stopListening();
       this.link?.close();
       throw error;
     }
-    this.stopListening = this.listen();
   }
 
   /** What changes around a client. Gives what stops it. */
@@ -148,6 +149,7 @@ class ClientCore implements CoreClient {
       this.link?.report();
     };
     const onWake = (awayMs: number) => {
+      this.link?.wake();
       if (awayMs >= AWAY_MS) estimates.resumed();
     };
     const stops = [host.onLeave?.(onLeave), host.onWake?.(onWake), host.onNetwork?.(() => estimates.networkChanged())];

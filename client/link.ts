@@ -104,7 +104,6 @@ export class Link {
   private attempts = 0;
   private openedAtMs = Number.NEGATIVE_INFINITY;
   private stopTimer: () => void = () => {};
-  private readonly stopWake: () => void;
   private readonly host: Host;
   private readonly url: string;
   private readonly token: () => Promise<string | null>;
@@ -115,7 +114,6 @@ export class Link {
     this.url = url;
     this.token = token;
     this.events = events;
-    this.stopWake = host.onWake?.(() => this.wake()) ?? (() => {});
     this.open();
   }
 
@@ -188,9 +186,24 @@ export class Link {
     if (this.isOpen) this.sendPing();
   }
 
+  /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */
+  wake(): void {
+    const nowMs = this.host.clock.now();
+    if (this.isOpen) {
+      const pingedMs = nowMs - (this.ping?.sentAtMs ?? Number.NEGATIVE_INFINITY);
+      // Where no request hangs on it another connection costs less than waiting for a dead one. Several events tell of one waking.
+      if (this.waiting.size === 0 && pingedMs >= WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
+      else if (!this.ping) this.sendPing();
+    } else if (this.status === 'connecting' && !this.isLeaving) {
+      if (this.channel && nowMs - this.openedAtMs < WAKE_CONNECT_MS) return;
+      if (this.channel) this.drop('connecting', new TandemError('UNAVAILABLE', 'the gateway did not answer'));
+      this.attempts = 0;
+      if (this.status === 'connecting') this.open();
+    }
+  }
+
   close(): void {
     if (this.status === 'closed') return;
-    this.stopWake();
     this.drop('closed', new TandemError('CLOSED', 'the client was closed'));
   }
 
@@ -361,22 +374,6 @@ export class Link {
       this.channel?.close(4000, 'no pong');
       this.lost(1006, 'the gateway went silent');
     });
-  }
-
-  /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */
-  private wake(): void {
-    const nowMs = this.host.clock.now();
-    if (this.isOpen) {
-      const pingedMs = nowMs - (this.ping?.sentAtMs ?? Number.NEGATIVE_INFINITY);
-      // Where no request hangs on it another connection costs less than waiting for a dead one. Several events tell of one waking.
-      if (this.waiting.size === 0 && pingedMs >= WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
-      else if (!this.ping) this.sendPing();
-    } else if (this.status === 'connecting' && !this.isLeaving) {
-      if (this.channel && nowMs - this.openedAtMs < WAKE_CONNECT_MS) return;
-      if (this.channel) this.drop('connecting', new TandemError('UNAVAILABLE', 'the gateway did not answer'));
-      this.attempts = 0;
-      if (this.status === 'connecting') this.open();
-    }
   }
 
   private lost(code: number, reason: string): void {
