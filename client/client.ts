@@ -30,6 +30,7 @@ import { type PermissionFor, permissionsUnder } from './permissions.ts';
 import { type RequestContext, RunningRequest, Superseded } from './request.ts';
 import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
+import { tokenOf } from './token.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
 import type {
   Client,
@@ -160,7 +161,7 @@ class ClientCore implements CoreClient {
 
   /** At once, beside the plan: on a slow network both take their round trips. */
   private connectLink(): void {
-    this.link = new Link(this.host, socketUrl(this.url), () => this.token(), {
+    this.link = new Link(this.host, socketUrl(this.url), () => tokenOf(this.options), {
       receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
       onWelcome: () => this.installations.followGateway(),
@@ -368,13 +369,6 @@ class ClientCore implements CoreClient {
       onReceipt: (detail) => this.dispatch('receipt', detail),
       busy: this.courtesy.busy,
     };
-  }
-
-  private async token(): Promise<string | null> {
-    const { token } = this.options;
-    const text = (typeof token === 'function' ? await token() : token) ?? null;
-    if (text === '') throw new TandemError('UNAUTHORIZED', 'the token is empty');
-    return text;
   }
 
   /** Resolves at the next change, or when the signal is aborted. */

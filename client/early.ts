@@ -11,6 +11,7 @@ import { baseUrl } from './base-url.ts';
 import type { Begun as BegunRequest } from './begun.ts';
 import type { BrowserInput } from './browser.ts';
 import { beginFirst, type FirstOptions, type FirstPlatform } from './first-request.ts';
+import { type Token, tokenOf } from './token.ts';
 import type { ClientOptions } from './types.ts';
 
 /** Software and version, for the gateway's logs. */
@@ -47,6 +48,7 @@ export function begin(options: EarlyOptions, platform: Platform): Early {
   const base = addressOf(options);
   // A plan that is pinned is fetched whole: whose head it is only the whole plan tells.
   const hasHead = base !== null && options.planSha256 === undefined;
+  // Once for all that is begun.
   const token = base === null ? null : tokenOf(options);
   let socket = base === null ? null : earlySocket(socketUrl(base), options, token, platform.connector);
   let head = hasHead ? earlyFetch(`${base}${planHeadPath(options.model)}`, platform.fetch) : null;
@@ -71,14 +73,6 @@ export function begin(options: EarlyOptions, platform: Platform): Early {
       first?.close();
     },
   };
-}
-
-type Token = string | null | Promise<string | null>;
-
-/** Asked for once for all that is begun. */
-function tokenOf({ token }: ClientOptions): Token {
-  // Whatever it throws its users are told.
-  return typeof token === 'function' ? (async () => (await token()) ?? null)() : (token ?? null);
 }
 
 function addressOf({ url, signal }: ClientOptions): string | null {

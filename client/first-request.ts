@@ -15,6 +15,7 @@ import type { Begun } from './begun.ts';
 import type { BrowserInput } from './browser.ts';
 import { isPlainIn, isPlainlyAllowed } from './plainly-allowed.ts';
 import { ACCURACY_DROP_MAX_DEFAULT, DEADLINE_MS_DEFAULT } from './request-defaults.ts';
+import type { Token } from './token.ts';
 import type { ClientOptions, Input } from './types.ts';
 
 export interface FirstRequest {
@@ -43,7 +44,7 @@ export interface FirstPlatform {
 /** What is begun beside it, and the gateway's address. */
 export interface FirstContext {
   readonly base: string;
-  readonly token: string | null | Promise<string | null>;
+  readonly token: Token;
   /** Of the plan's head. */
   readonly head: Promise<Response>;
 }

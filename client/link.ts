@@ -8,6 +8,7 @@ import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol
 import { parseServerMessage } from '../shared/protocol/server-messages.ts';
 import type { Frames, Host } from './host.ts';
 import { type LastWord, LastWords } from './last-words.ts';
+import type { Token } from './token.ts';
 import type { UsageReport } from './usage.ts';
 import { watch } from './watch.ts';
 
@@ -106,10 +107,10 @@ export class Link {
   private stopTimer: () => void = () => {};
   private readonly host: Host;
   private readonly url: string;
-  private readonly token: () => Promise<string | null>;
+  private readonly token: () => Token;
   private readonly events: LinkEvents;
 
-  constructor(host: Host, url: string, token: () => Promise<string | null>, events: LinkEvents) {
+  constructor(host: Host, url: string, token: () => Token, events: LinkEvents) {
     this.host = host;
     this.url = url;
     this.token = token;
