@@ -264,7 +264,9 @@ export class Link {
     } catch (error) {
       // The peer is not one of ours, or not of our version: nothing that it says next can be trusted.
       const { code, message } = asTandemError(error, 'BAD_FRAME', 'a frame of the gateway');
-      this.lost(codeInfo(code).close ?? ERROR_CODES.BAD_FRAME.close, `${code}: ${message}`);
+      const close = codeInfo(code).close ?? ERROR_CODES.BAD_FRAME.close;
+      this.channel?.close(close, code);
+      this.lost(close, `${code}: ${message}`);
     }
   }
 

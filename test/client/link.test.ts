@@ -1,6 +1,8 @@
 /** One connection to a gateway, and the next when it is lost. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { settle } from '../../client/testkit/fake-clock.ts';
+import type { ChannelEnd } from '../../client/testkit/memory-channel.ts';
+import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
@@ -22,6 +24,22 @@ describe('the link', () => {
     harness.isReachable = true;
     await harness.pass(20_000);
     expect(client.state.link).toBe('open');
+  });
+
+  test.each([
+    ['no frame', Uint8Array.of(1, 2, 3), 4400],
+    ['a message that it does not know', encodeFrame({ type: 'ping', id: 1, usage: [] }), 4402],
+  ])('closes with the code of what the gateway broke by %s', async (_, frame, code) => {
+    await harness.ready();
+    const channel = harness.channels.at(-1) as ChannelEnd;
+    const { close } = channel;
+    const closes: number[] = [];
+    channel.close = (closeCode, reason) => {
+      closes.push(closeCode);
+      close(closeCode, reason);
+    };
+    channel.events.onFrame(frame);
+    expect(closes[0]).toBe(code);
   });
 
   test('is tried again where the page may not open it, and the device serves meanwhile', async () => {
