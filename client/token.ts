@@ -9,8 +9,8 @@ export function tokenOf({ token }: ClientOptions): Token {
   return typeof token === 'function' ? asked(token) : (token ?? null);
 }
 
-async function asked(give: () => unknown): Promise<string | null> {
-  const token = ((await give()) ?? null) as string | null;
+async function asked(give: () => string | Promise<string>): Promise<string | null> {
+  const token = (await give()) ?? null;
   if (token === '') throw new TandemError('UNAUTHORIZED', 'the token is empty');
   return token;
 }
