@@ -9,11 +9,12 @@ interface Shared<T> {
   readonly ended: AbortController;
   /** Callers that have not left. */
   waiting: number;
-  isSettled: boolean;
 }
 
 export class Answers<T> {
   private readonly known = new Map<string, Shared<T>>();
+  /** Keys of what was answered, the oldest first: what is under way is not forgotten. */
+  private readonly kept: string[] = [];
 
   has(key: string): boolean {
     return this.known.has(key);
@@ -39,16 +40,13 @@ export class Answers<T> {
 
   private begin(key: string, ask: (signal: AbortSignal) => Promise<T>): Shared<T> {
     const ended = new AbortController();
-    const shared = { answer: ask(ended.signal), ended, waiting: 0, isSettled: false };
-    const settled = () => {
-      shared.isSettled = true;
-    };
-    shared.answer.then(settled, settled);
+    const shared = { answer: ask(ended.signal), ended, waiting: 0 };
     this.known.set(key, shared);
-    shared.answer.catch(() => this.forget(key, shared));
-    // What is under way is not forgotten.
-    const oldest = this.known.size > KEPT_MAX && [...this.known].find(([, { isSettled }]) => isSettled);
-    if (oldest) this.known.delete(oldest[0]);
+    const keep = () => {
+      this.kept.push(key);
+      if (this.kept.length > KEPT_MAX) this.known.delete(this.kept.shift() as string);
+    };
+    shared.answer.then(keep, () => this.forget(key, shared));
     return shared;
   }
 

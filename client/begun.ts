@@ -3,7 +3,7 @@ import type { Payload } from '../shared/codec/boundary.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { decodeJsonFrame } from '../shared/protocol/json-frame.ts';
 import { parseServerMessage } from '../shared/protocol/server-messages.ts';
-import { failureOf, type InferRequest, type Pending, type Reply } from './link.ts';
+import { failureOf, type InferRequest, type Pending, type Reply } from './connection.ts';
 import type { Input } from './types.ts';
 
 export interface Begun {

@@ -266,7 +266,7 @@ class ClientCore implements CoreClient {
   ): AsyncIterable<StreamResult> {
     const answer = (frame: Input, signal: AbortSignal) =>
       this.infer(frame, { ...options, signal, idempotencyKey: undefined });
-    return newestOnly(frames, answer, [this.closing.signal, ...(options.signal ? [options.signal] : [])]);
+    return newestOnly(frames, answer, [this.closing.signal, options.signal]);
   }
 
   async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {

@@ -48,8 +48,8 @@ export function webSource(host: Host, url: string, model: string, options: WebSo
 export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;
 
 /**
- * Loads the runtime and all segments of the device's target, and then keeps the plan's assets, without which an answer may be of no
- * use offline. Rejects where one cannot be had; those before it stay usable.
+ * Loads the runtime, keeps the plan's assets, without which an answer may be of no use offline, and loads all segments of the
+ * device's target. Rejects where one cannot be had; those before it stay usable.
  */
 export async function downloadSegments(
   { host, url, plan, device, signal, segmentsReady, bytesLoaded }: DownloadRequest,
@@ -82,6 +82,10 @@ export async function downloadSegments(
     await device.provide(await fetched(runtimeFile, (options) => fetchRuntime(host, runtimeFile, options)));
     fileDone(runtimeFile.bytes);
   }
+  for (const file of Object.values(plan.assets)) {
+    await fetched(file, ofPlan(file));
+    fileDone(file.bytes);
+  }
   for (const [k, segment] of plan.segments.entries()) {
     const file = segment.targets[device.target];
     if (!file) throw new TandemError('UNSUPPORTED', `the plan has no segments for the target ${device.target}`);
@@ -92,10 +96,6 @@ export async function downloadSegments(
     const bytes = await fetched(file, ofPlan(file));
     await whenIdle();
     events.onSegment(k, await device.load(k, bytes));
-    fileDone(file.bytes);
-  }
-  for (const file of Object.values(plan.assets)) {
-    await fetched(file, ofPlan(file));
     fileDone(file.bytes);
   }
   await evict(host.files, runtimeFile?.release);

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
-import type { Pending, Reply } from './link.ts';
+import type { Pending, Reply } from './connection.ts';
 import { orAborted } from './or-aborted.ts';
 
 export type Answer<T> =

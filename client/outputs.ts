@@ -3,7 +3,7 @@ import { rawTensor } from '../shared/codec/activation.ts';
 import { TandemError } from '../shared/errors.ts';
 import { outputsBehind, type Plan } from '../shared/plan.ts';
 import type { Tensor, Tensors } from '../shared/tensor.ts';
-import type { Reply } from './link.ts';
+import type { Reply } from './connection.ts';
 
 /**
  * @param k the boundary that was sent: outputs that are made before it are none of the gateway's

@@ -21,7 +21,7 @@ interface Closable {
 export function newestOnly<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
   infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
-  ends: readonly AbortSignal[] = [],
+  ends: readonly (AbortSignal | undefined)[],
 ): AsyncGenerator<StreamResult, void, undefined> {
   const over = new AbortController();
   const left = new TandemError('CANCELLED', 'the stream was left');
@@ -38,7 +38,7 @@ export function newestOnly<F>(
 async function* answersTo<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
   infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
-  ends: readonly AbortSignal[],
+  ends: readonly (AbortSignal | undefined)[],
   over: AbortController,
   left: TandemError,
 ): AsyncGenerator<StreamResult, void, undefined> {
@@ -69,9 +69,9 @@ async function* answersTo<F>(
     });
   const onEnd = ({ target }: Event) => over.abort((target as AbortSignal).reason);
   over.signal.addEventListener('abort', () => wake());
-  for (const signal of ends) signal.addEventListener('abort', onEnd);
+  for (const signal of ends) signal?.addEventListener('abort', onEnd);
   try {
-    for (const signal of ends) signal.throwIfAborted();
+    for (const signal of ends) signal?.throwIfAborted();
     for (;;) {
       while (!waiting) {
         over.signal.throwIfAborted();
@@ -94,7 +94,7 @@ async function* answersTo<F>(
     if (over.signal.reason !== left) throw error;
   } finally {
     over.abort(left);
-    for (const signal of ends) signal.removeEventListener('abort', onEnd);
+    for (const signal of ends) signal?.removeEventListener('abort', onEnd);
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
   }

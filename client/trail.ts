@@ -6,7 +6,7 @@ import type { Asker } from '../shared/schedule/asker.ts';
 import { type Calibration, calibrate } from '../shared/schedule/calibration.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
 import type { Begun } from './begun.ts';
-import type { Reply } from './link.ts';
+import type { Reply } from './connection.ts';
 import type { FailedRoute, Route, RouteTiming, SentBoundary } from './types.ts';
 
 /** What is encoded of a boundary. */

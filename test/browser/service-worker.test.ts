@@ -22,7 +22,7 @@ describe.skipIf(chromium.path === null)('a page that is kept, in Chromium', () =
   let browser: Browser;
   let page: Page;
   beforeAll(async () => {
-    const contents = `import { keepOffline } from '${SDK}'; keepOffline(self, { version: '1', files: ['/', '/app'] });`;
+    const contents = `import { keepOffline } from '${SDK}'; keepOffline(self, { version: '1', files: ['/', '/app', '/page.js'] });`;
     const { outputFiles } = await build({
       stdin: { contents, resolveDir: '.' },
       bundle: true,
@@ -75,5 +75,14 @@ describe.skipIf(chromium.path === null)('a page that is kept, in Chromium', () =
     // What was kept is still the page.
     isDown = true;
     expect(await opened('/')).toBe('/ the page');
+  });
+
+  test('a page to log in at does not take the place of a script', async () => {
+    const text = () => page.evaluate(() => fetch('/page.js').then((response) => response.text()));
+    const before = await text();
+    redirects.set('/page.js', '/login');
+    await text();
+    isDown = true;
+    expect(await text()).toBe(before);
   });
 });

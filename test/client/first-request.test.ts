@@ -58,6 +58,14 @@ describe('before the SDK', () => {
     if (first) begun.push(first);
     return first;
   };
+  /** A picture that comes when the test says so. */
+  const later = () => {
+    let give = (_: Picture) => {};
+    const input = new Promise<Picture>((resolve) => {
+      give = resolve;
+    });
+    return { input, give };
+  };
   const seen = (count: number) => expect.poll(() => harness.executor.seen.length).toBe(count);
   /** Once all that could be sent was. */
   const quiet = () => new Promise((resolve) => setTimeout(resolve, 100));
@@ -79,10 +87,7 @@ describe('before the SDK', () => {
   });
 
   test('waits for a picture that is not there yet, and for the token', async () => {
-    let give = (_: Picture) => {};
-    const input = new Promise<Picture>((resolve) => {
-      give = resolve;
-    });
+    const { input, give } = later();
     begin({ first: { input, label: 'staff' }, token: 'sesame' });
     await quiet();
     expect(asked).toEqual(['/welcome']);
@@ -94,16 +99,26 @@ describe('before the SDK', () => {
   });
 
   test('sends nothing where it was asked for in the moment that the picture came', async () => {
-    let give = (_: Picture) => {};
-    const input = new Promise<Picture>((resolve) => {
-      give = resolve;
-    });
+    const { input, give } = later();
     const first = begin({ first: { input, label: 'public' } });
     await quiet();
     give(PICTURE);
     expect(first?.take(PICTURE)).toBeNull();
     await quiet();
     expect(asked).toEqual(['/welcome']);
+    expect(harness.executor.seen).toEqual([]);
+  });
+
+  test('sends nothing where the picture comes so late that the gateway may grant something else by then', async () => {
+    const { input, give } = later();
+    let nowMs = 0;
+    begin({ first: { input, label: 'public' } }, { now: () => nowMs });
+    await quiet();
+    expect(asked).toEqual(['/welcome']);
+    nowMs = 600_000;
+    give(PICTURE);
+    await quiet();
+    expect(asked).not.toContain('/infer');
     expect(harness.executor.seen).toEqual([]);
   });
 

@@ -114,6 +114,18 @@ describe('what is kept', () => {
     expect(offline.state.segmentsReady).toBe(2);
   });
 
+  test('does not hide that there is no network where it is a plan that is broken', async () => {
+    await (await harness.ready()).close();
+    for (const name of harness.kept.keys()) {
+      if (name.startsWith('plan:')) harness.kept.set(name, new TextEncoder().encode('{"version": 1, "na'));
+    }
+    harness.isReachable = false;
+    const failed = harness.connect();
+    failed.catch(() => {});
+    await harness.pass(10_000);
+    await expect(failed).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   test('may take longer to be read than the network takes to fail', async () => {
     await (await harness.ready()).close();
     const get = harness.files.get;

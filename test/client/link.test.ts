@@ -2,6 +2,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { settle } from '../../client/testkit/fake-clock.ts';
 import type { ChannelEnd } from '../../client/testkit/memory-channel.ts';
+import { TandemError } from '../../shared/errors.ts';
+import type { Connector } from '../../shared/protocol/channel.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, PICTURE } from '../helpers/client-harness.ts';
 
@@ -9,6 +11,13 @@ let harness: ClientHarness;
 beforeEach(() => {
   harness = new ClientHarness();
 });
+
+/** The client's end of the newest connection. */
+function newest(): ChannelEnd {
+  const near = harness.channels.at(-1);
+  if (!near) throw new Error('there is no connection');
+  return near;
+}
 
 describe('the link', () => {
   test('comes back after a break, with a pause that grows', async () => {
@@ -31,7 +40,7 @@ describe('the link', () => {
     ['a message that it does not know', encodeFrame({ type: 'ping', id: 1, usage: [] }), 4402],
   ])('closes with the code of what the gateway broke by %s', async (_, frame, code) => {
     await harness.ready();
-    const channel = harness.channels.at(-1) as ChannelEnd;
+    const channel = newest();
     const { close } = channel;
     const closes: number[] = [];
     channel.close = (closeCode, reason) => {
@@ -120,6 +129,23 @@ describe('the link', () => {
     expect(harness.channels).toHaveLength(1);
   });
 
+  test('stays closed when a listener closes the client as it is tried again', async () => {
+    const client = await harness.ready();
+    let connecting = 0;
+    let channels = 0;
+    client.addEventListener('statechange', ({ detail: { link } }) => {
+      // It is told first that the link broke.
+      if (link !== 'connecting' || ++connecting < 2) return;
+      channels = harness.channels.length;
+      void client.close();
+    });
+    harness.isReachable = false;
+    await harness.cut();
+    await harness.pass(60_000);
+    expect(channels).toBeGreaterThan(0);
+    expect([client.state.link, harness.channels.length]).toEqual(['closed', channels]);
+  });
+
   test('lives when a listener throws, and the error is reported', async () => {
     const client = await harness.ready();
     const mistake = new Error('of the app');
@@ -178,6 +204,68 @@ describe('the link', () => {
     expect(client.state.link).toBe('open');
   });
 
+  test('is tried anew when the host wakes up while an attempt gets no answer', async () => {
+    let isDeaf = true;
+    let attempts = 0;
+    const own = harness.host();
+    const connector =
+      (url: string): Connector =>
+      (events) => {
+        attempts++;
+        // What is sent is lost: the socket neither opens nor closes.
+        if (isDeaf) return { send() {}, close() {}, bufferedBytes: 0 };
+        return own.connector(url)(events);
+      };
+    const client = await harness.connect({}, { connector });
+    await harness.pass(1000);
+    expect([client.state.link, attempts]).toEqual(['connecting', 1]);
+    isDeaf = false;
+    harness.wakeUp(60_000);
+    await harness.pass(2000);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('is made anew within 2 s of waking up where its socket looks open and is dead', async () => {
+    const client = await harness.ready();
+    await harness.pass(1000);
+    newest().send = () => {};
+    await harness.pass(3000);
+    harness.wakeUp(60_000);
+    await harness.pass(2000);
+    expect(harness.channels).toHaveLength(2);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('is not taken for silent while an upload goes on that takes longer than a pong may', async () => {
+    harness.segmentsAllowed = 0;
+    const client = await harness.ready();
+    const near = newest();
+    const { send } = near;
+    // 10 s for the picture; what comes behind it waits for it. The socket's buffer shrinks all the while.
+    let freeAtMs = 0;
+    near.send = (frame) => {
+      const ms = frame.byteLength > 200 ? 10_000 : 0;
+      freeAtMs = Math.max(harness.clock.now(), freeAtMs) + ms;
+      for (let step = 1; step <= 10 && ms > 0; step++) {
+        harness.clock.after((step * ms) / 10, () => {
+          near.bufferedBytes = 1000 - 100 * step;
+        });
+      }
+      if (ms > 0) near.bufferedBytes = 1000;
+      harness.clock.after(freeAtMs - harness.clock.now(), () => send.call(near, frame));
+    };
+    await harness.pass(13_000);
+    const result = client.infer(PICTURE, { label: 'public', deadlineMs: 100_000 });
+    result.catch(() => {});
+    await harness.pass(12_000);
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(1000);
+    expect(harness.channels).toHaveLength(1);
+    const { outputs, route } = await result;
+    expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
+    expect(route.sent).toHaveLength(1);
+  });
+
   /** Could be sent, and is not. */
   const ON_DEVICE = { label: 'public', force: { k: 2 } } as const;
 
@@ -199,6 +287,25 @@ describe('the link', () => {
     expect(usages()).toEqual([{ plan: client.plan.id, k: 2, count: 2 }]);
     await harness.pass(15_000);
     expect(usages()).toHaveLength(1);
+  });
+
+  test('reports with the next connection what no pong has confirmed, also where the page was left meanwhile', async () => {
+    let leave = () => {};
+    const onLeave = (listener: () => void) => {
+      leave = listener;
+      return () => {};
+    };
+    const client = await harness.connect({}, { onLeave });
+    await harness.pass(1);
+    for (let i = 0; i < 3; i++) await client.infer(PICTURE, ON_DEVICE);
+    newest().send = () => {};
+    await harness.pass(15_000);
+    // The ping with the usage is lost. The page is hidden for a moment (pagehide into the back-forward cache).
+    leave();
+    await harness.pass(30_000);
+    expect(harness.channels.length).toBeGreaterThan(1);
+    const usage = harness.messagesOf('ping').flatMap((ping) => ping.usage);
+    expect(usage).toEqual([{ plan: harness.plan.id, k: 2, count: 3 }]);
   });
 
   test('is asked twice after it has idled: the first ping may have had to wake a radio', async () => {
@@ -226,4 +333,55 @@ describe('the link', () => {
     expect(pings.length).toBeGreaterThan(3);
     expect(pings.flatMap(({ usage }) => usage)).toEqual([]);
   });
+});
+
+test('a request does not wait for the last answer of a gateway that goes away, where another is there', async () => {
+  harness.segmentsAllowed = 0;
+  const next = new ClientHarness();
+  let isDraining = false;
+  const [own, other] = [harness.host(), next.host()];
+  const connector =
+    (url: string): Connector =>
+    (events) =>
+      (isDraining ? other : own).connector(url)(events);
+  const client = await harness.connect({}, { connector });
+  await harness.pass(1);
+  const slow = client.infer(PICTURE, { label: 'public', deadlineMs: 100_000 });
+  slow.catch(() => {});
+  await harness.pass(1);
+  void harness.gateway.gateway.drain(60_000);
+  isDraining = true;
+  await harness.pass(1000);
+  const result = client.infer(PICTURE, { label: 'public', deadlineMs: 10_000 });
+  result.catch(() => {});
+  for (let i = 0; i < 10; i++) {
+    await harness.pass(1000);
+    next.gateway.executor.finish(CLOUD_ANSWER);
+  }
+  await harness.pass(1000);
+  expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+  harness.gateway.executor.finish(CLOUD_ANSWER);
+  await harness.pass(1000);
+  expect(answerOf((await slow).outputs)).toEqual(CLOUD_ANSWER);
+});
+
+test('what one gateway cannot take is not held against the next', async () => {
+  harness.segmentsAllowed = 0;
+  const client = await harness.ready();
+  const first = client.infer(PICTURE, { label: 'public', deadlineMs: 1000 });
+  first.catch(() => {});
+  await harness.pass(1);
+  harness.gateway.executor.fail(new TandemError('OVERLOADED', 'no', { retryAfterMs: 60_000 }));
+  await harness.pass(2000);
+  // Another instance, which has nothing to do.
+  await harness.cut();
+  await harness.pass(1000);
+  const result = client.infer(PICTURE, { label: 'public', deadlineMs: 20_000 });
+  result.catch(() => {});
+  for (let i = 0; i < 20; i++) {
+    await harness.pass(1000);
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+  }
+  await harness.pass(1000);
+  expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
 });

@@ -144,3 +144,10 @@ class OneContext implements ContextManager {
   enable = () => this;
   disable = () => this;
 }
+
+test('a client that is instrumented twice has a span for each request all the same', async () => {
+  instrument(client, tracer);
+  instrument(client, tracer);
+  await client.infer(PHOTO, { label: 'public' });
+  expect(span().count).toBe(1);
+});

@@ -4,25 +4,19 @@ import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { withNoise } from '../../client/noise.ts';
 import { describeRoute } from '../../client/route-text.ts';
-import { secureRandom } from '../../client/secure-random.ts';
 import type { InferOptions } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
-import { boundaryCodec } from '../../shared/codec/boundary.ts';
-import type { Noise } from '../../shared/codec/noise.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
-import { seededRandom } from '../../shared/random.ts';
-import { float32 } from '../../shared/tensor.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 import { relayTo } from '../helpers/relay.ts';
 
 const NOISE = { type: 'gaussian', scale: 0.5 } as const;
 /** Every label that these tests make up. */
-const EVERYBODY = { anonymous: { labels: ['noisy', 'plain', 'quiet', 'told', 'both', 'home'] }, tokens: [] };
+const EVERYBODY = { anonymous: { labels: ['quiet', 'told', 'both', 'home'] }, tokens: [] };
 
 /** The harness's gateway behind a real server, with a relay before it that counts what comes out of the client. */
 class Wire {
@@ -113,9 +107,9 @@ describe('on a real socket', () => {
     const client = await wire.connect(policy);
     const toCloud = { label: 'public', prefer: 'cloud' } as const;
     // What is sent comes after what was sent before: its arrival says that there is nothing else on the way.
-    const { link } = client as unknown as { link: { report(): void; ping: unknown } };
+    const { link } = client as unknown as { link: { report(): void; connection: { ping: unknown } } };
     const pong = async () => {
-      while (link.ping) await new Promise((resolve) => setImmediate(resolve));
+      while (link.connection.ping) await new Promise((resolve) => setImmediate(resolve));
     };
     const arrival = async (own: Wire) => {
       if (policy) return (await client.infer(PICTURE, toCloud)).route.bytesUp;
@@ -239,77 +233,6 @@ describe('a client', () => {
     expect(harness.messagesOf('hello')).toMatchObject([{ receipts: false }]);
   });
 
-  test('adds the noise that either policy asks for, says so, and goes on without it by itself', async () => {
-    const rule = { from: 'h', noise: NOISE };
-    const harness = new ClientHarness({ policy: { labels: { noisy: rule, plain: 'h' } }, credentials: EVERYBODY });
-    const labels = { noisy: { from: 'h', noise: { type: 'dropout', scale: 0.1 } }, plain: 'h' } as const;
-    const client = await harness.ready({ policy: { labels } });
-    const noise = [{ type: 'dropout', scale: 0.1 }, NOISE];
-    const ask = async (label: string) => {
-      const result = client.infer(PICTURE, { label, force: { k: 1, tier: 'q8' } });
-      await harness.serve();
-      return (await result).route;
-    };
-    const route = await ask('noisy');
-    expect(route.sent).toMatchObject([{ k: 1, noise, outcome: 'answered' }]);
-    expect(route.receipt?.receipt.noisePromised).toEqual(noise);
-    expect(harness.messagesOf('infer')).toMatchObject([{ noise }]);
-    expect((await ask('plain')).sent).toMatchObject([{ noise: [] }]);
-    const [noisy, plain] = harness.gateway.executor.seen;
-    const codec = boundaryCodec(harness.plan, { encode: async () => null, decode: () => Promise.reject() });
-    const values = async (task: typeof noisy) => {
-      if (!task) throw new Error('nothing came');
-      return Array.from((await codec.decode(1, 'q8', task.payload)).tensors['h']?.data ?? [], Number);
-    };
-    expect(new Set(await values(plain)).size).toBe(1);
-    expect(new Set(await values(noisy)).size).toBeGreaterThan(3);
-    // The device's own answer is made of what it had before.
-    const late = client.infer(PICTURE, { label: 'noisy', force: { k: 1, tier: 'q8' } });
-    await harness.pass(10_000);
-    const { outputs, route: own } = await late;
-    expect(own.fallback?.reason).toBe('late');
-    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
-  });
-
-  test('draws noise once for a request, for every tier and however often it is asked to send it again', async () => {
-    const harness = new ClientHarness({ policy: { labels: { noisy: 'h' } }, credentials: EVERYBODY });
-    harness.allowSegments(1);
-    harness.segmentsAllowed = 1;
-    const client = await harness.ready({ policy: { labels: { noisy: { from: 'h', noise: NOISE } } } });
-    const { executor } = harness.gateway;
-    const codec = boundaryCodec(harness.plan, { encode: async () => null, decode: () => Promise.reject() });
-    const ask = async (deadlineMs: number) => {
-      const before = executor.seen.length;
-      const result = client.infer(PICTURE, { label: 'noisy', deadlineMs });
-      result.catch(() => {});
-      await harness.pass(1);
-      for (let step = 0; step < 10; step++) {
-        // The first tier is too large; nothing can be taken now of the second.
-        executor.fail(new TandemError(step === 0 ? 'PAYLOAD_TOO_LARGE' : 'OVERLOADED', 'no'));
-        await harness.pass(deadlineMs / 10);
-      }
-      await expect(result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
-      const tasks = executor.seen.slice(before);
-      return Promise.all(
-        tasks.map(async ({ tier, payload }) => {
-          const { tensors } = await codec.decode(1, tier, payload);
-          return { tier, values: Array.from(tensors['h']?.data ?? [], Number) };
-        }),
-      );
-    };
-    const copies = await ask(30_000);
-    expect(copies.length).toBeGreaterThan(3);
-    expect(new Set(copies.map(({ tier }) => tier))).toEqual(new Set(['q8', 'q4']));
-    const furthest = (values: readonly number[], others: readonly number[]) =>
-      Math.max(...values.map((value, i) => Math.abs(value - (others[i] as number))));
-    const [first] = copies;
-    // Half a step of each tier.
-    for (const { values } of copies) expect(furthest(values, first?.values ?? [])).toBeLessThan(1 / 255 + 1 / 15);
-    // Another request has noise of its own.
-    const [other] = await ask(1_000);
-    expect(furthest(other?.values ?? [], first?.values ?? [])).toBeGreaterThan(0.2);
-  });
-
   test('believes the gateway once that something is too large, and itself as often as it is', async () => {
     const harness = new ClientHarness();
     const { executor } = harness.gateway;
@@ -353,14 +276,6 @@ describe('a client', () => {
     const { route } = await result;
     expect([client.state.link, isFirst, route.k, route.sent]).toEqual(['open', false, 2, []]);
     expect(harness.messagesOf('infer')).toEqual([]);
-  });
-
-  test('sends no picture where noise is to be added', async () => {
-    const harness = new ClientHarness({ policy: { labels: { noisy: 'input' } }, credentials: EVERYBODY });
-    const client = await harness.ready({ policy: { labels: { noisy: { from: 'input', noise: NOISE } } } });
-    const decision = await client.explain(PICTURE, { label: 'noisy' });
-    const picture = decision.removed.find(({ k }) => k === 0);
-    expect(picture?.reason).toBe('policy: noise is to be added, and webp-80 is a picture as it is');
   });
 
   test('asks for nothing to be retained where either policy says so', async () => {
@@ -597,83 +512,5 @@ describe('a request that comes to nothing', () => {
     ready.gateway.executor.run = async () => ({ outputs: { y }, decodeMs: 1, computeMs: 1 });
     const { route } = await client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
     expect([route.k, route.sent.map(({ outcome }) => outcome)]).toEqual([2, ['failed']]);
-  });
-});
-
-describe('noise', () => {
-  const crossing = {
-    k: 1,
-    size: 16,
-    tensors: { h: float32([1, 2, 1, 4], new Float32Array(8).fill(0.5)) },
-    picture: null,
-  };
-
-  test('is the same for a seed, of every kind that is asked for, and leaves what it is added to', async () => {
-    const { plan } = new ClientHarness();
-    const noises = [{ type: 'dropout', scale: 0.5 }, NOISE] as const;
-    const noisy = withNoise(plan, crossing, noises, seededRandom(1));
-    expect(noisy).toEqual(withNoise(plan, crossing, noises, seededRandom(1)));
-    expect(noisy).not.toEqual(withNoise(plan, crossing, noises, seededRandom(2)));
-    expect(crossing.tensors.h.data).toEqual(new Float32Array(8).fill(0.5));
-    expect(withNoise(plan, crossing, [], seededRandom(1))).toBe(crossing);
-  });
-
-  const deviationOf = (values: ArrayLike<number>) => {
-    const mean = Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
-    return Math.sqrt(Array.from(values).reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
-  };
-  const COUNT = 20_000;
-  // The deviation of so many values is itself known to 0.5 %; of laplace, which has longer tails, to 0.8 %.
-  test.each([
-    ['gaussian alone', [{ type: 'gaussian', scale: 0.5 }], 0.5],
-    ['laplace alone', [{ type: 'laplace', scale: 2 }], 2],
-    // What is dropped is left with the other's noise.
-    ['dropout of all before gaussian', [{ type: 'dropout', scale: 1 }, NOISE], 0.5],
-    [
-      'dropout of most before laplace',
-      [
-        { type: 'dropout', scale: 0.99 },
-        { type: 'laplace', scale: 2 },
-      ],
-      2,
-    ],
-    ['gaussian before laplace', [NOISE, { type: 'laplace', scale: 2 }], Math.sqrt(0.5 ** 2 + 2 ** 2)],
-    ['clipped', [{ ...NOISE, clip: 0.25 }], 0.5],
-  ] satisfies [string, Noise[], number][])('is as strong as is asked for: %s', (_, noises, multiple) => {
-    const { plan } = new ClientHarness();
-    const values = new Float32Array(COUNT).fill(3);
-    const tensors = { h: float32([1, 2, 1, COUNT / 2], values) };
-    const noisy = withNoise(plan, { ...crossing, tensors }, noises, seededRandom(1)).tensors['h'];
-    expect(Math.abs(deviationOf(Array.from(noisy?.data ?? [], Number)) / (3 * multiple) - 1)).toBeLessThan(0.03);
-    expect(new Set(Array.from(noisy?.data ?? [], Number)).size).toBeGreaterThan(0.99 * COUNT);
-  });
-
-  test('is added to what crosses alone, and to fractions alone', () => {
-    const { plan } = new ClientHarness();
-    const made = float32([1, 4], new Float32Array(4));
-    const { tensors, picture } = withNoise(
-      plan,
-      { ...crossing, picture: PICTURE, tensors: { ...crossing.tensors, made } },
-      [NOISE],
-      seededRandom(1),
-    );
-    expect([Object.keys(tensors), picture]).toEqual([['h'], null]);
-    const codes = { dtype: 'int8', shape: [1, 2, 1, 4], data: new Int8Array(8) } as const;
-    expect(() => withNoise(plan, { ...crossing, tensors: { h: codes } }, [NOISE], seededRandom(1))).toThrow(
-      'noise is added to float32, and h is int8',
-    );
-  });
-
-  test('is made of numbers in [0, 1) of the platform’s generator, and of no other', () => {
-    const random = secureRandom(globalThis.crypto);
-    const numbers = Array.from({ length: 20_000 }, random);
-    expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);
-    const mean = numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
-    // Six standard errors.
-    expect(Math.abs(mean - 0.5)).toBeLessThan(6 * Math.sqrt(1 / 12 / numbers.length));
-    expect(new Set(numbers).size).toBe(numbers.length);
-    const highest = secureRandom({ getRandomValues: (words) => words.fill(0xffffffff) });
-    expect(highest()).toBeLessThan(1);
-    expect(() => secureRandom(undefined)()).toThrow('crypto.getRandomValues');
   });
 });

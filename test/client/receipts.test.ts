@@ -9,7 +9,7 @@ import { verifyReceipt } from '../../client/verify-receipt.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
 import type { MessageOf } from '../../shared/protocol/messages.ts';
-import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
+import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 function listen(client: Client): ReceiptDetail[] {
   const told: ReceiptDetail[] = [];
@@ -69,6 +69,18 @@ describe('a receipt comes, once', () => {
     expect(told[0]?.receipt.receipt).toMatchObject({ computed: 'begun', k: 0, disclosed: ['y'] });
     expect(await verifyReceipt(told[0]?.receipt as ReceiptDetail['receipt'])).not.toBeNull();
     expect(frozen(route.sent)).toEqual(before);
+  });
+
+  test('of a reply that the gateway has only after it was given up', async () => {
+    const harness = new ClientHarness();
+    const { client, told } = await started(harness);
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    await harness.pass(5000);
+    const { route } = await result;
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(10);
+    expect(told.map(({ sent }) => sent)).toEqual(route.sent);
+    expect(told[0]?.sent).toBe(route.sent[0]);
   });
 
   test('of a request that its caller ended', async () => {
@@ -136,8 +148,11 @@ describe('a receipt comes, once', () => {
     const client = await harness.ready({ policy: { labels: { public: { from: 'input', retain: false } } } });
     const told = listen(client);
     // As if the gateway had become stricter since it said what it grants.
-    const { link } = client as unknown as { link: { welcome: MessageOf<'welcome'> } };
-    link.welcome = { ...link.welcome, labels: [{ label: 'public', terms: [{ from: 'input' }], networks: {} }] };
+    const { connection } = (client as unknown as { link: { connection: { welcome: MessageOf<'welcome'> } } }).link;
+    connection.welcome = {
+      ...connection.welcome,
+      labels: [{ label: 'public', terms: [{ from: 'input' }], networks: {} }],
+    };
     const { route } = await client.infer(PICTURE, { label: 'public', force: { k: 0 } });
     expect(route).toMatchObject({ k: 2, fallback: { message: expect.stringContaining('POLICY_DENIED') } });
     expect(route.sent).toMatchObject([{ k: 0, receipt: { receipt: { computed: 'no', retained: true } } }]);

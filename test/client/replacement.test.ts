@@ -3,8 +3,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { headDevice } from '../../client/head-device.ts';
 import type { Host } from '../../client/host.ts';
 import { fakePictures } from '../../client/testkit/fake-pictures.ts';
+import type { Client } from '../../client/types.ts';
 import { TandemError } from '../../shared/errors.ts';
-import { answerOf, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
+import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
 beforeEach(() => {
@@ -135,9 +136,13 @@ describe('a device that dies', () => {
   });
 });
 
+const headDevices = (): Pick<Host, 'headDevice'> => ({
+  headDevice: (plan) => headDevice(plan, 'wasm', fakePictures(), harness.clock),
+});
+
 describe('a page on which no worker can be made', () => {
   const noWorker = (): Partial<Host> => ({
-    headDevice: (plan) => headDevice(plan, 'wasm', fakePictures(), harness.clock),
+    ...headDevices(),
     async createDevice() {
       harness.devices++;
       throw new Error('the policy of this page forbids workers');
@@ -178,6 +183,71 @@ describe('a page on which no worker can be made', () => {
     const result = client.infer(PICTURE, { label: 'public' });
     await harness.serve();
     expect((await result).route.k).toBe(0);
+  });
+
+  test('follows its gateway to another plan, long after it gave up on workers', async () => {
+    harness.head = harness.plan;
+    const client = await harness.connect({}, noWorker());
+    await harness.pass(1);
+    const before = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await before).route.k).toBe(0);
+    await harness.pass(300_000);
+    harness.changePlan();
+    await harness.cut();
+    await harness.pass(60_000);
+    expect(client.state.link).toBe('open');
+    const after = client.infer(PICTURE, { label: 'public', deadlineMs: 20_000 });
+    after.catch(() => {});
+    await harness.pass(10_000);
+    harness.gateway.executor.finish(CLOUD_ANSWER);
+    await harness.pass(15_000);
+    expect(answerOf((await after).outputs)).toEqual(CLOUD_ANSWER);
+  });
+});
+
+describe('devices that could not be made for a while', () => {
+  let makes: boolean;
+  beforeEach(() => {
+    makes = true;
+  });
+  /** Of a page to which the worker's script does not always come. */
+  const flaky = (): Partial<Host> => {
+    const { createDevice } = harness.host();
+    return {
+      ...headDevices(),
+      async createDevice(...args) {
+        if (!makes) throw new Error('the worker could not be loaded');
+        return createDevice(...args);
+      },
+    };
+  };
+  /** None can be made for some time, and then they can. */
+  const expectSegmentsAgain = async (client: Client) => {
+    await harness.pass(10_000);
+    makes = true;
+    await harness.pass(120_000);
+    // No device has died.
+    expect(client.state).toMatchObject({ device: 'available', downloadError: null });
+    await expect(client.infer(PICTURE, { label: 'secret' })).resolves.toMatchObject({ route: { k: 2 } });
+  };
+
+  test('do not cost another plan its segments', async () => {
+    const client = await harness.connect({}, flaky());
+    await harness.pass(1);
+    expect(client.state.device).toBe('available');
+    makes = false;
+    harness.changePlan();
+    await harness.cut();
+    await expectSegmentsAgain(client);
+  });
+
+  test('do not cost the rest of the plan its segments', async () => {
+    harness.head = structuredClone(harness.plan);
+    makes = false;
+    const client = await harness.connect({}, flaky());
+    await harness.pass(1);
+    await expectSegmentsAgain(client);
   });
 });
 

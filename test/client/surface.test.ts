@@ -1,5 +1,6 @@
 /** What else the client offers around `infer`. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Answers } from '../../client/answers.ts';
 import type { Input, StreamResult } from '../../client/types.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
@@ -65,6 +66,18 @@ describe('an idempotency key', () => {
     await expect(client.infer(PICTURE, bad)).rejects.toMatchObject({ code: 'BAD_INPUT' });
     const good = client.infer(PICTURE, { ...bad, deadlineMs: 1000, prefer: 'device' });
     expect(answerOf((await good).outputs)).toEqual(DEVICE_ANSWER);
+  });
+
+  test('is that of what is under way, however many keys came since', async () => {
+    const answers = new Answers<number>();
+    let asked = 0;
+    void answers.once('first', () => {
+      asked++;
+      return new Promise(() => {});
+    });
+    for (let i = 0; i < 256; i++) await answers.once(`other ${i}`, async () => i);
+    void answers.once('first', async () => ++asked);
+    expect(asked).toBe(1);
   });
 });
 
@@ -218,6 +231,31 @@ describe('a stream', () => {
     await expect(next).rejects.toThrow('left');
     await harness.pass(1);
     expect(isCancelled).toBe(true);
+    expect(harness.messagesOf('cancel')).toHaveLength(1);
+  });
+
+  test('ends when it is returned while it waits for a frame, and stops its source', async () => {
+    const client = await harness.ready();
+    let stopped = 0;
+    const never = new ReadableStream<Input>({ cancel: () => void stopped++ });
+    const stream = client.stream(never, { label: 'public' })[Symbol.asyncIterator]();
+    const ends: string[] = [];
+    void stream.next().then(({ done }) => ends.push(`the frame: ${done}`));
+    await harness.pass(1);
+    void stream.return?.().then(({ done }) => ends.push(`the stream: ${done}`));
+    await harness.pass(1);
+    expect([ends, stopped]).toEqual([['the frame: true', 'the stream: true'], 1]);
+  });
+
+  test('cancels the request under way when it is returned', async () => {
+    const client = await harness.ready();
+    const frames = new ReadableStream<Input>({ start: (controller) => controller.enqueue(PICTURE) });
+    const stream = client.stream(frames, { label: 'public', force: { k: 0 } })[Symbol.asyncIterator]();
+    stream.next().catch(() => {});
+    await harness.pass(1);
+    expect(harness.messagesOf('infer')).toHaveLength(1);
+    void stream.return?.();
+    await harness.pass(1);
     expect(harness.messagesOf('cancel')).toHaveLength(1);
   });
 });

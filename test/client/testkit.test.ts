@@ -290,7 +290,11 @@ describe('an app', () => {
     const client = await kit.connect({ model: 'sample' });
     clients.push(client);
     await kit.run(client.prepare());
+    // It is kept with the segments, and there without a network too.
+    kit.link.cut();
     expect(new TextDecoder().decode(await client.asset('characters'))).toBe('abc');
+    kit.link.restore();
+    await kit.pass(1000);
     await expect(client.infer(PHOTO, { label: 'faces', force: { k: 0 } })).rejects.toMatchObject({
       code: 'POLICY_DENIED',
     });

@@ -172,7 +172,8 @@ export class ClientHarness {
         const [near, far] = channelPair();
         near.events = { onFrame: events.onFrame, onClose: events.onClose };
         this.channels.push(near);
-        if (!this.isReachable) {
+        // One that goes away lets nobody in: server/adapters/ws.ts.
+        if (!this.isReachable || this.gateway.gateway.isDraining) {
           queueMicrotask(() => near.close(1006, 'unreachable'));
           return near;
         }

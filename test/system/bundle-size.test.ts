@@ -33,8 +33,8 @@ test('all that is ever loaded, with msgpackr, is at most 57.7 kB', () => {
   expect(sizes.client.allGzipBytes).toBeLessThanOrEqual(57.7 * KB);
 });
 
-test('the worker is at most 12.4 kB in gzip, without the runtime', () => {
-  expect(sizes.worker.gzipBytes).toBeLessThanOrEqual(12.4 * KB);
+test('the worker is at most 11 kB in gzip, without the runtime', () => {
+  expect(sizes.worker.gzipBytes).toBeLessThanOrEqual(11 * KB);
 });
 
 test('says what is largest, and leaves out what it says it does', () => {

@@ -48,7 +48,7 @@ function read(charset: readonly string[], { outputs }: InferResult): string {
 test('Node can be asked what a model would take, and says what `connect` lacks', async () => {
   const asked = { url: server.url, model: 'ocr-line' };
   const { bytesTotal, ...rest } = await availability(asked);
-  expect(rest).toEqual({ status: 'downloadable', bytesKept: 0, reasons: ['5 of 5 files are not here yet'] });
+  expect(rest).toEqual({ status: 'downloadable', bytesKept: 0, reasons: ['6 of 6 files are not here yet'] });
   expect(bytesTotal).toBeGreaterThan(1_000_000);
   expect(await availability({ ...asked, model: 'nope' })).toMatchObject({ status: 'unavailable' });
   await expect(connect(asked as never)).rejects.toMatchObject({

@@ -1,0 +1,352 @@
+/**
+ * One connection to the gateway, from its hello to its end: requests and their replies, and the pings that tell whether it lives.
+ * What is under way when it ends is settled at once, so that nobody waits for a reply that cannot come.
+ */
+import { asTandemError, codeInfo, ERROR_CODES, TandemError } from '../shared/errors.ts';
+import type { Channel } from '../shared/protocol/channel.ts';
+import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol/messages.ts';
+import { parseServerMessage } from '../shared/protocol/server-messages.ts';
+import type { Frames, Host } from './host.ts';
+import { type LastWord, LastWords } from './last-words.ts';
+import type { Token } from './token.ts';
+import type { UsageReport } from './usage.ts';
+import { watch } from './watch.ts';
+
+export type InferRequest = Omit<MessageOf<'infer'>, 'type' | 'id' | 'parts'>;
+
+export interface Reply {
+  readonly message: MessageOf<'result'>;
+  readonly parts: readonly Uint8Array[];
+  /** Bytes of the two frames, and what was waiting in the socket before ours. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly bytesAhead: number;
+  /** From handing the frame over to having the reply, in milliseconds. */
+  readonly elapsedMs: number;
+}
+
+export interface Pending {
+  readonly reply: Promise<Reply>;
+  /** What the gateway says of it in the end, also after it was cancelled; null where that does not come. */
+  readonly lastWord: Promise<LastWord>;
+  readonly bytesUp: number;
+  cancel(reason: TandemError): void;
+}
+
+/** What is learnt of a gateway, by whichever connection. */
+export interface GatewayEvents {
+  /** A ping came back after this many milliseconds. */
+  onRoundTrip(transfer: { readonly bytesUp: number; readonly bytesDown: number }, ms: number): void;
+  onLoad(load: MessageOf<'pong'>['load']): void;
+  /** What to report with the next ping; called once a ping, and what it gives is not given again. */
+  takeUsage(): UsageReport;
+  /** A ping with usage never came back. */
+  returnUsage(usage: UsageReport): void;
+}
+
+export interface ConnectionOptions {
+  readonly host: Host;
+  readonly url: string;
+  readonly frames: Frames;
+  readonly token: () => Token;
+  /** Whether the gateway is asked for receipts. */
+  readonly receipts: boolean;
+  readonly events: GatewayEvents;
+  onWelcome(welcome: MessageOf<'welcome'>): void;
+  /** The gateway said goodbye: what is under way is answered, and this connection ends with its last reply. */
+  onGoaway(reason: string): void;
+  /** It is over, and not by `end`. Called once, when what was under way is settled. */
+  onLost(code: number, reason: string): void;
+}
+
+/** Pings keep the connection from idling out, measure the round trip and carry usage. */
+const PING_INTERVAL_MS_MAX = 15_000;
+/** Pings in the time after which the gateway closes a silent connection. */
+const PINGS_PER_IDLE_TIMEOUT = 3;
+/** No pong within this time: the socket is open and dead. */
+const PONG_TIMEOUT_MS = 4_000;
+/** The same, of a host that has just woken up. */
+const WAKE_PONG_TIMEOUT_MS = 500;
+/** A connection that is being made for so long when the host wakes up may have been lost on the way. */
+const WAKE_CONNECT_MS = 1_000;
+/** After so long without a frame a radio may have to wake up for the next. */
+const IDLE_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+interface Waiting {
+  readonly sentAtMs: number;
+  readonly bytesUp: number;
+  readonly bytesAhead: number;
+  resolve(reply: Reply): void;
+  reject(error: TandemError): void;
+}
+
+export class Connection {
+  /** What the gateway grants and takes; null before it has said so. */
+  welcome: MessageOf<'welcome'> | null = null;
+  /** Until when the gateway wants no request. */
+  pausedUntilMs = Number.NEGATIVE_INFINITY;
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly lastWords = new LastWords();
+  private ping: {
+    readonly id: number;
+    readonly sentAtMs: number;
+    readonly bytes: number;
+    readonly usage: UsageReport;
+    readonly wasIdle: boolean;
+  } | null = null;
+  /** When the last frame was sent or came. */
+  private frameAtMs = Number.NEGATIVE_INFINITY;
+  /** What it said of itself last, for when it ends without a word. */
+  private complaint = '';
+  private isLeaving = false;
+  private isOver = false;
+  private nextId = 1;
+  private stopTimer: () => void;
+  private readonly openedAtMs: number;
+  private readonly channel: Channel;
+  private readonly options: ConnectionOptions;
+
+  /** Throws where a page's policy forbids the address, in Safari. */
+  constructor(options: ConnectionOptions) {
+    const { host, url } = options;
+    this.options = options;
+    this.openedAtMs = host.clock.now();
+    // A late event of a connection that is over must not touch its successor.
+    this.channel = host.connector(url)({
+      onOpen: () => {
+        if (!this.isOver) void this.hello();
+      },
+      onFrame: (frame) => {
+        if (!this.isOver) this.receive(frame);
+      },
+      onClose: (code, reason) => this.lost(code, reason),
+    });
+    this.stopTimer = host.clock.after(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
+  }
+
+  /** Handed over and not sent: what comes next waits for it. */
+  get bufferedBytes(): number {
+    return this.channel.bufferedBytes;
+  }
+
+  /**
+   * Sends one request, once there is a welcome.
+   * @throws TOO_MANY_REQUESTS or PAYLOAD_TOO_LARGE for what the gateway said that it would not take
+   */
+  infer(request: InferRequest, parts: readonly Uint8Array[], welcome: MessageOf<'welcome'>): Pending {
+    const { inFlightMax, frameBytesMax } = welcome.limits;
+    if (this.waiting.size >= inFlightMax) {
+      throw new TandemError('TOO_MANY_REQUESTS', `${inFlightMax} requests are under way, as many as the gateway takes`);
+    }
+    const id = this.newId();
+    const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
+    const frame = this.options.frames.encodeFrame(message, parts);
+    const bytesUp = frame.byteLength;
+    if (bytesUp > frameBytesMax) {
+      throw new TandemError('PAYLOAD_TOO_LARGE', `the frame has ${bytesUp} bytes, the gateway takes ${frameBytesMax}`);
+    }
+    const { clock } = this.options.host;
+    const sentAtMs = clock.now();
+    const bytesAhead = this.bufferedBytes;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.waiting.set(id, { sentAtMs, bytesUp, bytesAhead, resolve, reject });
+    });
+    this.frameAtMs = sentAtMs;
+    this.channel.send(frame);
+    return {
+      reply,
+      lastWord: this.lastWords.of(id),
+      bytesUp,
+      cancel: (reason) => {
+        const entry = this.waiting.get(id);
+        if (!entry) return;
+        entry.reject(reason);
+        this.send({ type: 'cancel', id });
+        this.lastWords.givenUp(id, clock);
+        this.take(id);
+      },
+    };
+  }
+
+  /** Asks for a sign of life, with what is to be reported. */
+  sendPing(timeoutMs = PONG_TIMEOUT_MS): void {
+    const { host, events, frames } = this.options;
+    // What an earlier ping took along and has no pong: the next one's stands for both.
+    const unheard = this.ping?.usage ?? [];
+    const usage = events.takeUsage();
+    const id = this.newId();
+    const frame = frames.encodeFrame({ type: 'ping', id, usage });
+    // What is before it in the socket takes its time as well.
+    const bytes = frame.byteLength + this.bufferedBytes;
+    const sentAtMs = host.clock.now();
+    const wasIdle = sentAtMs - this.frameAtMs >= IDLE_MS;
+    this.ping = { id, sentAtMs, bytes, usage: [...unheard, ...usage], wasIdle };
+    this.frameAtMs = sentAtMs;
+    this.channel.send(frame);
+    this.watchPong(timeoutMs);
+  }
+
+  /** The host woke up or came back online. Gives whether this connection may be believed in, or is found out to be. */
+  wake(): boolean {
+    const nowMs = this.options.host.clock.now();
+    if (!this.welcome) return nowMs - this.openedAtMs < WAKE_CONNECT_MS;
+    const pingedMs = nowMs - (this.ping?.sentAtMs ?? Number.NEGATIVE_INFINITY);
+    // Where no request hangs on it another connection costs less than waiting for a dead one. Several events tell of one waking.
+    if (this.waiting.size === 0 && pingedMs >= WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
+    else if (!this.ping) this.sendPing();
+    return true;
+  }
+
+  /** Settles all that waits on it. */
+  end(error: TandemError): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.stopTimer();
+    if (this.ping) this.options.events.returnUsage(this.ping.usage);
+    for (const entry of this.waiting.values()) entry.reject(error);
+    this.waiting.clear();
+    this.lastWords.clear();
+    this.channel.close(1000, '');
+  }
+
+  private lost(code: number, reason: string): void {
+    if (this.isOver) return;
+    const message = reason || this.complaint || `the connection closed with ${code}`;
+    this.end(new TandemError('UNAVAILABLE', message));
+    this.options.onLost(code, message);
+  }
+
+  private async hello(): Promise<void> {
+    const { host, token, receipts } = this.options;
+    if (this.channel.hasSaidHello) return;
+    try {
+      const text = await token();
+      if (!this.isOver) this.send({ type: 'hello', client: host.name, token: text, receipts });
+    } catch (error) {
+      this.lost(1006, asTandemError(error, 'UNAUTHORIZED', 'no token').message);
+    }
+  }
+
+  private receive(bytes: Uint8Array): void {
+    this.frameAtMs = this.options.host.clock.now();
+    try {
+      const frame = this.options.frames.decodeFrame(bytes);
+      this.handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
+    } catch (error) {
+      // The peer is not one of ours, or not of our version: nothing that it says next can be trusted.
+      const { code, message } = asTandemError(error, 'BAD_FRAME', 'a frame of the gateway');
+      const close = codeInfo(code).close ?? ERROR_CODES.BAD_FRAME.close;
+      this.channel.close(close, code);
+      this.lost(close, `${code}: ${message}`);
+    }
+  }
+
+  private handle(message: ServerMessage, parts: readonly Uint8Array[], bytesDown: number): void {
+    const { events, onWelcome, onGoaway } = this.options;
+    switch (message.type) {
+      case 'welcome':
+        this.welcome = message;
+        events.onLoad(message.load);
+        this.sendPing();
+        onWelcome(message);
+        break;
+      case 'result':
+        events.onLoad(message.load);
+        this.answer(message, parts, bytesDown);
+        break;
+      case 'error':
+        this.fail(message);
+        break;
+      case 'pong':
+        this.pong(message, bytesDown);
+        break;
+      case 'goaway':
+        this.isLeaving = true;
+        onGoaway(message.reason);
+        this.leaveIfDone();
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  private answer(message: MessageOf<'result'>, parts: readonly Uint8Array[], bytesDown: number): void {
+    this.lastWords.came(message.id, message);
+    const entry = this.take(message.id);
+    if (!entry) return;
+    const { bytesUp, bytesAhead, sentAtMs } = entry;
+    const elapsedMs = this.options.host.clock.now() - sentAtMs;
+    entry.resolve({ message, parts, bytesUp, bytesAhead, bytesDown, elapsedMs });
+  }
+
+  private fail(failure: MessageOf<'error'>): void {
+    const { id, code, message, retryAfterMs } = failure;
+    if (id === null) this.complaint = `${code}: ${message}`;
+    else {
+      this.lastWords.came(id, failure);
+      if (code === 'OVERLOADED' && retryAfterMs !== null) {
+        this.pausedUntilMs = this.options.host.clock.now() + retryAfterMs;
+      }
+      this.take(id)?.reject(failureOf(failure));
+    }
+  }
+
+  private pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {
+    if (this.ping?.id !== id) return;
+    const { host, events } = this.options;
+    const { bytes: bytesUp, sentAtMs, wasIdle } = this.ping;
+    events.onRoundTrip({ bytesUp, bytesDown }, host.clock.now() - sentAtMs);
+    this.ping = null;
+    events.onLoad(load);
+    // That one may have woken the radio: what the link is like when it is awake the next one tells.
+    if (wasIdle) this.sendPing();
+    else {
+      this.stopTimer();
+      this.stopTimer = host.clock.after(this.pingIntervalMs, () => this.sendPing());
+    }
+  }
+
+  private get pingIntervalMs(): number {
+    const idleTimeoutMs = this.welcome?.limits.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(PING_INTERVAL_MS_MAX, idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT);
+  }
+
+  private watchPong(timeoutMs: number): void {
+    const { bufferedBytes } = this;
+    this.stopTimer();
+    this.stopTimer = watch(this.options.host.clock, timeoutMs, () => {
+      // What is before it in the socket is still on its way.
+      if (this.bufferedBytes < bufferedBytes) return this.watchPong(timeoutMs);
+      this.channel.close(4000, 'no pong');
+      this.lost(1006, 'the gateway went silent');
+    });
+  }
+
+  private take(id: number): Waiting | undefined {
+    const entry = this.waiting.get(id);
+    this.waiting.delete(id);
+    // The entry is settled first.
+    if (this.isLeaving) queueMicrotask(() => this.leaveIfDone());
+    return entry;
+  }
+
+  private leaveIfDone(): void {
+    if (this.isLeaving && this.waiting.size === 0) this.lost(1001, 'the gateway is going away');
+  }
+
+  private send(message: ClientMessage): void {
+    this.channel.send(this.options.frames.encodeFrame(message));
+  }
+
+  private newId(): number {
+    const id = this.nextId;
+    this.nextId = id === 2 ** 32 - 1 ? 1 : id + 1;
+    return id;
+  }
+}
+
+/** The gateway's error as one of ours. */
+export function failureOf({ code, message, retryAfterMs }: MessageOf<'error'>): TandemError {
+  return new TandemError(code, message, { retryAfterMs: retryAfterMs ?? undefined });
+}
