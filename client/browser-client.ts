@@ -39,7 +39,6 @@ export async function connectBrowser(options: BrowserOptions, early: Early): Pro
       return result;
     },
     async explain(input: BrowserInput, inferOptions?: InferOptions) {
-      checkSignal(inferOptions?.signal);
       return explain.call(client, await inputOf(input), inferOptions);
     },
     async close() {

@@ -197,12 +197,11 @@ class ClientCore implements CoreClient {
 
   async infer(input: Unread, options: InferOptions = {}, begun: Begun | null = null): Promise<InferResult> {
     checkSignal(options.signal);
-    this.closing.signal.throwIfAborted();
     const { idempotencyKey: key } = options;
+    const failed = (error: TandemError) => this.failed(this.newTrail(begun), options, error);
+    if (this.isClosed) throw failed(this.closing.signal.reason);
     if (key === undefined) return this.answer(input, options, begun);
-    if (begun && this.answers.has(key)) {
-      this.failed(this.newTrail(begun), options, new TandemError('CANCELLED', 'another request has its answer'));
-    }
+    if (begun && this.answers.has(key)) failed(new TandemError('CANCELLED', 'another request has its answer'));
     return this.answers.once(key, (signal) => this.answer(input, { ...options, signal }, begun), options.signal);
   }
 

@@ -355,6 +355,16 @@ describe('the SDK', () => {
     expect(isCancelled()).toBe(true);
   });
 
+  test('is in the account of a request to a client that was closed', async () => {
+    const { harness, client, infer } = await started();
+    const { begun, isCancelled } = left(harness);
+    await client.close();
+    const sent = [{ label: 'public', k: 0, bytes: 100, outcome: 'pending' }];
+    await expect(infer(begun)).rejects.toMatchObject({ code: 'CLOSED', sent });
+    expect(client.diagnostics().routes).toMatchObject([{ error: 'CLOSED', sent }]);
+    expect(isCancelled()).toBe(true);
+  });
+
   test('is in an account of its own where another request of its key has the answer', async () => {
     const { harness, client, infer } = await started({}, 2);
     await client.infer(PICTURE, { label: 'secret', idempotencyKey: 'once' });
