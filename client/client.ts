@@ -57,7 +57,7 @@ export async function connectWith(host: Host, options: ClientOptions): Promise<C
   const policy = options.policy && parsePolicy(options.policy, 'policy');
   const { accuracyDropMax = 0, token } = options;
   if (!(accuracyDropMax >= 0)) {
-    throw new TandemError('BAD_CONFIG', `expected accuracyDropMax of 0 or more, got ${accuracyDropMax}`);
+    throw new TandemError('BAD_CONFIG', 'expected accuracyDropMax of 0 or more');
   }
   if (token === '') throw new TandemError('BAD_CONFIG', 'the token is empty');
   const url = baseUrl(options.url);

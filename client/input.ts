@@ -1,17 +1,16 @@
 /** What callers hand to `infer`, checked at the door: everything behind it works on data of the right form. */
 import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
+import { assertPixels } from '../shared/preprocess/assert-pixels.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import { DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
 import { TRACEPARENT } from '../shared/protocol/traceparent.ts';
 import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
 
-const PREFERENCES: readonly unknown[] = ['device', 'cloud', undefined];
-
 /** The deadline in milliseconds. Throws BAD_INPUT. */
 export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent, prefer }: InferOptions): number {
-  if (!PREFERENCES.includes(prefer)) {
+  if (!['device', 'cloud', undefined].includes(prefer)) {
     throw new TandemError('BAD_INPUT', `expected to prefer 'device' or 'cloud', got ${prefer}`);
   }
   if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
@@ -29,7 +28,7 @@ export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent, pr
 /** Throws BAD_INPUT for what is no signal: what only looks like one would never abort anything. */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
-    throw new TandemError('BAD_INPUT', `expected an AbortSignal, got ${signal}`);
+    throw new TandemError('BAD_INPUT', 'expected an AbortSignal');
   }
   signal?.throwIfAborted();
 }
@@ -46,12 +45,8 @@ export function isPicture(input: Input): input is Picture {
   if (typeof input !== 'object' || input === null) {
     throw new TandemError('BAD_INPUT', `expected a picture or tensors by name, got ${input}`);
   }
-  const { width, height, data } = input as Picture;
+  const { width, height } = input as Picture;
   if (typeof width !== 'number' || typeof height !== 'number') return false;
-  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
-  // A buffer that was transferred has no bytes any more.
-  if (!Number.isInteger(width) || !Number.isInteger(height) || !isBytes || data.length !== width * height * 4) {
-    throw new TandemError('BAD_INPUT', 'expected a picture of whole width and height, and its RGBA bytes as data');
-  }
+  assertPixels(input as Picture);
   return true;
 }

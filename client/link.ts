@@ -46,10 +46,6 @@ export class Link {
     this.open();
   }
 
-  get isOpen(): boolean {
-    return this.status === 'open';
-  }
-
   /** What the gateway grants this client, and takes; null while not connected. */
   get welcome(): MessageOf<'welcome'> | null {
     return this.connection?.welcome ?? null;
@@ -84,7 +80,7 @@ export class Link {
 
   /** Reports what is not reported yet, now: the client may not live until the next ping. */
   report(): void {
-    if (this.isOpen) this.connection?.sendPing();
+    if (this.welcome) this.connection?.sendPing();
   }
 
   /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */

@@ -1,18 +1,19 @@
 /** Receipts as the client takes them from the gateway's words. Whether the signature is right verify-receipt.ts says. */
-
 import { joined } from '../shared/joined.ts';
 import type { Plan } from '../shared/plan.ts';
 import { isReceiptOf, parseReceipt, type Sent, type SignedReceipt } from '../shared/receipt.ts';
 import type { Host } from './host.ts';
 import type { LastWord } from './last-words.ts';
+import type { RequestContext } from './request.ts';
+import type { Trail } from './trail.ts';
 
 /** What a receipt has to be of. */
-interface Sending {
+interface Signing {
   readonly plan: Plan;
   readonly sent: Omit<Sent, 'bytes'> & { readonly retain: boolean };
   readonly parts: readonly Uint8Array[];
-  /** The gateway's key, as it said when this client connected. */
-  readonly key: string;
+  /** The gateway's key, as it said when this client connected; null where no receipts are asked for, or none are given. */
+  readonly key: string | null;
 }
 
 /**
@@ -21,9 +22,10 @@ interface Sending {
  */
 export async function receiptIn(
   lastWord: Promise<LastWord>,
-  { plan, sent, parts, key }: Sending,
+  { plan, sent, parts, key }: Signing,
   sha256: Host['sha256'],
 ): Promise<SignedReceipt | null> {
+  if (key === null) return null;
   const payload = joined(parts);
   const bytes = payload.byteLength;
   const hash = sha256(payload).catch(() => '');
@@ -44,4 +46,20 @@ export async function receiptIn(
     // What became of the request does not hang on it.
     return null;
   }
+}
+
+/**
+ * What the gateway signs of a boundary that was sent goes into its account as long as that may change, and to listeners in any case.
+ */
+export async function takeReceipt(
+  { host, onReceipt }: Pick<RequestContext, 'host' | 'onReceipt'>,
+  trail: Trail,
+  entry: Trail['sent'][number],
+  lastWord: Promise<LastWord>,
+  signing: Signing,
+): Promise<void> {
+  const receipt = await receiptIn(lastWord, signing, host.sha256);
+  if (!receipt) return;
+  if (!trail.isOver) entry.receipt = receipt;
+  onReceipt({ label: entry.label, sent: entry, receipt });
 }

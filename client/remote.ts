@@ -32,7 +32,7 @@ export function remoteOf(clock: Clock, link: Link, plan: Plan): Remote {
     },
     get isReachable() {
       const isServed = link.welcome?.plans.some(({ id }) => id === plan.id) ?? false;
-      return link.isOpen && isServed && refusal === null && retryInMs() <= 0;
+      return isServed && refusal === null && retryInMs() <= 0;
     },
     get mayRecover() {
       if (refusal !== null || !link.mayOpen) return false;

@@ -6,7 +6,6 @@ import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, type Tier, tierKey } from '../shared/plan.ts';
-import { promises } from '../shared/policy/noises.ts';
 import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import type { Question } from '../shared/schedule/asker.ts';
@@ -20,6 +19,7 @@ import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { pendingOf } from './begun.ts';
 import type { InferRequest, Pending, Reply } from './connection.ts';
+import { type DeviceSteps, deviceSteps } from './device-steps.ts';
 import { type Answer, exchange } from './exchange.ts';
 import type { Host } from './host.ts';
 import { checkForce, isPicture } from './input.ts';
@@ -30,9 +30,9 @@ import { orAborted } from './or-aborted.ts';
 import { outputsOf } from './outputs.ts';
 import { pause } from './pause.ts';
 import type { PermissionFor } from './permissions.ts';
-import { receiptIn } from './receipts.ts';
+import { takeReceipt } from './receipts.ts';
 import { type Remote, remoteOf } from './remote.ts';
-import { type Drawn, routeOf, sentBoundary, type Trail } from './trail.ts';
+import { routeOf, sentBoundary, type Trail } from './trail.ts';
 import type { InferOptions, InferResult, Input, ReceiptDetail } from './types.ts';
 
 /** What a request needs of its client. */
@@ -87,11 +87,11 @@ export class RunningRequest {
   private readonly label: string;
   private readonly traceparent: string | null;
   private readonly remote: Remote;
+  private readonly device: DeviceSteps;
   /** Tiers that this request cannot use, and why. */
   private readonly blocked: Record<string, string> = {};
   private readonly prefer: InferOptions['prefer'];
   private force: InferOptions['force'];
-  private deviceError: TandemError | null = null;
   private size = 0;
   private readonly context: RequestContext;
   private readonly interrupt: Interrupt;
@@ -107,6 +107,7 @@ export class RunningRequest {
     this.label = options.label ?? '';
     this.plan = context.installation.plan;
     this.depth = depthOf(this.plan);
+    this.device = deviceSteps(context, trail, interrupt.signal);
     this.remote = remoteOf(context.host.clock, context.link, this.plan);
   }
 
@@ -141,7 +142,9 @@ export class RunningRequest {
       this.context.onDecision(decision, this.label);
       this.context.deviceWork.plan(this, chosen.predicted.deviceMs);
       if (chosen.k > crossing.k || chosen.tier === null) {
-        crossing = (await this.advanceOrNote(crossing)) ?? crossing;
+        const reached = await this.device.advance(crossing);
+        if (reached) crossing = reached;
+        else this.dropForce(`${this.device.error?.message}`);
       } else {
         const result = await this.sendOrNote(crossing, chosen, chosen.tier);
         if (result) return result;
@@ -197,16 +200,13 @@ export class RunningRequest {
   }
 
   private async begin(input: Input): Promise<Crossing> {
-    const { device } = this.context.installation;
-    let crossing: Crossing;
+    let crossing: Crossing | undefined;
     if (isPicture(input)) {
-      const begun = await this.onDevice('the picture could not be read', () => device.begin(input));
-      if (!begun) {
+      crossing = await this.device.begin(input);
+      if (!crossing) {
         await this.assertDevice();
-        throw this.deviceError;
+        throw this.device.error;
       }
-      this.trail.timing.preprocessMs += begun.ms;
-      crossing = begun.value;
     } else {
       crossing = tensorCrossing(this.plan, input);
       this.blockPictures();
@@ -272,7 +272,7 @@ export class RunningRequest {
       target: installation.device.target,
       size: crossing.size,
       at: crossing.k,
-      loaded: this.deviceError ? crossing.k : installation.segmentsReady,
+      loaded: this.device.error ? crossing.k : installation.segmentsReady,
       isConnected: this.remote.isReachable,
       disconnection: this.remote.refusal ?? link.message,
       ...estimates.partsFor(this.plan, nowMs),
@@ -294,9 +294,9 @@ export class RunningRequest {
     const { installation, isCurrent } = this.context;
     if (!isCurrent()) throw new Superseded();
     const waitsFor = (what: string) => removed.some((choice) => choice.waitsFor === what);
-    if (waitsFor('segments') && installation.isDownloading && !this.deviceError) return;
+    if (waitsFor('segments') && installation.isDownloading && !this.device.error) return;
     if (waitsFor('connection') && this.remote.mayRecover) return;
-    if (this.deviceError) throw this.deviceError;
+    if (this.device.error) throw this.device.error;
     const { downloadError } = installation;
     // Segments that should have come are no matter of policy.
     const { allowed, floor } = this.permission();
@@ -326,46 +326,15 @@ export class RunningRequest {
     }
   }
 
-  /** Undefined after noting why the device could not, for the next decision to take into account. */
-  private async onDevice<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await this.race(work());
-    } catch (error) {
-      this.interrupt.signal.throwIfAborted();
-      if (error instanceof TandemError && error.code === 'BAD_INPUT') throw error;
-      this.deviceError = new TandemError('DEVICE_FAILED', `${what}: ${messageOf(error)}`, { cause: error });
-      return undefined;
-    }
-  }
-
-  private async advanceOrNote(crossing: Crossing): Promise<Crossing | undefined> {
-    const reached = await this.onDevice(`segment ${crossing.k + 1} failed`, () => this.advance(crossing));
-    if (!reached && this.deviceError) this.dropForce(this.deviceError.message);
-    return reached;
-  }
-
-  private async advance(crossing: Crossing): Promise<Crossing> {
-    const { installation } = this.context;
-    const { device } = installation;
-    const { value, ms, replaced } = await device.advance(crossing);
-    if (replaced) installation.runs(crossing.k, replaced);
-    this.trail.timing.deviceMs += ms;
-    const { estimates, host } = this.context;
-    estimates.observeDevice(this.plan, device.target, crossing.size, crossing.k, crossing.k + 1, ms, host.clock.now());
-    return value;
-  }
-
   /** Gives the answer, or undefined after noting why there is none, for the next decision to take into account. */
   private async sendOrNote(crossing: Crossing, chosen: Candidate, tier: string): Promise<InferResult | undefined> {
     const key = tierKey(crossing.k, tier);
-    const encoded = await this.encode(crossing, tier).catch((error: unknown) => {
+    const encoded = await this.device.encode(crossing, tier, this.permission().noise).catch((error: unknown) => {
       this.interrupt.signal.throwIfAborted();
-      return `encoding it failed: ${messageOf(error)}`;
+      this.blocked[key] = `encoding it failed: ${messageOf(error)}`;
     });
-    if (typeof encoded === 'string') {
-      this.blocked[key] = encoded;
-      return undefined;
-    }
+    if (encoded === null) this.blocked[key] = CANNOT_MAKE;
+    if (!encoded) return undefined;
     const { payload, noise } = encoded;
     // The last look before anything leaves: another network or gateway may have come since the decision, or the gateway's word.
     const latest = this.permission();
@@ -386,9 +355,8 @@ export class RunningRequest {
     timing.preprocessMs += preprocessMs;
     timing.encodeMs += encodeMs;
     const [entry] = this.trail.sent as [Left];
-    const takeUp = () => this.takeReceipt(entry, pending, request, payload, receiptKey);
+    const signed = this.takeReceipt(entry, pending, request, payload, receiptKey);
     if (request.plan !== this.plan.id || request.label !== this.label || this.force || this.prefer === 'device') {
-      void takeUp();
       pending.reply.catch(() => {});
       pending.cancel(new TandemError('CANCELLED', 'something else was asked for'));
       this.note('late');
@@ -401,13 +369,13 @@ export class RunningRequest {
       lateAfterMs: Math.min(BEGUN_LATE_MS, leftMs * BEGUN_LATE_SHARE),
       reached: () => this.begin(input),
       otherwise: () => {
-        if (this.context.isCurrent() && !this.remote.isReachable) return;
         if (!this.context.isCurrent()) throw new Superseded();
+        if (!this.remote.isReachable) return;
         this.note('late');
         throw new TandemError('UNAVAILABLE', 'what had left early has no answer');
       },
     };
-    const answer = () => this.awaitReply(pending, takeUp(), crossing, goOn);
+    const answer = () => this.awaitReply(pending, signed, crossing, goOn);
     return this.answerOf(answer, crossing, request.tier, goOn.lateAfterMs, 0);
   }
 
@@ -423,13 +391,13 @@ export class RunningRequest {
     expectedMs: number,
     sentBefore = this.trail.sent.length,
   ): Promise<InferResult | undefined> {
-    const key = tierKey(crossing.k, tier);
-    const { host, estimates } = this.context;
-    const sentAtMs = host.clock.now();
+    const { estimates, host } = this.context;
+    const { clock } = host;
+    const sentAtMs = clock.now();
     const late = () => {
       this.note('late');
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
-      const nowMs = host.clock.now();
+      const nowMs = clock.now();
       estimates.observeOverdue(nowMs - sentAtMs - expectedMs, nowMs);
     };
     try {
@@ -451,7 +419,7 @@ export class RunningRequest {
       // could have one after the other sent to it.
       if (failure.code === 'PAYLOAD_TOO_LARGE' && !(hasLeft && this.trail.wasTooLarge)) {
         this.trail.wasTooLarge ||= hasLeft;
-        this.blocked[key] = failure.message;
+        this.blocked[tierKey(crossing.k, tier)] = failure.message;
       } else this.remote.failed(failure);
       return undefined;
     }
@@ -461,38 +429,6 @@ export class RunningRequest {
   private note(outcome: 'answered' | 'late' | 'failed'): void {
     const last = this.trail.sent.at(-1);
     if (last?.outcome === 'pending') last.outcome = outcome;
-  }
-
-  /** A text says why the device cannot make this tier. */
-  private async encode(crossing: Crossing, tier: string): Promise<(Drawn & { payload: Payload }) | string> {
-    const drawn = await this.withNoise(crossing);
-    const { value, ms } = await this.race(this.context.installation.device.encode(drawn.crossing, tier));
-    if (!value) return CANNOT_MAKE;
-    this.trail.timing.encodeMs += ms;
-    this.context.estimates.observeEncode(crossing.k, tier, ms);
-    return { ...drawn, payload: value };
-  }
-
-  /**
-   * With the noise that policy asks for: drawn once, for every tier and however often it is sent. Of several copies whose noise
-   * differs the mean would be the tensor.
-   */
-  private async withNoise(crossing: Crossing): Promise<Drawn> {
-    const { noise } = this.permission();
-    const { noisy, timing } = this.trail;
-    const key = `${this.plan.id}/${crossing.k}`;
-    const known = noise.length > 0 ? noisy.get(key) : { crossing, noise };
-    if (known && promises(known.noise, noise)) return known;
-    if ([...noisy.keys()].some((other) => !other.startsWith(this.plan.id))) {
-      throw new TandemError('POLICY_DENIED', 'what has left of another plan has noise of its own');
-    }
-    // Where more is asked for than before, it comes on top of what may have left.
-    const from = noisy.get(key)?.crossing ?? crossing;
-    const { value, ms } = await this.race(this.context.installation.device.addNoise(from, noise));
-    timing.encodeMs += ms;
-    const drawn = { crossing: value, noise };
-    noisy.set(key, drawn);
-    return drawn;
   }
 
   private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
@@ -525,7 +461,7 @@ export class RunningRequest {
     // What is signed is in the account before anything else comes of the reply.
     const reply = pending.reply.finally(() => signed);
     const finish = (signal: AbortSignal) => {
-      if (!installation.isComplete || this.deviceError) {
+      if (!installation.isComplete || this.device.error) {
         // The device died meanwhile, or was none yet: its successor begins from the input.
         if (isSurpassed()) {
           this.trail.isForDevice = true;
@@ -535,38 +471,15 @@ export class RunningRequest {
         return null;
       }
       deviceWork.plan(this, finishMs(this.snapshot(crossing)));
-      return reached().then((from) => this.finishOnDevice(from, signal));
+      return reached().then((from) => this.device.finish(from, signal));
     };
     return busy(
       exchange({ clock, pending: { ...pending, reply }, lateAfterMs, finish, changed, signal: this.interrupt.signal }),
     );
   }
 
-  /** What the gateway signs goes into the account as long as there is none, and to listeners in any case. */
-  private async takeReceipt(
-    entry: Left,
-    { lastWord }: Pending,
-    sent: Sending,
-    { parts }: Payload,
-    key: string | null,
-  ): Promise<void> {
-    const { host, onReceipt } = this.context;
-    if (key === null) return;
-    const receipt = await receiptIn(lastWord, { plan: this.plan, sent, parts, key }, host.sha256);
-    if (!receipt) return;
-    if (!this.trail.isOver) entry.receipt = receipt;
-    onReceipt({ label: entry.label, sent: entry, receipt });
-  }
-
-  private async finishOnDevice(crossing: Crossing, signal: AbortSignal): Promise<Tensors> {
-    let reached = crossing;
-    while (reached.k < this.depth) {
-      const next = await this.onDevice(`segment ${reached.k + 1} failed`, () => this.advance(reached));
-      if (signal.aborted) return new Promise<never>(() => {});
-      if (!next) throw this.deviceError;
-      reached = next;
-    }
-    return reached.tensors;
+  private takeReceipt(entry: Left, { lastWord }: Pending, sent: Sending, { parts }: Payload, key: string | null) {
+    return takeReceipt(this.context, this.trail, entry, lastWord, { plan: this.plan, sent, parts, key });
   }
 
   private accept(crossing: Crossing, tier: string, reply: Reply): InferResult {

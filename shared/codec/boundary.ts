@@ -11,6 +11,7 @@ import {
   tierAt,
   tierKey,
 } from '../plan.ts';
+import { assertPixels } from '../preprocess/assert-pixels.ts';
 import { fitPicture, pictureShape, pictureTensor } from '../preprocess/picture.ts';
 import type { Picture } from '../preprocess/resize.ts';
 import { sizeOf } from '../size.ts';
@@ -139,12 +140,7 @@ export async function encodePicture(
 export function pictureCrossing(plan: Plan, picture: Picture): Crossing {
   const { preprocess } = plan;
   if (!preprocess) throw new TandemError('BAD_INPUT', `${plan.name} takes tensors, not pictures`);
-  if (picture.width < 1 || picture.height < 1 || picture.data.length !== picture.width * picture.height * 4) {
-    throw new TandemError(
-      'BAD_INPUT',
-      `expected RGBA pixels, got ${picture.data.length} bytes for ${picture.width} x ${picture.height} pixels`,
-    );
-  }
+  assertPixels(picture);
   const fitted = fitPicture(picture, preprocess, plan.size);
   let tensors: Tensors | undefined;
   return {

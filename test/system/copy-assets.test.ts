@@ -83,6 +83,8 @@ describe('tandem copy-assets', () => {
     await installInto(app);
     await succeeds('npx', ['--no-install', 'tandem', 'copy-assets', 'public'], app);
     expect((await readdir(join(app, 'public'))).toSorted()).toEqual(FILES);
+    // With what was measured of its models, which takes minutes.
+    expect(await readdir(join(app, 'node_modules/tandem/models/ocr-line'))).toEqual(['measured.json']);
     // The engine that models are compiled and served with is a peer of it.
     const served = await run(join(app, 'node_modules/.bin/tandem'), ['serve'], app);
     expect(served.stderr).toBe(
