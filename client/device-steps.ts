@@ -7,7 +7,7 @@ import { promises } from '../shared/policy/noises.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { orAborted } from './or-aborted.ts';
-import type { RequestContext } from './request.ts';
+import type { RequestContext } from './request-context.ts';
 import type { Trail } from './trail.ts';
 
 export interface DeviceSteps {

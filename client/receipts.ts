@@ -4,7 +4,7 @@ import type { Plan } from '../shared/plan.ts';
 import { isReceiptOf, parseReceipt, type Sent, type SignedReceipt } from '../shared/receipt.ts';
 import type { Host } from './host.ts';
 import type { LastWord } from './last-words.ts';
-import type { RequestContext } from './request.ts';
+import type { RequestContext } from './request-context.ts';
 import type { Trail } from './trail.ts';
 
 /** What a receipt has to be of. */

@@ -11,54 +11,23 @@ import { fittedWidth } from '../shared/preprocess/picture.ts';
 import type { Question } from '../shared/schedule/asker.ts';
 import { finishMs } from '../shared/schedule/cost.ts';
 import type { Candidate, Decision } from '../shared/schedule/decide.ts';
-import type { DeviceWork } from '../shared/schedule/device-work.ts';
-import type { Estimates } from '../shared/schedule/estimates.ts';
 import { lateAfterMs, remoteMs } from '../shared/schedule/late.ts';
-import type { Objective } from '../shared/schedule/objective.ts';
 import type { Snapshot } from '../shared/schedule/snapshot.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { pendingOf } from './begun.ts';
 import type { InferRequest, Pending, Reply } from './connection.ts';
 import { type DeviceSteps, deviceSteps } from './device-steps.ts';
 import { type Answer, exchange } from './exchange.ts';
-import type { Host } from './host.ts';
 import { checkForce, isPicture } from './input.ts';
-import type { Installation } from './installation.ts';
 import type { Interrupt } from './interrupt.ts';
-import type { Link } from './link.ts';
 import { orAborted } from './or-aborted.ts';
 import { outputsOf } from './outputs.ts';
 import { pause } from './pause.ts';
-import type { PermissionFor } from './permissions.ts';
 import { takeReceipt } from './receipts.ts';
 import { type Remote, remoteOf } from './remote.ts';
+import { type RequestContext, Superseded } from './request-context.ts';
 import { routeOf, sentBoundary, type Trail } from './trail.ts';
-import type { InferOptions, InferResult, Input, ReceiptDetail } from './types.ts';
-
-/** What a request needs of its client. */
-export interface RequestContext {
-  readonly host: Host;
-  readonly link: Link;
-  readonly installation: Installation;
-  readonly estimates: Estimates;
-  readonly permissionFor: PermissionFor;
-  readonly deviceWork: DeviceWork;
-  readonly accuracyDropMax: number;
-  readonly objective: Objective;
-  /** Whether the client has not replaced the installation. */
-  isCurrent(): boolean;
-  /** Whether it has, by one that can run the whole model. */
-  isSurpassed(): boolean;
-  /** Resolves at the next change of link, segments or installation, or when the signal is aborted. */
-  changed(signal: AbortSignal): Promise<void>;
-  onDecision(decision: Decision, label: string): void;
-  onReceipt(detail: ReceiptDetail): void;
-  /** While `work` is under way, downloads yield the link. */
-  busy<T>(work: Promise<T>): Promise<T>;
-}
-
-/** The client has another installation, and on the one that the request began on it cannot go on. */
-export class Superseded extends Error {}
+import type { InferOptions, InferResult, Input } from './types.ts';
 
 /** What is said of a boundary that is sent. */
 type Sending = Pick<InferRequest, 'plan' | 'k' | 'tier' | 'label' | 'noise' | 'retain'>;
