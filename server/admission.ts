@@ -5,7 +5,7 @@
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Load } from '../shared/protocol/messages.ts';
-import type { Executor, Task, TaskResult } from './executor.ts';
+import type { Call, Executor, Task, TaskResult } from './executor.ts';
 
 export interface Admitted extends TaskResult {
   /** Time from admission to the executor, in milliseconds. */
@@ -24,7 +24,7 @@ interface Waiting {
   readonly task: Task;
   readonly sinceMs: number;
   readonly stopTimer: () => void;
-  begin(): void;
+  readonly call: Call;
   resolve(result: Admitted): void;
   reject(error: unknown): void;
 }
@@ -67,6 +67,7 @@ export class Admission {
     }
     let end = (_reason: TandemError) => {};
     let hasBegun = false;
+    let isWanted = true;
     const result = new Promise<Admitted>((resolve, reject) => {
       const stopTimer = this.clock.after(deadlineMs, () =>
         end(new TandemError('DEADLINE_EXCEEDED', `there was no result within ${deadlineMs} ms`)),
@@ -74,8 +75,10 @@ export class Admission {
       const begin = () => {
         hasBegun = true;
       };
-      const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, begin, resolve, reject };
+      const call = { begin, isWanted: () => isWanted };
+      const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, call, resolve, reject };
       end = (reason) => {
+        isWanted = false;
         reject(reason);
         this.remove(entry);
       };
@@ -119,13 +122,12 @@ export class Admission {
     this.settleIdle();
   }
 
-  private async start({ task, sinceMs, stopTimer, begin, resolve, reject }: Waiting): Promise<void> {
-    begin();
+  private async start({ task, sinceMs, stopTimer, call, resolve, reject }: Waiting): Promise<void> {
     const startMs = this.clock.now();
     const queueMs = startMs - sinceMs;
     this.running++;
     try {
-      const result = await this.executor.run(task);
+      const result = await this.executor.run(task, call);
       this.observe(this.clock.now() - startMs);
       resolve({ ...result, queueMs });
     } catch (error) {

@@ -40,6 +40,8 @@ const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 const REOPEN_MS = 1000;
 
 export interface AuditLogOptions {
+  /** Names where the file was asked for, in errors. */
+  readonly where: string;
   /** The time in ISO 8601. */
   readonly time: () => string;
   readonly clock: Pick<Clock, 'after'>;
@@ -56,9 +58,9 @@ export interface AuditLogOptions {
  */
 export async function openAuditLog(
   target: string,
-  { time, clock, onLoss, onLostLine }: AuditLogOptions,
+  { where, time, clock, onLoss, onLostLine }: AuditLogOptions,
 ): Promise<AuditLog> {
-  let stream: Writable = target === 'stdout' ? process.stdout : await openFile(target);
+  let stream: Writable = target === 'stdout' ? process.stdout : await openFile(target, where);
   let stopTimer = () => {};
   let isLosing = false;
   let isClosed = false;
@@ -99,12 +101,12 @@ export async function openAuditLog(
   };
 }
 
-async function openFile(path: string): Promise<Writable> {
+async function openFile(path: string, where: string): Promise<Writable> {
   const stream = createWriteStream(path, { flags: 'a' });
   await new Promise<void>((resolve, reject) => {
     stream.once('open', () => resolve());
     stream.once('error', (error) =>
-      reject(new TandemError('BAD_CONFIG', `auditLog: cannot write ${path}: ${messageOf(error)}`, { cause: error })),
+      reject(new TandemError('BAD_CONFIG', `${where}: cannot write ${path}: ${messageOf(error)}`, { cause: error })),
     );
   });
   return stream;

@@ -89,10 +89,10 @@ function checkHolders(config: ServerConfig, holders: readonly Holder[]): void {
       const known = Object.keys(policy.labels).join(', ');
       throw bad(config, [...path, String(unknown)], `expected labels of the policy (${known}), got ${labels[unknown]}`);
     }
-    const told = JSON.stringify(new Grants(policy, { name, labels }, region).told);
+    const told = Buffer.byteLength(JSON.stringify(new Grants(policy, { name, labels }, region).told));
     const bytesMax = HEADER_BYTES_MAX - WELCOME_REST_BYTES;
-    if (told.length > bytesMax) {
-      throw bad(config, path, `expected labels whose terms take up to ${bytesMax} bytes of JSON, got ${told.length}`);
+    if (told > bytesMax) {
+      throw bad(config, path, `expected labels whose terms take up to ${bytesMax} bytes of JSON, got ${told}`);
     }
   }
 }

@@ -158,6 +158,8 @@ export class GatewayConnection implements Connection {
     if (this.isClosed) return;
     this.isClosed = true;
     this.stopTimer();
+    // A peer may take its time to answer the close: nothing is computed for it meanwhile.
+    for (const ticket of this.tickets.values()) ticket.cancel();
     this.channel.close(code, closeReason(reason));
   }
 

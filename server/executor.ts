@@ -18,11 +18,19 @@ export interface TaskResult {
   readonly computeMs: number;
 }
 
+/** What an executor that has tasks wait tells of one, and asks. */
+export interface Call {
+  /** Whether anybody still waits for it; asked before it begins. */
+  isWanted(): boolean;
+  /** Called as it begins. */
+  begin(): void;
+}
+
 export interface Executor {
   /** Tasks that run at the same time; the gateway hands over no more. */
   readonly concurrency: number;
   /** Rejects with the TandemError of a bad payload, or with INTERNAL where the executor itself failed. */
-  run(task: Task): Promise<TaskResult>;
+  run(task: Task, call?: Call): Promise<TaskResult>;
   /** Whether it can take tasks now. */
   readonly isReady: boolean;
   close(): Promise<void>;

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { folderSource } from '../runtimes/bundle-folder.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
+import { HELLO_TIMEOUT_MS } from '../shared/protocol/limits.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import { exchanges } from './adapters/exchange.ts';
 import { httpApp } from './adapters/http.ts';
@@ -44,7 +45,7 @@ export interface ServeOptions {
  */
 export async function serve(config: ServerConfig, options: ServeOptions = {}): Promise<RunningServer> {
   const { siteDir, log = () => {} } = options;
-  const store = await loadStore(config.bundles.map(folderSource));
+  const store = await loadStore(config.bundles.map(folderSource), (i) => config.place(['bundles', String(i)]));
   const site = siteDir === undefined ? new Map() : await loadSite(siteDir);
   const bundles = [...store.values()].map(({ plan, segments }) => ({ plan, segments }));
   for (const warning of checkAgainstPlans(
@@ -57,8 +58,11 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   const receipts = receiptSigner({ key: await signingKey(config), time, newId: randomUUID });
   let metrics: GatewayMetrics | undefined;
   const onLostLine = () => metrics?.auditLineLost();
+  const where = config.place(['auditLog']);
   const auditLog =
-    config.auditLog === null ? null : await openAuditLog(config.auditLog, { time, clock, onLoss: log, onLostLine });
+    config.auditLog === null
+      ? null
+      : await openAuditLog(config.auditLog, { where, time, clock, onLoss: log, onLostLine });
   const executor = await embeddedExecutor({
     bundles,
     workers: config.workers,
@@ -92,6 +96,8 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   const { origins, connectionsMax, heartbeatMs } = config;
   const doors = { frameBytesMax, connectionsMax, origins };
   const server = createServer(
+    // A body that trickles in holds one of the exchanges' places: no longer than a silent connection may.
+    { requestTimeout: Math.max(config.idleTimeoutMs, HELLO_TIMEOUT_MS), connectionsCheckingInterval: 1000 },
     httpApp({
       ...{ store, metrics, isReady, origins, site, receiptKey: receipts.publicKey },
       exchanges: exchanges(gateway, doors),

@@ -3,6 +3,7 @@
  * by client or by request.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { codeInfo, ERROR_CODES, type ErrorCode } from '../shared/errors.ts';
 import type { DenialKind } from '../shared/policy/permission.ts';
 import type { Load } from '../shared/protocol/messages.ts';
 
@@ -40,6 +41,12 @@ export interface GatewayMetrics {
   closed(code: number): void;
   workerRestarted(): void;
 }
+
+/** Those of RFC 6455 and ours: a client that closes may say any of 3000 to 4999. */
+const CLOSE_CODES: ReadonlySet<number> = new Set([
+  ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011],
+  ...Object.keys(ERROR_CODES).flatMap((code) => codeInfo(code as ErrorCode).close ?? []),
+]);
 
 /** 1 ms to 10 s. */
 const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -156,7 +163,7 @@ export function gatewayMetrics(state: { load(): Load; inFlight(): number; isRead
     auditLineLost: () => auditLinesLost.inc(),
     clientRequests: (model, k, count) => client.inc({ model, k: String(k) }, count),
     connections: (change) => connections.inc(change),
-    closed: (code) => closes.inc({ code: String(code) }),
+    closed: (code) => closes.inc({ code: CLOSE_CODES.has(code) ? String(code) : 'other' }),
     workerRestarted: () => restarts.inc(),
   };
 }

@@ -35,13 +35,17 @@ export interface StoredBundle {
 
 export type Store = ReadonlyMap<string, StoredBundle>;
 
-/** @throws BAD_BUNDLE or BAD_PLAN; BAD_CONFIG where two bundles have one name */
-export async function loadStore(sources: readonly BundleSource[]): Promise<Store> {
+/**
+ * @param where names where the source of this number was asked for, in errors
+ * @throws BAD_BUNDLE or BAD_PLAN; BAD_CONFIG where two bundles have one name
+ */
+export async function loadStore(sources: readonly BundleSource[], where: (i: number) => string): Promise<Store> {
   const store = new Map<string, StoredBundle>();
-  for (const source of sources) {
+  for (const [i, source] of sources.entries()) {
     const bundle = await loadBundle(source);
     if (store.has(bundle.plan.name)) {
-      throw new TandemError('BAD_CONFIG', `two bundles are called ${bundle.plan.name}, the second is ${source.name}`);
+      const message = `two bundles are called ${bundle.plan.name}, the second is ${source.name}`;
+      throw new TandemError('BAD_CONFIG', `${where(i)}: ${message}`);
     }
     store.set(bundle.plan.name, bundle);
   }

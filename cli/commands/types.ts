@@ -20,8 +20,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** In camel case, and none that TypeScript or this file has already. */
+function typeNameOf(model: string): string {
+  const name = model.replace(/(?:^|-+)([a-z0-9]?)/g, (_, letter: string) => letter.toUpperCase());
+  return /^\d|^(Tensor|Picture|Typed)$/.test(name) ? `Model${name}` : name;
+}
+
 function typesOf(plan: Plan): string {
-  const name = plan.name.replace(/(?:^|-)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  const name = typeNameOf(plan.name);
   const [inputs, outputs] = [boundaryAt(plan, 0), boundaryAt(plan, depthOf(plan))].map(({ tensors }) => tensors);
   const isDrawn = plan.preprocess !== null;
   return [

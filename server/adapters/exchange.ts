@@ -29,16 +29,16 @@ const GOING_AWAY = 1001;
 export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, origins }: ExchangeOptions): Router {
   const router = Router();
   let underWay = 0;
-  const admit = (_request: Request, response: Response, next: () => void) => {
+  const admit = (request: Request, response: Response, next: () => void) => {
     if (gateway.isDraining) throw new TandemError('DRAINING', 'the server is going away');
     if (underWay >= connectionsMax) throw new TandemError('OVERLOADED', 'too many exchanges are under way');
     underWay++;
-    response.once('close', () => underWay--);
+    onceGone(request, response, () => underWay--);
     next();
   };
 
   router.get(WELCOME_PATH, admit, (request, response) => {
-    const connection = opened(gateway, response, (message) => {
+    const connection = opened(gateway, request, response, (message) => {
       if (message.type === 'error') tellError(response, message);
       else if (message.type === 'welcome')
         response.set('Cache-Control', 'no-cache').vary('Authorization').json(message);
@@ -62,7 +62,7 @@ export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, ori
       const message = parseClientMessage(header);
       if (message.type !== 'infer') throw new TandemError('UNEXPECTED_MESSAGE', `expected infer, got ${message.type}`);
       const asked = encodeFrame(message, parts);
-      const connection = opened(gateway, response, (message, answer) => {
+      const connection = opened(gateway, request, response, (message, answer) => {
         if (message.type === 'welcome' || message.type === 'goaway') return;
         const status = message.type === 'error' ? HTTP_STATUS[message.code] : 200;
         response.status(status).set('Cache-Control', 'no-store').type('application/octet-stream');
@@ -78,6 +78,7 @@ export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, ori
 /** @param hear what the gateway says */
 function opened(
   gateway: Gateway,
+  request: Request,
   response: Response,
   hear: (message: ServerMessage, parts: readonly Uint8Array[]) => void,
 ): Connection {
@@ -93,8 +94,24 @@ function opened(
     },
     bufferedBytes: 0,
   });
-  response.once('close', () => connection.closed(response.writableFinished ? 1000 : GOING_AWAY));
+  onceGone(request, response, () => connection.closed(response.writableFinished ? 1000 : GOING_AWAY));
   return connection;
+}
+
+/** Of a response that waits behind others of its connection (pipelining) Node does not say that it closes when that does. */
+function onceGone({ socket }: Request, response: Response, tell: () => void): void {
+  let isGone = false;
+  const gone = () => {
+    // Taken off an emitter that is at it, a listener is called all the same.
+    if (isGone) return;
+    isGone = true;
+    response.off('close', gone);
+    socket.off('close', gone);
+    tell();
+  };
+  response.once('close', gone);
+  // As many as it has pipelined.
+  socket.setMaxListeners(0).once('close', gone);
 }
 
 function sayHello(connection: Connection, { headers, query }: Request): void {

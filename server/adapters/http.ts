@@ -96,7 +96,7 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey, ex
     const known = error instanceof TandemError ? error : undefined;
     const status = known ? HTTP_STATUS[known.code] : ((error as { status?: number }).status ?? 500);
     const message = known?.message ?? (status < 500 ? 'bad request' : 'internal error');
-    const code = known?.code ?? (status === 413 ? 'FRAME_TOO_LARGE' : 'INTERNAL');
+    const code = known?.code ?? (status === 413 ? 'FRAME_TOO_LARGE' : status < 500 ? 'BAD_MESSAGE' : 'INTERNAL');
     response.status(status).json({ error: code, message });
   });
   return app;
@@ -135,7 +135,7 @@ function send(request: Request, response: Response, file: StoredFile, cacheContr
  * the whole file, which HTTP allows; so are those with `If-Range`, whose ETag is that of every encoded form.
  */
 function rangeStart(request: Request, size: number): number | undefined {
-  if (request.headers['if-range'] !== undefined) return undefined;
+  if (request.method !== 'GET' || request.headers['if-range'] !== undefined) return undefined;
   const [, digits] = /^bytes=(\d{1,15})-$/.exec(request.headers.range ?? '') ?? [];
   const from = Number(digits);
   return digits !== undefined && from < size ? from : undefined;

@@ -1,5 +1,6 @@
 /** WebSockets on ws: turns sockets into channels for the gateway. */
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { TandemError } from '../../shared/errors.ts';
@@ -31,19 +32,28 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
   });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
+    if (!asksForWebSocket(request)) return answerAsItIs(server, request, socket as Socket);
     const isFull = sockets.clients.size >= options.connectionsMax;
     const refusal = isFull ? UNAVAILABLE : refuse(request, options, gateway);
     if (refusal) return rejectUpgrade(socket, refusal);
     const offered = request.headers['sec-websocket-protocol']?.split(',').map((protocol) => protocol.trim()) ?? [];
     const { hello } = chosenProtocol(offered);
-    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, gateway, options.heartbeatMs, hello));
+    sockets.handleUpgrade(request, socket, head, (webSocket) =>
+      serve(webSocket, socket as Socket, gateway, options.heartbeatMs, hello),
+    );
   });
   return () => {
     for (const socket of sockets.clients) socket.terminate();
   };
 }
 
-function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number, hello: Hello | null | undefined): void {
+function serve(
+  socket: WebSocket,
+  wire: Socket,
+  gateway: Gateway,
+  heartbeatMs: number,
+  hello: Hello | null | undefined,
+): void {
   const channel: Channel = {
     send: (frame) => socket.send(frame),
     close: (code, reason) => socket.close(code, reason),
@@ -53,9 +63,12 @@ function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number, hello: 
   };
   const connection = gateway.opened(channel);
   let isAlive = true;
+  let bytesRead = 0;
   const heartbeat = setInterval(() => {
-    if (!isAlive) return socket.terminate();
+    // Behind a long frame that still comes no pong can.
+    if (!isAlive && wire.bytesRead === bytesRead) return socket.terminate();
     isAlive = false;
+    bytesRead = wire.bytesRead;
     socket.ping();
   }, heartbeatMs);
   socket.on('pong', () => {
@@ -73,12 +86,35 @@ function serve(socket: WebSocket, gateway: Gateway, heartbeatMs: number, hello: 
     connection.closed(code);
   });
   // Looked at as any other: of one that is broken nothing is left.
-  if (hello !== undefined) connection.frame(hello === null ? new Uint8Array() : encodeFrame(hello));
+  if (hello !== undefined) connection.frame(frameOf(hello));
+}
+
+/** Of one that nests too deep for the encoder nothing is left either: nobody has looked at it yet. */
+function frameOf(hello: Hello | null): Uint8Array {
+  try {
+    return hello === null ? new Uint8Array() : encodeFrame(hello);
+  } catch {
+    return new Uint8Array();
+  }
 }
 
 function toBytes(data: RawData): Uint8Array {
   if (Array.isArray(data)) return Buffer.concat(data);
   return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}
+
+/** Other protocols are offered by clients that need none of them: HTTP/2 by Java's, on every request. */
+function asksForWebSocket({ method, headers }: IncomingMessage): boolean {
+  const isPlain = method === 'GET' || method === 'HEAD';
+  return !isPlain || headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+function answerAsItIs(server: Server, request: IncomingMessage, socket: Socket): void {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once('finish', () => socket.end());
+  server.emit('request', request, response);
 }
 
 const UNAVAILABLE = '503 Service Unavailable';

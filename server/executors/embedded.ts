@@ -6,7 +6,7 @@
 import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { TandemError } from '../../shared/errors.ts';
-import type { Executor, Task, TaskResult } from '../executor.ts';
+import type { Call, Executor, Task, TaskResult } from '../executor.ts';
 import type { WorkerData, WorkerReply } from './task-worker.ts';
 
 export interface EmbeddedOptions extends WorkerData {
@@ -27,6 +27,7 @@ const RESTART_DELAY_MS = 500;
 
 interface Job {
   readonly task: Task;
+  readonly call: Call | undefined;
   resolve(result: TaskResult): void;
   reject(error: unknown): void;
 }
@@ -55,6 +56,8 @@ class WorkerPool implements Executor {
   private readonly options: EmbeddedOptions;
   private readonly members: Member[] = [];
   private readonly waiting: Job[] = [];
+  /** Workers that are ended once they come back from what they are at. */
+  private readonly doomed = new Set<Worker>();
   private isClosed = false;
 
   constructor(options: EmbeddedOptions) {
@@ -70,9 +73,10 @@ class WorkerPool implements Executor {
     await Promise.all(Array.from({ length: this.options.workers }, () => this.spawn()));
   }
 
-  run(task: Task): Promise<TaskResult> {
+  run(task: Task, call?: Call): Promise<TaskResult> {
+    if (this.isClosed) return Promise.reject(new TandemError('DRAINING', 'the server is closing'));
     return new Promise((resolve, reject) => {
-      this.waiting.push({ task, resolve, reject });
+      this.waiting.push({ task, call, resolve, reject });
       this.dispatch();
     });
   }
@@ -80,10 +84,20 @@ class WorkerPool implements Executor {
   async close(): Promise<void> {
     this.isClosed = true;
     for (const job of this.waiting.splice(0)) job.reject(new TandemError('DRAINING', 'the server is closing'));
-    const ended = Promise.all(this.members.map(({ worker }) => worker.terminate()));
+    const ended = Promise.all([...this.members.map((member) => this.end(member)), ...[...this.doomed].map(exitOf)]);
     const patience = new AbortController();
     await Promise.race([ended, setTimeoutAsync(TERMINATE_MS, undefined, { signal: patience.signal }).catch(() => {})]);
     patience.abort();
+    // Those that did not come back: the process can end without them.
+    for (const worker of this.doomed) worker.unref();
+  }
+
+  /** onnxruntime takes the whole process down where its thread is ended within a run: only one that is at nothing is. */
+  private async end({ worker, job }: Member): Promise<void> {
+    if (job) {
+      this.doomed.add(worker);
+      await exitOf(worker);
+    } else await worker.terminate();
   }
 
   /** Starts one worker. Resolves once it is ready, rejects where it dies before. */
@@ -96,6 +110,7 @@ class WorkerPool implements Executor {
     return new Promise((resolve, reject) => {
       let reason = 'it exited';
       worker.on('message', (reply: WorkerReply) => {
+        if (this.doomed.has(worker)) void worker.terminate();
         if (reply.type === 'ready') {
           member.isReady = true;
           resolve();
@@ -109,6 +124,7 @@ class WorkerPool implements Executor {
       });
       worker.on('exit', () => {
         const wasReady = member.isReady;
+        this.doomed.delete(worker);
         this.bury(member, reason);
         if (!wasReady) reject(new TandemError('INTERNAL', `a worker did not start: ${reason}`));
       });
@@ -118,9 +134,10 @@ class WorkerPool implements Executor {
   private dispatch(): void {
     for (const member of this.members) {
       if (!member.isReady || member.job) continue;
-      const job = this.waiting.shift();
+      const job = this.nextWanted();
       if (!job) return;
       member.job = job;
+      job.call?.begin();
       member.timeout = setTimeout(() => this.giveUp(member), this.options.taskTimeoutMs);
       // The parts are views of a larger network buffer, which a structured clone would copy whole.
       const parts = job.task.payload.parts.map((part) => new Uint8Array(part));
@@ -132,6 +149,15 @@ class WorkerPool implements Executor {
     }
   }
 
+  /** While a worker is replaced tasks wait here, and are given up here. */
+  private nextWanted(): Job | undefined {
+    for (;;) {
+      const job = this.waiting.shift();
+      if (!job?.call || job.call.isWanted()) return job;
+      job.reject(new TandemError('CANCELLED', 'nobody waits for it any more'));
+    }
+  }
+
   private settle(member: Member, reply: Exclude<WorkerReply, { type: 'ready' }>): void {
     const { job } = member;
     member.job = null;
@@ -140,9 +166,9 @@ class WorkerPool implements Executor {
     else job?.reject(new TandemError(reply.code, reply.message));
   }
 
-  /** Its successor does not wait for it to end: a worker in native code ends when that returns. */
+  /** Its successor does not wait for it to end: a worker in native code is ended when that returns. */
   private giveUp(member: Member): void {
-    void member.worker.terminate();
+    void this.end(member);
     this.bury(member, `its task ran for more than ${this.options.taskTimeoutMs} ms`);
   }
 
@@ -155,9 +181,20 @@ class WorkerPool implements Executor {
     member.job?.reject(new TandemError('INTERNAL', `the worker died: ${reason}`));
     if (this.isClosed) return;
     this.options.onRestart(reason);
+    this.replaceSoon();
+  }
+
+  /** Not while as many as there are to be are still at what they were given up for: they take the processor's time. */
+  private replaceSoon(): void {
     setTimeout(() => {
+      if (this.isClosed) return;
       // Where the new one dies too, its own exit brings the next attempt.
-      if (!this.isClosed) this.spawn().catch(() => {});
+      if (this.doomed.size <= this.options.workers) this.spawn().catch(() => {});
+      else this.replaceSoon();
     }, RESTART_DELAY_MS).unref();
   }
+}
+
+function exitOf(worker: Worker): Promise<void> {
+  return new Promise((resolve) => worker.once('exit', () => resolve()));
 }

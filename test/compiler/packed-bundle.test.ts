@@ -74,7 +74,7 @@ test('its report has what packing saved', async () => {
 });
 
 test('a gateway sends what is packed as it is stored, with brotli over the rest', async () => {
-  const store = await loadStore([folderSource(out)]);
+  const store = await loadStore([folderSource(out)], String);
   const few = plan.segments[0]?.targets['node'];
   const { identity, encodings } = store.get(plan.name)?.files.get(few?.sha256 ?? '') ?? {};
   expect(identity).toHaveLength(few?.bytes ?? 0);

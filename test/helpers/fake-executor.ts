@@ -1,6 +1,6 @@
 /** An executor whose tasks end when the test says so. */
 
-import type { Executor, Task, TaskResult } from '../../server/executor.ts';
+import type { Call, Executor, Task, TaskResult } from '../../server/executor.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { float32 } from '../../shared/tensor.ts';
 
@@ -15,7 +15,8 @@ export class FakeExecutor implements Executor {
     this.concurrency = concurrency;
   }
 
-  run(task: Task): Promise<TaskResult> {
+  run(task: Task, call?: Call): Promise<TaskResult> {
+    call?.begin();
     this.seen.push(task);
     return new Promise((resolve, reject) => this.open.push({ resolve, reject }));
   }

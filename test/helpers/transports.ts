@@ -50,9 +50,9 @@ export interface WsTransport extends Transport {
 /** More than any test of the conformance suite opens. */
 export const CONNECTIONS_MAX = 8;
 
-export async function wsTransport(gateway: Gateway, frameBytesMax: number): Promise<WsTransport> {
-  const server = createServer();
-  const options = { path: WS_PATH, frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs: 30_000 };
+export async function wsTransport(gateway: Gateway, frameBytesMax: number, heartbeatMs = 30_000): Promise<WsTransport> {
+  const server = createServer((_request, response) => response.end());
+  const options = { path: WS_PATH, frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs };
   const cutSockets = attachWebSockets(server, gateway, options);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

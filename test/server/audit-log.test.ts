@@ -13,7 +13,13 @@ const RECORD: AuditRecord = {
 const refuse = (reason?: string) => {
   throw new Error(reason ?? 'a line was lost');
 };
-const options = { time: () => 'now', clock: systemClock(globalThis), onLoss: refuse, onLostLine: refuse };
+const options = {
+  where: 'tandem.json: auditLog',
+  time: () => 'now',
+  clock: systemClock(globalThis),
+  onLoss: refuse,
+  onLostLine: refuse,
+};
 
 let dir: string;
 beforeEach(async () => {
@@ -35,7 +41,7 @@ test('the audit log appends a line of JSON a record, and has them all once it is
 
 test('an audit log that cannot be written is refused at once', async () => {
   await expect(openAuditLog(join(dir, 'none', 'audit.jsonl'), options)).rejects.toThrow(
-    tandemError('BAD_CONFIG', 'auditLog: cannot write'),
+    tandemError('BAD_CONFIG', 'tandem.json: auditLog: cannot write'),
   );
 });
 

@@ -1,4 +1,5 @@
 /** The protocol without a WebSocket, over real HTTP: the same answers and the same refusals. */
+import { createConnection } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeFrame } from '../../../shared/protocol/frames.ts';
 import { decodeJsonFrame, encodeJsonFrame } from '../../../shared/protocol/json-frame.ts';
@@ -169,5 +170,36 @@ describe('is turned away', () => {
     void harness.gateway.drain(1000);
     const response = await fetch(`${http.url}/welcome`);
     expect([response.status, await response.json()]).toMatchObject([503, { error: 'DRAINING' }]);
+  });
+});
+
+describe('a connection that is shared or slow', () => {
+  test('takes what it has pipelined with it', async () => {
+    const frame = frameOf();
+    const socket = createConnection(Number(new URL(http.url).port), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(`POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: ${frame.length}\r\n\r\n`);
+    socket.write(frame);
+    for (let i = 1; i < CONNECTIONS_MAX; i++) socket.write('GET /welcome HTTP/1.1\r\nHost: x\r\n\r\n');
+    await begun(1);
+    await expect.poll(() => harness.metric('tandem_connections')).toBe(CONNECTIONS_MAX);
+    socket.destroy();
+    await expect.poll(() => harness.metric('tandem_connections')).toBe(0);
+    expect((await fetch(`${http.url}/welcome`)).status).toBe(200);
+  });
+});
+
+describe('what is wrong with a request over HTTP', () => {
+  test('is said to be the caller’s: a path that is no UTF-8, a body that is compressed', async () => {
+    const path = await fetch(`${http.url}/models/%E0%A4%A/plan.json`);
+    expect([path.status, await path.json()]).toMatchObject([400, { error: 'BAD_MESSAGE' }]);
+    const body = await post('x', { headers: { 'Content-Encoding': 'gzip' } });
+    expect([body.status, await body.json()]).toMatchObject([415, { error: 'BAD_MESSAGE' }]);
+  });
+
+  test('is no range of HEAD, which knows none (RFC 9110, 14.2)', async () => {
+    const url = `${http.url}/models/${harness.plan.name}/plan.json`;
+    expect((await fetch(url, { method: 'HEAD', headers: { Range: 'bytes=3-' } })).status).toBe(200);
+    expect((await fetch(url, { headers: { Range: 'bytes=3-' } })).status).toBe(206);
   });
 });

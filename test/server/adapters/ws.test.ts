@@ -6,7 +6,7 @@ import { ERROR_CODES } from '../../../shared/errors.ts';
 import { decodeFrame, encodeFrame } from '../../../shared/protocol/frames.ts';
 import type { ServerMessage } from '../../../shared/protocol/messages.ts';
 import { type Hello, offeredProtocols } from '../../../shared/protocol/opening-hello.ts';
-import { expectType, GatewayHarness, send } from '../../helpers/gateway-harness.ts';
+import { expectType, GatewayHarness, inferMessage, send } from '../../helpers/gateway-harness.ts';
 import { CONNECTIONS_MAX, wsTransport } from '../../helpers/transports.ts';
 
 describe('the WebSocket adapter', () => {
@@ -39,6 +39,94 @@ describe('the WebSocket adapter', () => {
       });
       socket.once('error', reject);
     });
+
+  test('lives on after an opening hello that nests without end', async () => {
+    const letters = Buffer.from('['.repeat(5000) + ']'.repeat(5000)).toString('base64url');
+    const socket = createConnection(port, '127.0.0.1');
+    let said = '';
+    socket.on('data', (data) => {
+      said += data.toString('latin1');
+    });
+    const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==';
+    const offered = `Sec-WebSocket-Protocol: tandem, tandem.hello.2, tandem.hello.2.${letters}`;
+    socket.write(
+      `GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n${offered}\r\n\r\n`,
+    );
+    await expect.poll(() => said).toContain('BAD_FRAME');
+    socket.destroy();
+    await harness.welcomed();
+  });
+
+  test('computes nothing for a client that was closed and does not answer', async () => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+    await once(socket, 'open');
+    socket.send(encodeFrame({ type: 'hello', client: 'x', token: null, receipts: true }));
+    for (const id of [1, 2, 3]) socket.send(encodeFrame(inferMessage({ id }), [new Uint8Array(8)]));
+    await expect.poll(() => harness.executor.seen.length).toBe(1);
+    // A text breaks the protocol; nothing of what the gateway says of it is read.
+    socket.send('text');
+    (socket as unknown as { _socket: { pause(): void } })._socket.pause();
+    await expect.poll(() => harness.audited.length).toBe(3);
+    harness.executor.finish();
+    socket.terminate();
+    expect(harness.executor.seen).toHaveLength(1);
+    const cancelled = { outcome: 'cancelled', receipt: null };
+    expect(harness.audited).toMatchObject([cancelled, cancelled, cancelled]);
+  });
+
+  test('counts closes by codes of the protocol and its own, whatever a client says', async () => {
+    for (const code of [3000, 3001, 4999, 4401]) {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+      await once(socket, 'open');
+      socket.close(code);
+      await once(socket, 'close');
+    }
+    await expect.poll(() => harness.metric('tandem_connections')).toBe(0);
+    const counted = await harness.metrics.registry.getSingleMetric('tandem_connection_closes_total')?.get();
+    expect(counted?.values.map(({ labels, value }) => [labels['code'], value])).toEqual([
+      ['other', 3],
+      ['4401', 1],
+    ]);
+  });
+
+  test('leaves a client that still sends a long frame its time', async () => {
+    const short = await wsTransport(harness.gateway, 500_000, 200);
+    const socket = createConnection(short.port, '127.0.0.1');
+    let said = '';
+    socket.on('data', (data) => {
+      said += data.toString('latin1');
+    });
+    const hello = Buffer.from(JSON.stringify({ type: 'hello', client: 'x', token: null, receipts: false }));
+    const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==';
+    const offered = `Sec-WebSocket-Protocol: tandem, tandem.hello.2, tandem.hello.2.${hello.toString('base64url')}`;
+    socket.write(
+      `GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n${offered}\r\n\r\n`,
+    );
+    // RFC 6455, 5.2: a masked binary frame of 400,000 bytes, over several heartbeats.
+    const head = Buffer.alloc(14);
+    head[0] = 0x82;
+    head[1] = 0x80 | 127;
+    head.writeBigUInt64BE(400_000n, 2);
+    socket.write(head);
+    for (let i = 0; i < 20; i++) {
+      socket.write(Buffer.alloc(20_000));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    // It is read whole, and refused for its size.
+    await expect.poll(() => said).toContain('this one has 400000');
+    socket.destroy();
+    await short.stop();
+  });
+
+  test('answers what offers another protocol than WebSockets as if it had not', async () => {
+    const socket = createConnection(port, '127.0.0.1');
+    socket.write(
+      'GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n',
+    );
+    const [said] = await once(socket, 'data');
+    expect(String(said)).toMatch(/^HTTP\/1\.1 200 /);
+    socket.destroy();
+  });
 
   test('waits for no peer that has gone silent, let in or turned away', async () => {
     silent.push('/ws', '/nope');

@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { smallPlan } from '../../../client/testkit/small-plan.ts';
+import { Admission } from '../../../server/admission.ts';
 import type { Executor } from '../../../server/executor.ts';
 import { embeddedExecutor } from '../../../server/executors/embedded.ts';
+import { systemClock } from '../../../shared/clock.ts';
 
 const script = new URL('../../helpers/crashing-worker.mjs', import.meta.url);
 const task = (tier: string, parts: Uint8Array[] = []) => ({ planId: 'p', k: 1, tier, payload: { parts, shapes: [] } });
@@ -9,10 +11,10 @@ const task = (tier: string, parts: Uint8Array[] = []) => ({ planId: 'p', k: 1, t
 describe('the embedded executor', () => {
   let executor: Executor | undefined;
   const restarts: string[] = [];
-  const start = async (name = 'small', taskTimeoutMs = 60_000) => {
+  const start = async (name = 'small', taskTimeoutMs = 60_000, workers = 2) => {
     executor = await embeddedExecutor({
       bundles: [{ plan: { ...smallPlan(), name }, segments: [] }],
-      workers: 2,
+      workers,
       threads: 1,
       taskTimeoutMs,
       script,
@@ -36,6 +38,22 @@ describe('the embedded executor', () => {
     const pool = await start();
     const result = await pool.run(task('q8', [new Uint8Array(new ArrayBuffer(1000), 10, 20)]));
     expect(result).toMatchObject({ lengths: [[20, 20]] });
+  });
+
+  test('does not run what was given up while no worker was there', async () => {
+    const admission = new Admission(await start('small', 60_000, 1), systemClock(globalThis), 8);
+    await admission.submit(task('crash'), 1000).result.catch(() => {});
+    // Half a second without a worker.
+    const ticket = admission.submit(task('q8'), 100);
+    await expect(ticket.result).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(ticket.hasBegun).toBe(false);
+    expect(await admission.submit(task('q4'), 5000).result).toMatchObject({ seen: ['q4'] });
+  });
+
+  test('refuses tasks once it is closed', async () => {
+    const pool = await start();
+    await pool.close();
+    await expect(pool.run(task('q8'))).rejects.toMatchObject({ code: 'DRAINING' });
   });
 
   test('fails the task that killed a worker, goes on with the others, and replaces it', async () => {
