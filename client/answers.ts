@@ -3,6 +3,15 @@ import { orAborted } from './or-aborted.ts';
 
 const KEPT_MAX = 256;
 
+export interface Answers<T> {
+  has(key: string): boolean;
+  /**
+   * What is under way or was answered under this key; asked anew where that failed. Whoever's signal is aborted leaves by
+   * itself, and the last one ends the request.
+   */
+  once(key: string, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
 interface Shared<T> {
   readonly answer: Promise<T>;
   /** Ends it. */
@@ -11,46 +20,38 @@ interface Shared<T> {
   waiting: number;
 }
 
-export class Answers<T> {
-  private readonly known = new Map<string, Shared<T>>();
-  /** Keys of what was answered, the oldest first: what is under way is not forgotten. */
-  private readonly kept: string[] = [];
-
-  has(key: string): boolean {
-    return this.known.has(key);
-  }
-
-  /**
-   * What is under way or was answered under this key; asked anew where that failed. Whoever's signal is aborted leaves by
-   * itself, and the last one ends the request.
-   */
-  async once(key: string, ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const shared = this.known.get(key) ?? this.begin(key, ask);
-    shared.waiting++;
-    try {
-      return await (signal ? orAborted(shared.answer, signal) : shared.answer);
-    } catch (error) {
-      if (signal?.aborted && --shared.waiting === 0) {
-        this.forget(key, shared);
-        shared.ended.abort(signal.reason);
-      }
-      throw error;
-    }
-  }
-
-  private begin(key: string, ask: (signal: AbortSignal) => Promise<T>): Shared<T> {
+export function answersByKey<T>(): Answers<T> {
+  const known = new Map<string, Shared<T>>();
+  /** Of what was answered, the oldest first: what is under way is not forgotten. */
+  const kept: string[] = [];
+  const forget = (key: string, shared: Shared<T>) => {
+    if (known.get(key) === shared) known.delete(key);
+  };
+  const begin = (key: string, ask: (signal: AbortSignal) => Promise<T>): Shared<T> => {
     const ended = new AbortController();
     const shared = { answer: ask(ended.signal), ended, waiting: 0 };
-    this.known.set(key, shared);
+    known.set(key, shared);
     const keep = () => {
-      this.kept.push(key);
-      if (this.kept.length > KEPT_MAX) this.known.delete(this.kept.shift() as string);
+      kept.push(key);
+      if (kept.length > KEPT_MAX) known.delete(kept.shift() as string);
     };
-    shared.answer.then(keep, () => this.forget(key, shared));
+    shared.answer.then(keep, () => forget(key, shared));
     return shared;
-  }
-
-  private forget(key: string, shared: Shared<T>): void {
-    if (this.known.get(key) === shared) this.known.delete(key);
-  }
+  };
+  return {
+    has: (key) => known.has(key),
+    async once(key, ask, signal) {
+      const shared = known.get(key) ?? begin(key, ask);
+      shared.waiting++;
+      try {
+        return await (signal ? orAborted(shared.answer, signal) : shared.answer);
+      } catch (error) {
+        if (signal?.aborted && --shared.waiting === 0) {
+          forget(key, shared);
+          shared.ended.abort(signal.reason);
+        }
+        throw error;
+      }
+    },
+  };
 }

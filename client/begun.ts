@@ -26,7 +26,7 @@ export interface Begun {
 }
 
 /** As if the link had sent it. */
-export function pendingOf({ request, bytesUp, response, cancel }: Begun): Pending {
+export function pendingOf({ bytesUp, response, cancel }: Begun): Pending {
   const answer = response.then(({ frame, elapsedMs }) => {
     const { header, parts } = decodeJsonFrame(frame);
     return { message: parseServerMessage(header), parts, bytesDown: frame.byteLength, elapsedMs };
@@ -38,7 +38,7 @@ export function pendingOf({ request, bytesUp, response, cancel }: Begun): Pendin
       throw failureOf(message);
     },
     (error: unknown) => {
-      throw asTandemError(error, 'UNAVAILABLE', `the request for ${request.label} that was begun early`);
+      throw asTandemError(error, 'UNAVAILABLE', 'what had left early');
     },
   );
   const lastWord = answer.then(

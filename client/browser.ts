@@ -83,9 +83,11 @@ export type AvailabilityOptions = HostOptions & Pick<ClientOptions, 'url' | 'mod
 
 /** Resolves once the plan is there; connects and downloads in the background. See `Client`. */
 export async function connect<T extends ModelTypes = ModelTypes>(options: BrowserOptions): Promise<BrowserClient<T>> {
-  const early = beginEarly(options);
   const { signal } = options;
-  signal?.addEventListener('abort', early.close, { once: true });
+  const giveUp = () => early.close();
+  // What is no signal fails here, before anything is begun.
+  signal?.addEventListener('abort', giveUp, { once: true });
+  const early = beginEarly(options);
   try {
     const { connectBrowser } = await import('./browser-client.ts');
     // The caller says what the model is; the plan says what it takes, and is asked.
@@ -94,7 +96,7 @@ export async function connect<T extends ModelTypes = ModelTypes>(options: Browse
     early.close();
     throw error;
   } finally {
-    signal?.removeEventListener('abort', early.close);
+    signal?.removeEventListener('abort', giveUp);
   }
 }
 

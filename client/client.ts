@@ -3,6 +3,7 @@ import { readPlanFile } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
+import type { MessageOf } from '../shared/protocol/messages.ts';
 import { socketUrl } from '../shared/protocol/paths.ts';
 import { askerOf } from '../shared/schedule/asker.ts';
 import { coverage, NOTHING_PREDICTED } from '../shared/schedule/calibration.ts';
@@ -12,7 +13,7 @@ import { Estimates } from '../shared/schedule/estimates.ts';
 import { linkFigures } from '../shared/schedule/link.ts';
 import { type Objective, parseObjective } from '../shared/schedule/objective.ts';
 import { speedRatio } from '../shared/schedule/speed.ts';
-import { Answers } from './answers.ts';
+import { answersByKey } from './answers.ts';
 import { baseUrl } from './base-url.ts';
 import type { Begun } from './begun.ts';
 import { type Courtesy, courtesyOn } from './courtesy.ts';
@@ -43,7 +44,7 @@ import type {
   Input,
   StreamOptions,
 } from './types.ts';
-import { Usage } from './usage.ts';
+import { newUsage } from './usage.ts';
 
 /** For bug reports. */
 const ROUTES_KEPT = 16;
@@ -56,11 +57,10 @@ const AWAY_MS = 10_000;
  */
 export async function connectWith(host: Host, options: ClientOptions): Promise<CoreClient> {
   const policy = options.policy && parsePolicy(options.policy, 'policy');
-  const { accuracyDropMax = 0, token } = options;
+  const { accuracyDropMax = 0 } = options;
   if (!(accuracyDropMax >= 0)) {
     throw new TandemError('BAD_CONFIG', 'expected accuracyDropMax of 0 or more');
   }
-  if (token === '') throw new TandemError('BAD_CONFIG', 'the token is empty');
   const url = baseUrl(options.url);
   const core = new ClientCore(host, url, options, policy);
   await core.start();
@@ -84,14 +84,17 @@ class ClientCore implements CoreClient {
   private stopListening: () => void = () => {};
   private readonly courtesy: Courtesy;
   private readonly wakeRequests = new Set<() => void>();
-  private readonly answers = new Answers<InferResult>();
+  private readonly answers = answersByKey<InferResult>();
   /** Bytes of this plan that listeners know of. */
   private announced = -1;
   private announcedPlan = '';
   private announcedState = '';
   private routes: Diagnostics['routes'] = [];
   private held = NOTHING_PREDICTED;
-  private readonly usage = new Usage();
+  private readonly usage = newUsage();
+  /** What the gateway granted last, also where it is out of reach by now. */
+  private granted: MessageOf<'welcome'> | null = null;
+  private readonly interrupts = new Set<InterruptHandle>();
   private readonly estimates: Estimates;
   private readonly kept: KeptEstimates;
   private readonly installations: Installations;
@@ -165,14 +168,17 @@ class ClientCore implements CoreClient {
     this.link = new Link(this.host, socketUrl(this.url), () => tokenOf(this.options), {
       receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
-      onWelcome: () => this.installations.followGateway(),
+      onWelcome: (welcome) => {
+        this.granted = welcome;
+        this.installations.followGateway();
+      },
       onRoundTrip: (transfer, ms) => {
         const nowMs = this.host.clock.now();
         this.estimates.observeTransfer(transfer, ms, nowMs - ms, nowMs);
       },
       onLoad: ({ queueMs }) => this.estimates.observeQueue(queueMs, this.host.clock.now()),
-      takeUsage: () => this.usage.take(),
-      returnUsage: (report) => this.usage.putBack(report),
+      takeUsage: this.usage.take,
+      returnUsage: this.usage.add,
     });
   }
 
@@ -211,7 +217,8 @@ class ClientCore implements CoreClient {
     const trail = this.newTrail(begun);
     let interrupt: InterruptHandle | undefined;
     try {
-      interrupt = createInterrupt(clock, checkOptions(options), [this.closing.signal, options.signal]);
+      interrupt = createInterrupt(clock, checkOptions(options), options.signal);
+      this.interrupts.add(interrupt);
       const input = typeof unread === 'function' ? await orAborted(unread(), interrupt.signal) : unread;
       trail.timing.preprocessMs += clock.now() - trail.startMs;
       for (;;) {
@@ -230,6 +237,7 @@ class ClientCore implements CoreClient {
       throw failure ?? reason;
     } finally {
       trail.isOver = true;
+      if (interrupt) this.interrupts.delete(interrupt);
       interrupt?.dispose();
     }
   }
@@ -317,7 +325,10 @@ class ClientCore implements CoreClient {
 
   async close(): Promise<void> {
     if (this.isClosed) return;
-    this.closing.abort(new TandemError('CLOSED', 'the client was closed'));
+    const reason = new TandemError('CLOSED', 'the client was closed');
+    this.closing.abort(reason);
+    // Not by its signal: of more than ten listeners of one Node thinks that they leak.
+    for (const interrupt of this.interrupts) interrupt.end(reason);
     this.changed();
     this.stopListening();
     this.kept.write();
@@ -342,9 +353,10 @@ class ClientCore implements CoreClient {
       const request = new RunningRequest(this.contextOf(installation), options, interrupt, trail);
       const result = await this.installations.use(installation, () => request.run(input));
       const { plan } = installation;
-      const { allowed } = this.permissionFor(result.route.label, plan, this.link?.welcome ?? null);
-      // Of what may send nothing the gateway does not learn that it was there either.
-      if (Object.keys(allowed).length > 0) this.usage.add(plan.id, result.route.k, 1);
+      const { label, k } = result.route;
+      // Of what may send nothing the gateway does not learn that it was there either; what that is it has to have said.
+      const allowed = this.granted && this.permissionFor(label, plan, this.granted).allowed;
+      if (Object.keys(allowed ?? {}).length > 0) this.usage.add([{ plan: plan.id, k, count: 1 }]);
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
       this.keepRoute(route);

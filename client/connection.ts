@@ -2,6 +2,8 @@
  * One connection to the gateway, from its hello to its end: requests and their replies, and the pings that tell whether it lives.
  * What is under way when it ends is settled at once, so that nobody waits for a reply that cannot come.
  */
+
+import type { Clock } from '../shared/clock.ts';
 import { asTandemError, codeInfo, ERROR_CODES, TandemError } from '../shared/errors.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
 import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol/messages.ts';
@@ -72,6 +74,8 @@ const WAKE_CONNECT_MS = 1_000;
 /** After so long without a frame a radio may have to wake up for the next. */
 const IDLE_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Of an uplink that is of use. */
+const SLOWEST_BYTES_PER_MS = 16;
 
 interface Waiting {
   readonly sentAtMs: number;
@@ -92,9 +96,11 @@ export class Connection {
     readonly id: number;
     readonly sentAtMs: number;
     readonly bytes: number;
-    readonly usage: UsageReport;
+    readonly timeoutMs: number;
     readonly wasIdle: boolean;
   } | null = null;
+  /** What pings took along that have no pong yet. */
+  private unheard: UsageReport = [];
   /** When the last frame was sent or came. */
   private frameAtMs = Number.NEGATIVE_INFINITY;
   /** What it said of itself last, for when it ends without a word. */
@@ -105,12 +111,14 @@ export class Connection {
   private stopTimer: () => void;
   private readonly openedAtMs: number;
   private readonly channel: Channel;
+  private readonly clock: Clock;
   private readonly options: ConnectionOptions;
 
   /** Throws where a page's policy forbids the address, in Safari. */
   constructor(options: ConnectionOptions) {
     const { host, url } = options;
     this.options = options;
+    this.clock = host.clock;
     this.openedAtMs = host.clock.now();
     // A late event of a connection that is over must not touch its successor.
     this.channel = host.connector(url)({
@@ -137,14 +145,14 @@ export class Connection {
   infer(request: InferRequest, parts: readonly Uint8Array[], welcome: MessageOf<'welcome'>): Pending {
     const { inFlightMax, frameBytesMax } = welcome.limits;
     if (this.waiting.size >= inFlightMax) {
-      throw new TandemError('TOO_MANY_REQUESTS', `${inFlightMax} requests are under way, as many as the gateway takes`);
+      throw new TandemError('TOO_MANY_REQUESTS', `the gateway takes ${inFlightMax} requests at once`);
     }
     const id = this.newId();
     const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
     const frame = this.options.frames.encodeFrame(message, parts);
     const bytesUp = frame.byteLength;
     if (bytesUp > frameBytesMax) {
-      throw new TandemError('PAYLOAD_TOO_LARGE', `the frame has ${bytesUp} bytes, the gateway takes ${frameBytesMax}`);
+      throw new TandemError('PAYLOAD_TOO_LARGE', `the gateway takes ${frameBytesMax} bytes, the frame has ${bytesUp}`);
     }
     const { clock } = this.options.host;
     const sentAtMs = clock.now();
@@ -154,6 +162,8 @@ export class Connection {
     });
     this.frameAtMs = sentAtMs;
     this.channel.send(frame);
+    // Now a request hangs on a ping that was given little time: over a link that is slow and lives it would be sent twice.
+    if (this.ping && this.ping.timeoutMs < PONG_TIMEOUT_MS) this.watchPong(PONG_TIMEOUT_MS);
     return {
       reply,
       lastWord: this.lastWords.of(id),
@@ -172,8 +182,6 @@ export class Connection {
   /** Asks for a sign of life, with what is to be reported. */
   sendPing(timeoutMs = PONG_TIMEOUT_MS): void {
     const { host, events, frames } = this.options;
-    // What an earlier ping took along and has no pong: the next one's stands for both.
-    const unheard = this.ping?.usage ?? [];
     const usage = events.takeUsage();
     const id = this.newId();
     const frame = frames.encodeFrame({ type: 'ping', id, usage });
@@ -181,7 +189,8 @@ export class Connection {
     const bytes = frame.byteLength + this.bufferedBytes;
     const sentAtMs = host.clock.now();
     const wasIdle = sentAtMs - this.frameAtMs >= IDLE_MS;
-    this.ping = { id, sentAtMs, bytes, usage: [...unheard, ...usage], wasIdle };
+    this.ping = { id, sentAtMs, bytes, timeoutMs, wasIdle };
+    this.unheard = [...this.unheard, ...usage];
     this.frameAtMs = sentAtMs;
     this.channel.send(frame);
     this.watchPong(timeoutMs);
@@ -189,7 +198,7 @@ export class Connection {
 
   /** The host woke up or came back online. Gives whether this connection may be believed in, or is found out to be. */
   wake(): boolean {
-    const nowMs = this.options.host.clock.now();
+    const nowMs = this.clock.now();
     if (!this.welcome) return nowMs - this.openedAtMs < WAKE_CONNECT_MS;
     const pingedMs = nowMs - (this.ping?.sentAtMs ?? Number.NEGATIVE_INFINITY);
     // Where no request hangs on it another connection costs less than waiting for a dead one. Several events tell of one waking.
@@ -203,7 +212,7 @@ export class Connection {
     if (this.isOver) return;
     this.isOver = true;
     this.stopTimer();
-    if (this.ping) this.options.events.returnUsage(this.ping.usage);
+    this.options.events.returnUsage(this.unheard);
     for (const entry of this.waiting.values()) entry.reject(error);
     this.waiting.clear();
     this.lastWords.clear();
@@ -229,7 +238,7 @@ export class Connection {
   }
 
   private receive(bytes: Uint8Array): void {
-    this.frameAtMs = this.options.host.clock.now();
+    this.frameAtMs = this.clock.now();
     try {
       const frame = this.options.frames.decodeFrame(bytes);
       this.handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
@@ -276,7 +285,7 @@ export class Connection {
     const entry = this.take(message.id);
     if (!entry) return;
     const { bytesUp, bytesAhead, sentAtMs } = entry;
-    const elapsedMs = this.options.host.clock.now() - sentAtMs;
+    const elapsedMs = this.clock.now() - sentAtMs;
     entry.resolve({ message, parts, bytesUp, bytesAhead, bytesDown, elapsedMs });
   }
 
@@ -286,7 +295,7 @@ export class Connection {
     else {
       this.lastWords.came(id, failure);
       if (code === 'OVERLOADED' && retryAfterMs !== null) {
-        this.pausedUntilMs = this.options.host.clock.now() + retryAfterMs;
+        this.pausedUntilMs = this.clock.now() + retryAfterMs;
       }
       this.take(id)?.reject(failureOf(failure));
     }
@@ -294,6 +303,8 @@ export class Connection {
 
   private pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {
     if (this.ping?.id !== id) return;
+    // What came before it came as well.
+    this.unheard = [];
     const { host, events } = this.options;
     const { bytes: bytesUp, sentAtMs, wasIdle } = this.ping;
     events.onRoundTrip({ bytesUp, bytesDown }, host.clock.now() - sentAtMs);
@@ -314,9 +325,12 @@ export class Connection {
 
   private watchPong(timeoutMs: number): void {
     const { bufferedBytes } = this;
+    let patienceMs = timeoutMs;
+    // What waits for its answer may be before the ping on the way, in buffers that no page sees.
+    for (const { bytesUp } of this.waiting.values()) patienceMs += bytesUp / SLOWEST_BYTES_PER_MS;
     this.stopTimer();
-    this.stopTimer = watch(this.options.host.clock, timeoutMs, () => {
-      // What is before it in the socket is still on its way.
+    this.stopTimer = watch(this.clock, patienceMs, () => {
+      // So may what is before it in the socket.
       if (this.bufferedBytes < bufferedBytes) return this.watchPong(timeoutMs);
       this.channel.close(4000, 'no pong');
       this.lost(1006, 'the gateway went silent');

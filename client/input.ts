@@ -9,10 +9,7 @@ import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
 
 /** The deadline in milliseconds. Throws BAD_INPUT. */
-export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent, prefer }: InferOptions): number {
-  if (!['device', 'cloud', undefined].includes(prefer)) {
-    throw new TandemError('BAD_INPUT', `expected to prefer 'device' or 'cloud', got ${prefer}`);
-  }
+export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: InferOptions): number {
   if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
     throw new TandemError(
       'BAD_INPUT',
@@ -27,9 +24,9 @@ export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent, pr
 
 /** Throws BAD_INPUT for what is no signal: what only looks like one would never abort anything. */
 export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+  // Apps in JavaScript may say null for none, as `fetch` lets them.
+  if (signal && typeof signal.throwIfAborted !== 'function')
     throw new TandemError('BAD_INPUT', 'expected an AbortSignal');
-  }
   signal?.throwIfAborted();
 }
 

@@ -211,7 +211,7 @@ export class Installations {
     });
     if (!old.lost && this.isOutdated(plan)) {
       // Two instances of a gateway, of two versions: the one that serves files is still or already another.
-      throw new TandemError('UNAVAILABLE', 'the plan that is served is not the one that was announced');
+      throw new TandemError('UNAVAILABLE', 'another plan is served than was announced');
     }
     const isFrail = this.deaths >= DEATHS_WITH_SEGMENTS_MAX;
     const options = this.installationOptions();

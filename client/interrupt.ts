@@ -11,28 +11,26 @@ export interface Interrupt {
 }
 
 export interface InterruptHandle extends Interrupt {
+  end(reason: TandemError): void;
   /** Lets go of timer and listeners: the request is settled. */
   dispose(): void;
 }
 
-/** @param signals none of them is aborted yet */
-export function createInterrupt(
-  clock: Clock,
-  deadlineMs: number,
-  signals: readonly (AbortSignal | undefined)[],
-): InterruptHandle {
+/** @param signal not aborted yet */
+export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortSignal | undefined): InterruptHandle {
   const over = new AbortController();
   const stop = clock.after(deadlineMs, () =>
     over.abort(new TandemError('DEADLINE_EXCEEDED', `there was no answer within ${deadlineMs} ms`)),
   );
-  const onAbort = ({ target }: Event) => over.abort((target as AbortSignal).reason);
-  for (const signal of signals) signal?.addEventListener('abort', onAbort);
+  const onAbort = () => over.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort);
   return {
     signal: over.signal,
     deadlineAtMs: clock.now() + deadlineMs,
+    end: (reason) => over.abort(reason),
     dispose() {
       stop();
-      for (const signal of signals) signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
     },
   };
 }

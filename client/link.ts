@@ -74,7 +74,7 @@ export class Link {
   /** As `Connection.infer`. Throws UNAVAILABLE where there is no connection. */
   infer(request: InferRequest, parts: readonly Uint8Array[]): Pending {
     const { connection, welcome } = this;
-    if (!connection || !welcome) throw new TandemError('UNAVAILABLE', 'there is no connection to the gateway');
+    if (!connection || !welcome) throw new TandemError('UNAVAILABLE', 'there is no connection');
     return connection.infer(request, parts, welcome);
   }
 

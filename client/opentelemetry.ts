@@ -42,8 +42,11 @@ export function instrument<Input, Result extends InferResult>(
       span.setAttributes(attributesOf(result.route));
       return result;
     } catch (error) {
-      if (error instanceof TandemError) span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
-      span.setAttribute('error.type', error instanceof TandemError ? error.code : 'ABORTED');
+      // A stream that is left aborts with a TandemError.
+      const isCallers = options.signal?.aborted && error === options.signal.reason;
+      const failure = error instanceof TandemError && !isCallers ? error : null;
+      if (failure) span.setStatus({ code: SpanStatusCode.ERROR, message: failure.message });
+      span.setAttribute('error.type', failure?.code ?? 'ABORTED');
       throw error;
     } finally {
       span.end();

@@ -41,13 +41,17 @@ export function listenForWake(
     leftAtMs = hiddenAtMs();
     listener(awayMs);
   };
+  // A page that is shown for the first time was nowhere else.
+  const onShow = (event: Event) => {
+    if ((event as PageTransitionEvent).persisted) back();
+  };
   const onVisible = () => (page.visibilityState === 'visible' ? back() : leave());
-  const listening: readonly (readonly [EventTarget, string, () => void])[] = [
+  const listening: readonly (readonly [EventTarget, string, (event: Event) => void])[] = [
     [page, 'visibilitychange', onVisible],
     // Of a page that was frozen, and may have been in sight all the while.
     [page, 'freeze', leave],
     [page, 'resume', back],
-    [window, 'pageshow', back],
+    [window, 'pageshow', onShow],
     [window, 'online', () => listener(0)],
   ];
   return listenToAll(listening);
@@ -82,7 +86,7 @@ export function lowBattery(navigator: PageNavigator): () => boolean {
   return () => battery !== null && !battery.charging && battery.level < LOW_LEVEL;
 }
 
-function listenToAll(all: readonly (readonly [EventTarget, string, () => void])[]): () => void {
+function listenToAll(all: readonly (readonly [EventTarget, string, (event: Event) => void])[]): () => void {
   for (const [target, type, listener] of all) target.addEventListener(type, listener);
   return () => {
     for (const [target, type, listener] of all) target.removeEventListener(type, listener);

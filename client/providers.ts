@@ -66,7 +66,8 @@ export class Providers {
           const winner = isFaster ? provider.name : best.provider;
           this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms, slower than ${winner}`);
         }
-        await loser?.session.release();
+        // What is lost may not even be let go.
+        await loser?.session.release().catch(() => {});
         if (isFaster) best = tried;
       } catch (error) {
         failures.push(error);

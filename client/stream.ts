@@ -1,5 +1,6 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
 import { TandemError } from '../shared/errors.ts';
+import { checkSignal } from './input.ts';
 import type { InferResult, ModelTypes } from './types.ts';
 
 export interface StreamResult<T extends ModelTypes = ModelTypes> extends InferResult<T> {
@@ -69,9 +70,11 @@ async function* answersTo<F>(
     });
   const onEnd = ({ target }: Event) => over.abort((target as AbortSignal).reason);
   over.signal.addEventListener('abort', () => wake());
-  for (const signal of ends) signal?.addEventListener('abort', onEnd);
   try {
-    for (const signal of ends) signal?.throwIfAborted();
+    for (const signal of ends) {
+      checkSignal(signal);
+      signal?.addEventListener('abort', onEnd);
+    }
     for (;;) {
       while (!waiting) {
         over.signal.throwIfAborted();
@@ -94,7 +97,7 @@ async function* answersTo<F>(
     if (over.signal.reason !== left) throw error;
   } finally {
     over.abort(left);
-    for (const signal of ends) signal?.removeEventListener('abort', onEnd);
+    for (const signal of ends) signal?.removeEventListener?.('abort', onEnd);
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
   }
@@ -103,7 +106,7 @@ async function* answersTo<F>(
 function iteratorOf<F>(frames: AsyncIterable<F> | ReadableStream<F>): AsyncIterator<F> {
   if (!('getReader' in frames)) {
     if (Symbol.asyncIterator in frames) return frames[Symbol.asyncIterator]();
-    throw new TandemError('BAD_INPUT', 'expected frames as an async iterable or a ReadableStream');
+    throw new TandemError('BAD_INPUT', 'expected an async iterable of frames');
   }
   // Safari's streams cannot be iterated.
   const reader = frames.getReader();

@@ -4,30 +4,32 @@ import type { MessageOf } from '../shared/protocol/messages.ts';
 
 export type UsageReport = MessageOf<'ping'>['usage'];
 
-export class Usage {
+export interface Usage {
+  readonly isEmpty: boolean;
+  /** As many as their counts say; also of a report that never arrived. */
+  add(entries: UsageReport): void;
+  /** What to report now; it is not given again unless it is added again. */
+  take(): UsageReport;
+}
+
+export function newUsage(): Usage {
   /** By plan and depth. */
-  private readonly counts = new Map<string, UsageReport[number]>();
-
-  get isEmpty(): boolean {
-    return this.counts.size === 0;
-  }
-
-  /** @param k segments that the device ran */
-  add(plan: string, k: number, count: number): void {
-    const key = `${plan}/${k}`;
-    const known = this.counts.get(key)?.count ?? 0;
-    this.counts.set(key, { plan, k, count: Math.min(USAGE_COUNT_MAX, known + count) });
-  }
-
-  /** What to report now; it is not given again unless it is put back. */
-  take(): UsageReport {
-    const report = [...this.counts.values()].slice(0, USAGE_ENTRIES_MAX);
-    for (const { plan, k } of report) this.counts.delete(`${plan}/${k}`);
-    return report;
-  }
-
-  /** The report never arrived. */
-  putBack(report: UsageReport): void {
-    for (const { plan, k, count } of report) this.add(plan, k, count);
-  }
+  const counts = new Map<string, UsageReport[number]>();
+  const keyOf = ({ plan, k }: UsageReport[number]) => `${plan}/${k}`;
+  return {
+    get isEmpty() {
+      return counts.size === 0;
+    },
+    add(entries) {
+      for (const entry of entries) {
+        const count = (counts.get(keyOf(entry))?.count ?? 0) + entry.count;
+        counts.set(keyOf(entry), { ...entry, count: Math.min(USAGE_COUNT_MAX, count) });
+      }
+    },
+    take() {
+      const report = [...counts.values()].slice(0, USAGE_ENTRIES_MAX);
+      for (const entry of report) counts.delete(keyOf(entry));
+      return report;
+    },
+  };
 }

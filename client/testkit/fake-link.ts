@@ -19,6 +19,8 @@ export interface FakeLink {
 export class FakeNetwork implements FakeLink {
   delayMs = 0;
   private isDown = false;
+  /** When what was sent last arrives. */
+  private dueAtMs = 0;
   private readonly channels = new Set<ChannelEnd>();
   private readonly wakes = new Set<() => void>();
   private readonly clock: Clock;
@@ -80,7 +82,10 @@ export class FakeNetwork implements FakeLink {
   }
 
   private later(action: () => void): void {
-    if (this.delayMs > 0) this.clock.after(this.delayMs, action);
+    const nowMs = this.clock.now();
+    // A shorter delay does not let what was sent later overtake.
+    this.dueAtMs = Math.max(this.dueAtMs, nowMs + this.delayMs);
+    if (this.dueAtMs > nowMs) this.clock.after(this.dueAtMs - nowMs, action);
     else queueMicrotask(action);
   }
 }

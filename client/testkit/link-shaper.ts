@@ -3,6 +3,7 @@
  * without a word, or breaks. For tests and benches in Node; whatever speaks TCP can be behind it, browsers included.
  */
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { TandemError } from '../../shared/errors.ts';
 
 export interface LinkConditions {
   /** One way, in milliseconds: a round trip takes twice this. */
@@ -49,8 +50,13 @@ export async function shapeLink(gatewayUrl: string, conditions: Partial<LinkCond
     ...conditions,
   };
   const set = (changes: Partial<LinkConditions>) => {
+    const { upBytesPerS, downBytesPerS } = { ...now, ...changes };
+    if (!(upBytesPerS > 0 && downBytesPerS > 0)) {
+      throw new TandemError('BAD_CONFIG', 'expected more than 0 bytes a second: stall() is what lets nothing pass');
+    }
     now = { ...now, ...changes };
   };
+  set({});
   const up = new Pipe(() => ({ delayMs: now.delayMs, bytesPerS: now.upBytesPerS }));
   const down = new Pipe(() => ({ delayMs: now.delayMs, bytesPerS: now.downBytesPerS }));
   const sockets = new Set<Socket>();

@@ -36,7 +36,8 @@ export function servedPlan(plan: Plan, assets: Readonly<Record<string, Uint8Arra
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     return [name, add(plan.assets[name]?.file ?? name, bytes)];
   });
-  const served = { ...plan, segments, assets: { ...plan.assets, ...Object.fromEntries(given) } };
+  const blank = Object.entries(plan.assets).map(([name, { file, bytes }]) => [name, add(file, new Uint8Array(bytes))]);
+  const served = { ...plan, segments, assets: { ...Object.fromEntries(blank), ...Object.fromEntries(given) } };
   return {
     plan: { ...served, id: sha256Of(planContract(served)) },
     files,

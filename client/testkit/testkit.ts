@@ -153,9 +153,9 @@ class Kit implements Testkit {
     const client = await connectWith(this.host(), { url: GATEWAY_URL, model: this.plan.name, policy, ...options });
     const { infer, explain, stream } = client;
     return Object.assign(client, {
-      infer: (input: BrowserInput, inferOptions?: InferOptions) =>
+      infer: async (input: BrowserInput, inferOptions?: InferOptions) =>
         infer.call(client, this.inputOf(input), inferOptions),
-      explain: (input: BrowserInput, inferOptions?: InferOptions) =>
+      explain: async (input: BrowserInput, inferOptions?: InferOptions) =>
         explain.call(client, this.inputOf(input), inferOptions),
       stream: (frames: AsyncIterable<BrowserInput> | ReadableStream<BrowserInput>, inferOptions?: InferOptions) =>
         // The client's own `infer` is the one above by now.

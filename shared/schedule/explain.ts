@@ -64,7 +64,7 @@ function reasonOf(
     case NO_CONNECTION:
       return `there is no connection${disconnection ? `: ${disconnection}` : ''}`;
     case HELD_BACK:
-      return 'the gateway sheds load, and this request is among those held back from it';
+      return 'the gateway sheds load, and this request is held back';
     case SAVES_DATA:
       return 'the user saves data, and it sends more than it must';
     default:

@@ -20,13 +20,16 @@ const WORTH_MS = 5_000;
 const OVERDUE_HALF_LIFE_MS = 6_000;
 /** A word is a forecast, and off by this share of itself. */
 const FORECAST_ERROR = 0.3;
+/** No word is believed beyond this. */
+const WORD_MS_MAX = 600_000;
 
 export function newQueue(nowMs = 0): QueueEstimate {
   return { lastMs: 0, atMs: nowMs, typicalMs: 0, squareMs: 0, overdueMs: 0, overdueAtMs: nowMs };
 }
 
 /** The gateway's word, in milliseconds: it answers, so nothing is overdue. */
-export function observeQueue(queue: QueueEstimate, ms: number, nowMs: number): QueueEstimate {
+export function observeQueue(queue: QueueEstimate, saidMs: number, nowMs: number): QueueEstimate {
+  const ms = Math.min(WORD_MS_MAX, saidMs);
   const mix = (old: number, value: number) => old + TYPICAL_WEIGHT * (value - old);
   return {
     ...{ lastMs: ms, atMs: nowMs, overdueMs: 0, overdueAtMs: nowMs },

@@ -406,3 +406,19 @@ describe('a plan of which the head comes first', () => {
     expect(client.state.device).toBe('available');
   });
 });
+
+const CHARSET = Uint8Array.of(1, 2, 3);
+const CHARSET_FILE = {
+  file: 'charset.txt',
+  sha256: createHash('sha256').update(CHARSET).digest('hex'),
+  bytes: CHARSET.byteLength,
+};
+
+test('assets that the gateway lacks keep no segments away', async () => {
+  const harness = new ClientHarness();
+  Object.assign(harness.plan, { assets: { charset: CHARSET_FILE } });
+  const client = await harness.connect();
+  await harness.pass(60_000);
+  expect(client.state).toMatchObject({ device: 'available', segmentsReady: 2 });
+  expect((await client.infer(PICTURE, { label: 'secret' })).route.k).toBe(2);
+});

@@ -1,6 +1,8 @@
 /** One connection to a gateway, and the next when it is lost. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { listenForWake } from '../../client/page.ts';
 import { settle } from '../../client/testkit/fake-clock.ts';
+import { createTestkit } from '../../client/testkit/index.ts';
 import type { ChannelEnd } from '../../client/testkit/memory-channel.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { Connector } from '../../shared/protocol/channel.ts';
@@ -384,4 +386,61 @@ test('what one gateway cannot take is not held against the next', async () => {
   }
   await harness.pass(1000);
   expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+});
+
+const Y = { y: { dtype: 'float32', shape: [1, 4], data: Float32Array.of(7, 7, 7, 7) } } as const;
+
+describe('waking', () => {
+  test('a request that leaves just after it is sent once over a slow link', async () => {
+    const kit = createTestkit({ answer: Y });
+    kit.link.delayMs = 900;
+    const client = await kit.run(kit.connect({ download: false }));
+    await kit.pass(10_000);
+    kit.link.restore();
+    await kit.pass(100);
+    const { route } = await kit.run(client.infer(PICTURE, { label: 'public' }));
+    expect(route.sent.map(({ outcome }) => outcome)).toEqual(['answered']);
+    expect(kit.cloud.received).toHaveLength(1);
+  });
+
+  test('is not what a page does that is shown for the first time: its connection goes on being made', async () => {
+    const harness = new ClientHarness();
+    const own = harness.host();
+    const window = new EventTarget();
+    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' as const });
+    let opened = 0;
+    const client = await harness.connect(
+      { download: false },
+      {
+        onWake: (listener) => listenForWake(page, window, () => harness.clock.now(), listener),
+        connector: (url) => (events) => {
+          opened++;
+          const onOpen = () => void harness.clock.after(3_000, events.onOpen);
+          return own.connector(url)({ ...events, onOpen });
+        },
+      },
+    );
+    await harness.pass(1_500);
+    window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }));
+    await harness.pass(1_600);
+    expect([opened, client.state.link]).toEqual([1, 'open']);
+  });
+});
+
+test('what ended without a connection is counted once the gateway has said that it may be sent, and not before', async () => {
+  const harness = new ClientHarness();
+  const client = await harness.ready();
+  const usages = () => harness.messagesOf('ping').flatMap(({ usage }) => usage);
+  // The app's policy lets `staff` leave, the gateway does not grant it.
+  expect((await client.infer(PICTURE, { label: 'staff' })).route.k).toBe(2);
+  await harness.pass(60_000);
+  expect(usages()).toEqual([]);
+  harness.isReachable = false;
+  await harness.cut();
+  expect((await client.infer(PICTURE, { label: 'staff' })).route.k).toBe(2);
+  expect((await client.infer(PICTURE, { label: 'public' })).route.k).toBe(2);
+  harness.isReachable = true;
+  await harness.pass(60_000);
+  expect(client.state.link).toBe('open');
+  expect(usages()).toEqual([{ plan: harness.plan.id, k: 2, count: 1 }]);
 });

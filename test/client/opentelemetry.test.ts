@@ -4,6 +4,7 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { instrument } from '../../client/opentelemetry.ts';
+import { settle } from '../../client/testkit/fake-clock.ts';
 import { createTestkit, type Testkit } from '../../client/testkit/index.ts';
 import type { Picture } from '../../client/types.ts';
 
@@ -150,4 +151,27 @@ test('a client that is instrumented twice has a span for each request all the sa
   instrument(client, tracer);
   await client.infer(PHOTO, { label: 'public' });
   expect(span().count).toBe(1);
+});
+
+test('a stream that is left is ABORTED to those who trace, as to diagnostics', async () => {
+  const exporter = new InMemorySpanExporter();
+  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+  const kit = createTestkit({ answer: Y });
+  const client = await kit.connect({ download: false });
+  instrument(client, provider.getTracer('test'));
+  kit.cloud.hold();
+  async function* frames() {
+    yield PHOTO;
+    await new Promise(() => {});
+  }
+  const answers = client.stream(frames(), { label: 'public' })[Symbol.asyncIterator]();
+  const next = answers.next();
+  await kit.pass(10);
+  await answers.return?.();
+  await next;
+  await settle();
+  expect(client.diagnostics().routes.at(-1)).toMatchObject({ error: 'ABORTED' });
+  const [span] = exporter.getFinishedSpans();
+  expect(span?.attributes['error.type']).toBe('ABORTED');
+  expect(span?.status.code).toBe(SpanStatusCode.UNSET);
 });

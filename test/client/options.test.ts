@@ -1,6 +1,9 @@
 /** What an app in JavaScript may hand over by mistake: it is said at the door, and nothing is done with it. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { availabilityOf } from '../../client/availability.ts';
+import { connect } from '../../client/browser.ts';
+import { settle } from '../../client/testkit/fake-clock.ts';
+import { createTestkit } from '../../client/testkit/index.ts';
 import type { ClientOptions, InferOptions, Picture } from '../../client/types.ts';
 import { ClientHarness, PICTURE } from '../helpers/client-harness.ts';
 
@@ -8,12 +11,14 @@ let harness: ClientHarness;
 beforeEach(() => {
   harness = new ClientHarness();
 });
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
 
 describe('connect', () => {
   test.each<[string, Partial<Record<keyof ClientOptions, unknown>>]>([
     ['no number of points', { accuracyDropMax: Number.NaN }],
     ['less than none', { accuracyDropMax: -0.1 }],
-    ['an empty token', { token: '' }],
     ['an address with a query', { url: 'http://gateway/?a=1' }],
     ['an address that is none', { url: 'gateway' }],
   ])('refuses %s', async (_, options) => {
@@ -27,12 +32,10 @@ describe('connect', () => {
     expect(client.state.link).toBe('open');
   });
 
-  test('says that a token was empty, and asks for another', async () => {
-    const tokens = ['', 'of anybody'];
-    const client = await harness.ready({ token: () => tokens.shift() ?? '' });
-    expect(client.state).toMatchObject({ link: 'connecting', message: 'the token is empty' });
-    await harness.pass(1000);
-    expect(harness.messagesOf('hello')).toMatchObject([{ token: 'of anybody' }]);
+  test.each(['', () => ''])('takes an empty token for none', async (token) => {
+    const client = await harness.ready({ token });
+    expect(client.state.link).toBe('open');
+    expect(harness.messagesOf('hello')).toMatchObject([{ token: null }]);
   });
 });
 
@@ -45,7 +48,6 @@ describe('infer', () => {
   };
 
   test.each<[string, string, Partial<Record<keyof InferOptions, unknown>>, Picture?]>([
-    ['a preference for neither side', 'BAD_INPUT', { prefer: 'Cloud' }],
     ['a controller in the place of its signal', 'BAD_INPUT', { signal: new AbortController() }],
     ['a cut that is a text', 'BAD_BOUNDARY', { force: { k: '1' } }],
     ['a picture whose pixels were handed on', 'BAD_INPUT', {}, detached()],
@@ -104,4 +106,52 @@ test('statechange comes with a change, and never without', async () => {
   expect(texts.length).toBeGreaterThan(6);
   expect(texts.filter((text, i) => text === texts[i - 1])).toEqual([]);
   expect(texts.at(-1)).toBe(JSON.stringify(client.state));
+});
+
+const Y = { y: { dtype: 'float32', shape: [1, 4], data: Float32Array.of(7, 7, 7, 7) } } as const;
+
+describe('a signal', () => {
+  test('that is none leaves no connection open that was begun early', async () => {
+    const open = new Set<object>();
+    class FakeSocket {
+      constructor() {
+        open.add(this);
+      }
+      close() {
+        open.delete(this);
+      }
+    }
+    vi.stubGlobal('WebSocket', FakeSocket);
+    vi.stubGlobal('fetch', () => new Promise(() => {}));
+    const connecting = connect({ url: 'https://gateway.test', model: 'm', signal: {} as never });
+    await expect(connecting).rejects.toThrow(TypeError);
+    await settle();
+    expect(open.size).toBe(0);
+  });
+
+  test('that is none ends a stream with BAD_INPUT, and its frames', async () => {
+    const kit = createTestkit({ answer: Y });
+    const client = await kit.connect();
+    let isStopped = false;
+    const camera = {
+      next: () => settle().then(() => ({ done: isStopped, value: PICTURE })),
+      return: async () => {
+        isStopped = true;
+        return { done: true, value: undefined };
+      },
+    };
+    const frames = { [Symbol.asyncIterator]: () => camera } as never;
+    const answers = client.stream(frames, { label: 'public', signal: { aborted: false } as never });
+    await expect(answers[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'BAD_INPUT' });
+    const wasStopped = isStopped;
+    isStopped = true;
+    expect(wasStopped).toBe(true);
+  });
+
+  test('may be null, as for fetch', async () => {
+    const kit = createTestkit({ answer: Y });
+    const client = await kit.connect({ download: false });
+    const { route } = await client.infer(PICTURE, { label: 'public', signal: null as never });
+    expect(route.k).toBe(0);
+  });
 });

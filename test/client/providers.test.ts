@@ -154,3 +154,29 @@ describe('the golden answer', () => {
     expect(goldenError(golden, {}, names)).toBeGreaterThan(0.9);
   });
 });
+
+test('a provider whose session was let go in vain is not chosen', async () => {
+  const released: string[] = [];
+  const provider = (name: string, ms: number) => ({
+    ...{ name, takesIntegers: true },
+    runtime: {
+      name,
+      load: async () => ({
+        ...{ inputNames: ['x'], outputNames: ['h'] },
+        run: async () => ({ [name]: ms }) as never,
+        release: async () => {
+          released.push(name);
+          throw new Error('the device was lost');
+        },
+      }),
+    },
+  });
+  const times: Record<string, number> = { wasm: 10, webgpu: 1 };
+  const timed = async (work: () => Promise<object>) => {
+    const value = await work();
+    return { value, ms: times[Object.keys(value)[0] as string] } as never;
+  };
+  const providers = new Providers(smallPlan(), 'wasm', timed, [provider('wasm', 10), provider('webgpu', 1)]);
+  const { provider: chosen } = await providers.choose(0, new Uint8Array());
+  expect([chosen, released]).toEqual(['webgpu', ['wasm']]);
+});

@@ -1,6 +1,8 @@
 /** What else the client offers around `infer`. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Answers } from '../../client/answers.ts';
+import { answersByKey } from '../../client/answers.ts';
+import { settle } from '../../client/testkit/fake-clock.ts';
+import { createTestkit } from '../../client/testkit/index.ts';
 import type { Input, StreamResult } from '../../client/types.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
@@ -69,7 +71,7 @@ describe('an idempotency key', () => {
   });
 
   test('is that of what is under way, however many keys came since', async () => {
-    const answers = new Answers<number>();
+    const answers = answersByKey<number>();
     let asked = 0;
     void answers.once('first', () => {
       asked++;
@@ -311,4 +313,19 @@ describe('diagnostics', () => {
     expect(text).not.toContain('http://gateway');
     expect(told.routes[0]).not.toHaveProperty('decisions');
   });
+});
+
+const Y = { y: { dtype: 'float32', shape: [1, 4], data: Float32Array.of(7, 7, 7, 7) } } as const;
+
+test('more than ten requests at once are no leak to Node', async () => {
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error) => warnings.push(message);
+  process.on('warning', onWarning);
+  const kit = createTestkit({ answer: Y });
+  const client = await kit.connect();
+  await kit.pass(1);
+  await kit.run(Promise.all(Array.from({ length: 20 }, () => client.infer(PICTURE, { label: 'public' }))));
+  await settle();
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
 });

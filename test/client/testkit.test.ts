@@ -1,8 +1,10 @@
 /** The test kit as a user has it: an app, and what its tests make of the cloud, the device and the network. */
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { BrowserClient, connect as connectOfSdk } from '../../client/browser.ts';
 import { createTestkit, FakeClock, shapeLink, type Testkit } from '../../client/testkit/index.ts';
-import type { Picture, Tensors } from '../../client/types.ts';
+import { smallPlan } from '../../client/testkit/small-plan.ts';
+import type { Picture, Plan, Tensors } from '../../client/types.ts';
 import { samplePlan } from '../shared/sample-plan.ts';
 
 const PHOTO: Picture = { width: 16, height: 4, data: new Uint8Array(16 * 4 * 4) };
@@ -309,3 +311,53 @@ test('a link of real sockets is shaped in Node too', async () => {
   expect(link.passed).toEqual({ up: 0, down: 0 });
   await link.close();
 });
+
+const CHARSET = Uint8Array.of(1, 2, 3);
+const CHARSET_FILE = {
+  file: 'charset.txt',
+  sha256: createHash('sha256').update(CHARSET).digest('hex'),
+  bytes: CHARSET.byteLength,
+};
+
+describe('the kit', () => {
+  test('needs no contents of the assets of an own plan for its device to come', async () => {
+    const plan: Plan = { ...smallPlan(), assets: { charset: CHARSET_FILE } };
+    const kit = createTestkit({ answer: CLOUD, plan });
+    const client = await kit.connect();
+    await kit.pass(60_000);
+    expect(client.state).toMatchObject({ device: 'available', downloadError: null });
+  });
+
+  test('rejects what is no input, and throws nothing', async () => {
+    const kit = createTestkit({ answer: CLOUD });
+    const client = await kit.connect();
+    // A throw would be a rejection of the wrong promise.
+    const work = () => client.infer(null as never).catch(({ code }) => code);
+    expect(work).not.toThrow();
+    expect(await work()).toBe('BAD_INPUT');
+  });
+
+  test('lets nothing overtake over a delay that was made shorter', async () => {
+    const kit = createTestkit({ answer: CLOUD });
+    const client = await kit.connect({ download: false });
+    await kit.pass(1);
+    const traced = (digit: string) => ({ label: 'public', traceparent: `00-${digit.repeat(32)}-${'1'.repeat(16)}-00` });
+    kit.link.delayMs = 1_000;
+    const first = client.infer(PHOTO, traced('1'));
+    await kit.pass(10);
+    kit.link.delayMs = 10;
+    const second = client.infer(PHOTO, traced('2'));
+    await kit.run(Promise.all([first, second]));
+    expect(kit.cloud.received.map(({ trace }) => trace?.[3])).toEqual(['1', '2']);
+  });
+});
+
+test.each([{ upBytesPerS: 0 }, { downBytesPerS: 0 }])(
+  'a link of %o is refused: it would never come back',
+  async (rate) => {
+    await expect(shapeLink('http://127.0.0.1:9', rate)).rejects.toMatchObject({ code: 'BAD_CONFIG' });
+    const shaped = await shapeLink('http://127.0.0.1:9');
+    expect(() => shaped.set(rate)).toThrow(expect.objectContaining({ code: 'BAD_CONFIG' }));
+    await shaped.close();
+  },
+);

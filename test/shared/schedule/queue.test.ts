@@ -70,3 +70,10 @@ test('whatever was said, and whenever, a wait is a finite number of milliseconds
     }),
   );
 });
+
+test('one absurd word of a gateway does not spoil what is thought of its queue for good', () => {
+  let queue = observeQueue(newQueue(0), 1e200, 0);
+  for (let i = 1; i < 1_000; i++) queue = observeQueue(queue, 10, i * 1_000);
+  const { ms, sdMs } = predictQueue(queue, 1_000_000);
+  expect(Math.max(ms, sdMs)).toBeLessThan(1_000);
+});
