@@ -2,7 +2,6 @@
  * One connection to the gateway, from its hello to its end: requests and their replies, and the pings that tell whether it lives.
  * What is under way when it ends is settled at once, so that nobody waits for a reply that cannot come.
  */
-
 import type { Clock } from '../shared/clock.ts';
 import { asTandemError, codeInfo, ERROR_CODES, TandemError } from '../shared/errors.ts';
 import type { Channel } from '../shared/protocol/channel.ts';
@@ -154,8 +153,7 @@ export class Connection {
     if (bytesUp > frameBytesMax) {
       throw new TandemError('PAYLOAD_TOO_LARGE', `the gateway takes ${frameBytesMax} bytes, the frame has ${bytesUp}`);
     }
-    const { clock } = this.options.host;
-    const sentAtMs = clock.now();
+    const sentAtMs = this.clock.now();
     const bytesAhead = this.bufferedBytes;
     const reply = new Promise<Reply>((resolve, reject) => {
       this.waiting.set(id, { sentAtMs, bytesUp, bytesAhead, resolve, reject });
@@ -173,7 +171,7 @@ export class Connection {
         if (!entry) return;
         entry.reject(reason);
         this.send({ type: 'cancel', id });
-        this.lastWords.givenUp(id, clock);
+        this.lastWords.givenUp(id, this.clock);
         this.take(id);
       },
     };
@@ -181,13 +179,13 @@ export class Connection {
 
   /** Asks for a sign of life, with what is to be reported. */
   sendPing(timeoutMs = PONG_TIMEOUT_MS): void {
-    const { host, events, frames } = this.options;
+    const { events, frames } = this.options;
     const usage = events.takeUsage();
     const id = this.newId();
     const frame = frames.encodeFrame({ type: 'ping', id, usage });
     // What is before it in the socket takes its time as well.
     const bytes = frame.byteLength + this.bufferedBytes;
-    const sentAtMs = host.clock.now();
+    const sentAtMs = this.clock.now();
     const wasIdle = sentAtMs - this.frameAtMs >= IDLE_MS;
     this.ping = { id, sentAtMs, bytes, timeoutMs, wasIdle };
     this.unheard = [...this.unheard, ...usage];
@@ -305,16 +303,16 @@ export class Connection {
     if (this.ping?.id !== id) return;
     // What came before it came as well.
     this.unheard = [];
-    const { host, events } = this.options;
+    const { events } = this.options;
     const { bytes: bytesUp, sentAtMs, wasIdle } = this.ping;
-    events.onRoundTrip({ bytesUp, bytesDown }, host.clock.now() - sentAtMs);
+    events.onRoundTrip({ bytesUp, bytesDown }, this.clock.now() - sentAtMs);
     this.ping = null;
     events.onLoad(load);
     // That one may have woken the radio: what the link is like when it is awake the next one tells.
     if (wasIdle) this.sendPing();
     else {
       this.stopTimer();
-      this.stopTimer = host.clock.after(this.pingIntervalMs, () => this.sendPing());
+      this.stopTimer = this.clock.after(this.pingIntervalMs, () => this.sendPing());
     }
   }
 
