@@ -1,7 +1,8 @@
 /** Models that nobody wrote a recipe for, from file to answer: cut, compiled, verified, served and cut anew for a request. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zipSync } from 'fflate';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { realModels } from '../../bench/real-models.ts';
@@ -12,6 +13,7 @@ import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import { readPlanFile } from '../../shared/bundle.ts';
 import { boundaryTensors, runSegments } from '../../shared/chain.ts';
 import { outputsBehind, type Plan } from '../../shared/plan.ts';
+import { npy } from '../helpers/npz.ts';
 import { coded } from './coded.ts';
 import { modelOf } from './run-graph.ts';
 import { graphOf } from './text-graph.ts';
@@ -144,6 +146,27 @@ describe('a model without a recipe', () => {
     const { plan } = await compile(recipe, out, { samples: 2, targets: ['node'] });
     const golden = plan.segments.map(({ targets }) => targets['node']?.golden);
     expect(golden).toEqual([[expect.any(Array)], undefined, [expect.any(Array)]]);
+    expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
+  });
+
+  test('that takes integers is compiled, with a golden answer where it runs on the known ones', async () => {
+    const graph = graphOf(
+      'const table [5,4]\nconst single [1,4]\na = Gather(table, ids)\nb = Tanh(a)\nr = Gather(single, row)\ny = Add(b, r)\nout y',
+    );
+    graph.inputs.push(
+      { name: 'ids', elementType: 'int64', shape: [3] },
+      { name: 'row', elementType: 'int32', shape: [1] },
+    );
+    const path = join(dir, 'ids.onnx');
+    writeModelFile(modelOf(graph), path);
+    const samples = join(dir, 'ids.npz');
+    const ids = npy('<i8', '(3,)', new Uint8Array(BigInt64Array.of(4n, 0n, 2n).buffer));
+    await writeFile(samples, zipSync({ 'ids.npy': ids, 'row.npy': npy('<i4', '(1,)', new Uint8Array(4)) }));
+    const recipe = await anyModelRecipe(path, { cuts: [['b', 'row']], dims: { sizes: {}, shapes: {} }, samples });
+    const out = join(dir, 'ids');
+    const { plan } = await compile(recipe, out, { samples: 2, targets: ['node'] });
+    // There is no row 1 of a single one.
+    expect(plan.segments.map(({ targets }) => targets['node']?.golden)).toEqual([[expect.any(Array)], undefined]);
     expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
   });
 
