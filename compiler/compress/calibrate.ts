@@ -38,6 +38,7 @@ interface TierDraft {
  * @param bits of the tiers that send values as they are, q8 to q2
  * @param bottlenecks offered where some tensor has at least twice as many channels; the others are sent as they are
  * @param metrics of the channels that bottlenecks are made of; without one all errors are alike
+ * @returns none where a value was infinite, as masks are, or no number: no step reaches that
  */
 export async function calibrateTiers(
   specs: readonly TensorSpec[],
@@ -57,6 +58,7 @@ export async function calibrateTiers(
       for (const [i, calibration] of tensors.entries()) see(calibration, sample[i] as Tensor);
   };
   await each((calibration, tensor) => calibration.look(tensor));
+  if (tensors.some(({ isBoundless }) => isBoundless)) return [];
   for (const calibration of tensors) calibration.fixRanges();
   await each((calibration, tensor) => calibration.count(tensor));
   // Contexts need classes, classes need whole-channel counts: a third pass over the samples.
@@ -83,6 +85,8 @@ interface Coded {
 
 /** One tensor of a boundary at all tiers. What is no float32 travels as it is. */
 class TensorCalibration {
+  /** Whether a value is infinite or no number, as far as it was looked at. */
+  isBoundless = false;
   private readonly spec: TensorSpec;
   private readonly drafts: readonly TierDraft[];
   private readonly channels: number;
@@ -107,6 +111,7 @@ class TensorCalibration {
   look(tensor: Tensor): void {
     if (!this.isFloat) return;
     const data = asFloat32(tensor);
+    this.isBoundless ||= !data.every(Number.isFinite);
     const stride = Math.max(1, Math.floor(data.length / VALUES_PER_SAMPLE));
     for (let j = 0; j < data.length; j += stride) this.values.push(data[j] as number);
     this.statistics?.add(data);

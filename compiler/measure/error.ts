@@ -15,29 +15,36 @@ export function worstError(names: readonly string[], actual: Tensors, expected: 
   );
 }
 
-/** Largest absolute difference over the largest absolute value. NaN counts as infinitely wrong. */
+/** Largest absolute difference over the largest absolute value. NaN counts as infinitely wrong; equal infinities are right, and left out. */
 export function largestError(actual: Tensor, expected: Tensor): number {
   let difference = 0;
   let largest = 0;
   for (let i = 0; i < expected.data.length; i++) {
     const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
     if (Number.isNaN(a) || Number.isNaN(b)) return Number.POSITIVE_INFINITY;
+    if (isSameInfinity(a, b)) continue;
     difference = Math.max(difference, Math.abs(a - b));
     largest = Math.max(largest, Math.abs(b));
   }
   return difference === 0 ? 0 : difference / largest;
 }
 
-/** Norm of the difference over the norm of the expected values. NaN counts as infinitely wrong. */
+/** Norm of the difference over the norm of the expected values. NaN counts as infinitely wrong; equal infinities are right, and left out. */
 export function relativeError(actual: Tensor, expected: Tensor): number {
   let difference = 0;
   let power = 0;
   for (let i = 0; i < expected.data.length; i++) {
     const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+    if (isSameInfinity(a, b)) continue;
     difference += (a - b) ** 2;
     power += b ** 2;
   }
   if (difference === 0) return 0;
   const error = Math.sqrt(difference / power);
   return Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+}
+
+/** What a mask leaves out is minus infinity in many models. */
+function isSameInfinity(a: number, b: number): boolean {
+  return a === b && !Number.isFinite(a);
 }

@@ -27,7 +27,7 @@ export function meanOf(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
 }
 
-/** Six digits that mean something: measurements are kept in files that people read. */
+/** Six digits that mean something: measurements are kept in files that people read. What is boundless is as large as JSON can say. */
 export function round(value: number): number {
-  return Number(value.toPrecision(6));
+  return Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, Number(value.toPrecision(6))));
 }

@@ -170,6 +170,25 @@ describe('a model without a recipe', () => {
     expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
   });
 
+  test('whose answers are now and then no numbers, masked, or of another size when coarsely sent, has a plan that can be read', async () => {
+    const dims = { sizes: {}, shapes: {} };
+    const models = {
+      logarithm: 'in x [1,8]\na = Log(x)\ny = Neg(a)\nout y',
+      masked: 'in x [1,8]\nconst m [8] = 1 1 1 0 1 1 0 1\na = Tanh(x)\nl = Log(m)\ny = Add(a, l)\nout y',
+      positive: 'in x [1,8]\na = Relu(x)\ni = NonZero(a)\nf = Cast(i) to=1\ny = Neg(f)\nout y',
+    };
+    const holds: Record<string, boolean> = {};
+    for (const [name, text] of Object.entries(models)) {
+      const path = join(dir, `${name}.onnx`);
+      writeModelFile(modelOf(graphOf(text), 13), path);
+      const recipe = await anyModelRecipe(path, { cuts: [['a']], dims });
+      await compile(recipe, join(dir, name), { samples: 4, targets: ['node'] });
+      holds[name] = (await verify(recipe, join(dir, name), { samples: 4 })).holds;
+    }
+    // What is no number is not known to be right.
+    expect(holds).toEqual({ logarithm: false, masked: true, positive: true });
+  });
+
   test('that cannot run at the sizes guessed is told what to say (BAD_INPUT)', async () => {
     const recipe = await anyModelRecipe(pathOf('melspectrogram.onnx'), { cuts: [], dims: { sizes: {}, shapes: {} } });
     await expect(compile(recipe, join(dir, 'x'), { samples: 1, targets: ['node'] })).rejects.toThrow(
