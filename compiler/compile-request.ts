@@ -27,6 +27,8 @@ export interface CompileRequest {
   readonly measure: boolean;
   /** Measure what boundaries give away, and with how much effort; undefined leaves it as it was measured before. */
   readonly leakage?: LeakageBudget | undefined;
+  /** How what follows differs from the default, as text: what was found for another is no answer. */
+  readonly asked?: string | undefined;
   /** Store device segments in full precision. */
   readonly float: boolean;
   /** What compressing may cost. */

@@ -49,11 +49,12 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   assertSendable(model, recipe);
   const noise = twoSizes(recipe.size).map(recipe.noise);
   const chain = await buildProvenChain(model, recipe.cuts, request.server, noise);
-  const asked = { samples: request.testSamples, seed: request.seed };
+  const measuredOn = { samples: request.testSamples, seed: request.seed };
   const hash = sourceSha256(source, recipe);
   const committed = matchingRecord(recipe, hash);
-  const kept = committed ?? (await keptRecord(request.outDir, recipe, hash, asked));
-  const record = request.measure || request.float ? undefined : kept;
+  const earlier = await keptRecord(request.outDir, recipe, hash, measuredOn);
+  const found = [committed, earlier].find((one) => one && one.asked === request.asked);
+  const record = request.measure || request.float ? undefined : found;
   const server = await loadAll(
     request.server,
     chain.segments.map(({ float }) => float),
@@ -80,7 +81,7 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
     record && isMeasurementOf(record, planned)
       ? record.measured
       : await measurePlan(request, planned, chain, compressed, server);
-  const { leakage, pictures } = await planLeakage(request, planned, chain, server, kept);
+  const { leakage, pictures } = await planLeakage(request, planned, chain, server, found ?? committed ?? earlier);
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan(
     { ...planned, measured: { ...measured, metrics: [...recipe.metrics], ...(leakage && { leakage }) } },
@@ -93,9 +94,10 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   );
   if (request.choice) files.set(CHOICE_FILE, `${JSON.stringify(request.choice)}\n`);
   const isMeasuredNow = measured !== record?.measured;
-  if (isMeasuredNow || request.leakage || !committed) {
+  if (isMeasuredNow || request.leakage || record !== committed) {
     const figures = leakage ? { ...measured, leakage } : measured;
-    files.set(RECORD_FILE, `${JSON.stringify(measuredRecord(plan, recipe, compressed, figures, pictures))}\n`);
+    const own = { ...measuredRecord(plan, recipe, compressed, figures, pictures), asked: request.asked };
+    files.set(RECORD_FILE, `${JSON.stringify(own)}\n`);
   }
   await writeBundle(request.outDir, files);
   await forgetSearches(request);

@@ -108,6 +108,13 @@ function budgetOf({ metrics: [metric] }: ModelRecipe, given: GivenBudget = {}): 
   return { ...given, accuracyDropMax, answersChangedMax };
 }
 
+/** What is asked of compression, as text; undefined where that is the default. */
+function askedOf(recipe: ModelRecipe, { float = false, budget, pins = [] }: CompileOptions): string | undefined {
+  const text = (given?: GivenBudget) => JSON.stringify(Object.entries(budgetOf(recipe, given)).sort());
+  const asked = [text(budget), pins, float] as const;
+  return float || pins.length > 0 || asked[0] !== text() ? JSON.stringify(asked) : undefined;
+}
+
 /**
  * Compiles a model into a bundle folder, replacing the bundle that is there.
  * @throws TandemError BAD_MODEL, UNSUPPORTED, BAD_CUT, NOT_FOUND or USAGE
@@ -131,6 +138,7 @@ export async function compile(
     pictures: sharpPictures(sharp),
     choice: options.choice,
     measure: options.measure ?? false,
+    asked: askedOf(recipe, options),
     leakage: options.leakage ? leakageBudget(recipe) : undefined,
     float: options.float ?? false,
     seed: options.seed ?? 1,

@@ -20,6 +20,8 @@ export interface MeasuredRecord {
   readonly planId: string;
   /** `COMPRESSION_VERSION`: another one makes other files of the same recipes. */
   readonly compression: number;
+  /** How what was asked of compression differs from the default; undefined where it does not. */
+  readonly asked?: string | undefined;
   /** How each device segment is compressed, by target. */
   readonly recipes: Readonly<Record<string, readonly SegmentRecipe[]>>;
   /** How that was found, by target. */
@@ -37,6 +39,7 @@ const RecordSchema = v.looseObject({
   recipe: v.string(),
   planId: v.string(),
   compression: v.number(),
+  asked: v.optional(v.string()),
   recipes: v.record(
     v.string(),
     v.array(

@@ -6,7 +6,8 @@ import { zipSync } from 'fflate';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { realModels } from '../../bench/real-models.ts';
-import { anyModelRecipe, choose, compile, inspect, verify } from '../../compiler/index.ts';
+import type { LayerForm } from '../../compiler/compress/segment-recipe.ts';
+import { anyModelRecipe, type CompileOptions, choose, compile, inspect, verify } from '../../compiler/index.ts';
 import { writeModelFile } from '../../compiler/onnx/files.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
@@ -187,6 +188,23 @@ describe('a model without a recipe', () => {
     }
     // What is no number is not known to be right.
     expect(holds).toEqual({ logarithm: false, masked: true, positive: true });
+  });
+
+  test('is compressed anew where something else is asked for, and not where the same is', async () => {
+    const path = join(dir, 'asked.onnx');
+    writeModelFile(modelOf(graphOf('in x [1,64]\nconst w [64,64]\na = MatMul(x, w)\ny = Tanh(a)\nout y'), 13), path);
+    const recipe = await anyModelRecipe(path, { cuts: [], dims: { sizes: {}, shapes: {} } });
+    const isMadeAnew = async (options: CompileOptions) =>
+      (await compile(recipe, join(dir, 'asked'), { samples: 2, targets: ['node'], ...options })).isMeasuredNow;
+    const pinned = (form: LayerForm): CompileOptions => ({ pins: [{ match: '*', form }] });
+    expect(await isMadeAnew(pinned('float16'))).toBe(true);
+    expect(await isMadeAnew(pinned('w8'))).toBe(true);
+    expect(await isMadeAnew(pinned('w8'))).toBe(false);
+    expect(await isMadeAnew({ float: true })).toBe(true);
+    expect(await isMadeAnew({ budget: { accuracyDropMax: 0.1 } })).toBe(true);
+    expect(await isMadeAnew({})).toBe(true);
+    // What the default is, said.
+    expect(await isMadeAnew({ budget: { accuracyDropMax: 0.02 } })).toBe(false);
   });
 
   test('that cannot run at the sizes guessed is told what to say (BAD_INPUT)', async () => {
