@@ -92,6 +92,16 @@ describe('a model without a recipe', () => {
     expect(chosen).toHaveLength(1);
   });
 
+  test('is not cut where shapes depend on values', async () => {
+    const path = join(dir, 'found.onnx');
+    const text =
+      'in x [1,16]\nconst w [16,16]\na = MatMul(x, w)\nb = Relu(a)\ni = NonZero(b)\nf = Cast(i) to=1\ny = Neg(f)\nout y';
+    writeModelFile(modelOf(graphOf(text), 13), path);
+    const recipe = await anyModelRecipe(path, { cuts: [], dims: { sizes: {}, shapes: {} } });
+    const { candidates } = await choose(recipe, { count: 2, tensorsMax: 1, target: 'node' });
+    expect(candidates.map(({ tensors }) => tensors)).toEqual([['a'], ['b']]);
+  });
+
   test('with an If is opened by fixing what it depends on; state passes by, and outputs stay where they are made', async () => {
     const shapes = { input: [1, 512], state: [2, 1, 128] };
     const options = { dims: { sizes: {}, shapes }, fixed: { sr: 16_000 } };
