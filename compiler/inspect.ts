@@ -14,7 +14,7 @@ import { externalReader } from './onnx/files.ts';
 import { readModel } from './onnx/read.ts';
 import { prepareModel, readSource, readSourceBytes } from './prepare.ts';
 import type { ModelRecipe } from './recipe.ts';
-import { concreteShape, type Dims, randomSample } from './samples/random.ts';
+import { type Dims, randomSample, shapesTaken } from './samples/random.ts';
 
 export interface InspectedTensor {
   readonly name: string;
@@ -131,12 +131,7 @@ async function knownTypes(model: Model, runtime: Runtime, dims: Dims, remarks: s
   try {
     await inferTypes(model, runtime, true);
     const feeds: Tensors = randomSample(graph, dims, 1);
-    const open = graph.inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
-    for (const input of open) {
-      remarks.push(
-        `${input.name} [${input.shape?.map((dim) => dim ?? '?')}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
-      );
-    }
+    remarks.push(...shapesTaken(graph.inputs, dims));
     return await observeTypes(model, runtime, feeds);
   } catch (error) {
     remarks.push(`shapes are those that inference knows, for the model could not be run: ${messageOf(error)}`);

@@ -98,6 +98,8 @@ export interface ModelRecipe {
   readonly samplesKey?: string | undefined;
   /** Whether samples are noise, which says nothing of what the model will see: nothing is fitted to it. */
   readonly isNoise?: boolean | undefined;
+  /** Shapes of inputs that its file leaves open, and what they were taken to be: a sentence each. */
+  readonly shapesTaken?: readonly string[] | undefined;
   /** What of the input an attack is to find out; by default the luminance of pictures, else the first float tensor as it is. */
   readonly view?: InputView | undefined;
   /** What was calibrated and measured before, as committed in the model's folder; undefined where nothing was. */

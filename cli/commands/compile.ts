@@ -43,6 +43,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { samples, cuts, targets } = wanted;
   const browser = findBrowser(values.browser);
   const found = configuredRecipe(await findRecipe(positionals[0] as string, { ...wanted, cuts: [] }), config);
+  for (const taken of found.shapesTaken ?? []) process.stderr.write(`note: ${taken}\n`);
   const progress = stderrProgress();
   const named = Array.isArray(cuts) ? cuts : cuts === undefined && found.cuts.length > 0 ? found.cuts : undefined;
   const choice = named

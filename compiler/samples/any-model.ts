@@ -11,7 +11,7 @@ import { readModelFile } from '../onnx/files.ts';
 import { type FixedInputs, fixInputs } from '../passes/fix-inputs.ts';
 import type { ModelRecipe } from '../recipe.ts';
 import { readSamples } from './files.ts';
-import { type Dims, randomSample } from './random.ts';
+import { checkDims, type Dims, randomSample, shapesTaken } from './random.ts';
 
 export interface AnyModelOptions {
   /** A .npz file or a folder of samples; without one, noise. */
@@ -24,11 +24,12 @@ export interface AnyModelOptions {
 /** One size only: shapes are fixed when a model is compiled without a recipe. */
 const ONE_SIZE = { name: 'n', unit: 'sample', step: 1, min: 1, max: 1, typical: 1 };
 
-/** @throws NOT_FOUND, BAD_MODEL, BAD_INPUT; UNSUPPORTED for inputs that noise cannot stand for */
+/** @throws NOT_FOUND, BAD_MODEL, BAD_INPUT; UNSUPPORTED for inputs that noise cannot stand for; USAGE for dims that it has not */
 export async function anyModelRecipe(path: string, options: AnyModelOptions): Promise<ModelRecipe> {
   const { graph } = readModelFile(path);
   const order = graph.inputs.map(({ name }) => name);
   fixInputs(graph, options.fixed ?? {});
+  checkDims(graph.inputs, options.dims);
   const own = options.samples === undefined ? undefined : await readSamples(options.samples, graph.inputs, order);
   const sampleAt = (seed: number): Tensors => own?.[seed % own.length] ?? randomSample(graph, options.dims, seed);
   return {
@@ -47,6 +48,7 @@ export async function anyModelRecipe(path: string, options: AnyModelOptions): Pr
     fixed: options.fixed ?? {},
     samplesKey: own ? sha256(JSON.stringify(own, byBytes)) : JSON.stringify(options.dims),
     isNoise: own === undefined,
+    shapesTaken: own ? [] : shapesTaken(graph.inputs, options.dims),
     noise: () => sampleAt(0),
     async *samples(split, count, seed) {
       // Calibration and test share nothing but where there is a single sample.

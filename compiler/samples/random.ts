@@ -40,8 +40,33 @@ export function randomSample(graph: Graph, dims: Dims, seed: number): Tensors {
   return Object.fromEntries(entries);
 }
 
+/** Throws USAGE for the size of a dimension, or the shape of an input, that a model has not. */
+export function checkDims(inputs: readonly ValueInfo[], { sizes, shapes }: Dims): void {
+  const symbols = new Set(inputs.flatMap(({ shape }) => shape ?? []).filter((dim) => typeof dim === 'string'));
+  const refuseOthers = (given: object, known: readonly string[], what: string) => {
+    const other = Object.keys(given).find((name) => !known.includes(name));
+    if (other === undefined) return;
+    throw new TandemError('USAGE', `there is no ${what} ${other}: expected one of ${known.join(', ') || 'none'}`);
+  };
+  refuseOthers(sizes, [...symbols], 'open dimension');
+  refuseOthers(
+    shapes,
+    inputs.map(({ name }) => name),
+    'input',
+  );
+}
+
+/** A sentence for each input whose shape the file leaves open. */
+export function shapesTaken(inputs: readonly ValueInfo[], dims: Dims): string[] {
+  const open = inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
+  return open.map(
+    (input) =>
+      `${input.name} [${input.shape?.map((dim) => dim ?? '?')}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
+  );
+}
+
 /** Sizes for all dimensions: as the file says, as the caller says, or a guess. */
-export function concreteShape({ name, shape }: ValueInfo, dims: Dims): number[] {
+function concreteShape({ name, shape }: ValueInfo, dims: Dims): number[] {
   const given = Object.hasOwn(dims.shapes, name) ? dims.shapes[name] : undefined;
   if (given) return [...given];
   return (shape ?? []).map((dim, axis) => {

@@ -7,7 +7,15 @@ import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { realModels } from '../../bench/real-models.ts';
 import type { LayerForm } from '../../compiler/compress/segment-recipe.ts';
-import { anyModelRecipe, type CompileOptions, choose, compile, inspect, verify } from '../../compiler/index.ts';
+import {
+  anyModelRecipe,
+  type CompileOptions,
+  choose,
+  compile,
+  type Dims,
+  inspect,
+  verify,
+} from '../../compiler/index.ts';
 import { writeModelFile } from '../../compiler/onnx/files.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
@@ -215,6 +223,18 @@ describe('a model without a recipe', () => {
     expect(await isMadeAnew({})).toBe(true);
     // What the default is, said.
     expect(await isMadeAnew({ budget: { accuracyDropMax: 0.02 } })).toBe(false);
+  });
+
+  test('is told which sizes it has open, and those that it has not are refused (USAGE)', async () => {
+    const path = join(dir, 'open.onnx');
+    writeModelFile(modelOf(graphOf('in x [N,4,W]\na = Tanh(x)\ny = Neg(a)\nout y'), 13), path);
+    const recipeAt = (dims: Dims) => anyModelRecipe(path, { cuts: [], dims });
+    expect((await recipeAt({ sizes: { W: 8 }, shapes: {} })).shapesTaken).toEqual([
+      expect.stringContaining('x [N,4,W] was taken to be [1,4,8]'),
+    ]);
+    const refuses = (dims: Dims, told: string) => expect(recipeAt(dims)).rejects.toThrow(coded('USAGE', told));
+    await refuses({ sizes: { width: 8 }, shapes: {} }, 'no open dimension width: expected one of N, W');
+    await refuses({ sizes: {}, shapes: { X: [1, 4, 8] } }, 'no input X: expected one of x');
   });
 
   test('that cannot run at the sizes guessed is told what to say (BAD_INPUT)', async () => {
