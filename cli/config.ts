@@ -41,7 +41,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
 /** The compiler's configuration, empty without a path. Samples are relative to the file. Throws NOT_FOUND or BAD_CONFIG. */
 export async function readCompileConfig(path: string | undefined): Promise<CompileConfig> {
   if (path === undefined) return parseCompileConfig({}, 'no configuration');
-  const { value } = await readConfigFile(path);
-  const config = parseCompileConfig(value, path);
+  const { value, place } = await readConfigFile(path);
+  const config = parseCompileConfig(value, place);
   return { ...config, ...(config.samples && { samples: resolve(dirname(path), config.samples) }) };
 }

@@ -1,7 +1,7 @@
 /** How a model is to be compiled, as one JSON document: what the command's options say, and profiles of users besides. */
 import * as v from 'valibot';
 import { TandemError } from '../shared/errors.ts';
-import { integer, parseAs, share, text } from '../shared/parse.ts';
+import { integer, type Place, parseAs, share, text } from '../shared/parse.ts';
 import { TIER_BITS } from '../shared/plan-schema.ts';
 import { LAYER_FORMS } from './compress/segment-recipe.ts';
 import type { Profile } from './cut/choose.ts';
@@ -98,8 +98,11 @@ export type CompileConfig = Omit<v.InferOutput<typeof CompileConfigSchema>, 'pro
   readonly tolerances?: GivenTolerances | undefined;
 };
 
-/** Throws BAD_CONFIG saying which field, what was expected and what came. */
-export function parseCompileConfig(value: unknown, what: string): CompileConfig {
+/**
+ * @param what names the file, or places in it
+ * @throws BAD_CONFIG saying which field, what was expected and what came
+ */
+export function parseCompileConfig(value: unknown, what: string | Place): CompileConfig {
   return parseAs(CompileConfigSchema, value, 'BAD_CONFIG', what);
 }
 

@@ -26,8 +26,7 @@ export function parseAs<const S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
-  const [issue] = result.issues;
-  const path = (issue.path ?? []).map(({ key }) => String(key));
+  const { issue, path } = furthest(result.issues[0]);
   const expected =
     issue.expected === 'never'
       ? 'is no key that is known here'
@@ -35,6 +34,13 @@ export function parseAs<const S extends v.GenericSchema>(
         ? `expected ${issue.expected}, got ${issue.received}`
         : issue.message;
   throw new TandemError(code, `${placeIn(what, path)}: ${expected.slice(0, REASON_LENGTH_MAX)}`);
+}
+
+/** Where no alternative of a union fits, what is wrong with the one that fits furthest says more than that none does. */
+function furthest(issue: v.BaseIssue<unknown>): { issue: v.BaseIssue<unknown>; path: string[] } {
+  const path = (issue.path ?? []).map(({ key }) => String(key));
+  const within = (issue.issues ?? []).map(furthest).sort((a, b) => b.path.length - a.path.length)[0];
+  return within?.path.length ? { issue: within.issue, path: [...path, ...within.path] } : { issue, path };
 }
 
 /** JSON text -> unknown. Throws `code` naming `what` where it is no JSON. */

@@ -1,6 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { describe, expect, test } from 'vitest';
+import { readCompileConfig } from '../../cli/config.ts';
 import { CompileConfigSchema, configuredRecipe, parseCompileConfig } from '../../compiler/config.ts';
 import { loadRecipe } from '../../models/index.ts';
 import { coded } from './coded.ts';
@@ -33,6 +37,7 @@ describe('a compile configuration', () => {
     [{ cutz: 3 }, 'cutz'],
     [{ cuts: 0 }, 'cuts'],
     [{ cuts: [[]] }, 'cuts'],
+    [{ cuts: ['conv1'] }, 'cuts.0: expected Array, got "conv1"'],
     [{ targets: ['npu'] }, 'targets'],
     [{ profiles: [{ name: 'x' }] }, 'profiles.0'],
     [{ tensorsMax: 9 }, 'tensorsMax'],
@@ -45,6 +50,14 @@ describe('a compile configuration', () => {
     [{ profiles: [{ ...PROFILE, memoryMaxMb: 0 }] }, 'profiles.0.memoryMaxMb'],
   ])('that is wrong is refused with the field’s name (BAD_CONFIG): %j', (config, field) => {
     expect(() => parseCompileConfig(config, 'c.json')).toThrow(coded('BAD_CONFIG', field));
+  });
+
+  test('in a file is refused with the line too', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tandem-config-'));
+    const path = join(folder, 'c.json');
+    await writeFile(path, '{\n  "count": 3,\n  "compression": { "fit": 1 }\n}\n');
+    await expect(readCompileConfig(path)).rejects.toThrow(coded('BAD_CONFIG', `${path}:3: compression.fit`));
+    await rm(folder, { recursive: true });
   });
 
   test('says which tiers there are, and in which metric budgets are', async () => {
