@@ -117,7 +117,7 @@ function askedOf(recipe: ModelRecipe, { float = false, budget, pins = [] }: Comp
 
 /**
  * Compiles a model into a bundle folder, replacing the bundle that is there.
- * @throws TandemError BAD_MODEL, UNSUPPORTED, BAD_CUT, NOT_FOUND or USAGE
+ * @throws TandemError BAD_MODEL, UNSUPPORTED, BAD_CUT, BAD_CONFIG, NOT_FOUND or USAGE
  */
 export async function compile(
   recipe: ModelRecipe,

@@ -1,4 +1,5 @@
 /** How one segment is compressed for one target: a form for every layer. Plain data, so that it can be kept and compared. */
+import { TandemError } from '../../shared/errors.ts';
 import { sha256 } from '../bundle.ts';
 import type { Form } from './layer-forms.ts';
 
@@ -52,6 +53,9 @@ export function recipeText({ layers, structure, equalized, refit }: SegmentRecip
   return said.join(', ') || 'float32';
 }
 
+/** Names of layers that an error gives as examples. */
+const LAYERS_TOLD = 8;
+
 /** What a user wants of layers: the last one that matches a layer's name decides. */
 export interface Pin {
   /** A layer's name; `*` stands for any characters. */
@@ -62,6 +66,17 @@ export interface Pin {
 /** The form that is wanted of a layer, or undefined. */
 export function pinnedForm(pins: readonly Pin[], layer: string): LayerForm | undefined {
   return pins.findLast(({ match }) => matches(match, layer))?.form;
+}
+
+/** Throws BAD_CONFIG for a pin that no layer matches: it would hold of nothing. */
+export function assertPinned(pins: readonly Pin[], layers: readonly string[]): void {
+  const idle = pins.find(({ match }) => !layers.some((layer) => matches(match, layer)));
+  if (idle === undefined) return;
+  const told = layers.length > LAYERS_TOLD ? [...layers.slice(0, LAYERS_TOLD), '...'] : layers;
+  throw new TandemError(
+    'BAD_CONFIG',
+    `compression.pins: no layer's output matches ${idle.match}: expected one of ${told.join(', ') || 'none'}`,
+  );
 }
 
 function matches(pattern: string, name: string): boolean {

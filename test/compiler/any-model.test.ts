@@ -221,6 +221,9 @@ describe('a model without a recipe', () => {
     expect(await isMadeAnew({ float: true })).toBe(true);
     expect(await isMadeAnew({ budget: { accuracyDropMax: 0.1 } })).toBe(true);
     expect(await isMadeAnew({})).toBe(true);
+    await expect(isMadeAnew({ pins: [{ match: 'conv*', form: 'w8' }] })).rejects.toThrow(
+      coded('BAD_CONFIG', "no layer's output matches conv*: expected one of a"),
+    );
     // What the default is, said.
     expect(await isMadeAnew({ budget: { accuracyDropMax: 0.02 } })).toBe(false);
   });

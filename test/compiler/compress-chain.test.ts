@@ -25,14 +25,14 @@ describe('compressing a chain', () => {
   test('gives layers the form that they are pinned to, whatever it costs', async () => {
     const pins = [
       { match: '*', form: 'w4' },
-      { match: 'deep', form: 'float32' },
+      { match: 'conv3', form: 'float32' },
     ] as const;
     const budget = { accuracyDropMax: 1, answersChangedMax: 1 };
     const { plan } = await compileTiny(tiny, 'pinned', () => 1, { pins, budget });
     const { layers } = await searchOf('pinned');
     expect(layers.length).toBeGreaterThan(4);
     for (const { layer, form, options } of layers) {
-      expect(form).toBe(layer === 'deep' ? 'float32' : 'w4');
+      expect(form).toBe(layer === 'conv3' ? 'float32' : 'w4');
       expect(options.map((option) => option.form)).toEqual([form]);
     }
     expect(recipesOf(plan).join()).not.toContain('w8');
