@@ -78,7 +78,7 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
       const tier = sent[i + 1];
       return tier?.holds ? [at(i + 1, tensors, tier)] : [];
     }),
-    remote: at(0, chain.boundaries[0] ?? [], sent[0] as SentTier),
+    remote: at(0, chain.boundaries[0] ?? [], sent[0] ?? UNSENDABLE),
     local: { headMs: sum(whole.device), memoryBytes: memory.at(-1) ?? 0 },
   };
 }
@@ -113,6 +113,9 @@ interface SentTier {
   /** Whether it loses no more than is allowed. */
   readonly holds: boolean;
 }
+
+/** Where a boundary has none of the tiers that are asked for. */
+const UNSENDABLE: SentTier = { name: 'none', bytes: Number.POSITIVE_INFINITY, decodeMs: 0, holds: false };
 
 /** Of boundaries 0..K-1: the smallest tier that holds, else the one that loses least. */
 function cheapestTiers(

@@ -7,6 +7,7 @@ import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { realModels } from '../../bench/real-models.ts';
 import type { LayerForm } from '../../compiler/compress/segment-recipe.ts';
+import { configuredRecipe, parseCompileConfig } from '../../compiler/config.ts';
 import {
   anyModelRecipe,
   type CompileOptions,
@@ -98,6 +99,15 @@ describe('a model without a recipe', () => {
     const { chosen, candidates } = await choose(recipe, { count: 1, tensorsMax: 1, target: 'node' });
     expect(candidates.length).toBeGreaterThan(1);
     expect(chosen).toHaveLength(1);
+  });
+
+  test('is not cut where no boundary has a tier that is asked for (BAD_CUT)', async () => {
+    const path = join(dir, 'narrow.onnx');
+    writeModelFile(modelOf(graphOf('in x [1,4]\na = Tanh(x)\ny = Neg(a)\nout y'), 13), path);
+    const recipe = await anyModelRecipe(path, { cuts: [], dims: { sizes: {}, shapes: {} } });
+    const narrow = configuredRecipe(recipe, parseCompileConfig({ tiers: ['p128q6'] }, 'c.json'));
+    const asked = { count: 1, tensorsMax: 1, target: 'node' };
+    await expect(choose(narrow, asked)).rejects.toThrow(coded('BAD_CUT', 'can be sent'));
   });
 
   test('is not cut where shapes depend on values', async () => {
