@@ -96,6 +96,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   );
   for (const [target, ratio] of Object.entries(sizeRatio)) {
     process.stdout.write(`${target}: ${(ratio * 100).toFixed(1)} % of the float segments' size\n`);
+    const bytes = plan.segments.reduce((sum, { targets }) => sum + (targets[target]?.bytes ?? 0), 0);
+    const { bytesMax = bytes } = config.compression ?? {};
+    if (bytes > bytesMax)
+      process.stderr.write(`note: ${target} has ${bytes} bytes, more than bytesMax (${bytesMax})\n`);
   }
   process.stdout.write(`\nAccuracy and bytes, ${plan.measured?.samples} samples, ${measured}:\n`);
   const metrics = recipe.metrics.map(({ name }) => name);

@@ -95,9 +95,11 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   /** What no form was given to: the chain that forms are chosen for. */
   const bare = { bytes: bytesOf(models), timeMs: sumOf(ms.compressed) };
   const timeMaxMs = budget.timeMax === undefined ? undefined : budget.timeMax * float.timeMs;
-  const candidates = paretoFront(items, bare, { bytesMax: budget.bytesMax, timeMaxMs });
-  const front = await tryOnHeldOut(request, items, candidates);
   const reverted: string[] = [];
+  const within = paretoFront(items, bare, { bytesMax: budget.bytesMax, timeMaxMs });
+  const candidates = within.length > 0 ? within : paretoFront(items, bare);
+  if (within.length === 0) reverted.push(outOfReach(budget, candidates));
+  const front = await tryOnHeldOut(request, items, candidates);
   await refine(request, items, bare, timeMaxMs, front);
   const best = front.findLast(({ lost }) => isWithin(budget, lost)) ?? front[0];
   const fused = await withoutUnfused(request, items, best?.candidate ?? inFloat(items, bare), bare, reverted);
@@ -112,6 +114,14 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
       layers: items.map((item, i) => ({ ...item, form: candidate.forms[i]?.form ?? 'float32' })),
     },
   };
+}
+
+function outOfReach({ bytesMax, timeMax }: CompressionBudget, all: readonly Candidate[]): string {
+  const least = Math.min(...all.map(({ bytes }) => bytes));
+  const limits = Object.entries({ bytesMax, timeMax }).flatMap(([name, max]) =>
+    max === undefined ? [] : `${name} ${max}`,
+  );
+  return `the limits: no recipe keeps ${limits.join(' and ')}, the smallest has ${least} bytes; it was chosen without them`;
 }
 
 interface Point {

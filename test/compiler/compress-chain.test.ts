@@ -61,6 +61,11 @@ describe('compressing a chain', () => {
     const bytesMax = Math.round((float.bytes + Math.min(...front.map(({ bytes }) => bytes))) / 2);
     await compileTiny(tiny, 'small', () => 1, { budget: { ...budget, bytesMax } });
     for (const { bytes } of (await searchOf('small')).front) expect(bytes).toBeLessThanOrEqual(bytesMax);
+    await compileTiny(tiny, 'tiny', () => 1, { budget: { ...budget, bytesMax: 1 } });
+    const { reverted, chosen } = await searchOf('tiny');
+    expect(reverted[0]).toContain('no recipe keeps bytesMax 1,');
+    // What cannot be had is no reason to ship what is largest.
+    expect(chosen.bytes).toBeLessThan(float.bytes);
   });
 
   test('prunes to a share of the work where that is asked for and allowed, and boundaries keep their shapes', async () => {
