@@ -29,9 +29,10 @@ export function readArguments<const S extends OptionSpecs>(
   return parsed;
 }
 
-/** A whole number given as an option. Throws USAGE. */
-export function wholeNumber(value: string | undefined, option: string): number | undefined {
+/** A whole number of at least `min` given as an option. Throws USAGE. */
+export function wholeNumber(value: string | undefined, option: string, min = 0): number | undefined {
   if (value === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(value)) throw new TandemError('USAGE', `expected a whole number for ${option}, got ${value}`);
-  return Number(value);
+  if (/^\d{1,9}$/.test(value) && Number(value) >= min) return Number(value);
+  const what = min > 0 ? `a whole number of ${min} or more` : 'a whole number';
+  throw new TandemError('USAGE', `expected ${what} for ${option}, got ${value}`);
 }

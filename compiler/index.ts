@@ -29,6 +29,7 @@ import type { CompressionBudget } from './search/search-recipes.ts';
 import { type GivenTolerances, tolerancesOf } from './tolerances.ts';
 import { type VerifyReport, verifyBundle } from './verify.ts';
 
+export { assertReplaceable } from './bundle.ts';
 export type { ChosenCuts } from './choose-cuts.ts';
 export type { CompileResult } from './compile.ts';
 export { type CompileConfig, configuredRecipe, parseCompileConfig } from './config.ts';

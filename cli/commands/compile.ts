@@ -1,5 +1,5 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
-import { type CompileConfig, choose, compile, configuredRecipe } from '../../compiler/index.ts';
+import { assertReplaceable, type CompileConfig, choose, compile, configuredRecipe } from '../../compiler/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { findBrowser } from '../browser.ts';
@@ -38,6 +38,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     ['NAME|MODEL.onnx'],
   );
   if (!values.out) throw new TandemError('USAGE', 'expected --out DIR: where the bundle goes');
+  // What is wrong with the command is told before minutes of measuring, not after.
+  await assertReplaceable(values.out);
+  const [count, seed] = [wholeNumber(values.count, '--count', 1), wholeNumber(values.seed, '--seed')];
   const config = await readCompileConfig(values.config);
   const wanted = wishesOf(values, config);
   const { samples, cuts, targets } = wanted;
@@ -81,8 +84,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     leakage: values.leakage ?? config.leakage,
     ...{ budget: config.compression, pins: config.compression?.pins },
     choice,
-    samples: wholeNumber(values.count, '--count') ?? config.count,
-    seed: wholeNumber(values.seed, '--seed') ?? config.seed,
+    samples: count ?? config.count,
+    seed: seed ?? config.seed,
     progress,
   });
   const seconds = (performance.now() - startMs) / 1000;

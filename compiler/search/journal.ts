@@ -4,6 +4,7 @@
  */
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { asTandemError } from '../../shared/errors.ts';
 
 export interface Journal {
   /** The value under this name, measured unless the journal has it. Values are JSON. */
@@ -13,12 +14,12 @@ export interface Journal {
 /**
  * @param path of its file; what is in it counts only if it was kept under the same key
  * @param key what the measurements depend on
+ * @throws USAGE where it cannot be written
  */
 export async function openJournal(path: string, key: string): Promise<Journal> {
   const known = await readJournal(path, key);
   if (known.size === 0) {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, `${JSON.stringify(key)}\n`);
+    await begin(path, key);
   }
   return {
     async once<T>(name: string, measure: () => Promise<T>): Promise<T> {
@@ -29,6 +30,15 @@ export async function openJournal(path: string, key: string): Promise<Journal> {
       return value;
     },
   };
+}
+
+async function begin(path: string, key: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, `${JSON.stringify(key)}\n`);
+  } catch (error) {
+    throw asTandemError(error, 'USAGE', `cannot keep what a search measures in ${path}`);
+  }
 }
 
 /** Lines up to one that was not written to its end. */

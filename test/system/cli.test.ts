@@ -224,6 +224,19 @@ describe('a model without a recipe', () => {
     await refuses([...args, '--cuts', '1'], 'BAD_CUT');
   });
 
+  test('that cannot be written where it should go is told before anything is measured', async () => {
+    const file = join(folder, 'occupied');
+    await writeFile(file, '');
+    for (const wrong of [
+      ['--out', file],
+      ['--out', join(folder, 'x'), '--count', '0'],
+      ['--out', join(folder, 'x'), '--seed', 'a'],
+    ]) {
+      const stderr = await refuses(['compile', model, '--target', 'node', ...wrong], 'USAGE');
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+    }
+  });
+
   test('that cannot be done is told in one line', async () => {
     await refuses(['inspect', join(folder, 'none.onnx')], 'NOT_FOUND');
     await refuses(['inspect', model, '--tensors', '9'], 'USAGE');

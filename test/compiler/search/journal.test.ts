@@ -1,8 +1,9 @@
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openJournal } from '../../../compiler/search/journal.ts';
+import { coded } from '../coded.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -23,6 +24,11 @@ describe('a journal of measurements', () => {
     expect(await second.once('y', measure)).toBe(2);
     const other = await openJournal(path, 'b');
     expect(await other.once('x', measure)).toBe(3);
+  });
+
+  test('that cannot be written is told (USAGE)', async () => {
+    await writeFile(join(dir, 'file'), '');
+    await expect(openJournal(join(dir, 'file', 'journal'), 'a')).rejects.toThrow(coded('USAGE', 'file/journal'));
   });
 
   test('forgets a line that was not written to its end', async () => {
