@@ -354,9 +354,10 @@ export class GatewayConnection implements Connection {
     if (this.isClosed) return;
     this.stopTimer();
     const { idleTimeoutMs } = this.options.limits;
+    const { bytesReceived } = this.channel;
     this.stopTimer = this.options.clock.after(idleTimeoutMs, () => {
-      // A request that takes long is no silence of the client's.
-      if (this.tickets.size > 0) this.watchIdle();
+      // A request that takes long is no silence of the client's, nor is one that is still on its way.
+      if (this.tickets.size > 0 || this.channel.bytesReceived !== bytesReceived) this.watchIdle();
       else this.violation(new TandemError('IDLE_TIMEOUT', `nothing came for ${idleTimeoutMs} ms`));
     });
   }

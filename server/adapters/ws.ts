@@ -21,6 +21,9 @@ export interface WsOptions {
   readonly heartbeatMs: number;
 }
 
+/** Of a client's ping or pong, beside what it carries: two bytes and the mask (RFC 6455, 5.2 and 5.5). */
+const CONTROL_HEAD_BYTES = 6;
+
 /** @returns cuts every socket that is still there */
 export function attachWebSockets(server: Server, gateway: Gateway, options: WsOptions): () => void {
   const sockets = new WebSocketServer({
@@ -54,11 +57,15 @@ function serve(
   heartbeatMs: number,
   hello: Hello | null | undefined,
 ): void {
+  let controlBytes = 0;
   const channel: Channel = {
     send: (frame) => socket.send(frame),
     close: (code, reason) => socket.close(code, reason),
     get bufferedBytes() {
       return socket.bufferedAmount;
+    },
+    get bytesReceived() {
+      return wire.bytesRead - controlBytes;
     },
   };
   const connection = gateway.opened(channel);
@@ -71,9 +78,11 @@ function serve(
     bytesRead = wire.bytesRead;
     socket.ping();
   }, heartbeatMs);
-  socket.on('pong', () => {
+  const noteControl = ({ byteLength }: Buffer) => {
     isAlive = true;
-  });
+    controlBytes += CONTROL_HEAD_BYTES + byteLength;
+  };
+  socket.on('pong', noteControl).on('ping', noteControl);
   socket.on('message', (data: RawData, isBinary: boolean) => {
     isAlive = true;
     if (isBinary) connection.frame(toBytes(data));

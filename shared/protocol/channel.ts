@@ -7,6 +7,8 @@ export interface Channel {
   close(code: number, reason: string): void;
   /** Bytes handed over that the network has not taken yet. */
   readonly bufferedBytes: number;
+  /** Bytes of frames that have come, those included of one that is not whole yet; missing where the host does not see them. */
+  readonly bytesReceived?: number;
   /** Whether the peer heard a hello as it opened: none is to be said then. Known once it is open. */
   readonly hasSaidHello?: boolean;
 }

@@ -89,12 +89,12 @@ describe('the WebSocket adapter', () => {
     ]);
   });
 
-  test('leaves a client that still sends a long frame its time', async () => {
-    const short = await wsTransport(harness.gateway, 500_000, 200);
-    const socket = createConnection(short.port, '127.0.0.1');
-    let said = '';
+  /** A client that is let in, at the level of bytes; what it is told is in `said`. */
+  const letIn = (port: number) => {
+    const socket = createConnection(port, '127.0.0.1');
+    const client = { socket, said: '' };
     socket.on('data', (data) => {
-      said += data.toString('latin1');
+      client.said += data.toString('latin1');
     });
     const hello = Buffer.from(JSON.stringify({ type: 'hello', client: 'x', token: null, receipts: false }));
     const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==';
@@ -102,20 +102,50 @@ describe('the WebSocket adapter', () => {
     socket.write(
       `GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n${offered}\r\n\r\n`,
     );
-    // RFC 6455, 5.2: a masked binary frame of 400,000 bytes, over several heartbeats.
+    return client;
+  };
+
+  /** Of a masked binary frame (RFC 6455, 5.2). */
+  const headOf = (frameBytes: number) => {
     const head = Buffer.alloc(14);
     head[0] = 0x82;
     head[1] = 0x80 | 127;
-    head.writeBigUInt64BE(400_000n, 2);
-    socket.write(head);
+    head.writeBigUInt64BE(BigInt(frameBytes), 2);
+    return head;
+  };
+
+  test('leaves a client that still sends a long frame its time', async () => {
+    const short = await wsTransport(harness.gateway, 500_000, 200);
+    const client = letIn(short.port);
+    client.socket.write(headOf(400_000));
+    // Over several heartbeats.
     for (let i = 0; i < 20; i++) {
-      socket.write(Buffer.alloc(20_000));
+      client.socket.write(Buffer.alloc(20_000));
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     // It is read whole, and refused for its size.
-    await expect.poll(() => said).toContain('this one has 400000');
-    socket.destroy();
+    await expect.poll(() => client.said).toContain('this one has 400000');
+    client.socket.destroy();
     await short.stop();
+  });
+
+  test('takes a frame that comes for longer than a client may be silent for no silence, and pongs alone for one', async () => {
+    const client = letIn(port);
+    await expect.poll(() => client.said).toContain('welcome');
+    const idle = async (sent: Uint8Array) => {
+      client.socket.write(sent);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await harness.clock.advance(harness.limits.idleTimeoutMs);
+    };
+    await idle(headOf(4000));
+    for (let i = 0; i < 3; i++) await idle(Buffer.alloc(1000));
+    expect(client.said).not.toContain('IDLE_TIMEOUT');
+    const silent = letIn(port);
+    await expect.poll(() => silent.said).toContain('welcome');
+    silent.socket.write(Buffer.of(0x8a, 0x80, 0, 0, 0, 0));
+    await idle(Buffer.alloc(500));
+    expect([client, silent].map(({ said }) => said.includes('IDLE_TIMEOUT'))).toEqual([false, true]);
+    for (const { socket } of [client, silent]) socket.destroy();
   });
 
   test('answers what offers another protocol than WebSockets as if it had not', async () => {
