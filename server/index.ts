@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIPv6 } from 'node:net';
 import { folderSource } from '../runtimes/bundle-folder.ts';
 import { systemClock } from '../shared/clock.ts';
 import { messageOf, TandemError } from '../shared/errors.ts';
@@ -116,7 +116,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   const { port } = server.address() as AddressInfo;
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host;
   return {
-    url: `http://${host}:${port}`,
+    url: `http://${isIPv6(host) ? `[${host}]` : host}:${port}`,
     async close() {
       log(`draining: ${admission.inFlight} requests under way`);
       // The port stays open meanwhile: /readyz says 503 and /metrics can be read until the end.

@@ -10,7 +10,7 @@ export const usage = 'tandem serve [--config F] [--port N]';
 /** What `serve` reads from the environment; options win over it, and it over the file. */
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(argv, { config: { type: 'string' }, port: { type: 'string' } }, []);
-  const path = resolve(values.config ?? process.env['TANDEM_CONFIG'] ?? 'tandem.json');
+  const path = resolve(values.config ?? environment('TANDEM_CONFIG') ?? 'tandem.json');
   const { value, place } = await readConfigFile(path);
   const config = parseServerConfig(value, place);
   return serveUntilSignal(withOverrides(config, portNumber(values.port)));
@@ -18,10 +18,15 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 /** TANDEM_HOST, TANDEM_PORT and TANDEM_RECEIPT_KEY over the file, an option over all. */
 export function withOverrides(config: ServerConfig, port: number | undefined): ServerConfig {
-  const envPort = portNumber(process.env['TANDEM_PORT'] ?? process.env['PORT'], 'TANDEM_PORT');
-  const receiptKey = process.env['TANDEM_RECEIPT_KEY'] ?? config.receiptKey;
-  const host = process.env['TANDEM_HOST'] ?? config.host;
+  const envPort = portNumber(environment('TANDEM_PORT') ?? environment('PORT'), 'TANDEM_PORT');
+  const receiptKey = environment('TANDEM_RECEIPT_KEY') ?? config.receiptKey;
+  const host = environment('TANDEM_HOST') ?? config.host;
   return { ...config, host, receiptKey, port: port ?? envPort ?? config.port };
+}
+
+/** Undefined as well where it is empty, as files for compose leave what nobody has set: as a host, that would be every address. */
+function environment(name: string): string | undefined {
+  return process.env[name] || undefined;
 }
 
 /** A TCP port given as an option or in the environment. Throws USAGE. */

@@ -44,8 +44,11 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-/** Starts `tandem serve` on a free port with the demo's bundle and policy, and changes to the configuration. */
-export async function startServer(changes: Record<string, unknown> = {}): Promise<ServerProcess> {
+/** Starts `tandem serve` on a free port with the demo's bundle and policy, and changes to the configuration and the environment. */
+export async function startServer(
+  changes: Record<string, unknown> = {},
+  environment: Record<string, string> = {},
+): Promise<ServerProcess> {
   const path = join(await temporaryFolder(), 'tandem.json');
   const config = {
     port: 0,
@@ -58,7 +61,7 @@ export async function startServer(changes: Record<string, unknown> = {}): Promis
     ...changes,
   };
   await writeFile(path, JSON.stringify(config));
-  return startProcess(['serve', '--config', path]);
+  return startProcess(['serve', '--config', path], environment);
 }
 
 /** Starts the demo on a free port. */
@@ -66,8 +69,9 @@ export function startDemo(port = 0): Promise<ServerProcess> {
   return startProcess(['demo', '--port', String(port)]);
 }
 
-async function startProcess(args: readonly string[]): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [TANDEM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function startProcess(args: readonly string[], environment: Record<string, string> = {}): Promise<ServerProcess> {
+  const env = { ...process.env, ...environment };
+  const child = spawn(process.execPath, [TANDEM, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString();

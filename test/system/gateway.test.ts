@@ -257,6 +257,19 @@ test('on SIGTERM the gateway says goodbye, answers what is under way, and ends w
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ model: 'ocr-line', k: '3', tier: 'q4', outcome: 'ok', trace });
 });
 
+test('an environment that is empty says nothing, and an address of IPv6 is one that can be asked', async () => {
+  const empty = { TANDEM_HOST: '', TANDEM_PORT: '', PORT: '', TANDEM_RECEIPT_KEY: '' };
+  for (const [environment, hostname] of [
+    [empty, '127.0.0.1'],
+    [{ TANDEM_HOST: '::1' }, '[::1]'],
+  ] as const) {
+    const own = await startServer({}, environment);
+    expect(new URL(own.url).hostname).toBe(hostname);
+    expect((await fetch(`${own.url}/readyz`)).status).toBe(200);
+    await own.kill();
+  }
+});
+
 test('signs what it received with the key that it was given, and keeps the audit log that it was told to', async () => {
   const folder = await temporaryFolder();
   const [keyFile, auditLog] = [join(folder, 'key.pem'), join(folder, 'audit.jsonl')];
