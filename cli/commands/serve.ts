@@ -46,6 +46,8 @@ export async function serveUntilSignal(
   announce: (url: string) => string = (url) => `listening on ${url}`,
 ): Promise<number> {
   const log = (line: string) => process.stderr.write(`${line}\n`);
+  // Whoever reads the log may go away, and come back for the next start: requests do not hang on it.
+  process.stderr.on('error', () => {});
   const server = await serve(config, { ...options, log });
   process.stdout.write(`${announce(server.url)}\n`);
   await new Promise((resolve_) => {

@@ -270,6 +270,22 @@ test('an environment that is empty says nothing, and an address of IPv6 is one t
   }
 });
 
+test('goes on, and drains, where nobody reads its log any more', async () => {
+  const own = await startServer({ logRequests: true });
+  own.child.stderr?.destroy();
+  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
+  await expectType(peer, 'welcome');
+  for (let id = 1; id <= 3; id++) {
+    const { message, part } = features({ id });
+    send(peer, message, [part]);
+    await expectType(peer, 'result');
+  }
+  own.child.kill('SIGTERM');
+  expect((await peer.closed).code).toBe(1001);
+  expect(await own.exited).toBe(0);
+});
+
 test('signs what it received with the key that it was given, and keeps the audit log that it was told to', async () => {
   const folder = await temporaryFolder();
   const [keyFile, auditLog] = [join(folder, 'key.pem'), join(folder, 'audit.jsonl')];
