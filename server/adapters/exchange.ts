@@ -2,6 +2,7 @@
  * The protocol without a WebSocket, for a page that has none yet: a hello, and one request and its answer, each by HTTP and with
  * headers in JSON. To the gateway it is a connection like any other, only a short one.
  */
+import type { Socket } from 'node:net';
 import express, { type Request, type Response, Router } from 'express';
 import { TandemError } from '../../shared/errors.ts';
 import { parseClientMessage } from '../../shared/protocol/client-messages.ts';
@@ -24,16 +25,28 @@ export interface ExchangeOptions {
 }
 
 const CLIENT_LENGTH_MAX = 128;
+/** Exchanges that one connection of HTTP may have sent one behind the other: answers that it does not read keep their places. */
+const PIPELINED_MAX = 8;
 const GOING_AWAY = 1001;
 
 export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, origins }: ExchangeOptions): Router {
   const router = Router();
   let underWay = 0;
+  const pipelined = new WeakMap<Socket, number>();
   const admit = (request: Request, response: Response, next: () => void) => {
+    const { socket } = request;
+    const own = pipelined.get(socket) ?? 0;
     if (gateway.isDraining) throw new TandemError('DRAINING', 'the server is going away');
     if (underWay >= connectionsMax) throw new TandemError('OVERLOADED', 'too many exchanges are under way');
+    if (own >= PIPELINED_MAX) {
+      throw new TandemError('TOO_MANY_REQUESTS', `${PIPELINED_MAX} exchanges of this connection are under way`);
+    }
     underWay++;
-    onceGone(request, response, () => underWay--);
+    pipelined.set(socket, own + 1);
+    onceGone(request, response, () => {
+      underWay--;
+      pipelined.set(socket, (pipelined.get(socket) ?? 1) - 1);
+    });
     next();
   };
 

@@ -10,7 +10,10 @@ import { CONNECTIONS_MAX } from './transports.ts';
 
 export const FRIENDLY_ORIGIN = 'https://app.example';
 
-export async function httpGateway({ gateway, plan, metrics, limits }: GatewayHarness) {
+export async function httpGateway(
+  { gateway, plan, metrics, limits }: GatewayHarness,
+  connectionsMax: number = CONNECTIONS_MAX,
+) {
   const headFile: StoredFile = {
     ...{ contentType: 'application/json', etag: '"head"', encodings: {} },
     identity: new TextEncoder().encode(JSON.stringify(planHead(plan))),
@@ -21,7 +24,7 @@ export async function httpGateway({ gateway, plan, metrics, limits }: GatewayHar
   const app = httpApp({
     ...{ store: new Map([[plan.name, bundle]]), metrics, isReady: () => true, origins, site: new Map() },
     receiptKey: 'the key',
-    exchanges: exchanges(gateway, { frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins }),
+    exchanges: exchanges(gateway, { frameBytesMax, connectionsMax, origins }),
   });
   const server = await new Promise<Server>((resolve) => {
     const listening = app.listen(0, '127.0.0.1', () => resolve(listening));

@@ -189,6 +189,24 @@ describe('a connection that is shared or slow', () => {
   });
 });
 
+describe('a connection that reads no answer', () => {
+  test('does not keep all places, however much it pipelines', async () => {
+    const roomy = await httpGateway(harness, 3 * CONNECTIONS_MAX);
+    const frame = frameOf();
+    const socket = createConnection(Number(new URL(roomy.url).port), '127.0.0.1').pause();
+    socket.write(`POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: ${frame.length}\r\n\r\n`);
+    socket.write(frame);
+    socket.write('GET /welcome HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(10 * CONNECTIONS_MAX));
+    await begun(1);
+    await expect.poll(() => harness.metric('tandem_connections')).toBeGreaterThan(1);
+    expect((await fetch(`${roomy.url}/welcome`)).status).toBe(200);
+    harness.executor.finish();
+    socket.destroy();
+    await expect.poll(() => harness.metric('tandem_connections')).toBe(0);
+    await roomy.stop();
+  });
+});
+
 describe('what is wrong with a request over HTTP', () => {
   test('is said to be the caller’s: a path that is no UTF-8, a body that is compressed', async () => {
     const path = await fetch(`${http.url}/models/%E0%A4%A/plan.json`);
