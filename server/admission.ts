@@ -1,6 +1,6 @@
 /**
  * The queue before the executor: bounded, first come first served, with deadlines. A request that cannot be served in
- * time is told so at once or when its deadline passes, never left to wait.
+ * time is told so at once or when its deadline passes, never left to wait. Nobody keeps others out by filling it.
  */
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
@@ -22,6 +22,7 @@ export interface Ticket {
 
 interface Waiting {
   readonly task: Task;
+  readonly client: object;
   readonly sinceMs: number;
   readonly stopTimer: () => void;
   readonly call: Call;
@@ -58,14 +59,13 @@ export class Admission {
     return this.running + this.waiting.length;
   }
 
-  /** @throws OVERLOADED where the queue is full, with a hint when to come back */
-  submit(task: Task, deadlineMs: number): Ticket {
-    if (this.waiting.length >= this.queueDepthMax && this.running >= this.executor.concurrency) {
-      throw new TandemError('OVERLOADED', `the queue is full: ${this.waiting.length} requests wait`, {
-        retryAfterMs: Math.ceil(this.load.queueMs),
-      });
-    }
-    let end = (_reason: TandemError) => {};
+  /**
+   * @param client whose request it is: it shares the queue with others
+   * @throws OVERLOADED where the queue is full and nobody has more in it, with a hint when to come back
+   */
+  submit(task: Task, deadlineMs: number, client: object = this): Ticket {
+    if (this.waiting.length >= this.queueDepthMax && this.running >= this.executor.concurrency) this.makeRoom(client);
+    let end = (_reason: unknown) => {};
     let hasBegun = false;
     let isWanted = true;
     const result = new Promise<Admitted>((resolve, reject) => {
@@ -76,7 +76,8 @@ export class Admission {
         hasBegun = true;
       };
       const call = { begin, isWanted: () => isWanted };
-      const entry: Waiting = { task, sinceMs: this.clock.now(), stopTimer, call, resolve, reject };
+      const giveUp = (reason: unknown) => end(reason);
+      const entry: Waiting = { task, client, sinceMs: this.clock.now(), stopTimer, call, resolve, reject: giveUp };
       end = (reason) => {
         isWanted = false;
         reject(reason);
@@ -98,6 +99,18 @@ export class Admission {
   drained(): Promise<void> {
     if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  /** Whoever has most in the queue gives way to one who has less, with its newest: to that it is as if it had come too late. */
+  private makeRoom(client: object): void {
+    const counts = new Map([[client, 1]]);
+    for (const entry of this.waiting) counts.set(entry.client, (counts.get(entry.client) ?? 0) + 1);
+    const [most] = [...counts].reduce((one, other) => (other[1] > one[1] ? other : one));
+    const error = new TandemError('OVERLOADED', `the queue is full: ${this.waiting.length} requests wait`, {
+      retryAfterMs: Math.ceil(this.load.queueMs),
+    });
+    if (most === client) throw error;
+    this.waiting.findLast((entry) => entry.client === most)?.reject(error);
   }
 
   private dispatch(): void {

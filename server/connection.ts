@@ -231,7 +231,7 @@ export class GatewayConnection implements Connection {
       const checked = this.check(message, plan);
       const task = { planId: checked.id, k: message.k, tier: message.tier };
       const payload = { parts: frame.parts, shapes: message.shapes };
-      const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs);
+      const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs, this);
       this.tickets.set(message.id, ticket);
       // A worker is at it by now.
       this.arrived(request, frame);

@@ -47,6 +47,27 @@ describe('admission', () => {
     expect(admission.load.queueMs).toBe(60);
   });
 
+  test('keeps nobody out whom one that has more in it leaves no room: that gives up its newest', async () => {
+    const [greedy, polite, other] = [{}, {}, {}];
+    const of = (client: object) => {
+      const { result } = admission.submit(TASK, 1000, client);
+      return result.then(
+        () => 'ok',
+        ({ code }) => code as string,
+      );
+    };
+    const results = [greedy, greedy, greedy, greedy, polite].map(of);
+    // Now all have one that waits.
+    for (const client of [greedy, polite, other]) {
+      expect(() => admission.submit(TASK, 1000, client)).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+    }
+    for (let i = 0; i < 4; i++) {
+      executor.finish();
+      await settle();
+    }
+    expect(await Promise.all(results)).toEqual(['ok', 'ok', 'ok', 'OVERLOADED', 'ok']);
+  });
+
   test('tells what waits as soon as its deadline passes, and never starts it', async () => {
     submit();
     submit();

@@ -284,6 +284,21 @@ function describeGateway(name: string, transport: TransportFactory): void {
         await quiet(peer);
       });
 
+      test('the queue is full and another client has less in it (OVERLOADED)', async () => {
+        await harness.stop();
+        harness = new GatewayHarness({ queueDepthMax: 2 });
+        await harness.start(transport);
+        const [greedy, polite] = [await harness.welcomed(), await harness.welcomed()];
+        for (let id = 1; id <= 3; id++) sendInfer(greedy, { id });
+        await quiet(greedy);
+        sendInfer(polite, { id: 1 });
+        expect((await expectType(greedy, 'error')).message).toMatchObject({ id: 3, code: 'OVERLOADED' });
+        for (const peer of [greedy, greedy, polite]) {
+          harness.executor.finish();
+          await expectType(peer, 'result');
+        }
+      });
+
       test('its deadline passed in the queue (DEADLINE_EXCEEDED)', async () => {
         const peer = await harness.welcomed();
         sendInfer(peer, { id: 1 });
