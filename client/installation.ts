@@ -10,7 +10,11 @@ import type { Device, LoadedSegment } from './device.ts';
 import { bytesOf, downloadSegments, isOfFile, neededFiles } from './download.ts';
 import type { Host } from './host.ts';
 import { orAborted } from './or-aborted.ts';
+import { pause } from './pause.ts';
 import type { AvailabilityStatus } from './types.ts';
+
+/** Pause before files that were missing, however often they were asked for, are asked for again. */
+const MISSING_MS = 60_000;
 
 export interface InstallationOptions {
   readonly host: Host;
@@ -140,6 +144,15 @@ export class Installation {
     this.options.onChange();
   }
 
+  /** While a gateway's instances are replaced, for minutes, the one that serves files may have another plan than the one that answers. */
+  private downloadLater(): void {
+    const { signal } = this.abort;
+    pause(this.options.host.clock, MISSING_MS, signal).then(
+      () => this.startDownload(),
+      () => {},
+    );
+  }
+
   private async download(device: Device): Promise<void> {
     const { plan, segmentsReady, bytesLoaded } = this;
     const { signal } = this.abort;
@@ -168,6 +181,7 @@ export class Installation {
       if (signal.aborted) return;
       this.lacksFile = isOfFile(error);
       this.isDownloading = false;
+      if (error instanceof TandemError && error.code === 'NOT_FOUND') this.downloadLater();
       return this.setError(messageOf(error));
     }
     this.isDownloading = false;

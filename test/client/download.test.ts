@@ -49,6 +49,15 @@ describe('the download', () => {
     expect(client.state).toMatchObject({ segmentsReady: 2, downloadError: null });
   });
 
+  test('goes on after minutes in which the instance that serves files has another plan than the one that answers', async () => {
+    harness.missingFiles = 8;
+    const client = await harness.ready();
+    await harness.pass(60_000);
+    expect(client.state).toMatchObject({ device: 'unavailable', segmentsReady: 0 });
+    await harness.pass(60_000);
+    expect(client.state).toMatchObject({ device: 'available', segmentsReady: 2, downloadError: null });
+  });
+
   test('begins again with the next connection, as when a network has let pages of its own lie in the place of files', async () => {
     harness.corrupt = true;
     const client = await harness.ready();
