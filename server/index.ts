@@ -103,6 +103,10 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
       exchanges: exchanges(gateway, doors),
     }),
   );
+  // Whoever kept the connection would send its next request into the end of it.
+  server.prependListener('request', (_request, response) => {
+    if (gateway.isDraining) response.shouldKeepAlive = false;
+  });
   const noteStranger = strangers(origins, log);
   server.on('request', noteStranger).on('upgrade', noteStranger);
   const cutSockets = attachWebSockets(server, gateway, { ...doors, path: WS_PATH, heartbeatMs });

@@ -257,6 +257,27 @@ test('on SIGTERM the gateway says goodbye, answers what is under way, and ends w
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ model: 'ocr-line', k: '3', tier: 'q4', outcome: 'ok', trace });
 });
 
+test('a gateway that goes away keeps no connection for a next request, which would be lost with it', async () => {
+  const own = await startServer({ workers: 1 });
+  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
+  await expectType(peer, 'welcome');
+  const part = new Uint8Array(1 + (480 * 160) / 2);
+  for (let id = 1; id <= 30; id++) {
+    send(peer, features({ id, shapes: [[1, 480, 1, 160]], parts: [part.length] }).message, [part]);
+  }
+  await expectType(peer, 'result');
+  const ready = async () => {
+    const { status, headers } = await fetch(`${own.url}/readyz`);
+    return [status, headers.get('connection')];
+  };
+  expect(await ready()).toEqual([200, 'keep-alive']);
+  own.child.kill('SIGTERM');
+  await expect.poll(() => own.log()).toContain('draining');
+  expect(await ready()).toEqual([503, 'close']);
+  expect(await own.exited).toBe(0);
+});
+
 test('an environment that is empty says nothing, and an address of IPv6 is one that can be asked', async () => {
   const empty = { TANDEM_HOST: '', TANDEM_PORT: '', PORT: '', TANDEM_RECEIPT_KEY: '' };
   for (const [environment, hostname] of [
