@@ -1,5 +1,5 @@
 /** WebSockets on ws: turns sockets into channels for the gateway. */
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
@@ -34,8 +34,8 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
     handleProtocols: (offered) => chosenProtocol(offered).chosen ?? false,
   });
   server.on('upgrade', (request, socket, head) => {
+    if (!asksForWebSocket(request)) return readAgain(server, request, socket, head);
     socket.on('error', () => socket.destroy());
-    if (!asksForWebSocket(request)) return answerAsItIs(server, request, socket as Socket);
     const isFull = sockets.clients.size >= options.connectionsMax;
     const refusal = isFull ? UNAVAILABLE : refuse(request, options, gateway);
     if (refusal) return rejectUpgrade(socket, refusal);
@@ -113,17 +113,23 @@ function toBytes(data: RawData): Uint8Array {
 }
 
 /** Other protocols are offered by clients that need none of them: HTTP/2 by Java's, on every request. */
-function asksForWebSocket({ method, headers }: IncomingMessage): boolean {
-  const isPlain = method === 'GET' || method === 'HEAD';
-  return !isPlain || headers.upgrade?.toLowerCase() === 'websocket';
+function asksForWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket';
 }
 
-function answerAsItIs(server: Server, request: IncomingMessage, socket: Socket): void {
-  const response = new ServerResponse(request);
-  response.shouldKeepAlive = false;
-  response.assignSocket(socket);
-  response.once('finish', () => socket.end());
-  server.emit('request', request, response);
+/** As if it had offered nothing: Node reads no body of what asks for another protocol. */
+function readAgain(
+  server: Server,
+  { method, url, httpVersion, rawHeaders }: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() !== 'upgrade') text += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]));
+  server.emit('connection', socket);
 }
 
 const UNAVAILABLE = '503 Service Unavailable';

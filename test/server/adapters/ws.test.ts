@@ -1,13 +1,29 @@
 import { once } from 'node:events';
-import { createConnection } from 'node:net';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, createConnection, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { attachWebSockets } from '../../../server/adapters/ws.ts';
 import { ERROR_CODES } from '../../../shared/errors.ts';
 import { decodeFrame, encodeFrame } from '../../../shared/protocol/frames.ts';
 import type { ServerMessage } from '../../../shared/protocol/messages.ts';
 import { type Hello, offeredProtocols } from '../../../shared/protocol/opening-hello.ts';
 import { expectType, GatewayHarness, inferMessage, send } from '../../helpers/gateway-harness.ts';
 import { CONNECTIONS_MAX, wsTransport } from '../../helpers/transports.ts';
+
+/** Asks for each in turn over one connection, with an offer of HTTP/2, and expects all that was sent to be read. */
+async function upgradeTo(server: Server, ...asked: readonly (readonly [string, number])[]): Promise<void> {
+  const socket = createConnection((server.address() as AddressInfo).port, '127.0.0.1');
+  const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
+  for (const [what, bytes] of asked) {
+    socket.write(`${what} HTTP/1.1\r\nHost: x\r\n${offer}Content-Length: ${bytes}\r\n\r\n`);
+    socket.write(Buffer.alloc(bytes));
+    let said = '';
+    while (!said.endsWith('bytes')) said += (await once(socket, 'data'))[0];
+    expect(said).toMatch(/^HTTP\/1\.1 200 /);
+    expect(said.endsWith(`${what} of ${bytes} bytes`)).toBe(true);
+  }
+}
 
 describe('the WebSocket adapter', () => {
   let harness: GatewayHarness;
@@ -156,6 +172,25 @@ describe('the WebSocket adapter', () => {
     const [said] = await once(socket, 'data');
     expect(String(said)).toMatch(/^HTTP\/1\.1 200 /);
     socket.destroy();
+  });
+
+  test('reads the body of what offers another protocol, as often as it is offered', async () => {
+    const server = createServer(async (request, response) => {
+      const pieces = await request.toArray();
+      response.end(`${request.method} ${request.url} of ${Buffer.concat(pieces).length} bytes`);
+    });
+    const { frameBytesMax } = harness.limits;
+    attachWebSockets(server, harness.gateway, {
+      ...{ path: '/ws', frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs: 30_000 },
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const [near] = await Promise.all([
+      once(server, 'connection').then(([socket]) => socket as Socket),
+      upgradeTo(server, ['GET /nothing', 0], ['POST /infer', 100_000], ['GET /nothing', 0]),
+    ]);
+    expect(near.listenerCount('error')).toBeLessThan(3);
+    server.closeAllConnections();
+    server.close();
   });
 
   test('waits for no peer that has gone silent, let in or turned away', async () => {
