@@ -95,7 +95,7 @@ export class Connection {
     readonly id: number;
     readonly sentAtMs: number;
     readonly bytes: number;
-    readonly timeoutMs: number;
+    timeoutMs: number;
     readonly wasIdle: boolean;
   } | null = null;
   /** What pings took along that have no pong yet. */
@@ -160,8 +160,13 @@ export class Connection {
     });
     this.frameAtMs = sentAtMs;
     this.channel.send(frame);
+    const { ping } = this;
     // Now a request hangs on a ping that was given little time: over a link that is slow and lives it would be sent twice.
-    if (this.ping && this.ping.timeoutMs < PONG_TIMEOUT_MS) this.watchPong(PONG_TIMEOUT_MS);
+    if (ping && ping.timeoutMs < PONG_TIMEOUT_MS) {
+      // Once: a dead one would live for as long as it is asked again and again.
+      ping.timeoutMs = PONG_TIMEOUT_MS;
+      this.watchPong(PONG_TIMEOUT_MS);
+    }
     return {
       reply,
       lastWord: this.lastWords.of(id),

@@ -403,6 +403,21 @@ describe('waking', () => {
     expect(kit.cloud.received).toHaveLength(1);
   });
 
+  test('finds a dead socket out however often it is asked meanwhile', async () => {
+    const harness = new ClientHarness();
+    harness.segmentsAllowed = 0;
+    const client = await harness.ready();
+    await harness.pass(5_000);
+    const [near] = harness.channels;
+    if (near) near.send = () => {};
+    harness.wakeUp(60_000);
+    for (let second = 0; second < 10; second += 2) {
+      client.infer(PICTURE, { label: 'public', deadlineMs: 1_900 }).catch(() => {});
+      await harness.pass(2_000);
+    }
+    expect(harness.channels).toHaveLength(2);
+  });
+
   test('is not what a page does that is shown for the first time: its connection goes on being made', async () => {
     const harness = new ClientHarness();
     const own = harness.host();
