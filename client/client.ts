@@ -274,7 +274,7 @@ class ClientCore implements CoreClient {
   ): AsyncIterable<StreamResult> {
     const answer = (frame: Input, signal: AbortSignal) =>
       this.infer(frame, { ...options, signal, idempotencyKey: undefined });
-    return newestOnly(frames, answer, [this.closing.signal, options.signal]);
+    return newestOnly(frames, answer, [this.closing.signal, options.signal], this.host.clock);
   }
 
   async prepare({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {

@@ -1,12 +1,17 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
+import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import { checkSignal } from './input.ts';
+import { pause } from './pause.ts';
 import type { InferResult, ModelTypes } from './types.ts';
 
 export interface StreamResult<T extends ModelTypes = ModelTypes> extends InferResult<T> {
   /** Frames that were let go since the answer before. */
   readonly dropped: number;
 }
+
+/** So many frames in a row are let go before all else on the page has its turn: a source need not wait for anything. */
+const DROPPED_AT_ONCE = 32;
 
 /** What a frame may be: VideoFrame and ImageBitmap hold memory that is given back by closing them. */
 interface Closable {
@@ -23,10 +28,11 @@ export function newestOnly<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
   infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
   ends: readonly (AbortSignal | undefined)[],
+  clock: Clock,
 ): AsyncGenerator<StreamResult, void, undefined> {
   const over = new AbortController();
   const left = new TandemError('CANCELLED', 'the stream was left');
-  const answers = answersTo(frames, infer, ends, over, left);
+  const answers = answersTo(frames, infer, ends, clock, over, left);
   const { return: end } = answers;
   // A generator that waits would hear of it with its next frame.
   answers.return = (value) => {
@@ -40,6 +46,7 @@ async function* answersTo<F>(
   frames: AsyncIterable<F> | ReadableStream<F>,
   infer: (frame: F, signal: AbortSignal) => Promise<InferResult>,
   ends: readonly (AbortSignal | undefined)[],
+  clock: Clock,
   over: AbortController,
   left: TandemError,
 ): AsyncGenerator<StreamResult, void, undefined> {
@@ -58,6 +65,7 @@ async function* answersTo<F>(
       }
       waiting = { frame: next.value };
       wake();
+      if (dropped % DROPPED_AT_ONCE === DROPPED_AT_ONCE - 1) await pause(clock, 1, over.signal);
     }
   };
   void pump()

@@ -176,6 +176,20 @@ describe('a stream', () => {
     expect(camera.closed).toEqual([1, 2, 3, 0, 4]);
   });
 
+  test('of a source that waits for nothing lets all else on the page go on', async () => {
+    const client = await harness.ready();
+    harness.deviceGate = settle();
+    let taken = 0;
+    async function* always() {
+      while (taken++ < 10_000) yield PICTURE;
+    }
+    for await (const { dropped } of client.stream(always(), { label: 'secret' })) {
+      expect(dropped).toBe(0);
+      break;
+    }
+    expect(taken).toBeLessThan(100);
+  });
+
   test('ends with an error of a frame, and stops its source', async () => {
     const client = await harness.ready();
     const camera = new Camera();
