@@ -144,6 +144,8 @@ class ClientCore implements CoreClient {
       this.link?.close();
       throw error;
     }
+    // What came before there was a state to tell of.
+    this.changed();
   }
 
   /** What changes around a client. Gives what stops it. */
@@ -398,7 +400,7 @@ class ClientCore implements CoreClient {
   }
 
   private changed(): void {
-    for (const wake of [...this.wakeRequests]) wake();
+    for (const wake of this.wakeRequests) wake();
     const { known } = this.installations;
     if (!known || !this.link) return;
     const { bytesLoaded: loaded, bytesTotal: total, plan } = known;

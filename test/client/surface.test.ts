@@ -294,6 +294,17 @@ describe('events', () => {
     await client.close();
   });
 
+  test('tell of the link that opened before there was a plan, also where nothing is downloaded', async () => {
+    const states: string[] = [];
+    const client = await harness.connect({
+      download: false,
+      monitor: (events) => events.addEventListener('statechange', ({ detail }) => states.push(detail.link)),
+    });
+    await harness.pass(1);
+    expect(client.state.link).toBe('open');
+    expect(states.at(-1)).toBe('open');
+  });
+
   test('stop for a listener that is taken back', async () => {
     const client = await harness.ready();
     let calls = 0;
