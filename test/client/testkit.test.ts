@@ -181,6 +181,21 @@ describe('the device', () => {
     expect(await read(PHOTO, 'public')).toBe('7,7,7,7 in the cloud');
   });
 
+  test.each(['loads', 'runs'])('ends at once with its client, also while it %s a segment', async (what) => {
+    kit.device.msPerSegment = 20;
+    const { client, read } = await app();
+    if (what === 'runs') await kit.run(client.prepare());
+    const answer = read(PHOTO, 'secret');
+    await kit.pass(1);
+    let isClosed = false;
+    void client.close().then(() => {
+      isClosed = true;
+    });
+    await kit.pass(0);
+    expect(isClosed).toBe(true);
+    expect(await answer).toBe('CLOSED');
+  });
+
   test('has the segments that are served, and no others', async () => {
     kit.serveSegments(1);
     const { client, read } = await app();
