@@ -1,5 +1,4 @@
 /** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
-import type { Clock } from '../shared/clock.ts';
 import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
 import { byteLength, joined } from '../shared/joined.ts';
 import type { Host } from './host.ts';
@@ -28,11 +27,14 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
   // Not AbortSignal.any: older Safaris lack it.
   const onAbort = () => giveUp.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
-  const watch = stallWatch(host.clock, () =>
-    giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)),
-  );
+  let stop = () => {};
+  /** Anew with each sign of life. */
+  const watch = (ms = STALL_MS) => {
+    stop();
+    stop = host.clock.after(ms, () => giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)));
+  };
   try {
-    watch.start();
+    watch();
     const from = byteLength(pieces);
     const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};
     const response = await host.fetch(url, { signal: giveUp.signal, headers });
@@ -47,7 +49,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
     giveUp.signal.throwIfAborted();
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or it does not let this page in`);
   } finally {
-    watch.stop();
+    stop();
     signal?.removeEventListener('abort', onAbort);
   }
 }
@@ -57,32 +59,16 @@ function codeOf(status: number): ErrorCode {
   return status >= 500 || status === 429 ? 'UNAVAILABLE' : 'BAD_DOWNLOAD';
 }
 
-interface StallWatch {
-  start(ms?: number): void;
-  stop(): void;
-}
-
-function stallWatch(clock: Clock, onStall: () => void): StallWatch {
-  let cancel = () => {};
-  return {
-    start(ms = STALL_MS) {
-      cancel();
-      cancel = clock.after(ms, onStall);
-    },
-    stop: () => cancel(),
-  };
-}
-
 async function readBody(
   response: Response,
   url: string,
   { whenIdle, onBytes, bytesMax, pieces, signal }: FetchOptions & { readonly pieces: Uint8Array[] },
-  watch: StallWatch,
+  watch: (ms?: number) => void,
 ): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   const tooLarge = () => new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
   if (!reader) {
-    watch.start(STALL_MS + bytesMax / SLOWEST_BYTES_PER_MS);
+    watch(STALL_MS + bytesMax / SLOWEST_BYTES_PER_MS);
     const bytes = new Uint8Array(await response.arrayBuffer());
     if (bytes.length > bytesMax) throw tooLarge();
     onBytes?.(bytes.length);
@@ -90,11 +76,10 @@ async function readBody(
   }
   let length = byteLength(pieces);
   for (;;) {
-    watch.stop();
     await whenIdle?.();
     // A watch that is started after the end keeps a process alive.
     signal?.throwIfAborted();
-    watch.start();
+    watch();
     const { done, value } = await reader.read();
     if (done) break;
     pieces.push(value);
