@@ -148,7 +148,7 @@ async function withRetries<T>(
       if (isWrong) pieces.length = 0;
       if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
       if (isWrong) onTrouble(messageOf(error));
-      await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal);
+      await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal, host.onWake);
     }
   }
 }

@@ -170,7 +170,7 @@ export class Installations {
           // What has no worker is served all the same, with the plan that is.
           if (!old.isHead || old.lost || !this.isOutdated(old.plan)) break;
         }
-        if (pauseMs > 0) await pause(clock, pauseMs, closing);
+        if (pauseMs > 0) await pause(clock, pauseMs, closing, host.onWake);
         if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
         const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(old, error));
         if (!fresh) continue;

@@ -418,6 +418,26 @@ describe('waking', () => {
     expect(harness.channels).toHaveLength(2);
   });
 
+  test.each(['the plan', 'its segments'])(
+    'goes on at once with the download that waits for the network: %s',
+    async (what) => {
+      const harness = new ClientHarness();
+      if (what === 'the plan') harness.head = harness.plan;
+      else harness.allowSegments(1);
+      const client = await harness.ready();
+      harness.isReachable = false;
+      await harness.cut();
+      harness.allowSegments(2);
+      harness.breaksAfter = what === 'the plan' ? 0 : 2;
+      await harness.pass(100_000);
+      expect(client.state.device).toBe('downloading');
+      harness.isReachable = true;
+      harness.wakeUp(100_000);
+      await harness.pass(100);
+      expect(client.state.device).toBe('available');
+    },
+  );
+
   test('is not what a page does that is shown for the first time: its connection goes on being made', async () => {
     const harness = new ClientHarness();
     const own = harness.host();
