@@ -439,7 +439,7 @@ export class RunningRequest {
         otherwise?.();
         return null;
       }
-      deviceWork.plan(this, finishMs(this.snapshot(crossing)));
+      deviceWork.plan(this, finishMs({ ...this.snapshot(crossing), deviceAheadMs: 0 }));
       return reached().then((from) => this.device.finish(from, signal));
     };
     return busy(

@@ -118,7 +118,7 @@ export class Tandem implements Scheduler {
   }
 
   onGoOn(situation: Situation): void {
-    this.deviceWork.plan(this.askingOf(situation), finishMs(this.snapshot(situation)));
+    this.deviceWork.plan(this.askingOf(situation), finishMs({ ...this.snapshot(situation), deviceAheadMs: 0 }));
   }
 
   onLate(index: number, waitedMs: number, nowMs: number): void {

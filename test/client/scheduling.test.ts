@@ -72,6 +72,18 @@ test('what a gateway sheds is learnt of where the device is at it already', asyn
   expect(removed[0]?.reason).toContain('the gateway sheds load');
 });
 
+test('of replies that are late together each leaves the device its own work, and not that of the others once more', async () => {
+  await start({ segmentMs: 100, delayMs: 20 });
+  kit.cloud.msPerAnswer = 60_000;
+  const all = Promise.all(Array.from({ length: 6 }, () => ask({})));
+  await kit.pass(99);
+  const { candidates } = await client.explain(PHOTO, { label: 'public' });
+  const aheadMs = candidates.find(({ k }) => k === 2)?.predicted.aheadMs;
+  await kit.run(all);
+  expect(aheadMs).toBeGreaterThan(1000);
+  expect(aheadMs).toBeLessThan(1400);
+});
+
 test('a pause that the gateway asks for is kept by every request of the client', async () => {
   await start({ segmentMs: 3000, delayMs: 20 });
   kit.cloud.failWith('OVERLOADED', 1500);
