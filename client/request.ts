@@ -310,7 +310,8 @@ export class RunningRequest {
     if (!this.remote.isReachable || denialOfSent(latest, crossing.k, tier, noise)) return undefined;
     const { k } = crossing;
     const sent = { plan: this.plan.id, k, tier, label: this.label, noise: [...noise], retain: latest.retain };
-    return this.answerOf(() => this.send(crossing, chosen, sent, payload), crossing, tier, remoteMs(chosen.predicted));
+    const expectedMs = remoteMs(chosen.predicted) - chosen.predicted.queueMs;
+    return this.answerOf(() => this.send(crossing, chosen, sent, payload), crossing, tier, expectedMs);
   }
 
   /** The answer to what had left before the SDK was there, with what it takes from where it is; undefined as `answerOf` says. */
@@ -350,7 +351,7 @@ export class RunningRequest {
 
   /**
    * What comes of what is sent: the answer, or undefined after noting why there is none.
-   * @param expectedMs how long the reply was to take
+   * @param expectedMs how long the reply was to take, but for waiting at the gateway
    * @param sentBefore boundaries that had left before this one
    */
   private async answerOf(

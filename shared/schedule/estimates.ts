@@ -101,7 +101,7 @@ export class Estimates {
     this.set({ queue: observeQueue(this.state.queue, ms, nowMs) });
   }
 
-  /** A reply has not come, this long after it was expected. */
+  /** A reply has not come, this long after it was expected of a request that need not wait. */
   observeOverdue(ms: number, nowMs: number): void {
     this.set({ queue: observeOverdue(this.state.queue, ms, nowMs) });
   }

@@ -9,7 +9,7 @@ export interface QueueEstimate {
   /** Running mean and mean square of what was said. */
   readonly typicalMs: number;
   readonly squareMs: number;
-  /** How late a reply is that has not come, beyond what was expected. */
+  /** How long a request has waited at least whose reply has not come, beyond all that was expected but waiting. */
   readonly overdueMs: number;
   readonly overdueAtMs: number;
 }
@@ -37,7 +37,7 @@ export function observeQueue(queue: QueueEstimate, saidMs: number, nowMs: number
   };
 }
 
-/** A reply has not come, this long after it was expected: all that is known of it. */
+/** A reply has not come, this long after it was expected of a request that need not wait: all that is known of it. */
 export function observeOverdue(queue: QueueEstimate, ms: number, nowMs: number): QueueEstimate {
   return { ...queue, overdueMs: Math.max(ms, overdueAt(queue, nowMs)), overdueAtMs: nowMs };
 }
@@ -45,11 +45,10 @@ export function observeOverdue(queue: QueueEstimate, ms: number, nowMs: number):
 /** Expected milliseconds, and their standard deviation. */
 export function predictQueue(queue: QueueEstimate, nowMs: number): { readonly ms: number; readonly sdMs: number } {
   const worth = Math.exp(-Math.max(0, nowMs - queue.atMs) / WORTH_MS);
-  const overdueMs = overdueAt(queue, nowMs);
-  const ms = worth * queue.lastMs + (1 - worth) * queue.typicalMs;
+  const ms = Math.max(worth * queue.lastMs + (1 - worth) * queue.typicalMs, overdueAt(queue, nowMs));
   const typicalVariance = Math.max(0, queue.squareMs - queue.typicalMs ** 2);
-  const variance = (1 - worth ** 2) * typicalVariance + (FORECAST_ERROR * ms) ** 2 + (FORECAST_ERROR * overdueMs) ** 2;
-  return { ms: ms + overdueMs, sdMs: Math.sqrt(variance) };
+  const variance = (1 - worth ** 2) * typicalVariance + (FORECAST_ERROR * ms) ** 2;
+  return { ms, sdMs: Math.sqrt(variance) };
 }
 
 /** Believed less as time passes, so that the gateway is tried again. */

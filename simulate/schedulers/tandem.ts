@@ -26,7 +26,7 @@ export interface TandemOptions {
 /** What is remembered of a request. */
 interface Asking {
   readonly asker: Asker;
-  /** What was predicted of the boundary that was sent last, beyond the device. */
+  /** What was predicted of the boundary that was sent last, beyond the device, but for waiting at the server. */
   predictedMs: number;
 }
 
@@ -81,7 +81,7 @@ export class Tandem implements Scheduler {
   lateAfterMs(situation: Situation, choice: Choice): number {
     const snapshot = this.snapshot(situation);
     const predicted = predict(snapshot, choice);
-    this.askingOf(situation).predictedMs = remoteMs(predicted);
+    this.askingOf(situation).predictedMs = remoteMs(predicted) - predicted.queueMs;
     return lateAfterMs(snapshot, predicted, situation.deadlineAtMs - situation.nowMs, this.force !== null);
   }
 

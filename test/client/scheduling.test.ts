@@ -98,6 +98,24 @@ test('a pause that the gateway asks for is kept by every request of the client',
   expect(kit.cloud.received.length).toBe(seen + 2);
 });
 
+test('a gateway that is late again is taken to keep a request waiting for as long as that one was, not for what it was longer than foreseen', async () => {
+  await start({ segmentMs: 1000, delayMs: 20 });
+  kit.cloud.msPerAnswer = 60_000;
+  let late = 0;
+  for (let i = 0; i < 12; i++) {
+    const { route } = await kit.run(client.infer(PHOTO, { label: 'public' }));
+    if (route.fallback?.reason === 'late') {
+      late++;
+      const { candidates } = await client.explain(PHOTO, { label: 'public' });
+      const queueMs = candidates.find(({ k }) => k === 0)?.predicted.queueMs;
+      const waitedMs = route.timing.totalMs - 1000 * (route.sent[0]?.k ?? 0);
+      expect(queueMs).toBeGreaterThan(waitedMs - 100);
+    }
+    await kit.pass(500);
+  }
+  expect(late).toBeGreaterThan(2);
+});
+
 test('late replies and missed deadlines are held against the predictions', async () => {
   await start({ segmentMs: 200, delayMs: 20 });
   const before = client.diagnostics().calibration;
