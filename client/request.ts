@@ -364,11 +364,14 @@ export class RunningRequest {
     const { estimates, host } = this.context;
     const { clock } = host;
     const sentAtMs = clock.now();
+    const overdue = () => {
+      const nowMs = clock.now();
+      estimates.observeOverdue(nowMs - sentAtMs - expectedMs, nowMs);
+    };
     const late = () => {
       this.note('late');
       this.trail.fallback ??= { reason: 'late', message: 'the reply was late, the device went on by itself' };
-      const nowMs = clock.now();
-      estimates.observeOverdue(nowMs - sentAtMs - expectedMs, nowMs);
+      overdue();
     };
     try {
       const answer = await send();
@@ -376,7 +379,10 @@ export class RunningRequest {
       late();
       return this.result(this.depth, null, answer.value, null);
     } catch (error) {
-      this.interrupt.signal.throwIfAborted();
+      const { signal } = this.interrupt;
+      // Whoever did not wait any longer has waited so long.
+      if (signal.aborted) overdue();
+      signal.throwIfAborted();
       if (error instanceof Superseded) {
         late();
         throw error;

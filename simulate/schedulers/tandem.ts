@@ -125,6 +125,10 @@ export class Tandem implements Scheduler {
     this.estimates.observeOverdue(Math.max(0, waitedMs - this.askingOf({ index }).predictedMs), nowMs);
   }
 
+  onMissed(index: number, waitedMs: number, nowMs: number): void {
+    this.onLate(index, waitedMs, nowMs);
+  }
+
   onOver(index: number): void {
     const asking = this.asking.get(index);
     this.asking.delete(index);

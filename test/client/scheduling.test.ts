@@ -98,6 +98,21 @@ test('a pause that the gateway asks for is kept by every request of the client',
   expect(kit.cloud.received.length).toBe(seen + 2);
 });
 
+test('a reply that a request was ended without is overdue: the next one is run by the device', async () => {
+  await start({ segmentMs: 200, delayMs: 20 });
+  kit.cloud.msPerAnswer = 60_000;
+  const all: string[] = [];
+  for (let i = 0; i < 5; i++) {
+    const patience = new AbortController();
+    const stop = kit.clock.after(450, () => patience.abort(Object.assign(new Error('too slow'), { code: 'GAVE_UP' })));
+    all.push(await kit.run(ask({ signal: patience.signal })));
+    stop();
+    await kit.pass(500);
+  }
+  expect(all.slice(0, 2)).toEqual(['GAVE_UP', '2 in 400 ms']);
+  expect(all.slice(2)).toContain('2 in 400 ms');
+});
+
 test('a gateway that is late again is taken to keep a request waiting for as long as that one was, not for what it was longer than foreseen', async () => {
   await start({ segmentMs: 1000, delayMs: 20 });
   kit.cloud.msPerAnswer = 60_000;
