@@ -6,7 +6,7 @@ import type { KeptState } from './kept.ts';
 import { doubtLink, type LinkEstimate, type LinkPrior, newLink, observeTransfer, type Transfer } from './link.ts';
 import { newQueue, observeOverdue, observeQueue, type QueueEstimate } from './queue.ts';
 import { SHARE_ALL, shareAfterAnswer, shareAfterShedding, shareAfterTime } from './share.ts';
-import type { Snapshot } from './snapshot.ts';
+import { ENCODE_PRIOR_MS, type Snapshot } from './snapshot.ts';
 import { doubtSpeed, newSpeed, observeSpeed, type SpeedEstimate, speedRatio } from './speed.ts';
 import { plannedMs, serverPlannedMs } from './table.ts';
 
@@ -28,6 +28,8 @@ export interface EstimatesState {
 
 /** Weight of the newest observation in the running mean of encoding times. */
 const ENCODE_WEIGHT = 0.3;
+/** What takes longer than this many times as long as before (a page that stood still, a codec that was cold) is taken as this. */
+const ENCODE_HICCUP = 10;
 
 /** What the snapshot of a request takes from the estimates. */
 export type EstimatedParts = Pick<Snapshot, 'nowMs' | 'device' | 'server' | 'link' | 'queue' | 'idleMs' | 'encodeMs'>;
@@ -124,7 +126,8 @@ export class Estimates {
   observeEncode(k: number, tier: string, ms: number): void {
     const key = tierKey(k, tier);
     const known = this.state.encodeMs[key];
-    const next = known === undefined ? ms : known + ENCODE_WEIGHT * (ms - known);
+    const seen = Math.min(ms, ENCODE_HICCUP * ((known ?? 0) + ENCODE_PRIOR_MS));
+    const next = known === undefined ? seen : known + ENCODE_WEIGHT * (seen - known);
     this.set({ encodeMs: { ...this.state.encodeMs, [key]: next } });
   }
 

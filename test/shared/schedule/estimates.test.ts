@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { depthOf } from '../../../shared/plan.ts';
-import type { Candidate, Decision } from '../../../shared/schedule/decide.ts';
+import { permissionFrom } from '../../../shared/policy/permission.ts';
+import { type Candidate, type Decision, decide } from '../../../shared/schedule/decide.ts';
 import { Estimates } from '../../../shared/schedule/estimates.ts';
 import { LINK_PRIOR, linkFigures } from '../../../shared/schedule/link.ts';
 import type { LogSumState } from '../../../shared/schedule/log-sum.ts';
 import { SHARE_ALL } from '../../../shared/schedule/share.ts';
 import { speedRatio } from '../../../shared/schedule/speed.ts';
 import { chainPlan, samplePlan } from '../sample-plan.ts';
+import { sampleSnapshot } from './sample-snapshot.ts';
 
 const plan = samplePlan();
 const SIZE = 16;
@@ -70,6 +72,28 @@ describe('estimates', () => {
     estimates.observeEncode(1, 'q8', 20);
     estimates.observeEncode(2, 'q8', 4);
     expect(estimates.current.encodeMs).toEqual({ '1/q8': 13, '2/q8': 4 });
+  });
+
+  test('of encoding recover from a page that stood still meanwhile, first time or later', () => {
+    for (const before of [[], [5, 5, 5]]) {
+      const estimates = new Estimates();
+      slowed(4, 12, estimates);
+      const remote = () => {
+        const snapshot = sampleSnapshot({ plan, ...estimates.partsFor(plan, 20_000), idleMs: 0 });
+        return decide(snapshot, { permission: permissionFrom(plan, 0, ''), accuracyDropMax: 1, force: null }).chosen?.k;
+      };
+      for (const ms of before) estimates.observeEncode(0, 'webp-80', ms);
+      expect(remote()).toBe(0);
+      estimates.observeEncode(0, 'webp-80', 600_000);
+      expect(remote()).toBe(0);
+    }
+  });
+
+  test('of encoding follow a device that has become slow', () => {
+    const estimates = new Estimates();
+    for (let i = 0; i < 20; i++) estimates.observeEncode(1, 'q8', 1);
+    for (let i = 0; i < 20; i++) estimates.observeEncode(1, 'q8', 2_000);
+    expect(estimates.current.encodeMs['1/q8']).toBeGreaterThan(1_900);
   });
 
   test('of the gateway are its last word, or how long it has not said any', () => {
