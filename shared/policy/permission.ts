@@ -215,15 +215,14 @@ function depthFrom(plan: Plan, from: string): number | undefined {
 
 /**
  * Whether all that crosses boundary k is behind what `from` names, which boundary `depth` is the first to carry: a skip connection
- * that carries something shallower past it pushes the floor further down. Of several tensors each is the named one or first
- * crosses a later boundary: what crosses beside the named one for the first time may be as shallow as all of its segment.
+ * that carries something shallower past it pushes the floor further down. Each tensor is the named one or first crosses a later
+ * boundary: what crosses beside the named one for the first time may be as shallow as all of its segment.
  */
-function isBehind(plan: Plan, k: number, from: string | undefined, depth: number | undefined): boolean {
+function isBehind(plan: Plan, k: number, from = FLOOR_INPUT, depth?: number): boolean {
   if (depth === undefined || k < depth) return false;
   const { tensors = [] } = plan.boundaries[k] ?? {};
-  const isOfSeveral = tensors.length > 1 && from !== undefined && from !== FLOOR_INPUT;
-  const before = plan.boundaries.slice(0, isOfSeveral ? depth + 1 : depth);
+  const before = from === FLOOR_INPUT ? [] : plan.boundaries.slice(0, depth + 1);
   const shallower = new Set(before.flatMap((boundary) => boundary.tensors.map(({ name }) => name)));
-  if (isOfSeveral) shallower.delete(from);
+  shallower.delete(from);
   return tensors.length > 0 && tensors.every(({ name }) => !shallower.has(name));
 }

@@ -134,6 +134,11 @@ describe('a tensor beside the named one', () => {
     );
   });
 
+  test('is not behind it where it goes on alone either', () => {
+    expect(allowedOn('named', chain([['x'], ['a', 'e'], ['e'], ['c'], ['y']]))).toEqual([3]);
+    expect(allowedOn('first', chain([['x', 'owner'], ['owner'], ['b'], ['y']]))).toEqual([2]);
+  });
+
   test('is another input of the model: who names one does not mean the other, who says input means both', () => {
     const two = chain([['x', 'owner'], ['a', 'owner'], ['b'], ['y']]);
     expect(allowedOn('first', two)).toEqual([2]);
@@ -192,8 +197,7 @@ describe('for any plan', () => {
         for (let k = 0; k <= depth + 1; k++) {
           const passed = orRefusal(() => assertMaySend(asked, 'label', own, k) ?? true) !== null;
           const crossing = names[k] ?? [];
-          const isBehind = (name: string) =>
-            crossing.length === 1 ? madeAt(name) >= made : name === floor || madeAt(name) > made;
+          const isBehind = (name: string) => name === floor || madeAt(name) > made;
           expect(passed).toBe(isKnown && k < depth && k >= made && crossing.every(isBehind));
         }
       }),
