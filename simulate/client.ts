@@ -30,6 +30,8 @@ export class Client {
   readonly energy: EnergyMeter;
   readonly parts: ClientParts;
   deviceFreeAtMs = 0;
+  /** Until when the gateway wants no request of it. */
+  pausedUntilMs = 0;
   private readonly world: World;
   private readonly queue: { readonly index: number; readonly arrivedMs: number }[] = [];
   /** Requests that have begun and are not over. */

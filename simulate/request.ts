@@ -16,7 +16,7 @@ import type { World } from './world.ts';
 const END_MS = 1e-6;
 const CANCEL_BYTES = 40;
 const ERROR_BYTES = 150;
-/** Pause before a request that was shed may be sent again, as in client/remote.ts; doubles each time. */
+/** Pause before a request that was shed may be sent again, as in client/remote.ts; doubles each time. The gateway's own is all the client's. */
 const RETRY_MS = 200;
 const RETRY_MS_MAX = 10_000;
 
@@ -110,7 +110,7 @@ export class Request {
   }
 
   private get isReachable(): boolean {
-    return this.nowMs >= this.retryAtMs;
+    return this.nowMs >= Math.max(this.retryAtMs, this.client.pausedUntilMs);
   }
 
   private situation(at: number): Situation {
@@ -265,13 +265,15 @@ export class Request {
     const { link, scheduler } = this.client.parts;
     const hereMs = link.receiveMs(this.nowMs, ERROR_BYTES, this.draws);
     this.world.events.at(hereMs, () => {
-      if (this.isOver || exchange.isFinishing) return;
+      if (this.isOver) return;
+      this.client.pausedUntilMs = hereMs + retryAfterMs;
+      scheduler.onShed?.(retryAfterMs, hereMs);
+      if (exchange.isFinishing) return;
       this.pending = null;
       link.noteActive(hereMs);
       this.isShed = true;
       const pauseMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS * 2 ** this.failures++, retryAfterMs));
       this.retryAtMs = hereMs + pauseMs;
-      scheduler.onShed?.(retryAfterMs, hereMs);
       this.step(exchange.k);
     });
   }

@@ -1,5 +1,6 @@
 /** Requests of one client that are under way at the same time. */
 import { expect, test } from 'vitest';
+import { depthOf } from '../../shared/plan.ts';
 import { seededRandom } from '../../shared/random.ts';
 import { compareOn, SCHEDULERS } from '../../simulate/compare.ts';
 import { LINK_DEFAULTS } from '../../simulate/index.ts';
@@ -72,4 +73,27 @@ test('ours shares out what device and gateway can do: it misses nothing where th
   expect(simulate(scenario, alwaysLocal).records.filter(isMissed).length).toBeGreaterThan(60);
   // Who comes later runs segments between one's own, which nobody can foresee.
   expect(meanMs(scenario, ours)).toBeLessThan(1.3 * meanMs(scenario, alwaysRemote));
+});
+
+test('a pause that the server asks for is kept by every request of the client', () => {
+  const server = parseServer({ workers: 1, queueDepthMax: 2, ratio: 4, noise: 0 }, 'test');
+  const early: number[] = [];
+  let pauses = 0;
+  const make: MakeScheduler = ({ plan }) => {
+    let pausedUntilMs = 0;
+    return {
+      name: 'test',
+      decide({ isReachable, nowMs }) {
+        if (isReachable && nowMs < pausedUntilMs) early.push(pausedUntilMs - nowMs);
+        return isReachable ? { k: 0, tier: 'webp-80' } : { k: depthOf(plan), tier: null };
+      },
+      onShed(retryAfterMs, nowMs) {
+        pauses++;
+        pausedUntilMs = nowMs + retryAfterMs;
+      },
+    };
+  };
+  simulate(scenarioOf(busy({ server })), make, { asksOracle: false });
+  expect(pauses).toBeGreaterThan(5);
+  expect(early).toEqual([]);
 });
