@@ -209,8 +209,12 @@ function fromReason({ from = FLOOR_INPUT }: Terms, label: string, depth: number 
 function depthFrom(plan: Plan, from: string): number | undefined {
   if (from === FLOOR_INPUT) return 0;
   if (from === FLOOR_LOCAL) return undefined;
-  const first = plan.boundaries.findIndex(({ tensors }) => tensors.some(({ name }) => name === from));
+  const first = firstCrossing(plan, from);
   return first < 0 || first >= depthOf(plan) ? undefined : first;
+}
+
+function firstCrossing(plan: Plan, tensor: string): number {
+  return plan.boundaries.findIndex(({ tensors }) => tensors.some(({ name }) => name === tensor));
 }
 
 /**
@@ -221,8 +225,6 @@ function depthFrom(plan: Plan, from: string): number | undefined {
 function isBehind(plan: Plan, k: number, from = FLOOR_INPUT, depth?: number): boolean {
   if (depth === undefined || k < depth) return false;
   const { tensors = [] } = plan.boundaries[k] ?? {};
-  const before = from === FLOOR_INPUT ? [] : plan.boundaries.slice(0, depth + 1);
-  const shallower = new Set(before.flatMap((boundary) => boundary.tensors.map(({ name }) => name)));
-  shallower.delete(from);
-  return tensors.length > 0 && tensors.every(({ name }) => !shallower.has(name));
+  const isDeep = (name: string) => from === FLOOR_INPUT || name === from || firstCrossing(plan, name) > depth;
+  return tensors.length > 0 && tensors.every(({ name }) => isDeep(name));
 }
