@@ -430,9 +430,10 @@ export class RunningRequest {
   ): Promise<Answer<Tensors>> {
     const { host, installation, estimates, deviceWork, busy, changed, isSurpassed } = this.context;
     const { clock } = host;
+    const share = estimates.shareAt(clock.now());
     // Also where the device is at it by then, and nobody waits for what the gateway says.
-    pending.reply.catch((error: unknown) => {
-      if (error instanceof TandemError && error.code === 'OVERLOADED') estimates.shed(clock.now());
+    pending.reply.catch(({ code }: TandemError) => {
+      if (code === 'OVERLOADED') estimates.shed(clock.now(), share);
     });
     // What is signed is in the account before anything else comes of the reply.
     const reply = pending.reply.finally(() => signed);

@@ -267,7 +267,7 @@ export class Request {
     this.world.events.at(hereMs, () => {
       if (this.isOver) return;
       this.client.pausedUntilMs = hereMs + retryAfterMs;
-      scheduler.onShed?.(retryAfterMs, hereMs);
+      scheduler.onShed?.(this.index, retryAfterMs, hereMs);
       if (exchange.isFinishing) return;
       this.pending = null;
       link.noteActive(hereMs);

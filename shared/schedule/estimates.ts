@@ -118,9 +118,12 @@ export class Estimates {
     this.set({ share: shareAfterAnswer(this.shareAt(nowMs)), shareAtMs: nowMs });
   }
 
-  /** The gateway would not take a request for its load. */
-  shed(nowMs: number): void {
-    this.set({ share: shareAfterShedding(this.shareAt(nowMs)), shareAtMs: nowMs });
+  /**
+   * The gateway would not take a request for its load.
+   * @param share what it was when that was sent: of several that were under way together all that is learnt is one thing
+   */
+  shed(nowMs: number, share = this.shareAt(nowMs)): void {
+    this.set({ share: Math.min(this.shareAt(nowMs), shareAfterShedding(share)), shareAtMs: nowMs });
   }
 
   observeEncode(k: number, tier: string, ms: number): void {

@@ -64,6 +64,6 @@ export interface Scheduler {
   onMissed?(index: number, waitedMs: number, nowMs: number): void;
   /** The request is over, however it ended. */
   onOver?(index: number): void;
-  onShed?(retryAfterMs: number, nowMs: number): void;
+  onShed?(index: number, retryAfterMs: number, nowMs: number): void;
   onPing?(bytes: number, ms: number, nowMs: number): void;
 }

@@ -28,6 +28,8 @@ interface Asking {
   readonly asker: Asker;
   /** What was predicted of the boundary that was sent last, beyond the device, but for waiting at the server. */
   predictedMs: number;
+  /** Of its requests that the client took to the server then. */
+  share: number;
 }
 
 export class Tandem implements Scheduler {
@@ -69,7 +71,11 @@ export class Tandem implements Scheduler {
   }
 
   private askingOf({ index }: Pick<Situation, 'index'>): Asking {
-    const asking = this.asking.get(index) ?? { asker: askerOf(this.estimates, this.random()), predictedMs: 0 };
+    const asking = this.asking.get(index) ?? {
+      asker: askerOf(this.estimates, this.random()),
+      predictedMs: 0,
+      share: 1,
+    };
     this.asking.set(index, asking);
     return asking;
   }
@@ -81,7 +87,9 @@ export class Tandem implements Scheduler {
   lateAfterMs(situation: Situation, choice: Choice): number {
     const snapshot = this.snapshot(situation);
     const predicted = predict(snapshot, choice);
-    this.askingOf(situation).predictedMs = remoteMs(predicted) - predicted.queueMs;
+    const asking = this.askingOf(situation);
+    asking.predictedMs = remoteMs(predicted) - predicted.queueMs;
+    asking.share = this.estimates.shareAt(situation.nowMs);
     return lateAfterMs(snapshot, predicted, situation.deadlineAtMs - situation.nowMs, this.force !== null);
   }
 
@@ -135,8 +143,8 @@ export class Tandem implements Scheduler {
     if (asking) this.deviceWork.done(asking);
   }
 
-  onShed(_retryAfterMs: number, nowMs: number): void {
-    this.estimates.shed(nowMs);
+  onShed(index: number, _retryAfterMs: number, nowMs: number): void {
+    this.estimates.shed(nowMs, this.askingOf({ index }).share);
   }
 
   onPing(bytes: number, ms: number, nowMs: number): void {

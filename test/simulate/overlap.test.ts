@@ -87,7 +87,7 @@ test('a pause that the server asks for is kept by every request of the client', 
         if (isReachable && nowMs < pausedUntilMs) early.push(pausedUntilMs - nowMs);
         return isReachable ? { k: 0, tier: 'webp-80' } : { k: depthOf(plan), tier: null };
       },
-      onShed(retryAfterMs, nowMs) {
+      onShed(_index, retryAfterMs, nowMs) {
         pauses++;
         pausedUntilMs = nowMs + retryAfterMs;
       },
