@@ -99,12 +99,14 @@ export function permissionUnder(terms: readonly Terms[], label: string, plan: Pl
   if (terms.length === 0) return nothing(plan, { kind: 'label', reason: `nothing is said of the label ${label}` });
   const noise = joinNoises(terms.flatMap((each) => each.noise ?? []));
   const depths = terms.map(({ from }) => depthFrom(plan, from ?? FLOOR_INPUT));
+  /** Which of the terms boundary k is too shallow for; -1: none. */
+  const barrierAt = (k: number) => terms.findIndex(({ from }, i) => !isBehind(plan, k, from, depths[i]));
   const allowed: Record<string, true> = {};
   const denied: Record<string, Denial> = {};
   let floor = depthOf(plan);
   for (let k = 0; k < depthOf(plan); k++) {
     const boundary = plan.boundaries[k] as PlanBoundary;
-    const barrier = terms.findIndex(({ from }, i) => !isBehind(plan, k, from, depths[i]));
+    const barrier = barrierAt(k);
     if (barrier < 0) floor = Math.min(floor, k);
     for (const tier of boundary.tiers) {
       const denial =
@@ -115,7 +117,7 @@ export function permissionUnder(terms: readonly Terms[], label: string, plan: Pl
       else allowed[tierKey(k, tier.name)] = true;
     }
   }
-  const last = terms.findIndex(({ from }, i) => !isBehind(plan, depthOf(plan) - 1, from, depths[i]));
+  const last = barrierAt(depthOf(plan) - 1);
   const otherwise: Denial =
     last < 0
       ? { kind: 'boundary', reason: `the plan has no such boundary or tier for ${label} to be sent at` }
