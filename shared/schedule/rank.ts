@@ -97,7 +97,8 @@ export function likelihoodOf({ table, predictor }: Ranking, i: number, deadlineM
 
 /**
  * Takes out what sends or computes more than it must, where the user saves data or power, and the gateway where this request
- * is held back. Whatever happens, something is left, and something that meets the deadline where anything did.
+ * is held back. Whatever happens, something is left, and something that is as likely to meet the deadline as anything, or likely
+ * enough.
  */
 function spare(ranking: Ranking, snapshot: Snapshot, { deadlineMs, objective = FASTEST }: Constraints): void {
   const { table, predictor } = ranking;
@@ -106,15 +107,15 @@ function spare(ranking: Ranking, snapshot: Snapshot, { deadlineMs, objective = F
     predictor.row(rows[i] as TableRow);
     return predictor[of];
   };
-  const meets = (i: number) => likelihoodOf(ranking, i, deadlineMs) >= objective.deadlineProbability;
-  if (snapshot.isHeldBack) takeOut(ranking, HELD_BACK, (i) => rows[i]?.tier === null, meets);
+  const likelihood = (i: number) => Math.min(objective.deadlineProbability, likelihoodOf(ranking, i, deadlineMs));
+  if (snapshot.isHeldBack) takeOut(ranking, HELD_BACK, (i) => rows[i]?.tier === null, likelihood);
   if (snapshot.savesData) {
     const least = leastOf(ranking, (i) => figure(i, 'bytes'));
-    takeOut(ranking, SAVES_DATA, (i) => figure(i, 'bytes') <= least, meets);
+    takeOut(ranking, SAVES_DATA, (i) => figure(i, 'bytes') <= least, likelihood);
   }
   if (snapshot.savesPower) {
     const least = leastOf(ranking, (i) => figure(i, 'joules'));
-    takeOut(ranking, SAVES_POWER, (i) => figure(i, 'joules') <= SPARING * least, meets);
+    takeOut(ranking, SAVES_POWER, (i) => figure(i, 'joules') <= SPARING * least, likelihood);
   }
 }
 
@@ -124,17 +125,21 @@ function leastOf({ out }: Ranking, figure: (i: number) => number): number {
   return least;
 }
 
-function takeOut({ out }: Ranking, reason: number, stays: (i: number) => boolean, meets: (i: number) => boolean): void {
-  let [left, leftInTime, inTime] = [0, 0, 0];
+/** @param likelihood to meet the deadline, as far as it counts */
+function takeOut(
+  { out }: Ranking,
+  reason: number,
+  stays: (i: number) => boolean,
+  likelihood: (i: number) => number,
+): void {
+  let [left, most] = [-1, 0];
   for (let i = 0; i < out.length; i++) {
     if (out[i] !== IN) continue;
-    const isInTime = meets(i);
-    if (isInTime) inTime++;
-    if (!stays(i)) continue;
-    left++;
-    if (isInTime) leftInTime++;
+    const own = likelihood(i);
+    most = Math.max(most, own);
+    if (stays(i)) left = Math.max(left, own);
   }
-  if (left === 0 || (inTime > 0 && leftInTime === 0)) return;
+  if (left < most) return;
   for (let i = 0; i < out.length; i++) if (out[i] === IN && !stays(i)) out[i] = reason;
 }
 

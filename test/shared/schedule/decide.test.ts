@@ -252,6 +252,13 @@ describe('a request that is held back', () => {
     expect(decide(saving, constraints({ deadlineMs: 1_000 })).chosen?.k).toBe(0);
   });
 
+  test('goes to the gateway where that may yet be in time and the device cannot, as one does where data is saved', () => {
+    for (const saving of [{ isHeldBack: true }, { savesData: true }]) {
+      const { chosen } = decide(unsure(300, { device: sure(100), ...saving }), constraints({ deadlineMs: 500 }));
+      expect(chosen?.k).toBe(0);
+    }
+  });
+
   test('goes to the gateway where the device cannot do it', () => {
     expect(decide(sampleSnapshot({ loaded: 2, isHeldBack: true }), constraints()).chosen).not.toBeNull();
   });
