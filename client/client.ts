@@ -235,7 +235,7 @@ class ClientCore implements CoreClient {
       }
       const isCallers = options.signal?.aborted && reason === options.signal.reason;
       const failure = this.failed(trail, options, isCallers ? null : error);
-      if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now() - trail.startMs);
+      if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now());
       throw failure ?? reason;
     } finally {
       trail.isOver = true;
@@ -362,7 +362,7 @@ class ClientCore implements CoreClient {
       this.kept.writeSoon();
       const { decisions: _inDetail, ...route } = result.route;
       this.keepRoute(route);
-      this.held = calibrated(this.held, trail, result.route.timing.totalMs);
+      this.held = calibrated(this.held, trail, this.host.clock.now());
       return result;
     } catch (error) {
       if (error instanceof Superseded) return undefined;

@@ -100,11 +100,11 @@ export function withSent(error: TandemError, { sent }: Trail): TandemError {
 }
 
 /** What was foreseen at first against what came: of a reply that was late all that is known is that it took longer. */
-export function calibrated(held: Calibration, { decisions, timing, fallback }: Trail, totalMs: number): Calibration {
+export function calibrated(held: Calibration, { decisions, fallback }: Trail, nowMs: number): Calibration {
   const [first] = decisions;
   // What was to find out, or could not be done in the end, promised nothing.
   if (!first?.chosen || first.by === 'explored' || fallback?.reason === 'failed') return held;
-  const ms = fallback?.reason === 'late' ? Number.POSITIVE_INFINITY : totalMs - timing.preprocessMs;
+  const ms = fallback?.reason === 'late' ? Number.POSITIVE_INFINITY : nowMs - first.record.snapshot.nowMs;
   return calibrate(held, first.chosen.predicted, ms);
 }
 

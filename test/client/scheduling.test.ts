@@ -163,3 +163,16 @@ test('late replies and missed deadlines are held against the predictions', async
   expect(await kit.run(ask({ deadlineMs: 1000, prefer: 'cloud' }))).toBe('DEADLINE_EXCEEDED');
   expect(within()).toEqual({ requests: 6, within: 4 });
 });
+
+test('predictions are held against the time from when they were made, not from before segments had come', async () => {
+  kit = createTestkit({ answer: () => OUTPUTS });
+  kit.device.msPerSegment = 50;
+  kit.serveSegments(0);
+  client = await kit.run(kit.connect({ policy: { labels: { secret: 'local' } } }));
+  const answer = client.infer(PHOTO, { label: 'secret' });
+  await kit.pass(10_000);
+  kit.serveSegments(2);
+  const { route } = await kit.run(answer);
+  expect(route.timing.totalMs).toBeGreaterThan(10_000);
+  expect(client.diagnostics().calibration).toEqual({ requests: 1, within: 1 });
+});
