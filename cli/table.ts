@@ -5,7 +5,13 @@ export function shorten(name: string, width: number): string {
   return name.length <= width ? name : `…${name.slice(1 - width)}`;
 }
 
-export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Names come from files: what a terminal would obey, or begin a line at, is spelled out. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+export function formatTable(head: readonly string[], cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(printable));
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   const isNumeric = head.map((_, column) => rows.every((row) => /^[\d.,e+\-%x ]*$/.test(row[column] ?? '')));

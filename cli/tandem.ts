@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `tandem` command: picks the command, and turns errors into one line and an exit code. */
 import { messageOf, TandemError } from '../shared/errors.ts';
+import { printable } from './table.ts';
 
 interface Command {
   readonly usage: string;
@@ -69,7 +70,7 @@ function lacking(name: string): (error: unknown) => never {
 
 function report(error: unknown): number {
   if (error instanceof TandemError && error.code !== 'INTERNAL') {
-    process.stderr.write(`tandem: ${error.code}: ${error.message}\n`);
+    process.stderr.write(`tandem: ${error.code}: ${printable(error.message)}\n`);
     return 2;
   }
   process.stderr.write(`tandem: INTERNAL: ${error instanceof Error ? error.stack : String(error)}\n`);

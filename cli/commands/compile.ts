@@ -9,7 +9,7 @@ import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
 import { leakageText } from '../leakage-text.ts';
 import { stderrProgress } from '../progress.ts';
 import { findRecipe } from '../recipes.ts';
-import { formatTable } from '../table.ts';
+import { formatTable, printable } from '../table.ts';
 
 export const usage = `tandem compile NAME|MODEL.onnx --out DIR [--config F] [--cut TENSOR[,TENSOR]]... [--cuts N] [--samples F.npz|DIR] ${DIM_USAGE} [--target wasm|webgpu|node]... [--browser PATH|none] [--float] [--measure] [--leakage] [--count N] [--seed N] [--json]`;
 
@@ -46,7 +46,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { samples, cuts, targets } = wanted;
   const browser = findBrowser(values.browser);
   const found = configuredRecipe(await findRecipe(positionals[0] as string, { ...wanted, cuts: [] }), config);
-  for (const taken of found.shapesTaken ?? []) process.stderr.write(`note: ${taken}\n`);
+  for (const taken of found.shapesTaken ?? []) process.stderr.write(`note: ${printable(taken)}\n`);
   const progress = stderrProgress();
   const named = Array.isArray(cuts) ? cuts : cuts === undefined && found.cuts.length > 0 ? found.cuts : undefined;
   const choice = named

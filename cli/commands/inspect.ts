@@ -11,7 +11,7 @@ import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
-import { formatTable, shorten } from '../table.ts';
+import { formatTable, printable, shorten } from '../table.ts';
 
 export const usage = `tandem inspect MODEL.onnx|NAME [--tensors 1..4] ${DIM_USAGE} [--all] [--json]`;
 
@@ -75,7 +75,7 @@ function describe(inspection: Inspection, all: boolean): string {
       .join(', ')}${more}`,
     ...inspection.inputs.map((tensor) => `  input  ${tensorText(tensor)}`),
     ...inspection.outputs.map((tensor) => `  output ${tensorText(tensor)}`),
-    ...remarks.map((remark) => `  note: ${remark}`),
+    ...remarks.map((remark) => `  note: ${printable(remark)}`),
     '',
     boundaries.length === 0
       ? 'There is nowhere to cut it: more tensors are alive at once than a boundary may carry (--tensors 4 looks further), or it is all\nin the body of an If, Loop or Scan (--fix INPUT=VALUE opens an If).'
@@ -108,7 +108,7 @@ function boundaryTable(boundaries: readonly InspectedBoundary[]): string {
 }
 
 function tensorText(tensor: InspectedTensor): string {
-  return `${tensor.name} ${shapeText(tensor)}`;
+  return printable(`${tensor.name} ${shapeText(tensor)}`);
 }
 
 function shapeText({ elementType, shape }: InspectedTensor): string {

@@ -224,6 +224,17 @@ describe('a model without a recipe', () => {
     await refuses([...args, '--cuts', '1'], 'BAD_CUT');
   });
 
+  test('whose names a terminal would obey has them spelled out', async () => {
+    const path = join(folder, 'escape.onnx');
+    const graph = graphOf('in x\x07 [N,4]\na\x1bc = Tanh(x\x07)\ny = Neg(a\x1bc)\nout y');
+    await writeFile(path, writeModel(modelOf(graph, 13)));
+    const { stdout } = await tandem('inspect', path);
+    expect(stdout).toContain('a\\u001bc');
+    const args = ['compile', path, '--out', join(folder, 'x'), '--fix'];
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(stdout + (await refuses([...args, 'z=1'], 'USAGE'))).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
+  });
+
   test('that cannot be written where it should go is told before anything is measured', async () => {
     const file = join(folder, 'occupied');
     await writeFile(file, '');
