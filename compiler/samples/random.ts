@@ -5,7 +5,7 @@
 import { TandemError } from '../../shared/errors.ts';
 import { gaussian, randomInt, seededRandom } from '../../shared/random.ts';
 import { elementCount, isDType, type Tensor, type Tensors, tensorFromBytes } from '../../shared/tensor.ts';
-import { byteLengthOf, type Graph, type ValueInfo } from '../graph/graph.ts';
+import { byteLengthOf, type Dim, type Graph, type ValueInfo } from '../graph/graph.ts';
 
 /** Sizes that the file leaves open. */
 export interface Dims {
@@ -56,12 +56,13 @@ export function checkDims(inputs: readonly ValueInfo[], { sizes, shapes }: Dims)
   );
 }
 
-/** A sentence for each input whose shape the file leaves open. */
+/** A sentence for each input with a dimension that neither the file nor the caller tells. */
 export function shapesTaken(inputs: readonly ValueInfo[], dims: Dims): string[] {
-  const open = inputs.filter(({ shape }) => shape?.some((dim) => typeof dim !== 'number'));
-  return open.map(
+  const isTold = (dim: Dim) => typeof dim === 'number' || (dim !== null && Object.hasOwn(dims.sizes, dim));
+  const guessed = inputs.filter(({ name, shape }) => !Object.hasOwn(dims.shapes, name) && !shape?.every(isTold));
+  return guessed.map(
     (input) =>
-      `${input.name} [${input.shape?.map((dim) => dim ?? '?')}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
+      `${input.name} [${input.shape?.map((dim) => dim ?? '?') ?? '?'}] was taken to be [${concreteShape(input, dims)}]: say otherwise with --dim NAME=N or --shape INPUT=N,N`,
   );
 }
 

@@ -245,6 +245,8 @@ describe('a model without a recipe', () => {
     expect((await recipeAt({ sizes: { W: 8 }, shapes: {} })).shapesTaken).toEqual([
       expect.stringContaining('x [N,4,W] was taken to be [1,4,8]'),
     ]);
+    expect((await recipeAt({ sizes: { N: 1, W: 8 }, shapes: {} })).shapesTaken).toEqual([]);
+    expect((await recipeAt({ sizes: {}, shapes: { x: [1, 4, 8] } })).shapesTaken).toEqual([]);
     const refuses = (dims: Dims, told: string) => expect(recipeAt(dims)).rejects.toThrow(coded('USAGE', told));
     await refuses({ sizes: { width: 8 }, shapes: {} }, 'no open dimension width: expected one of N, W');
     await refuses({ sizes: {}, shapes: { X: [1, 4, 8] } }, 'no input X: expected one of x');
