@@ -76,9 +76,9 @@ export interface CoreClient extends Client {
 }
 
 class ClientCore implements CoreClient {
-  readonly addEventListener: Client['addEventListener'];
-  readonly removeEventListener: Client['removeEventListener'];
-  private readonly dispatch: Events['dispatch'];
+  declare readonly addEventListener: Client['addEventListener'];
+  declare readonly removeEventListener: Client['removeEventListener'];
+  declare private readonly dispatch: Events['dispatch'];
   private link: Link | null = null;
   private readonly closing = new AbortController();
   private stopListening: () => void = () => {};
@@ -109,10 +109,7 @@ class ClientCore implements CoreClient {
 
   constructor(host: Host, url: string, options: ClientOptions, policy: Policy | undefined) {
     this.host = host;
-    const { addEventListener, removeEventListener, dispatch } = guardedEvents(host.report);
-    this.addEventListener = addEventListener;
-    this.removeEventListener = removeEventListener;
-    this.dispatch = dispatch;
+    Object.assign(this, guardedEvents(host.report));
     this.url = url;
     this.options = options;
     this.objective = parseObjective(options.objective ?? {}, 'objective');
@@ -321,8 +318,8 @@ class ClientCore implements CoreClient {
     return readPlanFile(webSource(this.host, this.url, plan.name), file);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async close(): Promise<void> {

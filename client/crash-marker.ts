@@ -34,7 +34,7 @@ export function crashMarker(tab: GetStorage, origin: GetStorage, nowMs: number):
   const fatal = new Map(marksIn(origin).filter(([, atMs]) => nowMs - atMs < BELIEVED_MS));
   const left = tried(tab, (store) => JSON.parse(store.getItem(UNDER_WAY) ?? '[]') as unknown);
   if (Array.isArray(left)) for (const step of left) fatal.set(String(step), nowMs);
-  const write = () => void tried(tab, (store) => store.setItem(UNDER_WAY, JSON.stringify(underWay)));
+  const write = () => tried(tab, (store) => store.setItem(UNDER_WAY, JSON.stringify(underWay)));
   write();
   const list = JSON.stringify([...fatal].slice(-KEPT_MAX));
   tried(origin, (store) => (fatal.size > 0 ? store.setItem(FATAL, list) : store.removeItem(FATAL)));

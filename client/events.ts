@@ -23,6 +23,6 @@ export function guardedEvents(report: (error: unknown) => void): Events {
       target.addEventListener(type, guard, options);
     },
     removeEventListener: (type, listener) => target.removeEventListener(type, guarded.get(listener) ?? null),
-    dispatch: (type, detail) => void target.dispatchEvent(new CustomEvent(type, { detail })),
+    dispatch: (type, detail) => target.dispatchEvent(new CustomEvent(type, { detail })),
   };
 }

@@ -138,7 +138,7 @@ async function make(
   const fittedMs = now();
   const bytesOf = (row: TableRow) => boundaryBytes(row, picture.width);
   const fitting = costTable(plan, target).rows.filter((row) => row.k === 0 && !isTooInaccurate(row, accuracyDropMax));
-  for (const { tier: name } of fitting.toSorted((a, b) => bytesOf(a) - bytesOf(b))) {
+  for (const { tier: name } of fitting.sort((a, b) => bytesOf(a) - bytesOf(b))) {
     const tier = plan.boundaries[0]?.tiers.find((each) => each.name === name);
     const bytes = tier?.type === 'picture' && (await pictures.encode(picture, tier.format, tier.quality));
     if (!tier || !bytes) continue;
