@@ -32,7 +32,7 @@ import { RunningRequest } from './request.ts';
 import { type RequestContext, Superseded } from './request-context.ts';
 import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
-import { tokenOf } from './token.ts';
+import { tokensOf } from './token.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
 import type {
   Client,
@@ -164,7 +164,7 @@ class ClientCore implements CoreClient {
 
   /** At once, beside the plan: on a slow network both take their round trips. */
   private connectLink(): void {
-    this.link = new Link(this.host, socketUrl(this.url), () => tokenOf(this.options), {
+    this.link = new Link(this.host, socketUrl(this.url), tokensOf(this.options), {
       receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
       onWelcome: (welcome) => {

@@ -11,7 +11,7 @@ import { baseUrl } from './base-url.ts';
 import type { Begun as BegunRequest } from './begun.ts';
 import type { BrowserInput } from './browser.ts';
 import { beginFirst, type FirstOptions, type FirstPlatform } from './first-request.ts';
-import { type Token, tokenOf } from './token.ts';
+import { type Token, tokensOf } from './token.ts';
 import type { ClientOptions } from './types.ts';
 
 /** Software and version, for the gateway's logs. */
@@ -49,7 +49,7 @@ export function begin(options: EarlyOptions, platform: Platform): Early {
   // A plan that is pinned is fetched whole: whose head it is only the whole plan tells.
   const hasHead = base !== null && options.planSha256 === undefined;
   // Once for all that is begun.
-  const token = base === null ? null : tokenOf(options);
+  const token = base === null ? null : tokensOf(options)();
   let socket = base === null ? null : earlySocket(socketUrl(base), options, token, platform.connector);
   let head = hasHead ? earlyFetch(`${base}${planHeadPath(options.model)}`, platform.fetch) : null;
   const first = head && base !== null ? beginFirst(options, { base, token, head: head.response }, platform) : null;

@@ -3,7 +3,18 @@ import type { ClientOptions } from './types.ts';
 
 export type Token = string | null | Promise<string | null>;
 
-/** Asked for anew each time; what it throws comes as a rejection. An empty one is none: a variable that nobody has set. */
-export function tokenOf({ token }: ClientOptions): Token {
-  return typeof token === 'function' ? (async () => (await token()) || null)() : token || null;
+/**
+ * Asks for it anew each time, but not while it is still being asked for: somebody may be logging in. What the app throws comes as a
+ * rejection. An empty one is none: a variable that nobody has set.
+ */
+export function tokensOf({ token }: ClientOptions): () => Token {
+  if (typeof token !== 'function') return () => token || null;
+  let asked: Promise<string | null> | null = null;
+  const ask = async () => (await token()) || null;
+  return () => {
+    asked ??= ask().finally(() => {
+      asked = null;
+    });
+    return asked;
+  };
 }

@@ -101,6 +101,24 @@ describe('the link', () => {
     expect(asked).toBe(2);
   });
 
+  test('asks for it once while somebody is logging in, however long that takes', async () => {
+    let asked = 0;
+    const token = async () => {
+      asked++;
+      await new Promise<void>((resolve) => harness.clock.after(35_000, resolve));
+      return 'sesame';
+    };
+    const client = await harness.ready({ token });
+    await harness.pass(3_000);
+    // As a page does that is seen again, behind the one to log in at.
+    harness.wakeUp(2_000);
+    await harness.pass(33_000);
+    expect([asked, client.state.link]).toEqual([1, 'open']);
+    await harness.cut();
+    await harness.pass(36_000);
+    expect([asked, client.state.link]).toEqual([2, 'open']);
+  });
+
   test('is given up when it is open and silent', async () => {
     const client = await harness.ready();
     const [near] = harness.channels;
