@@ -47,8 +47,8 @@ function ownRecipe(name: string): TandemError {
   );
 }
 
-/** The recipe that a bundle was compiled with, as far as its plan can tell. Throws NOT_FOUND. */
-export async function recipeOf({ name, model, boundaries }: Plan, samples?: string): Promise<ModelRecipe> {
+/** The recipe that the bundle in a folder was compiled with, as far as its plan can tell. Throws NOT_FOUND. */
+export async function recipeOf(dir: string, { name, model, boundaries }: Plan, samples?: string): Promise<ModelRecipe> {
   if (MODEL_NAMES.includes(name)) {
     if (samples !== undefined) throw ownRecipe(name);
     return loadRecipe(name);
@@ -57,5 +57,5 @@ export async function recipeOf({ name, model, boundaries }: Plan, samples?: stri
   // Shapes were fixed when it was compiled: noise has to be of the same.
   const inputs = boundaries[0]?.tensors ?? [];
   const shapes = Object.fromEntries(inputs.map((input) => [input.name, input.shape.map((dim) => Number(dim) || 1)]));
-  return anyModelRecipe(model.source, { cuts, dims: { sizes: {}, shapes }, fixed: model.fixed, samples });
+  return anyModelRecipe(resolve(dir, model.source), { cuts, dims: { sizes: {}, shapes }, fixed: model.fixed, samples });
 }

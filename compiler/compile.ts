@@ -3,7 +3,7 @@
  * for each target, measure, write. Runtimes come in as arguments; index.ts is where they are chosen.
  */
 import { readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { extname, relative } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { segmentInputs } from '../shared/chain.ts';
 import { goldenAnswer, goldenInput } from '../shared/golden.ts';
@@ -87,7 +87,11 @@ export async function compileModel(request: CompileRequest): Promise<CompileResu
   const { leakage, pictures } = await planLeakage(request, planned, chain, server, found ?? committed ?? earlier);
   // What is written must be readable: the parser has the last word.
   const plan = parsePlan(
-    { ...planned, measured: { ...measured, metrics: [...recipe.metrics], ...(leakage && { leakage }) } },
+    {
+      ...planned,
+      model: { ...planned.model, source: sourceSeenFrom(request.outDir, recipe) },
+      measured: { ...measured, metrics: [...recipe.metrics], ...(leakage && { leakage }) },
+    },
     `the plan of ${recipe.name}`,
   );
   files.set(PLAN_FILE, `${JSON.stringify(plan)}\n`);
@@ -192,6 +196,11 @@ async function addAssets(recipe: ModelRecipe, files: Map<string, Uint8Array | st
     files.set(file, bytes);
   }
   return assets;
+}
+
+/** Every visitor may read a plan: it has no path of this machine's, but the way from the bundle to a file that nobody wrote a recipe for. */
+function sourceSeenFrom(dir: string, { source, file }: CompileRequest['recipe']): string {
+  return source === file ? relative(dir, file) : source;
 }
 
 function sizeRatios(plan: Plan): Record<string, number> {

@@ -24,7 +24,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   );
   const dir = positionals[0] as string;
   const config = await readCompileConfig(values.config);
-  const recipe = await recipeOf(await readPlan(folderSource(dir)), values.samples ?? config.samples);
+  const recipe = await recipeOf(dir, await readPlan(folderSource(dir)), values.samples ?? config.samples);
   const report = await verify(recipe, dir, {
     samples: wholeNumber(values.count, '--count'),
     seed: wholeNumber(values.seed, '--seed'),
