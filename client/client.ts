@@ -1,6 +1,7 @@
 /** The client core: holds the link, the installation and the estimates together, and runs requests. Knows no host. */
 import { readPlanFile } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
+import { ownValue } from '../shared/own-value.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import { type Policy, parsePolicy } from '../shared/policy/language.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
@@ -227,12 +228,12 @@ class ClientCore implements CoreClient {
     } catch (thrown) {
       const reason = interrupt?.signal.reason;
       let error = asTandemError(reason ?? thrown, 'INTERNAL', 'the request failed');
-      if (error.code === 'DEADLINE_EXCEEDED' && trail.obstacle) {
-        error = new TandemError(error.code, `${error.message}: ${trail.obstacle}`);
+      if (error.code === 'DEADLINE_EXCEEDED') {
+        this.held = calibrated(this.held, trail, clock.now());
+        if (trail.obstacle) error = new TandemError(error.code, `${error.message}: ${trail.obstacle}`);
       }
       const isCallers = options.signal?.aborted && reason === options.signal.reason;
       const failure = this.failed(trail, options, isCallers ? null : error);
-      if (error.code === 'DEADLINE_EXCEEDED') this.held = calibrated(this.held, trail, clock.now());
       throw failure ?? reason;
     } finally {
       trail.isOver = true;
@@ -305,13 +306,13 @@ class ClientCore implements CoreClient {
         ...{ uplinkBytesPerS, downlinkBytesPerS, queueMs: queue.lastMs },
       },
       calibration: { requests: this.held.requests, within: coverage(this.held) },
-      routes: [...this.routes],
+      routes: this.routes,
     };
   }
 
   async asset(name: string): Promise<Uint8Array> {
     const { plan } = this;
-    const file = Object.hasOwn(plan.assets, name) ? plan.assets[name] : undefined;
+    const file = ownValue(plan.assets, name);
     if (!file) {
       throw new TandemError('NOT_FOUND', `${plan.name} has no asset ${name}, only ${Object.keys(plan.assets)}`);
     }
@@ -352,12 +353,12 @@ class ClientCore implements CoreClient {
       const request = new RunningRequest(this.contextOf(installation), options, interrupt, trail);
       const result = await this.installations.use(installation, () => request.run(input));
       const { plan } = installation;
-      const { label, k } = result.route;
+      const { decisions: _inDetail, ...route } = result.route;
+      const { label, k } = route;
       // Of what may send nothing the gateway does not learn that it was there either; what that is it has to have said.
       const allowed = this.granted && this.permissionFor(label, plan, this.granted).allowed;
       if (Object.keys(allowed ?? {}).length > 0) this.usage.add([{ plan: plan.id, k, count: 1 }]);
       this.kept.writeSoon();
-      const { decisions: _inDetail, ...route } = result.route;
       this.keepRoute(route);
       this.held = calibrated(this.held, trail, this.host.clock.now());
       return result;
@@ -383,17 +384,14 @@ class ClientCore implements CoreClient {
   }
 
   /** Resolves at the next change, or when the signal is aborted. */
-  private nextChange(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const wake = () => {
-        this.wakeRequests.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.wakeRequests.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
+  private async nextChange(signal: AbortSignal): Promise<void> {
+    let wake = () => {};
+    const change = new Promise<void>((resolve) => {
+      wake = resolve;
     });
+    this.wakeRequests.add(wake);
+    await orAborted(change, signal).catch(() => {});
+    this.wakeRequests.delete(wake);
   }
 
   private changed(): void {

@@ -123,11 +123,12 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
     async prepare() {
       const missing: string[] = [];
       const { preprocess, size } = plan;
-      for (const tier of boundaryAt(plan, 0).tiers) {
-        if (tier.type !== 'picture' || !preprocess) continue;
-        const [width, height] = [size.min, preprocess.height];
-        const crossing = pictureCrossing(plan, { width, height, data: new Uint8Array(width * height * 4) });
-        if ((await codec.encode(crossing, tier.name)) === null) missing.push(tier.name);
+      if (!preprocess) return missing;
+      const { height } = preprocess;
+      const data = new Uint8Array(size.min * height * 4);
+      const blank = pictureCrossing(plan, { width: size.min, height, data });
+      for (const { type, name } of boundaryAt(plan, 0).tiers) {
+        if (type === 'picture' && !(await codec.encode(blank, name))) missing.push(name);
       }
       return missing;
     },

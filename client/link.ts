@@ -43,7 +43,7 @@ export class Link {
     this.url = url;
     this.token = token;
     this.events = events;
-    this.open();
+    void this.open();
   }
 
   /** What the gateway grants this client, and takes; null while not connected. */
@@ -87,9 +87,10 @@ export class Link {
   wake(): void {
     if (!this.mayOpen || this.connection?.wake()) return;
     this.connection?.end(new TandemError('UNAVAILABLE', 'the gateway did not answer'));
+    this.connection = null;
     this.attempts = 0;
     this.stopTimer();
-    this.open();
+    void this.open();
   }
 
   close(): void {
@@ -98,14 +99,19 @@ export class Link {
     this.leave('closed', error.message);
   }
 
-  private open(): void {
-    const { host, url, token, events, frames } = this;
-    if (!frames) return void this.openWithFrames();
+  /** At once, where the codec of frames is there. */
+  private async open(): Promise<void> {
+    const { host, url, token, events } = this;
     const isCurrent = () => this.connection === connection;
     let connection: Connection | null = null;
     try {
+      this.frames ??= await host.frames().catch((error: unknown) => {
+        throw new Error(`the SDK did not load whole: ${messageOf(error)}`);
+      });
+      // It may have been closed meanwhile, or opened by a waking.
+      if (!this.mayOpen || this.connection) return;
       connection = new Connection({
-        ...{ host, url, frames, token, events, receipts: events.receipts },
+        ...{ host, url, frames: this.frames, token, events, receipts: events.receipts },
         onWelcome: (welcome) => {
           if (!isCurrent()) return;
           this.attempts = 0;
@@ -123,19 +129,10 @@ export class Link {
         },
       });
     } catch (error) {
-      this.next('connecting', messageOf(error));
+      if (this.mayOpen) this.next('connecting', messageOf(error));
       return;
     }
     this.connection = connection;
-  }
-
-  private async openWithFrames(): Promise<void> {
-    try {
-      this.frames = await this.host.frames();
-      if (this.status === 'connecting' && !this.connection) this.open();
-    } catch (error) {
-      if (this.status === 'connecting') this.next('connecting', `the SDK did not load whole: ${messageOf(error)}`);
-    }
   }
 
   /** Goes on without the present connection, to another one where that may help. */
@@ -145,7 +142,7 @@ export class Link {
     if (this.status !== 'connecting') return;
     // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): clients of a restarted gateway spread out.
     const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.attempts++);
-    this.stopTimer = this.host.clock.after(this.host.random() * ceiling, () => this.open());
+    this.stopTimer = this.host.clock.after(this.host.random() * ceiling, () => void this.open());
   }
 
   private leave(status: Status, message: string): void {

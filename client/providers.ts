@@ -55,31 +55,29 @@ export class Providers {
   /** Rejects with DEVICE_FAILED where none runs segment k+1 rightly. */
   async choose(k: number, model: Uint8Array): Promise<Chosen> {
     let best: Chosen | undefined;
-    const failures: unknown[] = [];
+    let failure: unknown;
     for (const provider of this.fitFor(k)) {
       try {
         const tried = await this.tried(k, model, provider);
-        const isFaster = !best || tried.ms * NOISE < best.ms;
-        const loser = isFaster ? best : tried;
-        if (best && loser) {
-          this.slow.add(loser.provider);
-          const winner = isFaster ? provider.name : best.provider;
-          this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms, slower than ${winner}`);
-        }
-        // What is lost may not even be let go.
-        await loser?.session.release().catch(() => {});
+        const isFaster: boolean = !best || tried.ms * NOISE < best.ms;
+        const loser: Chosen | undefined = isFaster ? best : tried;
         if (isFaster) best = tried;
+        if (!loser) continue;
+        this.slow.add(loser.provider);
+        this.remark(loser.provider, k, `${loser.ms.toFixed(1)} ms, slower than ${best?.provider}`);
+        // What is lost may not even be let go.
+        await loser.session.release().catch(() => {});
       } catch (error) {
-        failures.push(error);
+        failure ??= error;
         this.failed(provider.name, k, error);
       }
     }
     if (best) return best;
     // Those that were only slower were left out: of the others none is left.
-    if (failures.length > 0 && this.fitFor(k).length > 0) return this.choose(k, model);
+    if (failure && this.fitFor(k).length > 0) return this.choose(k, model);
     // There may have been no memory for what is trusted: the next attempt tries it again.
     this.wrong.delete(this.all[0]?.name ?? '');
-    throw failures[0] ?? new TandemError('DEVICE_FAILED', `no provider is left for segment ${k + 1}`);
+    throw failure ?? new TandemError('DEVICE_FAILED', `no provider is left for segment ${k + 1}`);
   }
 
   /** It is not chosen any more, for no segment; those that were slower have their turn again. */
@@ -97,8 +95,8 @@ export class Providers {
 
   private fitFor(k: number): Provider[] {
     const recipe = this.plan.segments[k]?.targets[this.target]?.recipe ?? '';
-    const isFit = ({ takesIntegers }: Provider) => takesIntegers || !/\bint8\b/.test(recipe);
-    const fit = this.all.filter((provider) => isFit(provider) && !this.wrong.has(provider.name));
+    const isFloat = !/\bint8\b/.test(recipe);
+    const fit = this.all.filter(({ name, takesIntegers }) => (isFloat || takesIntegers) && !this.wrong.has(name));
     const fast = fit.filter(({ name }) => !this.slow.has(name));
     return fast.length > 0 ? fast : fit;
   }

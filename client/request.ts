@@ -5,7 +5,7 @@
 import { boundaryTensors } from '../shared/chain.ts';
 import { type Crossing, type Payload, tensorCrossing } from '../shared/codec/boundary.ts';
 import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, type Plan, type Tier, tierKey } from '../shared/plan.ts';
+import { boundaryAt, depthOf, namesAt, type Plan, type Tier, tierKey } from '../shared/plan.ts';
 import { denialOf, denialOfSent, type Permission, policyDenied } from '../shared/policy/permission.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
 import type { Question } from '../shared/schedule/asker.ts';
@@ -138,20 +138,15 @@ export class RunningRequest {
     return this.decide(crossing);
   }
 
-  /** Settles as `work` does, or rejects when the request is to end. */
-  private race<T>(work: Promise<T>): Promise<T> {
-    return orAborted(work, this.interrupt.signal);
-  }
-
   /** In which tiers a forced cut can be sent, only the whole plan tells. */
   private async assertWhole(): Promise<void> {
     const { tier, k = this.depth } = this.force ?? {};
     const isKnown = ({ name }: Tier) => tier === undefined || name === tier;
     if (k === this.depth || this.plan.boundaries[k]?.tiers.some(isKnown) !== false) return;
-    const { installation, isCurrent, changed } = this.context;
+    const { installation, isCurrent } = this.context;
     while (installation.isHead && installation.isDownloading) {
       if (!isCurrent()) throw new Superseded();
-      await this.race(changed(this.interrupt.signal));
+      await this.nextChance();
     }
   }
 
@@ -197,11 +192,11 @@ export class RunningRequest {
 
   /** A device that died is replaced: the request begins anew on its successor. Throws DEVICE_FAILED where none comes. */
   private async assertDevice(): Promise<void> {
-    const { installation, isCurrent, changed } = this.context;
+    const { installation, isCurrent } = this.context;
     while (installation.lost) {
       if (!isCurrent()) throw new Superseded();
       if (installation.isAbandoned) throw installation.lost;
-      await this.race(changed(this.interrupt.signal));
+      await this.nextChance();
     }
   }
 
@@ -221,11 +216,15 @@ export class RunningRequest {
   }
 
   private question(): Question {
-    const { accuracyDropMax, objective, host } = this.context;
+    const { accuracyDropMax, objective } = this.context;
     return {
       ...{ permission: this.permission(), force: this.force ?? null, prefer: this.prefer, accuracyDropMax, objective },
-      deadlineMs: this.interrupt.deadlineAtMs - host.clock.now(),
+      deadlineMs: this.leftMs,
     };
+  }
+
+  private get leftMs(): number {
+    return this.interrupt.deadlineAtMs - this.context.host.clock.now();
   }
 
   private dropForce(message: string): void {
@@ -282,6 +281,7 @@ export class RunningRequest {
     return [...reasons].filter((reason) => reason !== null).join('; ');
   }
 
+  /** Resolves when something else may be done than now. */
   private async nextChance(): Promise<void> {
     const { host, changed } = this.context;
     const retryInMs = this.remote.retryInMs();
@@ -289,7 +289,7 @@ export class RunningRequest {
     const chances = [changed(over.signal)];
     if (retryInMs > 0) chances.push(pause(host.clock, retryInMs, over.signal));
     try {
-      await this.race(Promise.race(chances));
+      await orAborted(Promise.race(chances), this.interrupt.signal);
     } finally {
       over.abort();
     }
@@ -334,9 +334,8 @@ export class RunningRequest {
     }
     this.size = size;
     const crossing = { k: 0, size, tensors: {}, picture: null };
-    const leftMs = this.interrupt.deadlineAtMs - this.context.host.clock.now();
     const goOn = {
-      lateAfterMs: Math.min(BEGUN_LATE_MS, leftMs * BEGUN_LATE_SHARE),
+      lateAfterMs: Math.min(BEGUN_LATE_MS, this.leftMs * BEGUN_LATE_SHARE),
       reached: () => this.begin(input),
       otherwise: () => {
         if (!this.context.isCurrent()) throw new Superseded();
@@ -408,13 +407,11 @@ export class RunningRequest {
   }
 
   private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
-    const { link, host } = this.context;
-    const { clock } = host;
-    const deadlineMs = Math.max(1, Math.round(this.interrupt.deadlineAtMs - clock.now()));
+    const { link } = this.context;
+    const deadlineMs = Math.max(1, Math.round(this.leftMs));
     const shapes = payload.shapes.map((shape) => [...shape]);
     const pending = link.infer({ ...sent, deadlineMs, trace: this.traceparent, shapes }, payload.parts);
-    const leftMs = this.interrupt.deadlineAtMs - clock.now();
-    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, leftMs, this.force !== undefined);
+    const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, this.leftMs, this.force !== undefined);
     const entry = sentBoundary(sent, pending.bytesUp);
     this.trail.sent.push(entry);
     const signed = this.takeReceipt(entry, pending, sent, payload, link.receiptKey);
@@ -475,7 +472,7 @@ export class RunningRequest {
   }
 
   private result(k: number, tier: string | null, live: Tensors, reply: Reply | null): InferResult {
-    const names = boundaryAt(this.plan, this.depth).tensors.map(({ name }) => name);
+    const names = namesAt(this.plan, this.depth);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
     const { providers } = this.context.installation;

@@ -2,6 +2,7 @@
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import { checkSignal } from './input.ts';
+import { orAborted } from './or-aborted.ts';
 import { pause } from './pause.ts';
 import type { InferResult, ModelTypes } from './types.ts';
 
@@ -77,7 +78,6 @@ async function* answersTo<F>(
       wake();
     });
   const onEnd = ({ target }: Event) => over.abort((target as AbortSignal).reason);
-  over.signal.addEventListener('abort', () => wake());
   try {
     for (const signal of ends) {
       checkSignal(signal);
@@ -90,9 +90,10 @@ async function* answersTo<F>(
           if (failure !== undefined) throw failure;
           return;
         }
-        await new Promise<void>((resolve) => {
+        const news = new Promise<void>((resolve) => {
           wake = resolve;
         });
+        await orAborted(news, over.signal);
       }
       const { frame } = waiting;
       waiting = undefined;
