@@ -1,7 +1,7 @@
 /** What the device does of one request: each step ends with the request, stands in its account, and teaches the estimates. */
 import type { Crossing, Payload } from '../shared/codec/boundary.ts';
 import type { Noise } from '../shared/codec/noise.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { hasCode, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf } from '../shared/plan.ts';
 import { promises } from '../shared/policy/noises.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
@@ -43,7 +43,7 @@ export function deviceSteps(
       return await orAborted(work, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof TandemError && error.code === 'BAD_INPUT') throw error;
+      if (hasCode(error, 'BAD_INPUT')) throw error;
       failure = new TandemError('DEVICE_FAILED', `${what}: ${messageOf(error)}`, { cause: error });
       return undefined;
     }

@@ -3,7 +3,7 @@
  * Yields the link: nothing is read from the network while a request is under way.
  */
 import { type BundleSource, readPlanFile } from '../shared/bundle.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { hasCode, messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 import { filePath, modelPath } from '../shared/protocol/paths.ts';
 import type { Device, LoadedSegment, Timed } from './device.ts';
@@ -106,7 +106,7 @@ export async function downloadSegments(
 
 /** Whether a file was not to be had, or is not the one that it is to be. */
 export function isOfFile(error: unknown): boolean {
-  return error instanceof TandemError && ['BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD'].includes(error.code);
+  return hasCode(error, 'BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD');
 }
 
 export interface DownloadRequest {

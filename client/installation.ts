@@ -3,7 +3,7 @@
  * installation when the gateway serves another plan or when the device dies; requests end on the one they began with
  * where they can.
  */
-import { asTandemError, messageOf, TandemError } from '../shared/errors.ts';
+import { asTandemError, hasCode, messageOf, TandemError } from '../shared/errors.ts';
 import { depthOf, type Plan } from '../shared/plan.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import type { Device, LoadedSegment } from './device.ts';
@@ -181,7 +181,7 @@ export class Installation {
       if (signal.aborted) return;
       this.lacksFile = isOfFile(error);
       this.isDownloading = false;
-      if (error instanceof TandemError && error.code === 'NOT_FOUND') this.downloadLater();
+      if (hasCode(error, 'NOT_FOUND')) this.downloadLater();
       return this.setError(messageOf(error));
     }
     this.isDownloading = false;

@@ -3,7 +3,7 @@
  * when the rest of the plan has come, the gateway serves another plan, or the device dies.
  */
 import { type BundleSource, readPlanHead } from '../shared/bundle.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { hasCode, messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Estimates } from '../shared/schedule/estimates.ts';
 import { webSource } from './download.ts';
@@ -78,7 +78,7 @@ export class Installations {
     const plan = head ?? (await this.keptPlan(source));
     const onHead = () => install(plan, { ...options, isHead: true }, signal);
     // Without a worker the gateway can still answer.
-    const otherwise = (error: unknown) => (isOfDevice(error) ? onHead() : Promise.reject(error));
+    const otherwise = (error: unknown) => (hasCode(error, 'DEVICE_FAILED') ? onHead() : Promise.reject(error));
     this.installed = await (head ? onHead() : install(plan, options, signal).catch(otherwise));
     this.bornMs = host.clock.now();
     // Without segments the head is all that is ever needed.
@@ -195,7 +195,7 @@ export class Installations {
   }
 
   private noteFailed(old: Installation, error: unknown): null {
-    if (isOfDevice(error)) {
+    if (hasCode(error, 'DEVICE_FAILED')) {
       this.failures++;
       if (old.isHead) old.setError(messageOf(error));
     }
@@ -228,14 +228,10 @@ export class Installations {
   }
 }
 
-function isOfDevice(error: unknown): boolean {
-  return error instanceof TandemError && error.code === 'DEVICE_FAILED';
-}
-
 /** Undefined where the gateway has none: it is of an earlier version. */
 function headOf(source: BundleSource): Promise<Plan | undefined> {
   return readPlanHead(source).catch((error: unknown) => {
-    if (error instanceof TandemError && error.code === 'NOT_FOUND') return undefined;
+    if (hasCode(error, 'NOT_FOUND')) return undefined;
     throw error;
   });
 }

@@ -3,7 +3,7 @@ import { boundaryTensors } from '../shared/chain.ts';
 import type { Crossing } from '../shared/codec/boundary.ts';
 import { addNoise, type Noise, rootMeanSquare } from '../shared/codec/noise.ts';
 import { TandemError } from '../shared/errors.ts';
-import { boundaryAt, type Plan } from '../shared/plan.ts';
+import { namesAt, type Plan } from '../shared/plan.ts';
 import type { Random } from '../shared/random.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { Random } from '../shared/random.ts';
  */
 export function withNoise(plan: Plan, crossing: Crossing, noises: readonly Noise[], random: Random): Crossing {
   if (noises.length === 0) return crossing;
-  const names = boundaryAt(plan, crossing.k).tensors.map(({ name }) => name);
+  const names = namesAt(plan, crossing.k);
   const noisy = boundaryTensors(plan, crossing.k, crossing.tensors).map((tensor, i) => {
     if (!(tensor.data instanceof Float32Array)) {
       throw new TandemError('BAD_TENSOR', `noise is added to float32, and ${names[i]} is ${tensor.dtype}`);

@@ -1,6 +1,6 @@
 /** What a model is made of and where it can be cut, before anything is decided. */
 import { basename } from 'node:path';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { hasCode, messageOf } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { isDType, type Tensors } from '../shared/tensor.ts';
 import { legalBoundaries } from './cut/boundaries.ts';
@@ -77,7 +77,7 @@ export async function inspectModel(
   const operators = operatorsOf(asFiled.graph);
   const remarks: string[] = [];
   const model = await prepareModel(source, recipe, runtime).catch((error: unknown) => {
-    if (error instanceof TandemError && error.code === 'USAGE') throw error;
+    if (hasCode(error, 'USAGE')) throw error;
     remarks.push(`the runtime cannot load it: ${messageOf(error)}`);
     return readSource(source, recipe);
   });

@@ -7,7 +7,7 @@ import { type BundleSource, readPlan, readPlanFile } from '../shared/bundle.ts';
 import { checkSession, runSegments } from '../shared/chain.ts';
 import { unpackModel } from '../shared/codec/weights.ts';
 import { TandemError } from '../shared/errors.ts';
-import { depthOf, type Plan } from '../shared/plan.ts';
+import { depthOf, namesAt, type Plan } from '../shared/plan.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
 import type { Tensors } from '../shared/tensor.ts';
 import { allBoundaries } from './cut/boundary-specs.ts';
@@ -146,12 +146,12 @@ async function compareSample(
 ): Promise<void> {
   const depth = depthOf(plan);
   const expected: Tensors = { ...input, ...(await whole.run(input)) };
-  const outputNames = plan.boundaries[depth]?.tensors.map(({ name }) => name) ?? [];
+  const outputNames = namesAt(plan, depth);
   const answer = recipe.answer(expected);
   const floatBoundaries = await allBoundaries(plan, server, input);
   const tail = (k: number, tensors: Tensors) => runSegments(plan, server, { from: k, to: depth, tensors });
   for (const [k, errors] of state.entries()) {
-    const names = plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [];
+    const names = namesAt(plan, k);
     const boundary = floatBoundaries[k] as Tensors;
     const outputs = await tail(k, expected);
     errors.float({
@@ -167,7 +167,7 @@ async function compareSample(
   for (const [target, sessions] of devices) {
     const boundaries = await allBoundaries(plan, sessions, input);
     for (const [k, errors] of state.entries()) {
-      const names = plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [];
+      const names = namesAt(plan, k);
       const tensors = boundaries[k] as Tensors;
       const changed = recipe.answer(k === depth ? tensors : await tail(k, tensors)) !== answer;
       // Outputs are classes and scores: for them the answer tells, not a distance.
@@ -216,7 +216,7 @@ class ErrorsAtK {
       );
     return {
       k,
-      boundary: plan.boundaries[k]?.tensors.map(({ name }) => name) ?? [],
+      boundary: namesAt(plan, k),
       floatBoundaryError: this.boundary,
       floatOutputError: this.output,
       floatLargestError: this.largest,

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../shared/clock.ts';
 import { asTandemError, codeInfo, type ErrorCode, TandemError } from '../shared/errors.ts';
-import { boundaryAt, depthOf, outputsBehind, type Plan } from '../shared/plan.ts';
+import { depthOf, namesAt, outputsBehind, type Plan } from '../shared/plan.ts';
 import type { Policy } from '../shared/policy/language.ts';
 import { leakageOf } from '../shared/policy/leakage.ts';
 import type { DenialKind } from '../shared/policy/permission.ts';
@@ -332,7 +332,7 @@ export class GatewayConnection implements Connection {
     const known = plan && labels.k !== 'none' ? plan : null;
     onAudit?.({
       ...{ label, tenant: client, ...labels, bytes, outcome, denied },
-      boundary: known ? boundaryAt(known, k).tensors.map(({ name }) => name) : [],
+      boundary: known ? namesAt(known, k) : [],
       leakage: (known && leakageOf(known, k, tier)) ?? null,
       receipt: receipt?.id ?? null,
     });

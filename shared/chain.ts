@@ -1,6 +1,7 @@
 /** Running a chain: which tensors a segment takes from the boundary before it, and what the next boundary then holds. */
 import { TandemError } from './errors.ts';
-import { boundaryAt, type Plan } from './plan.ts';
+import { ownValue } from './own-value.ts';
+import { namesAt, type Plan } from './plan.ts';
 import type { Session } from './runtime.ts';
 import type { Tensor, Tensors } from './tensor.ts';
 
@@ -14,10 +15,8 @@ export async function runSegment(plan: Plan, session: Session, k: number, live: 
   const made = await session.run(segmentInputs(plan, k, live));
   const all: Tensors = { ...live, ...made };
   // What only passes by is carried on; what nobody needs any more is let go.
-  const next = k + 1 < plan.segments.length ? boundaryAt(plan, k + 1).tensors.map(({ name }) => name) : [];
-  const outputs = boundaryAt(plan, plan.segments.length)
-    .tensors.map(({ name }) => name)
-    .filter((name) => Object.hasOwn(all, name));
+  const next = k + 1 < plan.segments.length ? namesAt(plan, k + 1) : [];
+  const outputs = namesAt(plan, plan.segments.length).filter((name) => Object.hasOwn(all, name));
   return Object.fromEntries([...next, ...outputs].map((name) => [name, pick(all, name)]));
 }
 
@@ -56,11 +55,11 @@ export async function runSegments(
 
 /** The boundary's tensors in the plan's order, as codecs and frames want them. */
 export function boundaryTensors(plan: Plan, k: number, live: Tensors): Tensor[] {
-  return boundaryAt(plan, k).tensors.map(({ name }) => pick(live, name));
+  return namesAt(plan, k).map((name) => pick(live, name));
 }
 
 function pick(tensors: Tensors, name: string): Tensor {
-  const tensor = Object.hasOwn(tensors, name) ? tensors[name] : undefined;
+  const tensor = ownValue(tensors, name);
   if (!tensor) throw new TandemError('BAD_TENSOR', `expected a tensor called ${name}, got ${Object.keys(tensors)}`);
   return tensor;
 }

@@ -92,7 +92,7 @@ export class TandemError extends Error {
   readonly sent: readonly SentBoundary[] | undefined;
 
   constructor(code: ErrorCode, message: string, options: TandemErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(message, options);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.sent = options.sent;
@@ -101,6 +101,11 @@ export class TandemError extends Error {
   get retryable(): boolean {
     return codeInfo(this.code).retryable;
   }
+}
+
+/** Whether it is an error of ours, with one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is TandemError {
+  return error instanceof TandemError && codes.includes(error.code);
 }
 
 /** `error` itself where it is a TandemError, else one of `code` that keeps it as its cause. */

@@ -3,9 +3,9 @@
  * some devices, and the answer tells. The compiler makes it, a device compares.
  */
 import { boundaryAt, type Plan } from './plan.ts';
-import { type Random, seededRandom } from './random.ts';
+import { seededRandom } from './random.ts';
 import { shapeAt } from './size.ts';
-import { type DType, type Tensor, type Tensors, zeros } from './tensor.ts';
+import { type DType, type Tensors, zeros } from './tensor.ts';
 
 /** Signed sums beside the norm: an error moves each of them by about its own size. */
 const SUMS = 4;
@@ -15,25 +15,24 @@ const ERROR_MAX = 0.02;
 /** 1 in half precision, which is held as bits. */
 const HALF_ONE = 0x3c00;
 
-/** Boundary k at its smallest size, the same on every device. */
+/**
+ * Boundary k at its smallest size, the same on every device: from -1 to 1, and 1 throughout of what is no float, which is an index
+ * that most tables have, and nothing is divided by 0.
+ */
 export function goldenInput(plan: Plan, k: number): Tensors {
   const random = seededRandom(k + 1);
-  const entries = boundaryAt(plan, k).tensors.map((spec): [string, Tensor] => [
-    spec.name,
-    knownTensor(spec.dtype, shapeAt(spec, plan.size.min), random),
-  ]);
+  const known = (dtype: DType) => {
+    if (dtype === 'float16') return HALF_ONE;
+    if (dtype.startsWith('float')) return 2 * random() - 1;
+    return dtype.endsWith('int64') ? 1n : 1;
+  };
+  const entries = boundaryAt(plan, k).tensors.map((spec) => {
+    const tensor = zeros(spec.dtype, shapeAt(spec, plan.size.min));
+    const data = tensor.data as unknown as (number | bigint)[];
+    for (const i of data.keys()) data[i] = known(spec.dtype);
+    return [spec.name, tensor] as const;
+  });
   return Object.fromEntries(entries);
-}
-
-/** From -1 to 1; what is no float is 1 throughout: an index that most tables have, and nothing is divided by 0. */
-function knownTensor(dtype: DType, shape: readonly number[], random: Random): Tensor {
-  const tensor = zeros(dtype, shape);
-  const { data } = tensor;
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) data.fill(1n);
-  else if (data instanceof Float32Array || data instanceof Float64Array) {
-    for (let i = 0; i < data.length; i++) data[i] = 2 * random() - 1;
-  } else data.fill(dtype === 'float16' ? HALF_ONE : 1);
-  return tensor;
 }
 
 /** [outputs of the segment, 1 + SUMS]: the norm of each, and sums of its elements with signs that the index gives. */

@@ -36,11 +36,11 @@ export function parseAs<const S extends v.GenericSchema>(
   throw new TandemError(code, `${placeIn(what, path)}: ${expected.slice(0, REASON_LENGTH_MAX)}`);
 }
 
-/** Where no alternative of a union fits, what is wrong with the one that fits furthest says more than that none does. */
-function furthest(issue: v.BaseIssue<unknown>): { issue: v.BaseIssue<unknown>; path: string[] } {
-  const path = (issue.path ?? []).map(({ key }) => String(key));
-  const within = (issue.issues ?? []).map(furthest).sort((a, b) => b.path.length - a.path.length)[0];
-  return within?.path.length ? { issue: within.issue, path: [...path, ...within.path] } : { issue, path };
+/** Where no alternative of a union fits, what is wrong within one of them says more than that none does. */
+function furthest(issue: v.BaseIssue<unknown>, above: string[] = []): { issue: v.BaseIssue<unknown>; path: string[] } {
+  const path = [...above, ...(issue.path ?? []).map(({ key }) => String(key))];
+  const within = issue.issues?.map((inner) => furthest(inner, path)).find((told) => told.path.length > path.length);
+  return within ?? { issue, path };
 }
 
 /** JSON text -> unknown. Throws `code` naming `what` where it is no JSON. */

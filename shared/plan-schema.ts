@@ -301,16 +301,12 @@ function* segmentProblems(plan: Plan, k: number, before: PlanBoundary, after: Pl
   const given = new Set(before.tensors.map(({ name }) => name));
   const absent = inputs.find((name) => !given.has(name));
   if (absent !== undefined) yield `segment ${k + 1} reads ${absent}, which boundary ${k} does not carry`;
-  // An output is given by the segment that makes it, and need not cross what comes behind.
-  const earlier = [...plan.segments.flatMap((segment) => segment.outputs), ...inputNames(plan)];
+  // An output is given by the segment that makes it, and need not cross what comes behind. An input may be one as it is.
+  const first = plan.boundaries[0]?.tensors ?? [];
+  const earlier = [...plan.segments.flatMap((segment) => segment.outputs), ...first.map(({ name }) => name)];
   const made = k + 1 === plan.segments.length ? earlier : outputs;
   const unmade = after.tensors.find(({ name }) => !given.has(name) && !made.includes(name));
   if (unmade) yield `boundary ${k + 1} carries ${unmade.name}, which segment ${k + 1} does not make`;
-}
-
-/** An input may be an output as it is. */
-function inputNames({ boundaries }: Plan): string[] {
-  return boundaries[0]?.tensors.map(({ name }) => name) ?? [];
 }
 
 function firstDuplicate(named: readonly { readonly name: string }[]): string | undefined {

@@ -38,6 +38,11 @@ export function boundaryAt(plan: Plan, k: number): PlanBoundary {
   return boundary;
 }
 
+/** Of the tensors of boundary k, in the plan's order. Throws as `boundaryAt`. */
+export function namesAt(plan: Plan, k: number): string[] {
+  return boundaryAt(plan, k).tensors.map(({ name }) => name);
+}
+
 /** The model's outputs that segments k+1..K make, in the plan's order: what whoever runs those can give. */
 export function outputsBehind(plan: Plan, k: number): TensorSpec[] {
   const made = new Set(plan.segments.slice(k).flatMap(({ outputs }) => outputs));

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { amount, integer, parseAs, parseJson, sha256, text } from './parse.ts';
-import { depthOf, outputsBehind, type Plan } from './plan.ts';
+import { depthOf, namesAt, outputsBehind, type Plan } from './plan.ts';
 import { NoisesSchema } from './policy/language.ts';
 import { leakageOf } from './policy/leakage.ts';
 import type { MessageOf } from './protocol/messages.ts';
@@ -70,8 +70,7 @@ export function receiptOf(plan: Plan | undefined, { plan: id, k, tier, label, no
   // Of a boundary that there is not, so many bytes are all that is known, and nothing was made of them.
   const known = plan && k < depthOf(plan) ? plan : null;
   const computed = known ? fate.computed : 'no';
-  const namesAt = (depth: number) => known?.boundaries[depth]?.tensors.map(({ name }) => name) ?? [];
-  const boundary = namesAt(k);
+  const boundary = known ? namesAt(known, k) : [];
   const made = known && computed !== 'no' ? outputsBehind(known, k) : [];
   // An output that was made before may cross the boundary, for segments that read it.
   const learned = [...boundary, ...made.map(({ name }) => name)];
@@ -79,7 +78,7 @@ export function receiptOf(plan: Plan | undefined, { plan: id, k, tier, label, no
     ...{ model: plan?.name ?? null, plan: id, k, tier, label, bytes, boundary },
     leakage: (known && leakageOf(known, k, tier)) ?? null,
     computed,
-    disclosed: namesAt(known ? depthOf(known) : 0).filter((name) => learned.includes(name)),
+    disclosed: known ? namesAt(known, depthOf(known)).filter((name) => learned.includes(name)) : [],
     noisePromised: noise,
     retained: fate.retained,
   };

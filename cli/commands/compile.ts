@@ -1,6 +1,6 @@
 /** `tandem compile MODEL.onnx|NAME --out DIR` */
 import { assertReplaceable, type CompileConfig, choose, compile, configuredRecipe } from '../../compiler/index.ts';
-import { TandemError } from '../../shared/errors.ts';
+import { hasCode, TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { findBrowser } from '../browser.ts';
 import { choiceText } from '../choice-text.ts';
@@ -62,7 +62,7 @@ export async function run(argv: readonly string[]): Promise<number> {
         outDir: values.measure ? undefined : values.out,
       }).catch((error: unknown) => {
         // Nobody asked for cuts: it can still run here or there as a whole.
-        if (cuts !== undefined || !(error instanceof TandemError && error.code === 'BAD_CUT')) throw error;
+        if (cuts !== undefined || !hasCode(error, 'BAD_CUT')) throw error;
         process.stderr.write(
           `note: it is not cut, and runs on the device or in the cloud as a whole: ${error.message}\n`,
         );

@@ -1,5 +1,6 @@
 /** What a test says that the model answers. */
 import { TandemError } from '../../shared/errors.ts';
+import { ownValue } from '../../shared/own-value.ts';
 import { boundaryAt, depthOf, type Plan } from '../../shared/plan.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 
@@ -18,7 +19,7 @@ export type Answer = Tensors | ((asked: Asked) => Tensors);
 export function answerTo(answer: Answer, plan: Plan, asked: Asked): Tensors {
   const outputs = typeof answer === 'function' ? answer(asked) : answer;
   for (const { name, dtype } of boundaryAt(plan, depthOf(plan)).tensors) {
-    const given = Object.hasOwn(outputs, name) ? outputs[name] : undefined;
+    const given = ownValue(outputs, name);
     if (given?.dtype === dtype) continue;
     const got = given ? `one of ${given.dtype}` : Object.keys(outputs).join(', ') || 'nothing';
     throw new TandemError('BAD_TENSOR', `the test's answer: expected a ${dtype} tensor ${name}, got ${got}`);

@@ -5,6 +5,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asTandemError, TandemError } from '../../shared/errors.ts';
+import { ownValue } from '../../shared/own-value.ts';
 import { isDType, type Tensor, type Tensors } from '../../shared/tensor.ts';
 import { constantTensor, type ValueInfo } from '../graph/graph.ts';
 import { readTensorFile } from '../onnx/read.ts';
@@ -66,11 +67,6 @@ function splitSamples(arrays: Tensors, inputs: readonly ValueInfo[], path: strin
       ]),
     ),
   );
-}
-
-/** Names come from files: one may be that of a method of all objects. */
-function ownValue<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
 function slice({ dtype, shape, data }: Tensor, index: number): Tensor {

@@ -3,6 +3,7 @@
  * two graphs; ranges and accuracy measured on noise say little about real data.
  */
 import { TandemError } from '../../shared/errors.ts';
+import { ownValue } from '../../shared/own-value.ts';
 import { gaussian, randomInt, seededRandom } from '../../shared/random.ts';
 import { elementCount, isDType, type Tensor, type Tensors, tensorFromBytes } from '../../shared/tensor.ts';
 import { byteLengthOf, type Dim, type Graph, type ValueInfo } from '../graph/graph.ts';
@@ -68,11 +69,11 @@ export function shapesTaken(inputs: readonly ValueInfo[], dims: Dims): string[] 
 
 /** Sizes for all dimensions: as the file says, as the caller says, or a guess. */
 function concreteShape({ name, shape }: ValueInfo, dims: Dims): number[] {
-  const given = Object.hasOwn(dims.shapes, name) ? dims.shapes[name] : undefined;
+  const given = ownValue(dims.shapes, name);
   if (given) return [...given];
   return (shape ?? []).map((dim, axis) => {
     if (typeof dim === 'number' && dim > 0) return dim;
-    const named = typeof dim === 'string' && Object.hasOwn(dims.sizes, dim) ? dims.sizes[dim] : undefined;
+    const named = typeof dim === 'string' ? ownValue(dims.sizes, dim) : undefined;
     return named ?? (axis === 0 ? BATCH : OPEN_DIM);
   });
 }

@@ -1,6 +1,7 @@
 /** A boundary <-> the payload of a frame, at any tier: one door for the device, the server and the compiler. */
 import { boundaryTensors } from '../chain.ts';
 import { messageOf, TandemError } from '../errors.ts';
+import { ownValue } from '../own-value.ts';
 import {
   boundaryAt,
   type PictureTier,
@@ -104,7 +105,7 @@ function byTier<T>(plan: Plan, make: (tier: QuantizedTier, specs: readonly Tenso
 export function tensorCrossing(plan: Plan, tensors: Tensors): Crossing {
   let size = plan.size.typical;
   for (const spec of boundaryAt(plan, 0).tensors) {
-    const tensor = Object.hasOwn(tensors, spec.name) ? tensors[spec.name] : undefined;
+    const tensor = ownValue(tensors, spec.name);
     if (!isTensor(tensor) || tensor.dtype !== spec.dtype || !holdsDType(tensor)) {
       const got = tensor ? `dtype ${tensor.dtype}` : `only ${Object.keys(tensors).join(', ') || 'nothing'}`;
       throw new TandemError(

@@ -43,7 +43,7 @@ export function addNoise(
 export function rootMeanSquare(values: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
-  return values.length === 0 ? 0 : Math.sqrt(sum / values.length);
+  return Math.sqrt(sum / Math.max(1, values.length));
 }
 
 /** Of mean 0 and deviation 1, by inverting its distribution function. */

@@ -6,6 +6,7 @@ import * as v from 'valibot';
 import type { Noise } from '../codec/noise.ts';
 import { TandemError } from '../errors.ts';
 import { NOISE } from '../noise-schema.ts';
+import { ownValue } from '../own-value.ts';
 import { type Place, parseAs, placeIn, share, text } from '../parse.ts';
 
 /** The model's input, as it is. */
@@ -173,5 +174,5 @@ export function parsePolicy(value: unknown, what: string | Place): Policy {
 
 /** A floor without aliases: `input`, `local`, or the name of a boundary tensor. */
 export function unaliased({ aliases }: Policy, floor: string): string {
-  return Object.hasOwn(aliases, floor) ? (aliases[floor] as string) : floor;
+  return ownValue(aliases, floor) ?? floor;
 }

@@ -5,6 +5,7 @@
  */
 import type { Noise } from '../codec/noise.ts';
 import { TandemError } from '../errors.ts';
+import { ownValue } from '../own-value.ts';
 import { depthOf, type Plan, type PlanBoundary, type Tier, tierKey } from '../plan.ts';
 import { FLOOR_INPUT, FLOOR_LOCAL, type Policy, type Terms, unaliased } from './language.ts';
 import { leakageOf } from './leakage.ts';
@@ -49,7 +50,7 @@ export interface Circumstances {
 
 /** All that has to hold for a label, aliases resolved; null for one that the policy does not know. */
 export function termsOf(policy: Policy, label: string, circumstances: Circumstances): Terms[] | null {
-  const rule = Object.hasOwn(policy.labels, label) ? policy.labels[label] : undefined;
+  const rule = ownValue(policy.labels, label);
   if (rule === undefined) return null;
   const { networks, regions, tenants, ...own } = rule;
   const held = [
@@ -62,7 +63,7 @@ export function termsOf(policy: Policy, label: string, circumstances: Circumstan
 
 /** Overrides by the client's network, aliases resolved: what a gateway leaves to clients. */
 export function networkTermsOf(policy: Policy, label: string): Record<string, Terms> {
-  const networks = Object.hasOwn(policy.labels, label) ? policy.labels[label]?.networks : undefined;
+  const networks = ownValue(policy.labels, label)?.networks;
   return Object.fromEntries(Object.entries(networks ?? {}).map(([name, terms]) => [name, resolved(policy, terms)]));
 }
 
@@ -132,7 +133,7 @@ export function stricter(own: Permission, theirs: Permission, whose: string): Pe
   const denied: Record<string, Denial> = { ...own.denied };
   for (const key of Object.keys(own.allowed)) {
     if (Object.hasOwn(theirs.allowed, key)) allowed[key] = true;
-    else denied[key] = said(Object.hasOwn(theirs.denied, key) ? (theirs.denied[key] as Denial) : theirs.otherwise);
+    else denied[key] = said(ownValue(theirs.denied, key) ?? theirs.otherwise);
   }
   return {
     ...{ allowed, denied },
@@ -151,7 +152,7 @@ export function denialOf(permission: Permission, k: number, tier: string): Denia
 /** The same by `tierKey`: for decisions, which make no strings. */
 export function denialAt({ allowed, denied, otherwise }: Permission, key: string): Denial | null {
   if (Object.hasOwn(allowed, key)) return null;
-  return Object.hasOwn(denied, key) ? (denied[key] as Denial) : otherwise;
+  return ownValue(denied, key) ?? otherwise;
 }
 
 /**

@@ -3,11 +3,12 @@ import { depthOf, type Plan, tierKey } from '../plan.ts';
 import type { Choice } from './cost.ts';
 import { type Decision, explorationAfter } from './decide.ts';
 import type { KeptState } from './kept.ts';
-import { doubtLink, type LinkEstimate, type LinkPrior, newLink, observeTransfer, type Transfer } from './link.ts';
+import { type LinkEstimate, type LinkPrior, newLink, observeTransfer, type Transfer } from './link.ts';
+import { doubtLogSum } from './log-sum.ts';
 import { newQueue, observeOverdue, observeQueue, type QueueEstimate } from './queue.ts';
 import { SHARE_ALL, shareAfterAnswer, shareAfterShedding, shareAfterTime } from './share.ts';
 import { ENCODE_PRIOR_MS, type Snapshot } from './snapshot.ts';
-import { doubtSpeed, newSpeed, observeSpeed, type SpeedEstimate, speedRatio } from './speed.ts';
+import { newSpeed, observeSpeed, type SpeedEstimate, speedRatio } from './speed.ts';
 import { plannedMs, serverPlannedMs } from './table.ts';
 
 export interface EstimatesState {
@@ -145,12 +146,12 @@ export class Estimates {
 
   /** Another network: what was known of the old one may not hold. */
   networkChanged(): void {
-    this.set({ link: doubtLink(this.state.link) });
+    this.set({ link: doubted(this.state.link) });
   }
 
   /** The page was in the background, or the device slept. */
   resumed(): void {
-    this.set({ device: doubtSpeed(this.state.device), link: doubtLink(this.state.link) });
+    this.set({ device: doubted(this.state.device), link: doubted(this.state.link) });
   }
 
   /** Segments are counted by the plan: of those of another depth, one ratio for all is what is left. */
@@ -163,4 +164,9 @@ export class Estimates {
   private set(changes: Partial<EstimatesState>): void {
     this.state = { ...this.state, ...changes };
   }
+}
+
+/** Of another network, or a device that slept: what was known may not hold. */
+function doubted<T extends SpeedEstimate | LinkEstimate>(estimate: T): T {
+  return { ...estimate, state: doubtLogSum(estimate.model, estimate.state) };
 }

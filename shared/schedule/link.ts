@@ -3,7 +3,7 @@
  * what the radio needs to wake up after it has idled. Learnt at once from every ping and every request; transfers of
  * different sizes are what tells latency from goodput.
  */
-import { doubtLogSum, type LogSumModel, type LogSumState, newLogSum, observeLogSum } from './log-sum.ts';
+import { type LogSumModel, type LogSumState, newLogSum, observeLogSum } from './log-sum.ts';
 
 export interface LinkEstimate {
   readonly model: LogSumModel;
@@ -61,11 +61,6 @@ export function newLink(prior: LinkPrior = LINK_PRIOR, nowMs = 0): LinkEstimate 
 /** @param ms from handing the frame over to having the reply, without the time that the server says it took */
 export function observeTransfer(link: LinkEstimate, transfer: Transfer, ms: number, nowMs: number): LinkEstimate {
   return { ...link, state: observeLogSum(link.model, link.state, amounts(transfer), ms, nowMs) };
-}
-
-/** Another network, or a device that slept: what was known may not hold. */
-export function doubtLink(link: LinkEstimate): LinkEstimate {
-  return { ...link, state: doubtLogSum(link.model, link.state) };
 }
 
 /** For people: the round trip in milliseconds, and bytes a second. */

@@ -2,7 +2,7 @@
  * How fast a place is, as ratios of observed to planned time: what carries a plan measured on one machine over to another.
  * One ratio a segment, most of it common to all, so that the first segment that runs tells of those that have not.
  */
-import { doubtLogSum, type LogSumModel, type LogSumState, newLogSum, observeLogSum } from './log-sum.ts';
+import { type LogSumModel, type LogSumState, newLogSum, observeLogSum } from './log-sum.ts';
 
 export interface SpeedEstimate {
   readonly model: LogSumModel;
@@ -34,11 +34,6 @@ export function observeSpeed(
   if (!(ms > 0 && planned > 0)) return speed;
   const clamped = Math.min(planned * RATIO_MAX, Math.max(planned / RATIO_MAX, ms));
   return { ...speed, state: observeLogSum(speed.model, speed.state, plannedMs, clamped, nowMs) };
-}
-
-/** A tab that comes back from the background: what was known may not hold. */
-export function doubtSpeed(speed: SpeedEstimate): SpeedEstimate {
-  return { ...speed, state: doubtLogSum(speed.model, speed.state) };
 }
 
 /** Observed over planned, the middle of all segments: 2 means twice as slow as planned. */
