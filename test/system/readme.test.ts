@@ -39,6 +39,19 @@ test('the README’s configuration is one', async () => {
   expect(parseServerConfig(config, 'README.md')).toMatchObject({ queueDepthMax: 64, logRequests: true });
 });
 
+test('what docs/operations.md says to watch is there, and its limits are the defaults', async () => {
+  const text = await readFile(join(ROOT, 'docs/operations.md'), 'utf8');
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  const named = new Set(text.match(/tandem_[a-z_]+/g));
+  expect(named.size).toBeGreaterThan(8);
+  for (const name of named) expect(metrics).toContain(`# TYPE ${name.replace(/_bucket$/, '')} `);
+  const config: Record<string, unknown> = parseServerConfig({ bundles: ['.'], policy: { labels: {} } }, 'defaults');
+  const limits = [...text.matchAll(/`([a-zA-Z]+)` (\d+)( MiB| s)? \|/g)];
+  expect(limits.length).toBe(6);
+  const unit: Record<string, number> = { ' MiB': 2 ** 20, ' s': 1000 };
+  for (const [, key = '', value, suffix = ''] of limits) expect(config[key]).toBe(Number(value) * (unit[suffix] ?? 1));
+});
+
 test('the README’s example for web pages type-checks', async () => {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
   const [, example = ''] = /```ts\n(.*?)```/s.exec(readme) ?? [];
