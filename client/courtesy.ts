@@ -20,8 +20,7 @@ export function courtesyOn(clock: Clock): Courtesy {
       try {
         return await work;
       } finally {
-        requests--;
-        if (requests === 0) for (const wake of waiting) wake();
+        if (--requests === 0) for (const wake of waiting) wake();
       }
     },
     async whenIdle() {

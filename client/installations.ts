@@ -177,8 +177,10 @@ export class Installations {
         if (this.isClosed) return await fresh.close();
         this.installed = fresh;
         this.bornMs = clock.now();
-        if (fresh.isHead && this.isGivenUp) fresh.abandon();
-        else this.failures = 0;
+        if (fresh.isHead && this.isGivenUp) {
+          fresh.downloadError = old.downloadError;
+          fresh.abandon();
+        } else this.failures = 0;
         this.retire(old);
         break;
       }

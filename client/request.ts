@@ -409,7 +409,7 @@ export class RunningRequest {
   private send(crossing: Crossing, chosen: Candidate, sent: Sending, payload: Payload): Promise<Answer<Tensors>> {
     const { link } = this.context;
     const deadlineMs = Math.max(1, Math.round(this.leftMs));
-    const shapes = payload.shapes.map((shape) => [...shape]);
+    const shapes = payload.shapes as number[][];
     const pending = link.infer({ ...sent, deadlineMs, trace: this.traceparent, shapes }, payload.parts);
     const late = lateAfterMs(this.snapshot(crossing), chosen.predicted, this.leftMs, this.force !== undefined);
     const entry = sentBoundary(sent, pending.bytesUp);

@@ -203,6 +203,8 @@ describe('a page on which no worker can be made', () => {
     harness.gateway.executor.finish(CLOUD_ANSWER);
     await harness.pass(15_000);
     expect(answerOf((await after).outputs)).toEqual(CLOUD_ANSWER);
+    await expect(client.prepare()).rejects.toMatchObject({ message: expect.stringContaining('worker') });
+    expect(client.state).toMatchObject({ device: 'unavailable', downloadError: expect.stringContaining('worker') });
   });
 });
 
