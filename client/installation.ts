@@ -10,7 +10,6 @@ import type { Device, LoadedSegment } from './device.ts';
 import { bytesOf, downloadSegments, isOfFile, neededFiles } from './download.ts';
 import type { Host } from './host.ts';
 import { orAborted } from './or-aborted.ts';
-import { pause } from './pause.ts';
 import type { AvailabilityStatus } from './types.ts';
 
 /** Pause before files that were missing, however often they were asked for, are asked for again. */
@@ -55,6 +54,8 @@ export class Installation {
   /** Whether nothing takes its place any more, though its device is lost or is none. */
   isAbandoned = false;
   private made: Device | null = null;
+  /** Of the next attempt at files that were missing. */
+  private stopTimer: () => void = () => {};
   private readonly abort = new AbortController();
   private readonly options: InstallationOptions;
 
@@ -98,6 +99,7 @@ export class Installation {
   /** Begins the download unless it is under way or done; one that failed begins anew. */
   startDownload(): void {
     if (this.isDownloading || this.isComplete || this.abort.signal.aborted) return;
+    this.stopTimer();
     this.isDownloading = true;
     this.downloadError = null;
     this.lacksFile = false;
@@ -115,6 +117,7 @@ export class Installation {
 
   async close(): Promise<void> {
     this.abort.abort();
+    this.stopTimer();
     this.isDownloading = false;
     await this.made?.close();
   }
@@ -142,15 +145,6 @@ export class Installation {
     this.bytesLoaded = 0;
     this.options.onLost(this);
     this.options.onChange();
-  }
-
-  /** While a gateway's instances are replaced, for minutes, the one that serves files may have another plan than the one that answers. */
-  private downloadLater(): void {
-    const { signal } = this.abort;
-    pause(this.options.host.clock, MISSING_MS, signal).then(
-      () => this.startDownload(),
-      () => {},
-    );
   }
 
   private async download(device: Device): Promise<void> {
@@ -181,7 +175,8 @@ export class Installation {
       if (signal.aborted) return;
       this.lacksFile = isOfFile(error);
       this.isDownloading = false;
-      if (hasCode(error, 'NOT_FOUND')) this.downloadLater();
+      // While a gateway's instances are replaced, for minutes, the one that serves files may have another plan than the one that answers.
+      if (hasCode(error, 'NOT_FOUND')) this.stopTimer = host.clock.after(MISSING_MS, () => this.startDownload());
       return this.setError(messageOf(error));
     }
     this.isDownloading = false;

@@ -58,6 +58,22 @@ describe('the download', () => {
     expect(client.state).toMatchObject({ device: 'available', segmentsReady: 2, downloadError: null });
   });
 
+  test('asks for files that are missing no more often after connections were lost', async () => {
+    harness.missingFiles = Number.POSITIVE_INFINITY;
+    await harness.ready();
+    const askedInAnHour = async () => {
+      harness.fetches.length = 0;
+      await harness.pass(3_600_000);
+      return harness.fetches.length;
+    };
+    const before = await askedInAnHour();
+    for (let i = 0; i < 5; i++) {
+      await harness.cut();
+      await harness.pass(45_000);
+    }
+    expect(await askedInAnHour()).toBeLessThan(1.1 * before);
+  });
+
   test('begins again with the next connection, as when a network has let pages of its own lie in the place of files', async () => {
     harness.corrupt = true;
     const client = await harness.ready();
