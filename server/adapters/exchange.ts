@@ -98,6 +98,8 @@ function opened(
   const connection = gateway.opened({
     send(frame) {
       if (response.headersSent) return;
+      // It came before the gateway went away: whoever kept the connection would send its next request into the end of it.
+      if (gateway.isDraining) response.shouldKeepAlive = false;
       const { header, parts } = decodeFrame(frame);
       hear(parseServerMessage(header), parts);
     },

@@ -115,6 +115,16 @@ describe('a request', () => {
     expect((await answered(await work)).status).toBe(200);
   });
 
+  test('that was under way when the gateway began to go away is answered, and its connection is kept for no other', async () => {
+    const work = post(frameOf());
+    await begun(1);
+    const drained = harness.gateway.drain(10_000);
+    harness.executor.finish([1]);
+    const { status, headers } = await work;
+    expect([status, headers.get('connection')]).toEqual([200, 'close']);
+    await drained;
+  });
+
   test('that fails says so', async () => {
     const work = post(frameOf());
     await begun(1);
