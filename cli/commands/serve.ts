@@ -50,9 +50,13 @@ export async function serveUntilSignal(
   process.stderr.on('error', () => {});
   const server = await serve(config, { ...options, log });
   process.stdout.write(`${announce(server.url)}\n`);
-  await new Promise((resolve_) => {
-    process.once('SIGTERM', resolve_);
-    process.once('SIGINT', resolve_);
+  await new Promise<void>((resolve_) => {
+    const onSignal = () => {
+      // The second one, whichever it is, ends it at once.
+      process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+      resolve_();
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   });
   await server.close();
   log('closed');

@@ -278,6 +278,22 @@ test('a gateway that goes away keeps no connection for a next request, which wou
   expect(await own.exited).toBe(0);
 });
 
+test('a gateway that is going away ends at once with the second signal, also where that is another', async () => {
+  const own = await startServer({ workers: 1, drainMs: 60_000 });
+  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
+  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
+  await expectType(peer, 'welcome');
+  const part = new Uint8Array(1 + (480 * 160) / 2);
+  for (let id = 1; id <= 30; id++) {
+    send(peer, features({ id, shapes: [[1, 480, 1, 160]], parts: [part.length] }).message, [part]);
+  }
+  await expectType(peer, 'result');
+  own.child.kill('SIGTERM');
+  await expect.poll(() => own.log()).toContain('draining');
+  own.child.kill('SIGINT');
+  expect(await own.exited).toBe(null);
+});
+
 test('an environment that is empty says nothing, and an address of IPv6 is one that can be asked', async () => {
   const empty = { TANDEM_HOST: '', TANDEM_PORT: '', PORT: '', TANDEM_RECEIPT_KEY: '' };
   for (const [environment, hostname] of [
