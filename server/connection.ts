@@ -97,6 +97,8 @@ interface Request {
 
 /** What a connection knows of the gateway around it. */
 export interface Surroundings {
+  /** Whose requests it brings, as the queue is shared. */
+  readonly client: object;
   isDraining(): boolean;
   gone(): void;
 }
@@ -231,7 +233,7 @@ export class GatewayConnection implements Connection {
       const checked = this.check(message, plan);
       const task = { planId: checked.id, k: message.k, tier: message.tier };
       const payload = { parts: frame.parts, shapes: message.shapes };
-      const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs, this);
+      const ticket = this.options.admission.submit({ ...task, payload }, message.deadlineMs, this.surroundings.client);
       this.tickets.set(message.id, ticket);
       // A worker is at it by now.
       this.arrived(request, frame);

@@ -6,7 +6,8 @@ import type { Channel } from '../shared/protocol/channel.ts';
 import { type Connection, GatewayConnection, type GatewayOptions } from './connection.ts';
 
 export interface Gateway {
-  opened(channel: Channel): Connection;
+  /** @param client whose channel it is, where one client has several: they share in its place in the queue */
+  opened(channel: Channel, client?: object): Connection;
   /** No new requests; those under way are served for up to `graceMs`, then connections are closed. */
   drain(graceMs: number): Promise<void>;
   readonly isDraining: boolean;
@@ -19,8 +20,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     get isDraining() {
       return isDraining;
     },
-    opened(channel) {
+    opened(channel, client = channel) {
       const connection = new GatewayConnection(channel, options, {
+        client,
         isDraining: () => isDraining,
         gone: () => connections.delete(connection),
       });

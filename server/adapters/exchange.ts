@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import express, { type Request, type Response, Router } from 'express';
 import { TandemError } from '../../shared/errors.ts';
+import type { Channel } from '../../shared/protocol/channel.ts';
 import { parseClientMessage } from '../../shared/protocol/client-messages.ts';
 import { decodeFrame, encodeFrame } from '../../shared/protocol/frames.ts';
 import { decodeJsonFrame, encodeJsonFrame } from '../../shared/protocol/json-frame.ts';
@@ -95,7 +96,7 @@ function opened(
   response: Response,
   hear: (message: ServerMessage, parts: readonly Uint8Array[]) => void,
 ): Connection {
-  const connection = gateway.opened({
+  const channel: Channel = {
     send(frame) {
       if (response.headersSent) return;
       // It came before the gateway went away: whoever kept the connection would send its next request into the end of it.
@@ -108,7 +109,9 @@ function opened(
       response.status(503).end();
     },
     bufferedBytes: 0,
-  });
+  };
+  // Exchanges that one connection of HTTP has pipelined are one client's.
+  const connection = gateway.opened(channel, request.socket);
   onceGone(request, response, () => connection.closed(response.writableFinished ? 1000 : GOING_AWAY));
   return connection;
 }

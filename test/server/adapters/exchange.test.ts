@@ -217,6 +217,36 @@ describe('a connection that reads no answer', () => {
   });
 });
 
+describe('a connection that fills the queue', () => {
+  test('is one client, however many exchanges it pipelines: it makes room for another', async () => {
+    const small = new GatewayHarness({ queueDepthMax: 2 });
+    const own = await httpGateway(small);
+    await small.start(memoryTransport);
+    const polite = await small.welcomed();
+    const socket = createConnection(Number(new URL(own.url).port), '127.0.0.1');
+    let said = '';
+    socket.on('data', (data) => {
+      said += data.toString('latin1');
+    });
+    const frame = frameOf();
+    for (let i = 0; i < 3; i++) {
+      socket.write(`POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: ${frame.length}\r\n\r\n`);
+      socket.write(frame);
+    }
+    await expect.poll(() => small.metric('tandem_queue_depth')).toBe(2);
+    sendInfer(polite);
+    for (let i = 0; i < 3; i++) {
+      await expect.poll(() => small.executor.seen.length).toBe(i + 1);
+      small.executor.finish([1]);
+    }
+    await expectType(polite, 'result');
+    await expect.poll(() => said.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 503']);
+    socket.destroy();
+    await small.stop();
+    await own.stop();
+  });
+});
+
 describe('what is wrong with a request over HTTP', () => {
   test('is said to be the caller’s: a path that is no UTF-8, a body that is compressed', async () => {
     const path = await fetch(`${http.url}/models/%E0%A4%A/plan.json`);
