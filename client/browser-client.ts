@@ -27,7 +27,7 @@ const MEASURE = 'tandem.infer';
 
 /** As `connect` of browser.ts. What was begun and is not taken ends with the client. */
 export async function connectBrowser(options: BrowserOptions, early: Early): Promise<BrowserClient> {
-  const client = await connectWith(browserHost(options, early), options);
+  const client = await connectWith(browserHost(options, early), { ...options, token: early.token as () => string });
   const { infer, explain, close } = client;
   const browserClient = Object.assign(client, {
     async infer(input: BrowserInput, inferOptions?: InferOptions) {

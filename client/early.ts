@@ -18,6 +18,8 @@ import type { ClientOptions } from './types.ts';
 export const CLIENT_NAME = 'tandem-browser/0.1';
 
 export interface Early {
+  /** Of all that is begun, and of the client: one that is being asked for is not asked for again. */
+  readonly token: () => Token;
   /** Of the connection that was begun to this URL; undefined where none was, or it is taken. */
   connector(url: string): Connector | undefined;
   /** What was begun to be fetched of this URL; undefined where nothing was, or it is taken. */
@@ -48,12 +50,14 @@ export function begin(options: EarlyOptions, platform: Platform): Early {
   const base = addressOf(options);
   // A plan that is pinned is fetched whole: whose head it is only the whole plan tells.
   const hasHead = base !== null && options.planSha256 === undefined;
+  const askForToken = tokensOf(options);
   // Once for all that is begun.
-  const token = base === null ? null : tokensOf(options)();
+  const token = base === null ? null : askForToken();
   let socket = base === null ? null : earlySocket(socketUrl(base), options, token, platform.connector);
   let head = hasHead ? earlyFetch(`${base}${planHeadPath(options.model)}`, platform.fetch) : null;
   const first = head && base !== null ? beginFirst(options, { base, token, head: head.response }, platform) : null;
   return {
+    token: askForToken,
     connector(url) {
       if (socket?.url !== url) return undefined;
       const connector = socket.take();

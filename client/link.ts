@@ -128,11 +128,10 @@ export class Link {
           if (isCurrent()) this.next(TERMINAL_CLOSE_CODES.includes(code) ? 'refused' : 'connecting', message);
         },
       });
+      this.connection = connection;
     } catch (error) {
       if (this.mayOpen) this.next('connecting', messageOf(error));
-      return;
     }
-    this.connection = connection;
   }
 
   /** Goes on without the present connection, to another one where that may help. */

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { connectBrowser } from '../../client/browser-client.ts';
+import { begin } from '../../client/early.ts';
 import { ClientHarness, POLICY } from '../helpers/client-harness.ts';
 
 const PHOTO = new Blob([]);
@@ -31,6 +32,7 @@ beforeEach(async () => {
   client = await connectBrowser(
     { url: 'http://gateway', model: 'small', policy: POLICY, download: false },
     {
+      token: () => null,
       connector: (url) => host.connector(url),
       response: (url, signal) => host.fetch(url, { signal: signal ?? null }),
       take: () => null,
@@ -101,4 +103,36 @@ describe('while its picture is read', () => {
     abort.abort(new Error('left'));
     expect(await within(100, next)).toBe('left');
   });
+});
+
+test('a page whose first connection is still waiting for a token asks for it once, however often it connects', async () => {
+  let asked = 0;
+  let give = (_token: string) => {};
+  const token = () => {
+    asked++;
+    return new Promise<string>((resolve) => {
+      give = resolve;
+    });
+  };
+  const harness = new ClientHarness();
+  harness.head = harness.plan;
+  const host = harness.host();
+  const options = { url: 'http://gateway', model: 'small', policy: POLICY, download: false, token };
+  const early = begin(options, {
+    connector: (url) => host.connector(url),
+    fetch: (url, init) => host.fetch(url, init),
+    pictures: { encode: async () => null },
+    now: () => 0,
+    inputOf: () => Promise.reject(new Error('none')),
+  });
+  const connector = (url: string) => early.connector(url) ?? host.connector(url);
+  const own = await connectBrowser(options, { ...early, connector });
+  // Somebody logs in elsewhere, and comes back.
+  await passed(1100);
+  document.dispatchEvent(new Event('visibilitychange'));
+  await expect.poll(() => harness.channels.length).toBe(1);
+  give('sesame');
+  await expect.poll(() => own.state.link).toBe('open');
+  expect(asked).toBe(1);
+  await own.close();
 });
