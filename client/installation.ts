@@ -101,7 +101,6 @@ export class Installation {
     if (this.isDownloading || this.isComplete || this.abort.signal.aborted) return;
     this.stopTimer();
     this.isDownloading = true;
-    this.downloadError = null;
     this.lacksFile = false;
     // The whole plan is on its way, and its installation does the rest.
     if (this.isHead) return;

@@ -74,6 +74,15 @@ describe('the download', () => {
     expect(await askedInAnHour()).toBeLessThan(1.1 * before);
   });
 
+  test('says of files that stay missing what is wrong once, however often it asks for them', async () => {
+    const warned: string[] = [];
+    harness.missingFiles = Number.POSITIVE_INFINITY;
+    const client = await harness.connect({}, { warn: (message) => warned.push(message) });
+    await harness.pass(3_600_000);
+    expect(client.state.downloadError).toContain('404');
+    expect(warned).toEqual([expect.stringContaining('404')]);
+  });
+
   test('begins again with the next connection, as when a network has let pages of its own lie in the place of files', async () => {
     harness.corrupt = true;
     const client = await harness.ready();
