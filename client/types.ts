@@ -43,7 +43,10 @@ export interface ClientOptions {
   readonly planSha256?: string | undefined;
   /** Whether what the gateway says of requests comes with a signed receipt; default true. It adds about half a kB to each. */
   readonly receipts?: boolean | undefined;
-  /** Who this client is; an empty text is nobody. Asked again for every connection, so that a token may expire. */
+  /**
+   * Who this client is; an empty text is nobody. Asked again for every connection, so that a token may expire, but not while it is
+   * still being asked for, as somebody may be logging in: give what fetches one a time limit of its own.
+   */
   readonly token?: string | (() => string | Promise<string>) | undefined;
   /** How much of the plan's first metric may be lost against the whole model; default 0.02. */
   readonly accuracyDropMax?: number | undefined;

@@ -26,6 +26,7 @@ export function largestError(actual: Tensor, expected: Tensor): number {
     difference = Math.max(difference, Math.abs(a - b));
     largest = Math.max(largest, Math.abs(b));
   }
+  if (difference === Number.POSITIVE_INFINITY) return difference;
   return difference === 0 ? 0 : difference / largest;
 }
 

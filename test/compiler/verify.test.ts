@@ -197,6 +197,8 @@ describe('the error of a tensor', () => {
 
   test('of its largest value is the largest difference over that', () => {
     expect(largestError(of(3, 4), of(3, 4))).toBe(0);
+    expect(largestError(of(3, Number.POSITIVE_INFINITY), of(3, 4))).toBe(Number.POSITIVE_INFINITY);
+    expect(largestError(of(3, 4), of(3, Number.POSITIVE_INFINITY))).toBe(Number.POSITIVE_INFINITY);
     expect(largestError(of(3, 5, -8), of(3, 4, -8))).toBeCloseTo(1 / 8, 6);
     expect(largestError(of(1), of(0))).toBe(Number.POSITIVE_INFINITY);
   });
