@@ -31,9 +31,15 @@ export interface CrashMarker {
 export function crashMarker(tab: GetStorage, origin: GetStorage, nowMs: number): CrashMarker {
   /** Clients of one page load at the same time: of what was under way any may have been fatal. */
   const underWay: string[] = [];
-  const fatal = new Map(marksIn(origin).filter(([, atMs]) => nowMs - atMs < BELIEVED_MS));
-  const left = tried(tab, (store) => JSON.parse(store.getItem(UNDER_WAY) ?? '[]') as unknown);
-  if (Array.isArray(left)) for (const step of left) fatal.set(String(step), nowMs);
+  const fatal = new Map<string, number>();
+  // What is stored may be anything: what it is not to be does no harm, or throws.
+  tried(origin, (store) => {
+    for (const [step, atMs] of JSON.parse(store.getItem(FATAL) ?? '[]') as [string, number][])
+      if (nowMs - atMs < BELIEVED_MS) fatal.set(step, atMs);
+  });
+  tried(tab, (store) => {
+    for (const step of JSON.parse(store.getItem(UNDER_WAY) ?? '[]') as string[]) fatal.set(step, nowMs);
+  });
   const write = () => tried(tab, (store) => store.setItem(UNDER_WAY, JSON.stringify(underWay)));
   write();
   const list = JSON.stringify([...fatal].slice(-KEPT_MAX));
@@ -54,14 +60,6 @@ export function crashMarker(tab: GetStorage, origin: GetStorage, nowMs: number):
       write();
     },
   };
-}
-
-function marksIn(origin: GetStorage): [string, number][] {
-  const parsed = tried(origin, (store) => JSON.parse(store.getItem(FATAL) ?? '[]') as unknown);
-  if (!Array.isArray(parsed)) return [];
-  return parsed.filter((entry): entry is [string, number] => {
-    return Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number';
-  });
 }
 
 function tried<T>(storage: GetStorage, work: (storage: MarkStorage) => T): T | undefined {
