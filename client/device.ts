@@ -12,7 +12,7 @@ import type { Random } from '../shared/random.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { oneAtATime } from '../shared/turns.ts';
 import { withNoise } from './noise.ts';
-import { type Chosen, type Provider, Providers } from './providers.ts';
+import { type Chosen, type Provider, providersFor } from './providers.ts';
 
 export interface Timed<T> {
   readonly value: T;
@@ -90,7 +90,7 @@ export function localDevice({ plan, target, runtime, others = [], pictures, cloc
       return { value, ms: clock.now() - start };
     });
   const trusted = { name: runtime.name, runtime, takesIntegers: true };
-  const providers = new Providers(plan, target, timed, [trusted, ...others]);
+  const providers = providersFor(plan, target, timed, [trusted, ...others]);
   const load = async (k: number, model: Uint8Array): Promise<Timed<LoadedSegment>> => {
     const { provider, session, ms } = await providers.choose(k, unpackModel(model));
     if (isClosed) {

@@ -4,6 +4,8 @@
  * WebAssembly with SIMD there is none of this, and callers multiply themselves.
  */
 
+import { bytesOf } from '../letters.ts';
+
 /** @param input [depth][columns] @returns [rows][columns]: start + matrix * input, of one buffer that is used again */
 export type Multiply = (input: Float32Array, columns: number) => Float32Array;
 
@@ -125,7 +127,7 @@ function moduleBytes(): number[] {
     ...[...get(QUADS), ...number(4), SHL, SET, ROW_BYTES],
     ...[LOOP, VOID, ...block, END, END],
   ];
-  const name = (text: string) => [text.length, ...[...text].map((letter) => letter.charCodeAt(0))];
+  const name = (text: string) => [text.length, ...bytesOf(text)];
   const section = (id: number, content: readonly number[]) => [id, ...unsigned(content.length), ...content];
   return [
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Timed } from '../../client/device.ts';
-import { type Provider, Providers } from '../../client/providers.ts';
+import { type Provider, providersFor } from '../../client/providers.ts';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { goldenAnswer, goldenError } from '../../shared/golden.ts';
 import type { Plan } from '../../shared/plan.ts';
@@ -50,7 +50,7 @@ const timed = async (work: () => Promise<Tensors>): Promise<Timed<Tensors>> => {
   const value = await work();
   return { value, ms: elapsed };
 };
-const providersOf = (plan: Plan, ...all: Provider[]) => new Providers(plan, 'wasm', timed, all);
+const providersOf = (plan: Plan, ...all: Provider[]) => providersFor(plan, 'wasm', timed, all);
 const MODEL = new Uint8Array();
 
 describe('what runs a segment', () => {
@@ -176,7 +176,7 @@ test('a provider whose session was let go in vain is not chosen', async () => {
     const value = await work();
     return { value, ms: times[Object.keys(value)[0] as string] } as never;
   };
-  const providers = new Providers(smallPlan(), 'wasm', timed, [provider('wasm', 10), provider('webgpu', 1)]);
+  const providers = providersFor(smallPlan(), 'wasm', timed, [provider('wasm', 10), provider('webgpu', 1)]);
   const { provider: chosen } = await providers.choose(0, new Uint8Array());
   expect([chosen, released]).toEqual(['webgpu', ['wasm']]);
 });
