@@ -38,12 +38,12 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
     const from = byteLength(pieces);
     const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};
     const response = await host.fetch(url, { signal: giveUp.signal, headers });
-    // A server that knows no ranges begins anew; so does one that has another file by now.
-    if (response.status !== 206) pieces.length = 0;
     if (!response.ok) {
       await response.body?.cancel();
       throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
     }
+    // A server that knows no ranges begins anew; so does one that has another file by now.
+    if (response.status !== 206) pieces.length = 0;
     return await readBody(response, url, { ...options, pieces, signal: giveUp.signal }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();

@@ -165,6 +165,20 @@ describe('a download that breaks', () => {
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     expect(seen.at(-1)).toBe(8);
   });
+
+  test('keeps what has come where the gateway is away for a while and a proxy says so in its place', async () => {
+    harness.breaksAfter = 3;
+    const { fetch } = harness.host();
+    let refusals = 2;
+    const behindProxy: typeof fetch = (url, init) => {
+      const isResumed = new Headers(init?.headers).has('Range');
+      return isResumed && refusals-- > 0 ? Promise.resolve(new Response('', { status: 503 })) : fetch(url, init);
+    };
+    const client = await harness.connect({}, { fetch: behindProxy });
+    await harness.pass(20_000);
+    expect(client.state).toMatchObject({ segmentsReady: 2 });
+    expect(harness.ranges).toEqual(['bytes=3-']);
+  });
 });
 
 test('progress of one plan never falls, also where a device dies and all is loaded anew', async () => {
