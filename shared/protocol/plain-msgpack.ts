@@ -2,7 +2,7 @@
  * Whether bytes are one plain msgpack value, looked at before any of it is built. msgpackr reads extension types whoever
  * sends them: with its references, a hundred bytes stand for 2 ** 40 values, and it prints what it read into its errors.
  * So only maps, arrays, strings, numbers, booleans and nil may reach it, to a bounded depth, and nothing behind them.
- * 64-bit integers are taken where a number can hold them: some encoders write every integer so.
+ * 64-bit integers are taken within 2 ** 53 of 0, where a number can hold them: some encoders write every integer so.
  */
 
 /** Levels of maps and arrays; messages have four. */
@@ -29,6 +29,8 @@ const SCALAR_BYTES = new Map<number, number>([
 /** 64-bit integers, which are taken only where a number can hold them. */
 const UINT64 = 0xcf;
 const INT64 = 0xd3;
+/** Their upper halves are below this. */
+const UPPER_MAX = 2 ** 21;
 /** Bytes that tell a length, for strings, arrays and maps. */
 const STRING_LENGTH_BYTES = new Map([
   [0xd9, 1],
@@ -59,7 +61,13 @@ export function isPlainMsgpack(bytes: Uint8Array): boolean {
     if (first < 0x80 || first >= 0xe0) return 0;
     if (first < 0x90) return 2 * (first & 0x0f);
     if (first < 0xa0) return first & 0x0f;
-    if (first === UINT64 || first === INT64) return readLength(8) <= Number.MAX_SAFE_INTEGER ? 0 : null;
+    if (first === UINT64 || first === INT64) {
+      // The upper half tells; below 0 it wraps around.
+      const below = first === INT64 ? UPPER_MAX : 0;
+      const isHeld = (readLength(4) + below) % 2 ** 32 < UPPER_MAX + below;
+      at += 4;
+      return isHeld ? 0 : null;
+    }
     const array = ARRAY_LENGTH_BYTES.get(first);
     if (array !== undefined) return readLength(array);
     const map = MAP_LENGTH_BYTES.get(first);

@@ -77,6 +77,20 @@ describe('plain msgpack', () => {
   });
 
   test.each([
+    ['d3 ffffffffffffffff', true],
+    ['d3 ffe0000000000001', true],
+    ['d3 ffdfffffffffffff', false],
+    ['d3 8000000000000000', false],
+    ['d3 001fffffffffffff', true],
+    ['d3 0020000000000000', false],
+    ['cf 001fffffffffffff', true],
+    ['cf 0020000000000000', false],
+    ['cf ffffffffffffffff', false],
+  ])('is a 64-bit integer within 2 ** 53 of 0: %s', (hex, isWithin) => {
+    expect(isPlainMsgpack(bytesOf(hex))).toBe(isWithin);
+  });
+
+  test.each([
     ['the byte that is never used', 'c1'],
     ['binary data', 'c4 01 00'],
     ['binary data with 2 bytes of length', 'c5 0001 00'],
