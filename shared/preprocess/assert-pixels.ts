@@ -6,7 +6,8 @@ import type { Picture } from './resize.ts';
 export function assertPixels({ width, height, data }: Picture): void {
   const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
   // A buffer that was transferred has no bytes any more.
-  if (!isBytes || !Number.isInteger(width) || width < 1 || height < 1 || data.length !== width * height * 4) {
+  const isWhole = width % 1 === 0 && height % 1 === 0;
+  if (!isBytes || !isWhole || width < 1 || height < 1 || data.length !== width * height * 4) {
     const got = `${data?.length} bytes for ${width} x ${height} pixels`;
     throw new TandemError('BAD_INPUT', `expected RGBA pixels, got ${got}`);
   }

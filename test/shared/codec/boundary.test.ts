@@ -108,6 +108,7 @@ describe('a picture as input', () => {
     ['RGB pixels', { width: 2, height: 2, data: new Uint8Array(12) }],
     ['no width', { width: 0, height: 2, data: new Uint8Array(0) }],
     ['no height', { width: 2, height: 0, data: new Uint8Array(0) }],
+    ['a height that is no whole number', { width: 4, height: 2.5, data: new Uint8Array(40) }],
     ['a pixel too many', { width: 2, height: 2, data: new Uint8Array(20) }],
   ])('is refused with %s', (_, picture) => {
     expect(() => pictureCrossing(plan, picture)).toThrow(tandemError('BAD_INPUT', 'expected RGBA pixels'));
