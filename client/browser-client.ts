@@ -61,7 +61,7 @@ function browserHost(options: HostOptions, early?: Early): Host {
   const { target = 'wasm', threads = defaultThreads() } = options;
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
-  const providers = (options.providers ?? []).filter((name) => isThere(name) && !pageMarker().hasKilled(name));
+  let providers = (options.providers ?? []).filter((name) => isThere(name) && !pageMarker().hasKilled(name));
   const [engine, ownWasm, ownWorker] =
     providers.length > 0 ? [ORT_ACCELERATED, acceleratedWasm, acceleratedWorker] : [ORT_WASM, plainWasm, plainWorker];
   return {
@@ -87,7 +87,11 @@ function browserHost(options: HostOptions, early?: Early): Host {
         threads,
         providers,
         clock,
-        onLost,
+        onLost(reason) {
+          // What a worker died of, or was stuck in, may be one of them: the next one does without.
+          providers = [];
+          onLost(reason);
+        },
         signal,
       });
       return marked(made, plan, pageMarker(), providers);

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { connectBrowser } from '../../client/browser-client.ts';
-import { begin } from '../../client/early.ts';
+import { begin, type Early } from '../../client/early.ts';
+import type { WorkerRequest, WorkerResponse } from '../../client/worker-protocol.ts';
 import { ClientHarness, POLICY } from '../helpers/client-harness.ts';
 
 const PHOTO = new Blob([]);
@@ -135,4 +136,39 @@ test('a page whose first connection is still waiting for a token asks for it onc
   await expect.poll(() => own.state.link).toBe('open');
   expect(asked).toBe(1);
   await own.close();
+});
+
+test('a worker that died with providers comes back without them: what hangs in one would do so again', async () => {
+  vi.stubGlobal('navigator', { gpu: {} });
+  const workers: { readonly asked: WorkerRequest[]; onerror?: (event: object) => void }[] = [];
+  const worker = () => {
+    const made = {
+      asked: [] as WorkerRequest[],
+      onmessage: (_: { data: WorkerResponse }) => {},
+      postMessage(request: WorkerRequest) {
+        made.asked.push(request);
+        queueMicrotask(() => made.onmessage({ data: { type: 'done', id: request.id, result: [] } }));
+      },
+      terminate() {},
+    };
+    workers.push(made);
+    return made as unknown as Worker;
+  };
+  const host = new ClientHarness().host();
+  const options = { url: 'http://gateway', model: 'small', policy: POLICY, download: false, worker };
+  const early: Early = {
+    connector: (url) => host.connector(url),
+    response: (url, signal) => host.fetch(url, { signal: signal ?? null }),
+    token: () => null,
+    take: () => null,
+    close() {},
+  };
+  const accelerated = await connectBrowser({ ...options, providers: ['webgpu'] }, early);
+  workers[0]?.onerror?.({ message: 'the graphics driver hangs', preventDefault() {} });
+  await expect.poll(() => workers[1]?.asked.length, { timeout: 5000 }).toBeGreaterThan(0);
+  expect(workers.map(({ asked: [first] }) => first?.args)).toMatchObject([
+    { providers: ['webgpu'] },
+    { providers: [] },
+  ]);
+  await accelerated.close();
 });
