@@ -117,7 +117,8 @@ let marker: CrashMarker | undefined;
 /** One for all clients of a page: what one of them is at is not what the page before died of. Reading takes a while: not before it is needed. */
 function pageMarker(): CrashMarker {
   marker ??= crashMarker(
-    () => sessionStorage,
+    // A frame shares it with the page around it and its other frames, which may be at something and well.
+    () => top === window && sessionStorage,
     () => localStorage,
     Date.now(),
   );

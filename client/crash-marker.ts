@@ -5,8 +5,8 @@
 
 /** What is used of a page's storages. */
 export type MarkStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
-/** All of it may throw, the asking for it too. */
-type GetStorage = () => MarkStorage;
+/** All of it may throw, the asking for it too. false: there is none. */
+type GetStorage = () => MarkStorage | false;
 
 const UNDER_WAY = 'tandem.under-way';
 const FATAL = 'tandem.fatal';
@@ -64,7 +64,7 @@ export function crashMarker(tab: GetStorage, origin: GetStorage, nowMs: number):
 
 function tried<T>(storage: GetStorage, work: (storage: MarkStorage) => T): T | undefined {
   try {
-    return work(storage());
+    return work(storage() as MarkStorage);
   } catch {
     // Private windows and sandboxed frames: then nothing is remembered.
     return undefined;

@@ -4,7 +4,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Browser, Page, Route, WebSocket } from 'playwright-core';
+import type { Browser, Frame, Page, Route, WebSocket } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
@@ -449,6 +449,28 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
       downloadError: expect.stringContaining('the page died while it loaded segment 3'),
     });
     expect(await page.evaluate(() => kit.read(0))).toMatchObject({ text: LINES[0]?.text });
+    await done(page);
+  });
+
+  test('does not take for what a page died of what the page around its frame is at', async () => {
+    const page = await newPage();
+    const mark = await page.evaluate(async () => {
+      await kit.open({ download: false });
+      const loading = JSON.stringify([`${kit.client.plan.id.slice(0, 12)} segment 3`]);
+      sessionStorage.setItem('tandem.under-way', loading);
+      document.body.append(Object.assign(document.createElement('iframe'), { src: location.href }));
+      return loading;
+    });
+    await expect.poll(() => page.frames().length).toBe(2);
+    const frame = page.frames()[1] as Frame;
+    await frame.waitForFunction(() => 'kit' in globalThis);
+    const device = await frame.evaluate(async () => {
+      await kit.open();
+      await kit.client.prepare().catch(() => {});
+      return kit.client.state.device;
+    });
+    expect(device).toBe('available');
+    expect(await page.evaluate(() => sessionStorage.getItem('tandem.under-way'))).toBe(mark);
     await done(page);
   });
 
