@@ -102,12 +102,8 @@ function browserHost(options: HostOptions, early?: Early): Host {
     onWake: (listener) => listenForWake(document, globalThis, Date.now, listener),
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {
-      const onLeave = () => {
-        marker?.endAll();
-        listener();
-      };
-      globalThis.addEventListener('pagehide', onLeave);
-      return () => globalThis.removeEventListener('pagehide', onLeave);
+      globalThis.addEventListener('pagehide', listener);
+      return () => globalThis.removeEventListener('pagehide', listener);
     },
   };
 }
@@ -116,12 +112,16 @@ let marker: CrashMarker | undefined;
 
 /** One for all clients of a page: what one of them is at is not what the page before died of. Reading takes a while: not before it is needed. */
 function pageMarker(): CrashMarker {
-  marker ??= crashMarker(
-    // A frame shares it with the page around it and its other frames, which may be at something and well.
-    () => top === window && sessionStorage,
-    () => localStorage,
-    Date.now(),
-  );
+  if (!marker) {
+    marker = crashMarker(
+      // A frame shares it with the page around it and its other frames, which may be at something and well.
+      () => top === window && sessionStorage,
+      () => localStorage,
+      Date.now(),
+    );
+    // Pages in the background are ended for others' needs.
+    for (const type of ['pagehide', 'visibilitychange']) globalThis.addEventListener(type, marker.endAll);
+  }
   return marker;
 }
 

@@ -474,6 +474,23 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await done(page);
   });
 
+  test('does not blame what it was at in the background, where browsers end pages for the sake of others', async () => {
+    const page = await newPage();
+    const underWay = () => page.evaluate(() => sessionStorage.getItem('tandem.under-way'));
+    await page.evaluate(async () => {
+      const { postMessage } = Worker.prototype;
+      // A load lasts.
+      Worker.prototype.postMessage = function (message, options) {
+        if (message.method !== 'load') postMessage.call(this, message, options as StructuredSerializeOptions);
+      };
+      await kit.open();
+    });
+    await expect.poll(underWay).toContain('segment 1');
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
+    expect(await underWay()).toBe('[]');
+    await done(page);
+  });
+
   test('has two clients on one page, of which neither takes the other for what a page died of', async () => {
     const page = await newPage();
     const states = await page.evaluate(async () => {
