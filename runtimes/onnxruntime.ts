@@ -5,7 +5,7 @@
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
 import { asTandemError } from '../shared/errors.ts';
 import type { Runtime, Session } from '../shared/runtime.ts';
-import { isDType, type Tensor, type Tensors } from '../shared/tensor.ts';
+import { heldData, isDType, type Tensor, type Tensors } from '../shared/tensor.ts';
 
 /** `import * as ort from 'onnxruntime-node'` or `'onnxruntime-web/wasm'`. */
 export interface OrtModule {
@@ -61,7 +61,8 @@ function fromOrt(outputs: InferenceSession.OnnxValueMapType): Tensors {
   const tensors: Record<string, Tensor> = {};
   for (const [name, { type, dims, data }] of Object.entries(outputs)) {
     if (!isDType(type)) throw new TypeError(`output ${name} is of type ${type}, which Tandem does not carry`);
-    tensors[name] = { dtype: type, shape: dims, data: data as Tensor['data'] };
+    // Where the browser has an array for float16, onnxruntime-web gives that.
+    tensors[name] = { dtype: type, shape: dims, data: heldData(type, data as Tensor['data']) };
   }
   return tensors;
 }

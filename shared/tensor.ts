@@ -77,6 +77,12 @@ export function holdsDType({ dtype, data }: Tensor): boolean {
   return data instanceof ARRAY_OF[dtype];
 }
 
+/** The same memory in the kind of array that a dtype has here. */
+export function heldData(dtype: DType, { buffer, byteOffset, length }: TensorData): TensorData {
+  const array: ArrayClass = ARRAY_OF[dtype];
+  return new array(buffer, byteOffset, length);
+}
+
 /** Number of elements of a shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;
