@@ -115,7 +115,11 @@ export async function workerDevice(
       await call('provide', { runtime }, transferOf(runtime));
     },
     load: (k, model) => call('load', { k, model }, transferOf(model)),
-    begin: ({ width, height, data }) => call('begin', { width, height, data }),
+    async begin({ width, height, data }) {
+      // What is sent as a part takes all of its buffer along, which may be an engine's whole memory.
+      const own = new Uint8Array(data);
+      return call('begin', { width, height, data: own }, [own.buffer]);
+    },
     advance: (crossing) => call('advance', crossing),
     addNoise: (crossing, noise) => call('addNoise', { crossing, noise }),
     encode: (crossing, tier) => call('encode', { crossing, tier }),

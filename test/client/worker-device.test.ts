@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { FakeClock } from '../../client/testkit/fake-clock.ts';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { workerDevice } from '../../client/worker-device.ts';
-import type { WorkerResponse } from '../../client/worker-protocol.ts';
+import type { WorkerRequest, WorkerResponse } from '../../client/worker-protocol.ts';
 
 /** A worker that answers as it is told to. */
 class FakeWorker {
@@ -11,14 +11,17 @@ class FakeWorker {
   onmessageerror: (() => void) | null = null;
   isTerminated = false;
   readonly asked: string[] = [];
+  /** Of the newest picture, with all that goes along. */
+  bytesSent = 0;
   private readonly answer: (id: number, method: string) => WorkerResponse | null;
 
   constructor(answer: FakeWorker['answer']) {
     this.answer = answer;
   }
 
-  postMessage({ id, method }: { id: number; method: string }): void {
+  postMessage({ id, method, args }: WorkerRequest, transfer: Transferable[]): void {
     this.asked.push(method);
+    if (method === 'begin') this.bytesSent = structuredClone(args, { transfer }).data.buffer.byteLength;
     const data = this.answer(id, method);
     if (data) queueMicrotask(() => this.onmessage?.({ data }));
   }
@@ -122,6 +125,15 @@ describe('a device in a worker', () => {
     device.begin(picture).catch(() => {});
     await clock.advance(3000);
     expect(lost).toEqual(['the worker was at begin for more than 15 s']);
+  });
+
+  test('is sent the pixels of a picture alone, whatever memory they are a part of', async () => {
+    const worker = new FakeWorker(done);
+    const device = await deviceOn(worker);
+    const memory = new Uint8Array(1024);
+    await device.begin({ width: 2, height: 1, data: memory.subarray(16, 24) });
+    expect(worker.bytesSent).toBe(8);
+    expect(memory.byteLength).toBe(1024);
   });
 
   test('survives what cannot be sent to it', async () => {
