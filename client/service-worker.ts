@@ -38,6 +38,8 @@ const PREFIX = 'tandem-app-';
 const PATIENCE_MS = 3000;
 /** What has begun to answer may take longer. */
 const BODY_MS = 30_000;
+/** Of what may be a page: its last part has no ending, or that of one. */
+const PAGE_PATH = /(?:\/[^./]*|\.html?)$/;
 
 /** Files come from the network while that answers, so that a new version is seen at once, and else from what was kept. */
 export function keepOffline(scope: ServiceWorkerScope, { version, files }: OfflineFiles): void {
@@ -76,7 +78,14 @@ async function keep(cache: Cache, address: string): Promise<void> {
   // Past the browser's own cache, which may have the file of the version before.
   const response = await fetch(address, { cache: 'reload' });
   if (!response.ok) throw new TypeError(`${address} answered with status ${response.status}`);
+  // The version before stays, which has the script.
+  if (response.redirected && isPage(response) && !PAGE_PATH.test(new URL(address).pathname))
+    throw new TypeError(`${address} led to a page, as one to log in at`);
   await cache.put(address, asItself(response));
+}
+
+function isPage({ headers }: Response): boolean {
+  return headers.get('Content-Type')?.startsWith('text/html') ?? false;
 }
 
 /** Browsers do not open a page from a response that says it was redirected. */

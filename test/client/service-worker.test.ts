@@ -142,6 +142,17 @@ test('a page to log in at is not kept in the place of a script', async () => {
   expect(await app.get('https://app.example/app.js')).toBe('1 of /app.js');
 });
 
+test('a page to log in at does not take the place of a script with a new version either', async () => {
+  await visited('/', '/app.js');
+  network = () => {
+    const page = new Response('<title>log in</title>', { headers: { 'Content-Type': 'text/html' } });
+    return Object.defineProperty(page, 'redirected', { value: true });
+  };
+  const next = new FakeScope('https://app.example/sw.js', '2', ['/', '/app.js']);
+  await expect(next.start()).rejects.toThrow('https://app.example/app.js led to a page');
+  expect([...stores.keys()]).toContain('tandem-app-/:1');
+});
+
 test('a file whose address has a query is there without a network', async () => {
   const app = await visited('/', '/app.js?v=3');
   network = noNetwork;
