@@ -46,7 +46,13 @@ function createConnection(): Connection {
     open(options) {
       const closing = new AbortController();
       const { signal } = closing;
-      const opened = connect({ ...options, signal }).then(
+      const connected = async () => {
+        // StrictMode's first mount is over by then: for it nothing is begun, of whose end browsers would complain.
+        await null;
+        signal.throwIfAborted();
+        return connect({ ...options, signal });
+      };
+      const opened = connected().then(
         (client) => {
           const show = (state: ClientState) => {
             if (!signal.aborted) set({ client, state, error: null });
