@@ -5,7 +5,7 @@ import { TandemError } from '../shared/errors.ts';
 export function baseUrl(given: string | URL): string {
   const url = String(given);
   if (!/^https?:[^?#]*$/.test(url) || !URL.canParse(url)) {
-    throw new TandemError('BAD_CONFIG', `expected the gateway's address as http:// or https://, got ${url}`);
+    throw new TandemError('BAD_CONFIG', `expected the gateway's address as http(s)://, got ${url}`);
   }
   return url.replace(/\/+$/, '');
 }

@@ -47,7 +47,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
     return await readBody(response, url, { ...options, pieces, signal: giveUp.signal }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();
-    throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or it does not let this page in`);
+    throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or its origins lack this page`);
   } finally {
     stop();
     signal?.removeEventListener('abort', onAbort);
