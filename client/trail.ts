@@ -129,12 +129,12 @@ function whyOf(
   if (!chosen)
     return isReply ? `${name({ k, tier })}: it had left before the SDK was there` : 'there was nothing to decide';
   const ms = (candidate: Candidate) => `${candidate.predicted.totalMs.toFixed(0)} ms`;
-  const { next, at } = decision;
-  // Why not here is asked before why not otherwise.
-  const removed = next ? undefined : (decision.removed.find((choice) => choice.tier === null) ?? decision.removed[0]);
+  const { next, at, removed } = decision;
+  // What may change is told before what stays, and last of all is the device alone: why not here is asked first.
+  const out = removed.findLast(({ waitsFor }) => waitsFor) ?? removed.at(-1);
   const otherwise = next
     ? `next ${name(next)} at ${ms(next)}`
-    : `nothing else could be done${removed ? `: ${removed.reason}` : ''}`;
+    : `nothing else could be done${out ? `: ${out.reason}` : ''}`;
   const from = at > 0 ? ` from boundary ${at}` : '';
   return `${name(chosen)}: expected in ${ms(chosen)}${from}, ${otherwise}`;
 }
