@@ -55,8 +55,8 @@ export interface Host {
   /** Calls back when the host may be about to end: the last moment to say something. Gives what stops it. */
   onLeave?(listener: () => void): () => void;
   /**
-   * Calls back whenever the host has reason to think that a connection works again, with how long it was away: in the
-   * background or frozen, 0 where it was not. Gives what stops it.
+   * Calls back whenever the host has reason to think that a connection works again, or no more, with how long it was away: in
+   * the background or frozen, 0 where it was not. Gives what stops it.
    */
   onWake?(listener: (awayMs: number) => void): () => void;
   /** Calls back when the device is on another network, or may be. Gives what stops it. */

@@ -22,7 +22,8 @@ export interface PageNavigator {
 const LOW_LEVEL = 0.2;
 
 /**
- * Phones drop sockets of hidden pages without a word: look at once when the page is seen or the network is back.
+ * Phones drop sockets of hidden pages, and of networks that are gone, without a word: look at once when the page is seen, or the
+ * network is back or gone.
  * @param wallClock goes on while the device sleeps
  */
 export function listenForWake(
@@ -52,7 +53,8 @@ export function listenForWake(
     [page, 'freeze', leave],
     [page, 'resume', back],
     [window, 'pageshow', onShow],
-    [window, 'online', () => listener(0)],
+    [window, 'online', back],
+    [window, 'offline', back],
   ];
   return listenToAll(listening);
 }

@@ -456,6 +456,25 @@ describe('waking', () => {
     },
   );
 
+  test('finds a socket out that went silent with its network', async () => {
+    const harness = new ClientHarness();
+    const window = new EventTarget();
+    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' as const });
+    const onWake = (listener: (awayMs: number) => void) =>
+      listenForWake(page, window, () => harness.clock.now(), listener);
+    const client = await harness.connect({}, { onWake });
+    await harness.pass(5_000);
+    const [near] = harness.channels;
+    if (near) near.send = () => {};
+    harness.isReachable = false;
+    window.dispatchEvent(new Event('offline'));
+    await harness.pass(2_000);
+    expect(client.state.link).toBe('connecting');
+    const { route } = await client.infer(PICTURE, { label: 'personal' });
+    expect(route).toMatchObject({ bytesUp: 0, fallback: null });
+    expect(route.why).toContain('nothing else could be done: there is no connection');
+  });
+
   test('is not what a page does that is shown for the first time: its connection goes on being made', async () => {
     const harness = new ClientHarness();
     const own = harness.host();

@@ -67,12 +67,14 @@ describe('a page that comes back', () => {
     expect(away).toEqual([900]);
   });
 
-  test('was not away where it is shown for the first time, or the network is back', () => {
+  test('was not away where it is shown for the first time, or the network is gone or back', () => {
     const { window, away, time } = watched();
     time.nowMs += 900;
     window.dispatchEvent(new Event('pageshow'));
+    expect(away).toEqual([]);
+    window.dispatchEvent(new Event('offline'));
     window.dispatchEvent(new Event('online'));
-    expect(away).toEqual([0]);
+    expect(away).toEqual([0, 0]);
   });
 
   test('was away for no less than nothing, whatever is done to the calendar', () => {
@@ -88,7 +90,7 @@ describe('a page that comes back', () => {
     stop();
     page.become('hidden');
     page.become('visible');
-    for (const type of ['pageshow', 'online']) window.dispatchEvent(new Event(type));
+    for (const type of ['pageshow', 'offline', 'online']) window.dispatchEvent(new Event(type));
     page.dispatchEvent(new Event('resume'));
     expect(away).toEqual([]);
   });
