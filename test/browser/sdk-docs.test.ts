@@ -264,7 +264,9 @@ globalThis.mount = () => createRoot(document.getElementById('root')).render(crea
 /** What the compiler says. */
 async function compiled(options: object, files: readonly string[]): Promise<string> {
   const lib = ['es2023', 'dom', 'dom.iterable', 'esnext.disposable'];
-  const compilerOptions = { target: 'es2022', strict: true, noEmit: true, lib, ...options };
+  // As strict as apps may be.
+  const strict = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true };
+  const compilerOptions = { target: 'es2022', ...strict, noEmit: true, lib, ...options };
   await write('tsconfig.json', JSON.stringify({ compilerOptions, files }));
   return (await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER])).stdout;
 }
