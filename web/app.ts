@@ -36,13 +36,19 @@ async function start(): Promise<void> {
   const charset = parseCharset(new TextDecoder().decode(await client.asset('charset')));
   const button = byId<HTMLButtonElement>('read');
   button.disabled = false;
+  text.onkeydown = ({ key }) => {
+    if (key === 'Enter') button.click();
+  };
   button.onclick = async () => {
+    const hadFocus = document.activeElement === button;
     button.disabled = true;
     byId('error').hidden = true;
     byId('answer').hidden = true;
     byId('left').hidden = true;
     await read(client, charset).catch(showFailure);
     button.disabled = false;
+    // What is disabled loses it, and whoever works with keys would begin at the top again.
+    if (hadFocus) button.focus({ preventScroll: true });
   };
 }
 
@@ -63,7 +69,7 @@ async function read(client: BrowserClient, charset: readonly string[]): Promise<
   showRoute(route, client.plan);
   await showLeft(route);
   byId('answer').hidden = false;
-  byId('answer').scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  byId('answer').scrollIntoView({ block: 'nearest' });
 }
 
 /** What came to nothing may have left all the same. */
@@ -163,5 +169,5 @@ function showError(error: unknown): void {
   place.textContent = error instanceof Error ? error.message : String(error);
   place.title = error instanceof TandemError ? error.code : '';
   place.hidden = false;
-  place.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  place.scrollIntoView({ block: 'nearest' });
 }

@@ -6,6 +6,16 @@ const SIDE_MAX_PX = 2048;
 /** An empty line is a strip of paper still. */
 const MIN_WIDTH_PX = 400;
 
+const ARROWS: Record<string, readonly [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+const SIDES = ['left', 'top', 'width', 'height'] as const;
+/** Of the photo's width or height. */
+const KEY_STEP = 0.02;
+
 /** Draws a line of text as on a slightly tinted sheet of paper. */
 export function drawText(canvas: HTMLCanvasElement, text: string): void {
   const sizePx = 40;
@@ -53,10 +63,28 @@ export function initialBox(image: HTMLImageElement): Box {
   return isLine ? { left: 0, top: 0, width: 1, height: 1 } : { left: 0.05, top: 0.42, width: 0.9, height: 0.16 };
 }
 
-/** Lets a finger move the box, and resize it by its handle. */
+/** Lets a finger or arrow keys move the box, and resize it: by its handle, or with Shift. */
 export function makeDraggable(frame: HTMLElement, element: HTMLElement, handle: HTMLElement, box: Box): void {
   const show = () => {
-    for (const side of ['left', 'top', 'width', 'height'] as const) element.style[side] = `${box[side] * 100}%`;
+    for (const side of SIDES) element.style[side] = `${box[side] * 100}%`;
+    element.ariaValueNow = (box.left * 100).toFixed(0);
+    element.ariaValueText = SIDES.map((side) => `${side} ${(box[side] * 100).toFixed(0)} %`).join(', ');
+  };
+  const change = (start: Box, dx: number, dy: number, isResize: boolean) => {
+    if (isResize) {
+      box.width = clamp(start.width + dx, 0.2, 1 - box.left);
+      box.height = clamp(start.height + dy, 0.08, 1 - box.top);
+    } else {
+      box.left = clamp(start.left + dx, 0, 1 - box.width);
+      box.top = clamp(start.top + dy, 0, 1 - box.height);
+    }
+    show();
+  };
+  element.onkeydown = (event) => {
+    const [x, y] = ARROWS[event.key] ?? [];
+    if (x === undefined || y === undefined) return;
+    event.preventDefault();
+    change(box, x * KEY_STEP, y * KEY_STEP, event.shiftKey);
   };
   element.onpointerdown = (event) => {
     event.preventDefault();
@@ -66,14 +94,7 @@ export function makeDraggable(frame: HTMLElement, element: HTMLElement, handle: 
     element.onpointermove = (move) => {
       const dx = (move.clientX - start.x) / frame.clientWidth;
       const dy = (move.clientY - start.y) / frame.clientHeight;
-      if (isResize) {
-        box.width = clamp(start.width + dx, 0.2, 1 - box.left);
-        box.height = clamp(start.height + dy, 0.08, 1 - box.top);
-      } else {
-        box.left = clamp(start.left + dx, 0, 1 - box.width);
-        box.top = clamp(start.top + dy, 0, 1 - box.height);
-      }
-      show();
+      change(start, dx, dy, isResize);
     };
     element.onpointerup = () => {
       element.onpointermove = null;

@@ -124,6 +124,37 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     await other.close();
   });
 
+  test('is worked with keys alone', async () => {
+    const { page } = await openPage(browser, server.url);
+    const focused = () => page.evaluate(() => document.activeElement?.id);
+    await page.focus('#text');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#answer:not([hidden])');
+    await page.focus('#read');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#answer:not([hidden])');
+    await page.waitForSelector('#read:not([disabled])');
+    expect(await focused()).toBe('read');
+
+    await page.click('label:has(input[name="source"][value="photo"])');
+    const [line] = cleanLines(1);
+    await page.setInputFiles('#file', {
+      name: 'line.png',
+      mimeType: 'image/png',
+      buffer: line?.png ?? Buffer.alloc(0),
+    });
+    await page.waitForSelector('#crop:not([hidden])');
+    await page.focus('#file');
+    await page.keyboard.press('Tab');
+    expect(await focused()).toBe('box');
+    await page.keyboard.press('Shift+ArrowLeft');
+    await page.keyboard.press('Shift+ArrowUp');
+    await page.keyboard.press('ArrowRight');
+    const box = () => page.evaluate(() => document.getElementById('box')?.ariaValueText);
+    expect(await box()).toBe('left 2 %, top 0 %, width 98 %, height 98 %');
+    await page.close();
+  });
+
   test('shows its controls within the screen’s width', async () => {
     const { page } = await openPage(browser, server.url);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
