@@ -157,8 +157,12 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
 
   test('shows its controls within the screen’s width', async () => {
     const { page } = await openPage(browser, server.url);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(overflow).toBeLessThanOrEqual(0);
+    const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+    expect(await width()).toBe(PHONE.viewport.width);
+    await segmentsReady(page);
+    // A small phone's, enlarged to 200 %.
+    await page.setViewportSize({ width: 180, height: 370 });
+    await expect.poll(width).toBe(180);
     await page.close();
   });
 });
