@@ -198,7 +198,7 @@ async function addAssets(recipe: ModelRecipe, files: Map<string, Uint8Array | st
   return assets;
 }
 
-/** Every visitor may read a plan: it has no path of this machine's, but the way from the bundle to a file that nobody wrote a recipe for. */
+/** Every visitor may read a plan: of a file that nobody wrote a recipe for it has the way from the bundle, not where both lie. */
 function sourceSeenFrom(dir: string, { source, file }: CompileRequest['recipe']): string {
   return source === file ? relative(dir, file) : source;
 }

@@ -257,9 +257,9 @@ test('on SIGTERM the gateway says goodbye, answers what is under way, and ends w
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ model: 'ocr-line', k: '3', tier: 'q4', outcome: 'ok', trace });
 });
 
-test('a gateway that goes away keeps no connection for a next request, which would be lost with it', async () => {
-  const own = await startServer({ workers: 1 });
-  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
+/** Requests that take it a while, of which the first has been answered. */
+async function keepBusy({ url }: ServerProcess): Promise<void> {
+  const peer = await connectSocket(`${url.replace('http', 'ws')}/ws`);
   send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
   await expectType(peer, 'welcome');
   const part = new Uint8Array(1 + (480 * 160) / 2);
@@ -267,6 +267,11 @@ test('a gateway that goes away keeps no connection for a next request, which wou
     send(peer, features({ id, shapes: [[1, 480, 1, 160]], parts: [part.length] }).message, [part]);
   }
   await expectType(peer, 'result');
+}
+
+test('a gateway that goes away keeps no connection for a next request, which would be lost with it', async () => {
+  const own = await startServer({ workers: 1 });
+  await keepBusy(own);
   const ready = async () => {
     const { status, headers } = await fetch(`${own.url}/readyz`);
     return [status, headers.get('connection')];
@@ -280,14 +285,7 @@ test('a gateway that goes away keeps no connection for a next request, which wou
 
 test('a gateway that is going away ends at once with the second signal, also where that is another', async () => {
   const own = await startServer({ workers: 1, drainMs: 60_000 });
-  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
-  await expectType(peer, 'welcome');
-  const part = new Uint8Array(1 + (480 * 160) / 2);
-  for (let id = 1; id <= 30; id++) {
-    send(peer, features({ id, shapes: [[1, 480, 1, 160]], parts: [part.length] }).message, [part]);
-  }
-  await expectType(peer, 'result');
+  await keepBusy(own);
   own.child.kill('SIGTERM');
   await expect.poll(() => own.log()).toContain('draining');
   own.child.kill('SIGINT');
