@@ -112,6 +112,8 @@ async function measureSample(
         const payload = await codec.encode(crossing, tier);
         if (!payload) continue;
         const bytes = payload.parts.reduce((sum, part) => sum + part.byteLength, 0);
+        // The first of its kind sets its decoder up.
+        if (!rows.has(rowKey({ target, k, tier }))) await codec.decode(k, tier, payload);
         const startMs = now();
         const decoded = await codec.decode(k, tier, payload);
         sent.push({ key: { target, k, tier }, tensors: decoded.tensors, own, bytes, ms: now() - startMs });
@@ -138,8 +140,12 @@ function outputsIn(plan: Plan, tensors: Tensors): Tensors {
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => names.includes(name)));
 }
 
+function rowKey({ target, k, tier }: Pick<Row, 'target' | 'k' | 'tier'>): string {
+  return `${target}/${k}/${tier}`;
+}
+
 function rowOf(rows: Map<string, Row>, key: Pick<Row, 'target' | 'k' | 'tier'>): Row {
-  const name = `${key.target}/${key.k}/${key.tier}`;
+  const name = rowKey(key);
   const known = rows.get(name);
   if (known) return known;
   const row = { ...key, grades: [], sizes: [], bytes: [], decodeMs: [] };

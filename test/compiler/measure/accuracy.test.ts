@@ -97,6 +97,23 @@ describe('measuring accuracy', () => {
     }
   });
 
+  test('does not count what the first decoding of a tier takes to set up', async () => {
+    const { codec } = request;
+    const known = new Set<string>();
+    let nowMs = 0;
+    const slowAtFirst = {
+      encode: codec.encode,
+      decode: async (...args: Parameters<typeof codec.decode>) => {
+        const name = `${args[0]} ${args[1]}`;
+        nowMs += known.has(name) ? 2 : 1000;
+        known.add(name);
+        return codec.decode(...args);
+      },
+    };
+    const { tiers } = await measureAccuracy({ ...request, codec: slowAtFirst, now: () => nowMs });
+    expect(tiers.map(({ decodeMs }) => decodeMs)).toEqual(tiers.map(() => ({ fixed: 2, perSize: 0 })));
+  });
+
   test('tells how far the boundaries of each device are from those of the server', async () => {
     const { boundaryErrors } = await measureAccuracy(request);
     expect(boundaryErrors['same']).toEqual([0, 0, 0, 0]);
