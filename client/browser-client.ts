@@ -158,7 +158,7 @@ function isThere(provider: 'webgpu' | 'webnn'): boolean {
 }
 
 function defaultThreads(): number {
-  return globalThis.crossOriginIsolated ? Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))) : 1;
+  return globalThis.SharedArrayBuffer ? Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))) : 1;
 }
 
 /** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */

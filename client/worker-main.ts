@@ -39,7 +39,8 @@ export function serveDevice(
 
   async function perform(request: WorkerRequest): Promise<unknown> {
     if (request.method === 'create') {
-      const { plan, target, threads, providers } = request.args;
+      const { plan, target, providers } = request.args;
+      const threads = globalThis.SharedArrayBuffer ? request.args.threads : 1;
       const runtime = { ...webRuntime(ort, { threads }), name: threads > 1 ? `wasm, ${threads} threads` : 'wasm' };
       const [pictures, clock] = [canvasPictures(), systemClock(globalThis)];
       const random = secureRandom(globalThis.crypto);
