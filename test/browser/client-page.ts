@@ -24,7 +24,7 @@ const POLICY = {
 let charset: readonly string[] = [];
 const lines: ImageBitmap[] = [];
 
-const kit = {
+export const kit = {
   client: undefined as BrowserClient | undefined,
   workers: [] as Worker[],
   /** Milliseconds that tasks of the page took beyond 50. */

@@ -12,28 +12,32 @@ import { type StaticServer, staticServer } from './static-server.ts';
 
 declare const kit: Kit;
 
-export interface SdkSite {
+export interface SdkHost {
   /** What is served. */
   readonly folder: string;
   readonly site: StaticServer;
   readonly gateway: ServerProcess;
-  readonly browser: Browser;
-  /** The test page, with these lines to read; `gatewayUrl` may be a link to the gateway. */
-  show(page: Page, gatewayUrl: string, lines: readonly CleanLine[]): Promise<void>;
   close(): Promise<void>;
 }
 
-export interface SdkSiteOptions {
-  /** Scripts beside the page, by their names: files of test/browser. */
+export interface SdkSite extends SdkHost {
+  readonly browser: Browser;
+  /** The test page, with these lines to read; `gatewayUrl` may be a link to the gateway. */
+  show(page: Page, gatewayUrl: string, lines: readonly CleanLine[]): Promise<void>;
+}
+
+export interface SdkHostOptions {
+  /** Scripts beside the page, by their names: files of test/browser. One named `page` takes the place of the test page's. */
   readonly scripts: Readonly<Record<string, string>>;
   readonly copyAssets?: readonly string[];
+}
+
+export interface SdkSiteOptions extends SdkHostOptions {
   readonly chromiumFlags?: readonly string[];
 }
 
-export async function sdkSite(
-  chromiumPath: string,
-  { scripts, copyAssets = [], chromiumFlags = [] }: SdkSiteOptions,
-): Promise<SdkSite> {
+/** The test page and a gateway that lets it in, for whatever browser. */
+export async function sdkHost({ scripts, copyAssets = [] }: SdkHostOptions): Promise<SdkHost> {
   const folder = await temporaryFolder();
   await tandem('copy-assets', folder, ...copyAssets);
   const entries = Object.entries({ page: 'client-page.ts', ...scripts });
@@ -50,11 +54,27 @@ export async function sdkSite(
   const site = await staticServer();
   site.show(folder);
   const gateway = await startServer({ origins: [site.origin] });
+  return {
+    ...{ folder, site, gateway },
+    async close() {
+      await gateway.kill();
+      await site.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function sdkSite(
+  chromiumPath: string,
+  { chromiumFlags = [], ...options }: SdkSiteOptions,
+): Promise<SdkSite> {
+  const host = await sdkHost(options);
   const browser = await launchChromium(chromiumPath, [...chromiumFlags]);
   return {
-    ...{ folder, site, gateway, browser },
+    ...host,
+    browser,
     async show(page, gatewayUrl, lines) {
-      await page.goto(`${site.origin}/?gateway=${gatewayUrl}`);
+      await page.goto(`${host.site.origin}/?gateway=${gatewayUrl}`);
       await page.waitForFunction(() => 'kit' in globalThis);
       await page.evaluate(
         (pictures) => kit.lines(pictures),
@@ -63,9 +83,7 @@ export async function sdkSite(
     },
     async close() {
       await browser.close();
-      await gateway.kill();
-      await site.close();
-      await rm(folder, { recursive: true, force: true });
+      await host.close();
     },
   };
 }

@@ -1,0 +1,123 @@
+/** The SDK in browsers that are not Chromium: Gecko, and WebKit, which every browser on an iPhone is made of. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
+import { cleanLines } from '../helpers/clean-lines.ts';
+import { type EngineName, hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
+import { type RemotePage, remotePage } from '../helpers/remote-page.ts';
+import { type SdkHost, sdkHost } from '../helpers/sdk-site.ts';
+
+const DEPTH = 5;
+const LINES = cleanLines(2);
+const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+
+describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
+  describe.skipIf(!hasEngine(name))('with a profile of its own', () => {
+    let host: SdkHost;
+    let link: ShapedLink;
+    let page: RemotePage;
+    let browser: RunningBrowser;
+    beforeAll(async () => {
+      const scripts = { page: 'engine-page.ts', 'service-worker': 'offline-worker.ts' };
+      host = await sdkHost({ scripts });
+    });
+    afterAll(() => host?.close());
+    beforeEach(async () => {
+      host.site.show(host.folder);
+      link = await shapeLink(host.gateway.url);
+      page = await remotePage(() => browser.log());
+    });
+    afterEach(async () => {
+      await browser?.close();
+      await page?.close();
+      await link?.close();
+    });
+
+    async function visit(): Promise<void> {
+      browser = await openIn(name, `${host.site.origin}/?gateway=${link.url}&control=${page.url}`);
+      await arrived();
+    }
+
+    async function arrived(): Promise<void> {
+      await page.loaded();
+      await page.do(
+        'lines',
+        LINES.map(({ png }) => png.toString('base64')),
+      );
+    }
+
+    test('answers before anything is here, from a picture, and more and more by itself', async () => {
+      link.set({ delayMs: 25, upBytesPerS: 500_000, downBytesPerS: 500_000 });
+      await visit();
+      const first = await page.do('openWithFirst', 0);
+      expect(first).toMatchObject({ text: LINES[0]?.text, route: { k: 0, provider: null, fallback: null } });
+      link.set({ delayMs: 0, upBytesPerS: Number.POSITIVE_INFINITY, downBytesPerS: Number.POSITIVE_INFINITY });
+      await page.do('prepare');
+      const own = await page.do('read', 1, { prefer: 'device' });
+      expect(own).toMatchObject({ text: LINES[1]?.text, route: { k: DEPTH, provider: 'wasm', sent: [] } });
+    });
+
+    test('gives one answer at every cut, for every form of picture that it has', async () => {
+      await visit();
+      await page.do('open');
+      await page.do('prepare');
+      for (let k = 0; k <= DEPTH; k++) {
+        const { text, route } = await page.do('read', 0, { force: { k } });
+        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
+      }
+      const forms = await page.do('forms', 0, { force: { k: DEPTH } });
+      expect(Object.values(forms)).toEqual(Object.values(forms).map(() => forms['ImageBitmap']));
+      const together = await page.do('together', 12);
+      expect(together.map(({ text }) => text)).toEqual(together.map((_, i) => LINES[i % 2]?.text));
+      expect(await page.do('stream', 5)).toBeGreaterThan(0);
+    });
+
+    test('goes on where a request is given up, the link is cut or a client is closed', async () => {
+      await visit();
+      await page.do('open');
+      await page.do('prepare');
+      const { name: error, ms } = await page.do('abort', 3);
+      expect(error).toBe('AbortError');
+      expect(ms).toBeLessThan(50);
+      link.cut();
+      const alone = await page.do('read', 1);
+      expect(alone).toMatchObject({ text: LINES[1]?.text, route: { k: DEPTH } });
+      link.restore();
+      await page.do('close');
+      // What is kept is not fetched again.
+      const { down } = link.passed;
+      await page.do('open');
+      await page.do('prepare');
+      expect((await page.do('read', 0, { prefer: 'device' })).route).toMatchObject({ k: DEPTH, sent: [] });
+      expect(link.passed.down - down).toBeLessThan(1_000_000);
+    });
+
+    test('works offline after a visit, page and all', async () => {
+      await visit();
+      await page.do('keep');
+      await page.do('open');
+      await page.do('prepare');
+      expect(await page.do('availability')).toMatchObject({ status: 'available', reasons: [] });
+      host.site.show('/nowhere');
+      link.cut();
+      await page.do('reload');
+      await arrived();
+      await page.do('open');
+      await page.do('prepare');
+      const { text, route } = await page.do('read', 1);
+      expect(text).toBe(LINES[1]?.text);
+      expect(route).toMatchObject({ k: DEPTH, provider: 'wasm', sent: [] });
+    });
+
+    test('says how many threads there are, on a page that is isolated', async () => {
+      host.site.show(host.folder, ISOLATED);
+      await visit();
+      const { isIsolated, canShare } = await page.do('host');
+      expect(isIsolated).toBe(true);
+      await page.do('open', { threads: 2 });
+      await page.do('prepare');
+      const { text, route } = await page.do('read', 0, { prefer: 'device' });
+      expect(text).toBe(LINES[0]?.text);
+      expect(route).toMatchObject({ k: DEPTH, provider: canShare ? 'wasm, 2 threads' : 'wasm' });
+    });
+  });
+});
