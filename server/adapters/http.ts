@@ -30,7 +30,8 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey, ex
   app.use((request, response, next) => {
     const { origin } = request.headers;
     response.vary('Origin');
-    response.set('X-Content-Type-Options', 'nosniff');
+    // What says nothing else: caches on the way would keep health, metrics and files that are not there yet as they please.
+    response.set({ 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' });
     if (origin && isAllowedOrigin(origins, origin)) {
       response.set('Access-Control-Allow-Origin', origin);
       // Browsers ask first whether a token may be sent, and some whether a download may go on where it broke.

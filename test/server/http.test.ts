@@ -69,3 +69,16 @@ test('the key that receipts are signed with is at a well-known path, for pages t
   expect(await response.json()).toEqual({ algorithm: 'Ed25519', key: 'the key' });
   expect(response.headers.get('Access-Control-Allow-Origin')).toBe('https://app.example');
 });
+
+test.each([
+  ['/models/small/f0/1.onnx', 'public, max-age=31536000, immutable'],
+  ['/models/small/plan.json', 'no-cache'],
+  ['/models/small/f1/1.onnx', 'no-store'],
+  ['/models', 'no-store'],
+  ['/readyz', 'no-store'],
+  ['/metrics', 'no-store'],
+  ['/.well-known/tandem-receipt-key', 'no-store'],
+])('a cache on the way is told what to do with %s: %s', async (path, cacheControl) => {
+  const { headers } = await fetch(new URL(path, url()));
+  expect(headers.get('Cache-Control')).toBe(cacheControl);
+});
