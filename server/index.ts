@@ -96,8 +96,12 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   const { origins, connectionsMax, heartbeatMs } = config;
   const doors = { frameBytesMax, connectionsMax, origins };
   const server = createServer(
-    // A body that trickles in holds one of the exchanges' places: no longer than a silent connection may.
-    { requestTimeout: Math.max(config.idleTimeoutMs, HELLO_TIMEOUT_MS), connectionsCheckingInterval: 1000 },
+    {
+      keepAliveTimeout: config.keepAliveMs,
+      // A body that trickles in holds one of the exchanges' places: no longer than a silent connection may.
+      requestTimeout: Math.max(config.idleTimeoutMs, HELLO_TIMEOUT_MS),
+      connectionsCheckingInterval: 1000,
+    },
     httpApp({
       ...{ store, metrics, isReady, origins, site, receiptKey: receipts.publicKey },
       exchanges: exchanges(gateway, doors),

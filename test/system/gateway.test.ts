@@ -283,6 +283,16 @@ test('a gateway that goes away keeps no connection for a next request, which wou
   expect(await own.exited).toBe(0);
 });
 
+test.each([
+  ['longer than proxies do that give up theirs after a minute or two', {}, 125],
+  ['for as long as it is told to', { keepAliveMs: 620_000 }, 620],
+])('keeps a connection that is not in use %s', async (_, changes, seconds) => {
+  const own = await startServer({ workers: 1, ...changes });
+  const { headers } = await fetch(`${own.url}/healthz`);
+  expect(headers.get('keep-alive')).toBe(`timeout=${seconds}`);
+  await own.kill();
+});
+
 test('a gateway that is going away ends at once with the second signal, also where that is another', async () => {
   const own = await startServer({ workers: 1, drainMs: 60_000 });
   await keepBusy(own);
