@@ -11,7 +11,7 @@ import { WS_PATH } from '../shared/protocol/paths.ts';
 import { exchanges } from './adapters/exchange.ts';
 import { httpApp } from './adapters/http.ts';
 import { strangers } from './adapters/origins.ts';
-import { attachWebSockets } from './adapters/ws.ts';
+import { attachWebSockets, lostUpgrades } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
 import { type AuditRecord, openAuditLog } from './audit-log.ts';
 import { checkAgainstPlans } from './check-config.ts';
@@ -112,7 +112,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     if (gateway.isDraining) response.shouldKeepAlive = false;
   });
   const noteStranger = strangers(origins, log);
-  server.on('request', noteStranger).on('upgrade', noteStranger);
+  server.on('request', noteStranger).on('upgrade', noteStranger).on('request', lostUpgrades(WS_PATH, log));
   const cutSockets = attachWebSockets(server, gateway, { ...doors, path: WS_PATH, heartbeatMs });
   try {
     await listen(server, config.port, config.host);

@@ -11,7 +11,7 @@ export function isSameHost(origin: string, host: string | undefined): boolean {
 }
 
 const TOLD_MAX = 100;
-const ORIGIN_LENGTH_MAX = 200;
+const TEXT_LENGTH_MAX = 200;
 
 /** Tells the operator, once each, of pages whose browsers will not let them ask: they have no other way to say so. */
 export function strangers(
@@ -21,9 +21,14 @@ export function strangers(
   const told = new Set<string>();
   return ({ headers: { origin, host } }) => {
     if (origin === undefined || isAllowedOrigin(origins, origin) || isSameHost(origin, host)) return;
-    const name = JSON.stringify(origin.slice(0, ORIGIN_LENGTH_MAX));
+    const name = quoted(origin);
     if (told.has(name) || told.size >= TOLD_MAX) return;
     told.add(name);
-    tell(`pages of ${name} may not ask: the configuration's origins do not list it`);
+    // A proxy may have put another Host there than the page's own.
+    tell(`pages of ${name} may not ask: the configuration's origins do not list it, and Host is ${quoted(host ?? '')}`);
   };
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, TEXT_LENGTH_MAX));
 }

@@ -50,6 +50,19 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
   };
 }
 
+/**
+ * Tells the operator, once, of a proxy that hides what is asked for: clients find a way without the gateway, and nothing else would show.
+ * @returns to be called with each request that is no upgrade
+ */
+export function lostUpgrades(path: string, tell: (line: string) => void): (request: IncomingMessage) => void {
+  let isTold = false;
+  return ({ url, headers }) => {
+    if (isTold || headers['sec-websocket-key'] === undefined || url?.split('?', 1)[0] !== path) return;
+    isTold = true;
+    tell('WebSockets come as plain requests: a proxy does not pass on their Upgrade and Connection');
+  };
+}
+
 function serve(
   socket: WebSocket,
   wire: Socket,

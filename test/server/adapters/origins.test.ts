@@ -11,7 +11,7 @@ test('of pages that may not ask the operator hears once each, and not of others'
   for (let i = 0; i < 3; i++) from('http://localhost:5173');
   from('evil\n{"log":"line"}');
   expect(told).toEqual([
-    'pages of "http://localhost:5173" may not ask: the configuration\'s origins do not list it',
+    'pages of "http://localhost:5173" may not ask: the configuration\'s origins do not list it, and Host is "gateway:8080"',
     expect.stringContaining(String.raw`"evil\n{`),
   ]);
   for (let i = 0; i < 1000; i++) from(`http://${i}.example`);

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, createConnection, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { attachWebSockets } from '../../../server/adapters/ws.ts';
+import { attachWebSockets, lostUpgrades } from '../../../server/adapters/ws.ts';
 import { ERROR_CODES } from '../../../shared/errors.ts';
 import { decodeFrame, encodeFrame } from '../../../shared/protocol/frames.ts';
 import type { ServerMessage } from '../../../shared/protocol/messages.ts';
@@ -248,4 +248,20 @@ describe('the WebSocket adapter', () => {
     expect(first).toMatchObject({ type: 'error', id: null, code });
     expect(await closed).toBe(ERROR_CODES[code].close);
   });
+});
+
+test('of a proxy that passes WebSockets on as plain requests the operator hears, once', () => {
+  const told: string[] = [];
+  const note = lostUpgrades('/ws', (line) => told.push(line));
+  const key = { 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+  for (const [url, headers] of [
+    ['/ws', {}],
+    ['/', key],
+    [undefined, key],
+  ] as const) {
+    note({ url, headers } as IncomingMessage);
+  }
+  expect(told).toEqual([]);
+  for (const url of ['/ws?a=b', '/ws']) note({ url, headers: key } as IncomingMessage);
+  expect(told).toEqual(['WebSockets come as plain requests: a proxy does not pass on their Upgrade and Connection']);
 });
