@@ -28,7 +28,7 @@ try {
 }
 
 async function start(): Promise<void> {
-  const client = await connect({ url: location.origin, model: 'ocr-line', policy: config.policy });
+  const client = await connect({ url: new URL('.', location.href).href, model: 'ocr-line', policy: config.policy });
   client.addEventListener('statechange', ({ detail }) => showState(detail));
   client.addEventListener('receipt', ({ detail }) => receipts.come(detail));
   showState(client.state);

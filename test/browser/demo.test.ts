@@ -2,6 +2,7 @@ import type { Browser, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
+import { belowPath } from '../helpers/below-path.ts';
 import { launchChromium } from '../helpers/chromium.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
 import { type ServerProcess, startDemo } from '../helpers/processes.ts';
@@ -53,6 +54,17 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     expect(text).toBe(line?.text);
     expect(summary).toContain('all in the cloud');
     await page.close();
+  });
+
+  test('works below a path, where a proxy has put it', async () => {
+    const proxy = await belowPath(server.url, '/tandem/');
+    const { page, errors } = await openPage(browser, proxy.url);
+    await segmentsReady(page);
+    const [line] = cleanLines(1);
+    expect(await read(page, line as CleanLine, { k: 0 })).toMatchObject({ text: line?.text });
+    expect(errors).toEqual([]);
+    await page.close();
+    proxy.close();
   });
 
   test('sends nothing that policy forbids: no request leaves under secret, no picture under personal', async () => {
