@@ -93,14 +93,22 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey, ex
     if (file) return send(request, response, file, 'no-cache');
     throw new TandemError('NOT_FOUND', `there is nothing at ${request.path}`);
   });
-  app.use((error: unknown, _request: Request, response: Response, _next: unknown) => {
-    const known = error instanceof TandemError ? error : undefined;
+  app.use((error: unknown, request: Request, response: Response, _next: unknown) => {
+    const known = error instanceof TandemError ? error : tooLarge(error, request);
     const status = known ? HTTP_STATUS[known.code] : ((error as { status?: number }).status ?? 500);
     const message = known?.message ?? (status < 500 ? 'bad request' : 'internal error');
-    const code = known?.code ?? (status === 413 ? 'FRAME_TOO_LARGE' : status < 500 ? 'BAD_MESSAGE' : 'INTERNAL');
+    const code = known?.code ?? (status < 500 ? 'BAD_MESSAGE' : 'INTERNAL');
     response.status(status).json({ error: code, message });
   });
   return app;
+}
+
+/** What express says of a body beyond the limit that it was given. */
+function tooLarge(error: unknown, { headers }: Request): TandemError | undefined {
+  const { status, limit } = error as { status?: number; limit?: number };
+  if (status !== 413) return undefined;
+  const bytes = headers['content-length'] ?? 'more';
+  return new TandemError('FRAME_TOO_LARGE', `the gateway takes ${limit} bytes, the body has ${bytes}`);
 }
 
 function bundleOf(store: Store, name: string) {

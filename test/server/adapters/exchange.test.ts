@@ -155,6 +155,11 @@ describe('is turned away', () => {
     expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
   });
 
+  test('too much, and is told how much would not be', async () => {
+    const { message } = (await (await post(new Uint8Array(5000))).json()) as { message: string };
+    expect(message).toBe(`the gateway takes ${harness.limits.frameBytesMax} bytes, the body has 5000`);
+  });
+
   test.each([
     [FRIENDLY_ORIGIN, 403, 'POLICY_DENIED'],
     ['https://evil.example', 403, 'not among'],
