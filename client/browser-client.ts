@@ -58,7 +58,8 @@ export function browserAvailability(options: AvailabilityOptions): Promise<Avail
 
 /** @param early what was begun is handed over where it is asked for */
 function browserHost(options: HostOptions, early?: Early): Host {
-  const { target = 'wasm', threads = defaultThreads() } = options;
+  const { target = 'wasm' } = options;
+  const threads = globalThis.SharedArrayBuffer ? (options.threads ?? defaultThreads()) : 1;
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
   let providers = (options.providers ?? []).filter((name) => isThere(name) && !pageMarker().hasKilled(name));
@@ -157,8 +158,9 @@ function isThere(provider: 'webgpu' | 'webnn'): boolean {
   return (provider === 'webgpu' ? 'gpu' : 'ml') in navigator;
 }
 
+/** In WebKit two threads take longer than one. */
 function defaultThreads(): number {
-  return globalThis.SharedArrayBuffer ? Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))) : 1;
+  return navigator.vendor.startsWith('Apple') ? 1 : Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2));
 }
 
 /** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */

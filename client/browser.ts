@@ -38,7 +38,10 @@ export interface HostOptions {
    * engine (27 MB instead of 14, before compression).
    */
   readonly providers?: readonly ('webgpu' | 'webnn')[] | undefined;
-  /** Of WebAssembly; default: half of the processors up to 4 on a page that is cross-origin isolated, else 1. */
+  /**
+   * Of WebAssembly; default: half of the processors up to 4, but in WebKit, where two are slower than one, 1. Without shared memory,
+   * which pages have that are cross-origin isolated, always 1.
+   */
   readonly threads?: number | undefined;
   /** Key of the plan's device targets; default `wasm`. */
   readonly target?: string | undefined;

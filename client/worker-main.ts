@@ -39,8 +39,7 @@ export function serveDevice(
 
   async function perform(request: WorkerRequest): Promise<unknown> {
     if (request.method === 'create') {
-      const { plan, target, providers } = request.args;
-      const threads = globalThis.SharedArrayBuffer ? request.args.threads : 1;
+      const { plan, target, threads, providers } = request.args;
       const runtime = { ...webRuntime(ort, { threads }), name: threads > 1 ? `wasm, ${threads} threads` : 'wasm' };
       const [pictures, clock] = [canvasPictures(), systemClock(globalThis)];
       const random = secureRandom(globalThis.crypto);

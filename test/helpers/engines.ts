@@ -54,13 +54,17 @@ export function hasEngine(name: EngineName): boolean {
 }
 
 /** Opens the address in a browser with a profile of its own. */
-export async function openIn(name: EngineName, url: string): Promise<RunningBrowser> {
+export async function openIn(
+  name: EngineName,
+  url: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<RunningBrowser> {
   const home = await temporaryFolder();
   const started: ChildProcess[] = [];
   let log = '';
   /** In a group of its own, which its helpers are in too. */
   const start = (command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) => {
-    const env = { ...process.env, HOME: home, ...environment };
+    const env = { ...process.env, HOME: home, ...environment, ...more };
     const child = spawn(command, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (log += chunk));
     started.unshift(child);
