@@ -18,18 +18,22 @@ export interface RunningBrowser {
 }
 
 const WEBKIT = '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser';
+/** Vulkan in software, for WebGPU. */
+const LAVAPIPE = '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json';
 const ENGINES: Readonly<
   Record<EngineName, { readonly paths: readonly string[]; readonly packages: readonly string[] }>
 > = {
-  firefox: { paths: ['/usr/bin/firefox-esr'], packages: ['firefox-esr'] },
+  firefox: { paths: ['/usr/bin/firefox-esr', LAVAPIPE], packages: ['firefox-esr', 'mesa-vulkan-drivers'] },
   webkit: { paths: [WEBKIT, '/usr/bin/Xvfb'], packages: ['webkit2gtk-driver', 'xvfb'] },
 };
 
-/** Of Firefox: nothing of its own on the network, and no page of its own. */
+/** Nothing of its own on the network, no page of its own, and WebGPU, which it has on other systems than Linux. */
 const FIREFOX_SETTINGS = {
   'app.update.auto': false,
   'browser.shell.checkDefaultBrowser': false,
   'datareporting.policy.dataSubmissionEnabled': false,
+  'dom.webgpu.enabled': true,
+  'gfx.webgpu.ignore-blocklist': true,
   'network.captive-portal-service.enabled': false,
   'network.connectivity-service.enabled': false,
   'toolkit.telemetry.server': '',
