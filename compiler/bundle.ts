@@ -27,8 +27,11 @@ export function planFile(file: string, bytes: Uint8Array): PlanFile {
   return { file, sha256: sha256(bytes), bytes: bytes.byteLength };
 }
 
-/** Throws USAGE where a bundle cannot be written to `dir` without deleting what is none. */
+/** Makes the folder that `dir` lies in. Throws USAGE where a bundle cannot be written there, or not without deleting what is none. */
 export async function assertReplaceable(dir: string): Promise<void> {
+  await mkdir(dirname(resolve(dir)), { recursive: true }).catch((error: unknown) => {
+    throw asTandemError(error, 'USAGE', `cannot write a bundle to ${dir}`);
+  });
   const names = await readdir(dir).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return [];
     throw new TandemError('USAGE', `cannot write a bundle to ${dir}: ${error.message}`, { cause: error });
@@ -75,7 +78,6 @@ export async function writeBundle(dir: string, files: ReadonlyMap<string, Uint8A
 }
 
 async function replaceFolder(target: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
   const aside = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
     const fresh = join(aside, 'new');

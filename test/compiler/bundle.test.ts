@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
-import { planFile, sha256, withPlanId, writeBundle } from '../../compiler/bundle.ts';
+import { assertReplaceable, planFile, sha256, withPlanId, writeBundle } from '../../compiler/bundle.ts';
 
 /** Enough of a plan to be taken for a bundle's. */
 const PLAN = '{"segments":[{"server":{"file":"old.onnx"}}]}';
@@ -93,6 +93,13 @@ describe('writing a bundle', () => {
     await writeFile(join(folder, 'file'), '');
     await expect(writeBundle(join(folder, 'file', 'bundle'), new Map())).rejects.toMatchObject({ code: 'USAGE' });
     expect(await readdir(folder)).toEqual(['file']);
+  });
+
+  test('where no folder can be made is refused (USAGE) before anything is compiled', async () => {
+    await expect(assertReplaceable('/sys/no/bundle')).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching('cannot write a bundle to /sys/no/bundle'),
+    });
   });
 
   test('takes no other folder for its own leftovers', async () => {
