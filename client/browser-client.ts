@@ -160,7 +160,7 @@ function isThere(provider: 'webgpu' | 'webnn'): boolean {
 
 /** In WebKit two threads take longer than one. */
 function defaultThreads(): number {
-  return navigator.vendor.startsWith('Apple') ? 1 : Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2));
+  return /^Apple/.test(navigator.vendor) ? 1 : Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2));
 }
 
 /** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */
