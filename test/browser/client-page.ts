@@ -2,6 +2,7 @@
 import {
   availability,
   type BrowserClient,
+  type BrowserInput,
   type BrowserOptions,
   connect,
   type InferOptions,
@@ -47,9 +48,10 @@ export const kit = {
     }
   },
   line: (line: number) => lines[line] as ImageBitmap,
-  async read(line: number, options: InferOptions = {}): Promise<ReadLine> {
+  read: (line: number, options?: InferOptions) => kit.readInput(lines[line] as ImageBitmap, options),
+  async readInput(input: BrowserInput, options: InferOptions = {}): Promise<ReadLine> {
     const startMs = performance.now();
-    const { outputs, route } = await (kit.client as BrowserClient).infer(lines[line] as ImageBitmap, {
+    const { outputs, route } = await (kit.client as BrowserClient).infer(input, {
       label: 'public',
       ...options,
     });

@@ -39,6 +39,8 @@ const actions = {
   lines: kit.lines,
   availability: kit.availability,
   read: kit.read,
+  readPixels: ({ data, ...size }: { width: number; height: number; data: readonly number[] }, options?: InferOptions) =>
+    kit.readInput({ ...size, data: Uint8Array.from(data) }, options),
   /** Opens with its first picture, which it need not wait for anything to send. */
   async openWithFirst(line: number) {
     await kit.open({ first: { input: kit.line(line), label: 'public' }, policy: { labels: { public: 'input' } } });

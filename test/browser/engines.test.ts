@@ -1,8 +1,8 @@
 /** The SDK in browsers that are not Chromium: Gecko, and WebKit, which every browser on an iPhone is made of. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
-import { cleanLines } from '../helpers/clean-lines.ts';
-import { type EngineName, hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
+import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
+import { type EngineName, type EngineOptions, hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
 import { type RemotePage, remotePage } from '../helpers/remote-page.ts';
 import { type SdkHost, sdkHost } from '../helpers/sdk-site.ts';
 
@@ -32,8 +32,8 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       await link?.close();
     });
 
-    async function visit(environment: Readonly<Record<string, string>> = {}): Promise<void> {
-      browser = await openIn(name, `${host.site.origin}/?gateway=${link.url}&control=${page.url}`, environment);
+    async function visit(more?: EngineOptions): Promise<void> {
+      browser = await openIn(name, `${host.site.origin}/?gateway=${link.url}&control=${page.url}`, more);
       await arrived();
     }
 
@@ -111,7 +111,7 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
     test('says how many threads there are, on a page that is isolated', async () => {
       host.site.show(host.folder, ISOLATED);
       // Safari shares memory on such pages, and the WebKit here where it is told to.
-      await visit({ JSC_useSharedArrayBuffer: '1' });
+      await visit({ environment: { JSC_useSharedArrayBuffer: '1' } });
       expect(await page.do('host')).toMatchObject({ isIsolated: true, canShare: true });
       const provider = async (options: { threads?: number }) => {
         await page.do('open', options);
@@ -133,5 +133,21 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       await page.do('prepare');
       expect((await page.do('read', 0, { prefer: 'device' })).route).toMatchObject({ k: DEPTH, provider: 'wasm' });
     });
+
+    if (name === 'firefox') {
+      test('takes no noise for a picture where pages are shown no pixels, and goes on with those that the app has read', async () => {
+        await visit({ settings: { 'privacy.resistFingerprinting': true } });
+        await page.do('open');
+        await page.do('prepare');
+        await expect(page.do('read', 0)).rejects.toThrow('the picture cannot be read: no canvas can be read here');
+        const { width, height, data } = (LINES[0] as CleanLine).picture;
+        const pixels = { width, height, data: [...data] };
+        const read = await page.do('readPixels', pixels, { force: { k: 1 } });
+        expect(read).toMatchObject({ text: LINES[0]?.text, route: { k: 1, fallback: null } });
+        const asPicture = await page.do('readPixels', pixels, { force: { k: 0 } });
+        const fallback = { reason: 'failed', message: 'this device cannot make the format' };
+        expect(asPicture).toMatchObject({ text: LINES[0]?.text, route: { fallback } });
+      });
+    }
   });
 });

@@ -17,6 +17,13 @@ export interface RunningBrowser {
   close(): Promise<void>;
 }
 
+export interface EngineOptions {
+  /** Variables of its process. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Of Firefox, as about:config has them. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
 const WEBKIT = '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser';
 /** Vulkan in software, for WebGPU. */
 const LAVAPIPE = '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json';
@@ -61,7 +68,7 @@ export function hasEngine(name: EngineName): boolean {
 export async function openIn(
   name: EngineName,
   url: string,
-  more: Readonly<Record<string, string>> = {},
+  { environment: more = {}, settings = {} }: EngineOptions = {},
 ): Promise<RunningBrowser> {
   const home = await temporaryFolder();
   const started: ChildProcess[] = [];
@@ -75,10 +82,10 @@ export async function openIn(
     return child;
   };
   if (name === 'firefox') {
-    const settings = Object.entries(FIREFOX_SETTINGS).map(
+    const lines = Object.entries({ ...FIREFOX_SETTINGS, ...settings }).map(
       ([key, value]) => `user_pref("${key}", ${JSON.stringify(value)});`,
     );
-    await writeFile(join(home, 'user.js'), settings.join('\n'));
+    await writeFile(join(home, 'user.js'), lines.join('\n'));
     start('firefox-esr', ['--headless', '--no-remote', '--profile', home, url]);
   } else {
     const display = await displayOf(
