@@ -2,7 +2,7 @@
 import { type BrowserClient, type ClientState, connect, TandemError, type Tensor } from 'tandem/client';
 import { decodeCtc, parseCharset } from '../models/ocr-line/ctc.ts';
 import { byId } from './dom.ts';
-import { type Box, drawText, initialBox, makeDraggable, pixelsOfCanvas, pixelsOfPart } from './line-picture.ts';
+import { type Box, drawText, initialBox, makeDraggable, partOf } from './line-picture.ts';
 import { type Account, receiptView } from './receipt-view.ts';
 import { CUT_NAMES, showRoute } from './route-view.ts';
 import config from './tandem.json' with { type: 'json' };
@@ -85,10 +85,10 @@ async function showLeft(account: Account): Promise<void> {
   byId('left').hidden = false;
 }
 
-function currentPicture(): ImageData {
-  if (chosen('source') === 'type') return pixelsOfCanvas(canvas);
+function currentPicture(): HTMLCanvasElement {
+  if (chosen('source') === 'type') return canvas;
   if (!photo.naturalWidth) throw new TandemError('BAD_INPUT', 'take or choose a photo first');
-  return pixelsOfPart(photo, box);
+  return partOf(photo, box);
 }
 
 function numbersOf(tensor: Tensor | undefined): number[] {
@@ -98,12 +98,13 @@ function numbersOf(tensor: Tensor | undefined): number[] {
 function showInput(): void {
   drawText(canvas, text.value);
   text.oninput = () => drawText(canvas, text.value);
-  for (const radio of document.querySelectorAll<HTMLInputElement>('input[name="source"]')) {
-    radio.onchange = () => {
-      byId('type-pane').hidden = chosen('source') !== 'type';
-      byId('photo-pane').hidden = chosen('source') !== 'photo';
-    };
-  }
+  const showPane = () => {
+    byId('type-pane').hidden = chosen('source') !== 'type';
+    byId('photo-pane').hidden = chosen('source') !== 'photo';
+  };
+  for (const radio of document.querySelectorAll<HTMLInputElement>('input[name="source"]')) radio.onchange = showPane;
+  // Firefox keeps what was chosen when a page is loaded again.
+  showPane();
   byId<HTMLInputElement>('file').onchange = ({ target }) => {
     const [file] = (target as HTMLInputElement).files ?? [];
     if (!file) return;

@@ -33,12 +33,8 @@ export function drawText(canvas: HTMLCanvasElement, text: string): void {
   context.fillText(text, sizePx / 2, canvas.height / 2);
 }
 
-export function pixelsOfCanvas(canvas: HTMLCanvasElement): ImageData {
-  return context2d(canvas).getImageData(0, 0, canvas.width, canvas.height);
-}
-
 /** The part of an image inside `box`, whose sides are shares of the image's. */
-export function pixelsOfPart(image: HTMLImageElement, box: Box): ImageData {
+export function partOf(image: HTMLImageElement, box: Box): HTMLCanvasElement {
   const [x, y] = [box.left * image.naturalWidth, box.top * image.naturalHeight];
   const [width, height] = [box.width * image.naturalWidth, box.height * image.naturalHeight];
   const scale = Math.min(1, SIDE_MAX_PX / Math.max(width, height));
@@ -46,7 +42,7 @@ export function pixelsOfPart(image: HTMLImageElement, box: Box): ImageData {
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
   context2d(canvas).drawImage(image, x, y, width, height, 0, 0, canvas.width, canvas.height);
-  return pixelsOfCanvas(canvas);
+  return canvas;
 }
 
 /** Shares of a picture's width and height, 0 to 1. */

@@ -95,6 +95,8 @@ const actions = {
     await navigator.serviceWorker.register('service-worker.js', { type: 'module' });
     await navigator.serviceWorker.ready;
   },
+  click: async (selector: string) => document.querySelector<HTMLElement>(selector)?.click(),
+  isShown: async (selector: string) => document.querySelector(selector)?.checkVisibility() ?? false,
   /** The answer is on its way before the page goes. */
   async reload() {
     setTimeout(() => location.reload(), 100);

@@ -1,4 +1,7 @@
 /** The SDK in browsers that are not Chromium: Gecko, and WebKit, which every browser on an iPhone is made of. */
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
@@ -7,6 +10,7 @@ import { type RemotePage, remotePage } from '../helpers/remote-page.ts';
 import { type SdkHost, sdkHost } from '../helpers/sdk-site.ts';
 
 const DEPTH = 5;
+const DEMO = fileURLToPath(new URL('../../dist/web/site', import.meta.url));
 const LINES = cleanLines(2);
 const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 
@@ -132,6 +136,24 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       await page.do('open', { threads: 2 });
       await page.do('prepare');
       expect((await page.do('read', 0, { prefer: 'device' })).route).toMatchObject({ k: DEPTH, provider: 'wasm' });
+    });
+
+    test('keeps to what is chosen in the demo, when that is loaded again', async () => {
+      const folder = join(host.folder, 'demo');
+      await cp(DEMO, folder, { recursive: true });
+      const html = await readFile(join(folder, 'index.html'), 'utf8');
+      const withPage = html.replace('</head>', '<script type="module" src="../page.js"></script></head>');
+      await writeFile(join(folder, 'index.html'), withPage);
+      browser = await openIn(name, `${host.site.origin}/demo/index.html?control=${page.url}`);
+      await page.loaded();
+      await page.do('click', 'input[value="photo"]');
+      await page.do('reload');
+      await page.loaded();
+      const isPhoto = await page.do('isShown', 'input[value="photo"]:checked + span');
+      expect(await page.do('isShown', '#photo-pane')).toBe(isPhoto);
+      expect(await page.do('isShown', '#type-pane')).toBe(!isPhoto);
+      // What Firefox keeps, WebKit does not.
+      expect(isPhoto).toBe(name === 'firefox');
     });
 
     if (name === 'firefox') {
