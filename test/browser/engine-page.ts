@@ -46,6 +46,14 @@ const actions = {
     await kit.open({ first: { input: kit.line(line), label: 'public' }, policy: { labels: { public: 'input' } } });
     return kit.read(line);
   },
+  /** With a worker that a page without an origin may have. */
+  async openInFrame() {
+    const whole = new URL('worker.js', location.href);
+    const script = `const said = [];
+    onmessage = (event) => said.push(event);
+    import('${whole}').then(() => said.forEach((event) => onmessage(event)));`;
+    await kit.open({ worker: () => new Worker(URL.createObjectURL(new Blob([script]))) });
+  },
   prepare: () => client().prepare(),
   state: async () => client().state,
   /** The classes that the model finds in a line, by the form that the picture came in; null where this browser has no such form. */

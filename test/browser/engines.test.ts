@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
 import { type EngineName, type EngineOptions, hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
+import { startServer } from '../helpers/processes.ts';
 import { type RemotePage, remotePage } from '../helpers/remote-page.ts';
 import { type SdkHost, sdkHost } from '../helpers/sdk-site.ts';
 
@@ -36,8 +37,10 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       await link?.close();
     });
 
-    async function visit(more?: EngineOptions): Promise<void> {
-      browser = await openIn(name, `${host.site.origin}/?gateway=${link.url}&control=${page.url}`, more);
+    const address = () => `${host.site.origin}/?gateway=${link.url}&control=${page.url}`;
+
+    async function visit(more?: EngineOptions, url = address()): Promise<void> {
+      browser = await openIn(name, url, more);
       await arrived();
     }
 
@@ -136,6 +139,24 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       await page.do('open', { threads: 2 });
       await page.do('prepare');
       expect((await page.do('read', 0, { prefer: 'device' })).route).toMatchObject({ k: DEPTH, provider: 'wasm' });
+    });
+
+    test('runs in a sandboxed frame, where the app makes the worker', async () => {
+      host.site.show(host.folder, { 'Access-Control-Allow-Origin': '*' });
+      // The origin of such a frame is `null`.
+      const open = await startServer({ origins: ['*'] });
+      try {
+        const source = `/?gateway=${open.url}&control=${page.url}`;
+        await writeFile(join(host.folder, 'frame.html'), `<iframe sandbox="allow-scripts" src="${source}"></iframe>`);
+        await visit({}, `${host.site.origin}/frame.html`);
+        await page.do('openInFrame');
+        await page.do('prepare');
+        const { text, route } = await page.do('read', 0, { prefer: 'device' });
+        expect({ text, k: route.k }).toEqual({ text: LINES[0]?.text, k: DEPTH });
+        expect(await page.do('read', 1, { force: { k: 0 } })).toMatchObject({ route: { k: 0, fallback: null } });
+      } finally {
+        await open.kill();
+      }
     });
 
     test('keeps to what is chosen in the demo, when that is loaded again', async () => {

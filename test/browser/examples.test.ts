@@ -145,8 +145,11 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
       await plain.page.close();
 
       const own = `
-        const script = \`data:text/javascript,import '\${new URL('tandem/worker.js', location)}'\`;
-        const worker = () => new Worker(script, { type: 'module' });`;
+        const whole = new URL('tandem/worker.js', location);
+        const script = \`const said = [];
+        onmessage = (event) => said.push(event);
+        import('\${whole}').then(() => said.forEach((event) => onmessage(event)));\`;
+        const worker = () => new Worker(URL.createObjectURL(new Blob([script])));`;
       const withWorker = await inFrame(
         await appOf((script) => `${own}\n${script.replace('connect({', 'connect({ worker,')}`),
       );
