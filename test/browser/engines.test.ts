@@ -141,6 +141,23 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       expect((await page.do('read', 0, { prefer: 'device' })).route).toMatchObject({ k: DEPTH, provider: 'wasm' });
     });
 
+    test('needs no more of a content security policy than docs/integration.md says', async () => {
+      const docs = await readFile(new URL('../../docs/integration.md', import.meta.url), 'utf8');
+      const [, documented = ''] = docs.match(/^Content-Security-Policy: (.*)$/m) ?? [];
+      expect(documented).toContain(`'wasm-unsafe-eval'`);
+      const policy = documented
+        .replace('https://gateway.example', `${page.url} ${link.url}`)
+        .replace('wss://gateway.example', link.url.replace('http', 'ws'));
+      host.site.show(host.folder, { 'Content-Security-Policy': policy });
+      await visit();
+      await page.do('open');
+      await page.do('prepare');
+      for (const k of [0, DEPTH]) {
+        const { text, route } = await page.do('read', 0, { force: { k } });
+        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
+      }
+    });
+
     test('runs in a sandboxed frame, where the app makes the worker', async () => {
       host.site.show(host.folder, { 'Access-Control-Allow-Origin': '*' });
       // The origin of such a frame is `null`.
