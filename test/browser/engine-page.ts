@@ -84,6 +84,27 @@ const actions = {
     for await (const _ of client().stream(source, { label: 'public' })) answers++;
     return answers;
   },
+  /** What is read in each of so many frames of a video, in pictures that are taken of it. */
+  async video(line: number, frames: number) {
+    const canvas = drawn(kit.line(line));
+    const timer = setInterval(() => canvas.getContext('2d')?.drawImage(kit.line(line), 0, 0), 20);
+    const video = Object.assign(document.createElement('video'), { muted: true, playsInline: true });
+    // Without a rate WebKit ends after two.
+    video.srcObject = canvas.captureStream(20);
+    await video.play();
+    async function* framesOf(): AsyncGenerator<ImageBitmap> {
+      for (let i = 0; i < frames; i++) {
+        await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+        yield createImageBitmap(video);
+      }
+    }
+    const classes: string[] = [];
+    for await (const { outputs } of client().stream(framesOf(), { label: 'public' })) {
+      classes.push(String(outputs['indices']?.data));
+    }
+    clearInterval(timer);
+    return classes;
+  },
   /** What a request on the device ends with that is aborted after so long, and how long after. */
   async abort(afterMs: number) {
     const giveUp = new AbortController();

@@ -76,6 +76,8 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       const together = await page.do('together', 12);
       expect(together.map(({ text }) => text)).toEqual(together.map((_, i) => LINES[i % 2]?.text));
       expect(await page.do('stream', 5)).toBeGreaterThan(0);
+      const seen = await page.do('video', 0, 5);
+      expect(new Set(seen).size).toBe(1);
     });
 
     test('goes on where a request is given up, the link is cut or a client is closed', async () => {

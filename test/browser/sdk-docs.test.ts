@@ -168,6 +168,10 @@ describe.skipIf(chromium.path === null)('its code for pages, in Chromium with a 
     for (const text of shown) expect(text).toMatch(/^k = [345], \d+ frames let go, \d+ ms$/);
   });
 
+  test('answers what the camera sees where pictures are taken of a video', async () => {
+    expect(await shownBy('A camera in Firefox and Safari')).toEqual([expect.stringMatching(/^k = [345], \d+ ms$/)]);
+  });
+
   test('shows what a component has read', async () => {
     await page.evaluate(() => (globalThis as never as PageApi).mount());
     await page.waitForFunction(() => /^open, available: k = /.test(document.getElementById('root')?.textContent ?? ''));
