@@ -62,7 +62,9 @@ function browserHost(options: HostOptions, early?: Early): Host {
   const threads = globalThis.SharedArrayBuffer ? (options.threads ?? defaultThreads()) : 1;
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
-  let providers = (options.providers ?? []).filter((name) => isThere(name) && !pageMarker().hasKilled(name));
+  let providers = (options.providers ?? []).filter(
+    (name) => (name === 'webgpu' ? 'gpu' : 'ml') in navigator && !pageMarker().hasKilled(name),
+  );
   const [engine, ownWasm, ownWorker] =
     providers.length > 0 ? [ORT_ACCELERATED, acceleratedWasm, acceleratedWorker] : [ORT_WASM, plainWasm, plainWorker];
   return {
@@ -154,13 +156,9 @@ function marked(device: Device, plan: Plan, marker: CrashMarker, providers: read
   };
 }
 
-function isThere(provider: 'webgpu' | 'webnn'): boolean {
-  return (provider === 'webgpu' ? 'gpu' : 'ml') in navigator;
-}
-
-/** In WebKit two threads take longer than one. */
+/** Several in Chromium alone: two take longer than one in WebKit, and in Firefox one start in thirty never ends. */
 function defaultThreads(): number {
-  return /^Apple/.test(navigator.vendor) ? 1 : Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2));
+  return /^Google/.test(navigator.vendor) ? Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
 }
 
 /** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */

@@ -39,8 +39,8 @@ export interface HostOptions {
    */
   readonly providers?: readonly ('webgpu' | 'webnn')[] | undefined;
   /**
-   * Of WebAssembly; default: half of the processors up to 4, but in WebKit, where two are slower than one, 1. Without shared memory,
-   * which pages have that are cross-origin isolated, always 1.
+   * Of WebAssembly; default: half of the processors up to 4 in Chromium, and 1 in Firefox and WebKit (docs/integration.md says why).
+   * Always 1 where no memory can be shared: on pages that are not cross-origin isolated.
    */
   readonly threads?: number | undefined;
   /** Key of the plan's device targets; default `wasm`. */
