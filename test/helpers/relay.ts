@@ -6,13 +6,20 @@ export interface Relay {
   close(): void;
 }
 
-/** @param onUpstream called after a piece of this many bytes from a client was handed to the server's socket */
-export async function relayTo(serverUrl: string, onUpstream: (bytes: number) => void): Promise<Relay> {
+/**
+ * @param onUpstream called after a piece of this many bytes from a client was handed to the server's socket
+ * @param mapped what the server gets of a piece
+ */
+export async function relayTo(
+  serverUrl: string,
+  onUpstream: (bytes: number) => void,
+  mapped = (piece: Buffer): Buffer => piece,
+): Promise<Relay> {
   const { hostname, port } = new URL(serverUrl);
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
     const far = createConnection(Number(port), hostname);
-    near.on('data', (data) => far.write(data, () => onUpstream(data.byteLength)));
+    near.on('data', (data) => far.write(mapped(data), () => onUpstream(data.byteLength)));
     far.on('data', (data) => near.write(data));
     for (const [one, other] of [
       [near, far],
