@@ -2,7 +2,7 @@
 import { finishMs, type Prediction } from './cost.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** A reply is late when it takes longer than nine of ten do, by what was predicted for it, and this much more. */
+/** A reply is late when it takes longer than 95 of 100 do, by what was predicted for it, and this much more. */
 const LATE_FACTOR = 1.1;
 const LATE_MARGIN_MS = 20;
 /** Whoever forces a cut wants that one: it is waited for longer. */
