@@ -1,7 +1,7 @@
 /** How a model is to be compiled, as one JSON document: what the command's options say, and profiles of users besides. */
 import * as v from 'valibot';
 import { TandemError } from '../shared/errors.ts';
-import { integer, type Place, parseAs, share, text } from '../shared/parse.ts';
+import { integer, like, type Place, parseAs, share, text } from '../shared/parse.ts';
 import { TIER_BITS } from '../shared/plan-schema.ts';
 import { LAYER_FORMS } from './compress/segment-recipe.ts';
 import type { Profile } from './cut/choose.ts';
@@ -64,16 +64,14 @@ const CompressionSchema = v.strictObject({
 export const CompileConfigSchema = v.strictObject({
   $schema: v.optional(v.string()),
   cuts: described(
-    v.optional(
-      v.union([integer(1, 63), v.pipe(v.array(v.pipe(v.array(text(1024)), v.minLength(1))), v.maxLength(63))]),
-    ),
+    v.optional(v.union([integer(1, 63), v.pipe(v.array(v.pipe(v.array(text(1024)), v.minLength(1))), v.maxLength(63))])),
     'Names of the tensors at each boundary, shallow to deep; or how many boundaries to choose by measuring',
   ),
   tensorsMax: described(v.optional(integer(1, 4), 2), 'Tensors of a chosen boundary at most'),
   profiles: described(v.optional(v.pipe(v.array(ProfileSchema), v.minLength(1))), 'Whom cuts are chosen for'),
   targets: described(v.optional(v.array(v.picklist(['wasm', 'webgpu', 'node']))), 'Where the device runs its segments'),
   tiers: described(
-    v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(/^(raw|q[2-8]|p[1-9]\d{0,3}q[2-8])$/))), v.minLength(1))),
+    v.optional(v.pipe(v.array(like(/^(raw|q[2-8]|p[1-9]\d{0,3}q[2-8])$/)), v.minLength(1))),
     'How boundaries can be sent: in 8 to 2 bits (q8), as principal components (p128q6: 128 of them in 6 bits), or as they ' +
       'are (raw); pictures besides where the model takes them',
   ),

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { isBase64 } from './base64.ts';
 import { TandemError } from './errors.ts';
 import { NOISE } from './noise-schema.ts';
-import { amount, finite, integer, parseAs, sha256, share, text } from './parse.ts';
+import { amount, finite, integer, like, list, parseAs, sha256, share, text } from './parse.ts';
 import { divisorOf, isSize } from './size.ts';
 import { DTYPES } from './tensor.ts';
 
@@ -18,16 +18,16 @@ export const TIER_BITS = [8, 7, 6, 5, 4, 3, 2] as const;
 export const DEPTH_MAX = 64;
 
 /** A plain name: nothing that could climb out of the bundle's folder. */
-const fileName = v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/));
+const fileName = like(/^[\w-][\w.-]*$/);
 const File = v.object({ file: fileName, sha256, bytes: integer(1) });
 
 /** A dimension: a number, the size variable, or the size variable divided: 480, "width", "width/8". */
-const Dim = v.union([integer(1), v.pipe(v.string(), v.regex(/^[a-z]+(\/[1-9]\d*)?$/))]);
+const Dim = v.union([integer(1), like(/^[a-z]+(\/[1-9]\d*)?$/)]);
 const TensorSpec = v.object({ name: text(), dtype: v.picklist(DTYPES), shape: v.array(Dim) });
 
 /** The one dimension that varies between requests; times and bytes are functions of it. */
 const Size = v.object({
-  name: v.pipe(v.string(), v.regex(/^[a-z]+$/)),
+  name: like(/^[a-z]+$/),
   unit: text(),
   step: integer(1),
   min: integer(1),
@@ -79,7 +79,7 @@ const QuantizedTensor = v.object({
   first: bytes,
   second: bytes,
 });
-const tierName = v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/));
+const tierName = like(/^[a-z0-9-]{1,32}$/);
 const Tier = v.variant('type', [
   v.object({
     type: v.literal('picture'),
@@ -179,7 +179,7 @@ const Leakage = v.object({
   taskGuess: figures,
   /** The model's own metrics where nothing is sent. */
   accuracy: figures,
-  rows: v.pipe(v.array(LeakageRow), v.maxLength(LEAKAGE_ROWS_MAX)),
+  rows: list(LeakageRow, LEAKAGE_ROWS_MAX),
 });
 const Measured = v.object({
   machine: text(1024),
@@ -205,7 +205,7 @@ const PlanSchema = v.object({
   version: v.literal(PLAN_VERSION),
   /** SHA-256 of `planContract`. */
   id: sha256,
-  name: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,63}$/)),
+  name: like(/^[a-z0-9][a-z0-9-]{0,63}$/),
   model: v.object({
     source: text(1024),
     sha256,
@@ -217,9 +217,9 @@ const PlanSchema = v.object({
   /** How the first input is made from a picture, or null where callers give tensors. */
   preprocess: v.nullable(PictureSteps),
   /** Boundaries 0..K. */
-  boundaries: v.pipe(v.array(Boundary), v.minLength(2), v.maxLength(DEPTH_MAX + 1)),
+  boundaries: list(Boundary, DEPTH_MAX + 1, 2),
   /** Segments 1..K, at index 0..K-1. */
-  segments: v.pipe(v.array(Segment), v.minLength(1), v.maxLength(DEPTH_MAX)),
+  segments: list(Segment, DEPTH_MAX, 1),
   /** Further files of the model that a client wants: a character set, a list of labels. */
   assets: v.record(text(), File),
   measured: v.nullable(Measured),

@@ -4,10 +4,9 @@
  */
 import * as v from 'valibot';
 import type { Noise } from '../codec/noise.ts';
-import { TandemError } from '../errors.ts';
 import { NOISE } from '../noise-schema.ts';
 import { ownValue } from '../own-value.ts';
-import { type Place, parseAs, placeIn, share, text } from '../parse.ts';
+import { errorAt, list, type Place, parseAs, share, text, within } from '../parse.ts';
 
 /** The model's input, as it is. */
 export const FLOOR_INPUT = 'input';
@@ -31,7 +30,7 @@ const NoiseSchema = v.pipe(
   v.check(({ type, scale }) => type !== 'dropout' || scale <= 1, 'expected a scale of at most 1 for dropout'),
 );
 /** Of several kinds, all are added. */
-export const NoisesSchema = v.pipe(v.array(NoiseSchema), v.maxLength(NOISES_MAX));
+export const NoisesSchema = list(NoiseSchema, NOISES_MAX);
 
 const TERMS = {
   /** The shallowest boundary that may leave: `input`, `local`, an alias, or the name of a boundary tensor. */
@@ -39,7 +38,7 @@ const TERMS = {
   /** Only what is known to give away no more than this: the plan's figure, 0 to 1. */
   leakageMax: v.exactOptional(share),
   /** Only these tiers. */
-  tiers: v.exactOptional(v.pipe(v.array(text(32)), v.minLength(1), v.maxLength(TIERS_MAX))),
+  tiers: v.exactOptional(list(text(32), TIERS_MAX, 1)),
   /** false: the gateway writes down nothing about a single request. */
   retain: v.exactOptional(v.boolean()),
   /** What the client adds before it encodes. The gateway cannot check it. */
@@ -58,17 +57,9 @@ const Override = v.lazy((value: unknown) =>
       )
     : TermsSchema,
 );
-const isWithin = (max: number, record: object) => Object.keys(record).length <= max;
 const overridesBy = (name: v.GenericSchema<string, string>) =>
-  v.optional(
-    v.pipe(
-      v.record(name, Override),
-      v.check((record) => isWithin(OVERRIDES_MAX, record), `expected at most ${OVERRIDES_MAX} entries`),
-    ),
-    {},
-  );
-const isNetwork = (name: string) => [...NETWORK_TYPES, ...EFFECTIVE_TYPES].some((known) => known === name);
-const networkName = v.pipe(text(64), v.check(isNetwork, `expected ${NETWORK_TYPES} or ${EFFECTIVE_TYPES}`));
+  v.optional(v.pipe(v.record(name, Override), within(OVERRIDES_MAX)), {});
+const networkName: v.GenericSchema<string, string> = v.picklist([...NETWORK_TYPES, ...EFFECTIVE_TYPES]);
 /** Overrides by network as they are sent to clients, aliases resolved. */
 export const NetworksSchema = v.record(networkName, TermsSchema);
 /** Overrides hold besides the label's own terms: they can make it stricter, never looser. */
@@ -101,10 +92,7 @@ const PolicySchema = v.strictObject({
   /** Readable names for boundary tensors: { features: "p2o.AveragePool.1" }. */
   aliases: v.optional(v.record(text(64), text()), {}),
   /** Label -> its floor alone, or all that has to hold. */
-  labels: v.pipe(
-    v.record(text(64), Rule),
-    v.check((record) => isWithin(LABELS_MAX, record), `expected at most ${LABELS_MAX} entries`),
-  ),
+  labels: v.pipe(v.record(text(64), Rule), within(LABELS_MAX)),
 });
 
 export type Policy = v.InferOutput<typeof PolicySchema>;
@@ -149,7 +137,7 @@ function assertNoneIsLost(value: unknown, what: string | Place, path: readonly s
   if (typeof value !== 'object' || value === null || path.length > LEVELS_MAX) return;
   for (const [key, inner] of Object.entries(value)) {
     const at = [...path, key];
-    if (LOST_NAMES.includes(key)) throw new TandemError('BAD_CONFIG', `${placeIn(what, at)}: ${key} cannot be a name`);
+    if (LOST_NAMES.includes(key)) throw errorAt('BAD_CONFIG', what, at, `${key} cannot be a name`);
     assertNoneIsLost(inner, what, at);
   }
 }
@@ -158,16 +146,12 @@ function assertNoneIsLost(value: unknown, what: string | Place, path: readonly s
 export function parsePolicy(value: unknown, what: string | Place): Policy {
   assertNoneIsLost(value, what);
   const policy = parseAs(PolicySchema, value, 'BAD_CONFIG', what);
-  for (const reserved of [FLOOR_INPUT, FLOOR_LOCAL]) {
-    if (Object.hasOwn(policy.aliases, reserved)) {
-      const where = placeIn(what, ['aliases', reserved]);
-      throw new TandemError('BAD_CONFIG', `${where}: ${reserved} is a word of the policy and cannot be an alias`);
-    }
-    const hiding = Object.keys(policy.aliases).find((alias) => policy.aliases[alias] === reserved);
-    if (hiding !== undefined) {
-      const where = placeIn(what, ['aliases', hiding]);
-      throw new TandemError('BAD_CONFIG', `${where}: expected the name of a tensor, got the word ${reserved}`);
-    }
+  const words = [FLOOR_INPUT, FLOOR_LOCAL];
+  for (const [alias, name] of Object.entries(policy.aliases)) {
+    const reason = words.includes(alias)
+      ? `${alias} is a word of the policy and cannot be an alias`
+      : words.includes(name) && `expected the name of a tensor, got the word ${name}`;
+    if (reason) throw errorAt('BAD_CONFIG', what, ['aliases', alias], reason);
   }
   return policy;
 }

@@ -53,11 +53,9 @@ export function termsOf(policy: Policy, label: string, circumstances: Circumstan
   const rule = ownValue(policy.labels, label);
   if (rule === undefined) return null;
   const { networks, regions, tenants, ...own } = rule;
-  const held = [
-    ...overridesThatHold(networks, circumstances.networks),
-    ...overridesThatHold(regions, circumstances.regions),
-    ...overridesThatHold(tenants, circumstances.tenants),
-  ];
+  const held = Object.entries({ networks, regions, tenants }).flatMap(([kind, overrides]) =>
+    overridesThatHold(overrides, circumstances[kind as keyof Circumstances]),
+  );
   return [own, ...held].map((terms) => resolved(policy, terms));
 }
 
@@ -119,10 +117,13 @@ export function permissionUnder(terms: readonly Terms[], label: string, plan: Pl
     }
   }
   const last = barrierAt(depthOf(plan) - 1);
-  const otherwise: Denial =
-    last < 0
-      ? { kind: 'boundary', reason: `the plan has no such boundary or tier for ${label} to be sent at` }
-      : { kind: 'boundary', reason: fromReason(terms[last] as Terms, label, depths[last]) };
+  const otherwise: Denial = {
+    kind: 'boundary',
+    reason:
+      last < 0
+        ? `the plan has no such boundary or tier for ${label} to be sent at`
+        : fromReason(terms[last] as Terms, label, depths[last]),
+  };
   return { allowed, denied, otherwise, floor, noise, retain: terms.every(({ retain }) => retain !== false) };
 }
 

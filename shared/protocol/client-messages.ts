@@ -1,6 +1,6 @@
 /** What clients say, and the gateway's parser of it. PROTOCOL.md tells when each may be said. */
 import * as v from 'valibot';
-import { integer, parseAs, sha256, text } from '../parse.ts';
+import { integer, like, list, parseAs, sha256, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan-schema.ts';
 import { NoisesSchema } from '../policy/language.ts';
 import { DEADLINE_MS_MAX, USAGE_COUNT_MAX, USAGE_ENTRIES_MAX } from './limits.ts';
@@ -31,7 +31,7 @@ const Infer = v.object({
   /** Time that the client still gives, in milliseconds. */
   deadlineMs: integer(1, DEADLINE_MS_MAX),
   /** W3C trace context, a `traceparent` of version 00, or null. */
-  trace: v.nullable(v.pipe(v.string(), v.regex(TRACEPARENT))),
+  trace: v.nullable(like(TRACEPARENT)),
   shapes,
   parts,
 });
@@ -40,9 +40,9 @@ const Ping = v.object({
   type: v.literal('ping'),
   id: requestId,
   /** Requests finished since the last report, by how deep the device went, so that the operator sees offload rates. */
-  usage: v.pipe(
-    v.array(v.object({ plan: sha256, k: integer(0, DEPTH_MAX), count: integer(1, USAGE_COUNT_MAX) })),
-    v.maxLength(USAGE_ENTRIES_MAX),
+  usage: list(
+    v.object({ plan: sha256, k: integer(0, DEPTH_MAX), count: integer(1, USAGE_COUNT_MAX) }),
+    USAGE_ENTRIES_MAX,
   ),
 });
 

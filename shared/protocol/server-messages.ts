@@ -1,7 +1,7 @@
 /** What the gateway says, and the client's parser of it. PROTOCOL.md tells when each may be said. */
 import * as v from 'valibot';
 import { isErrorCode } from '../errors.ts';
-import { amount, integer, parseAs, sha256, text } from '../parse.ts';
+import { amount, integer, list, parseAs, sha256, text } from '../parse.ts';
 import { LABELS_MAX, NetworksSchema, OVERRIDES_MAX, TermsSchema } from '../policy/language.ts';
 import { ERROR_MESSAGE_MAX, RECEIPT_LENGTH_MAX } from './limits.ts';
 import { parts, requestId, shapes } from './message-parts.ts';
@@ -29,15 +29,9 @@ const Welcome = v.object({
   /** Where the gateway is, in its operator's words; null where they have not said. */
   region: v.nullable(text(64)),
   /** Labels that this client may use, with the gateway's terms: all of these, and those of the client's network. */
-  labels: v.pipe(
-    v.array(
-      v.object({
-        label: text(64),
-        terms: v.pipe(v.array(TermsSchema), v.minLength(1), v.maxLength(TERMS_MAX)),
-        networks: NetworksSchema,
-      }),
-    ),
-    v.maxLength(LABELS_MAX),
+  labels: list(
+    v.object({ label: text(64), terms: list(TermsSchema, TERMS_MAX, 1), networks: NetworksSchema }),
+    LABELS_MAX,
   ),
   /** What receipts are signed with: an Ed25519 public key, 32 bytes as base64; null where none are given. */
   receiptKey: v.nullable(v.pipe(v.string(), v.length(44))),

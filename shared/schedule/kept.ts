@@ -3,7 +3,7 @@
  * by nobody of ours: what does not fit is ignored. Models are not kept, so that what was learnt is held against those of today.
  */
 import * as v from 'valibot';
-import { amount, finite, integer, text } from '../parse.ts';
+import { amount, between, finite, integer, list, share, text, within } from '../parse.ts';
 import { DEPTH_MAX } from '../plan-schema.ts';
 import type { EstimatesState } from './estimates.ts';
 import { newLink } from './link.ts';
@@ -24,11 +24,10 @@ const NOISE_MIN = 1e-4;
 const ROUNDING = 1e-6;
 const EXPLORATION_MS_MAX = 60_000;
 
-const between = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));
 const FilterSchema = v.strictObject({
-  mean: v.pipe(v.array(finite), v.minLength(1), v.maxLength(DEPTH_MAX)),
-  usual: v.pipe(v.array(finite), v.maxLength(DEPTH_MAX)),
-  covariance: v.pipe(v.array(finite), v.maxLength(DEPTH_MAX ** 2)),
+  mean: list(finite, DEPTH_MAX, 1),
+  usual: list(finite, DEPTH_MAX),
+  covariance: list(finite, DEPTH_MAX ** 2),
   noise: between(NOISE_MIN, 1),
   agoMs: amount,
 });
@@ -39,11 +38,8 @@ const KeptSchema = v.strictObject({
   device: FilterSchema,
   server: FilterSchema,
   link: FilterSchema,
-  encodeMs: v.pipe(
-    v.record(text(64), amount),
-    v.check((tiers) => Object.keys(tiers).length <= TIERS_MAX),
-  ),
-  share: between(0, 1),
+  encodeMs: v.pipe(v.record(text(64), amount), within(TIERS_MAX)),
+  share,
   explorationMs: between(0, EXPLORATION_MS_MAX),
 });
 

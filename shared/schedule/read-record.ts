@@ -1,12 +1,12 @@
 /** A record of a decision from a log, where anything may stand. Apart from record.ts: who only writes records needs no schema. */
 import * as v from 'valibot';
-import { amount, finite, integer, parseAs, parseJson, text } from '../parse.ts';
+import { amount, finite, integer, list, parseAs, parseJson, text } from '../parse.ts';
 import { DEPTH_MAX } from '../plan-schema.ts';
 import type { DecisionRecord } from './record.ts';
 
 const flag = v.optional(v.boolean());
 const depth = integer(0, DEPTH_MAX);
-const numbers = v.pipe(v.array(finite), v.maxLength((DEPTH_MAX + 1) ** 2));
+const numbers = list(finite, (DEPTH_MAX + 1) ** 2);
 const LogSum = v.object({
   model: v.object({
     ...{ prior: numbers, spread: numbers, drift: numbers, noise: finite },

@@ -14,10 +14,11 @@ describe('the configuration', () => {
   });
 
   test.each([
-    [{}, 'bundles'],
+    [{}, 'c.json: bundles: expected Array, got nothing'],
+    [{ bundles: ['b'] }, 'c.json: policy: expected Object, got nothing'],
     [{ ...MINIMAL, port: 70_000 }, 'port'],
     [{ ...MINIMAL, prot: 1 }, 'prot'],
-    [{ ...MINIMAL, policy: {} }, 'labels'],
+    [{ ...MINIMAL, policy: {} }, 'c.json: policy.labels: expected Object, got nothing'],
     [{ ...MINIMAL, credentials: { tokens: [{ name: 'x', sha256: 'abc', labels: [] }] } }, 'sha256'],
     [{ ...MINIMAL, frameBytesMax: 1e9 }, 'frameBytesMax'],
   ])('that is wrong is refused with the field’s name: %j', (value, field) => {

@@ -17,9 +17,34 @@ describe('parsing a value', () => {
     [{ name: 'a', at: [{ x: 1 }, { x: 10 }], weight: 0 }, 'config.json: at.1.x: expected <=9, got 10'],
     [{ name: 'a', at: [{ x: -1 }], weight: 0 }, 'config.json: at.0.x: expected >=0, got -1'],
     [null, 'config.json: expected Object, got null'],
+    [{ at: [], weight: 0 }, 'config.json: name: expected string, got nothing'],
+    [{ name: 'a', at: [{ x: 1 }, {}], weight: 0 }, 'config.json: at.1.x: expected number, got nothing'],
+    [{ name: 'a', weight: 0, extra: 'undefined' }, 'config.json: at: expected Array, got nothing'],
+    [{ name: 'a', at: 'undefined', weight: 0 }, 'config.json: at: expected Array, got "undefined"'],
   ])('says in one line where, what was expected and what came: %j', (value, message) => {
     expect(() => parse(value)).toThrow(tandemError('BAD_CONFIG', message));
     expect(() => parse(value)).not.toThrow(/\n/);
+  });
+
+  test('says what a missing key should have been, also where it is one of several, in a union, and of a value that is frozen', () => {
+    const kinds = v.variant('type', [
+      v.object({ type: v.literal('a'), a: v.literal('a') }),
+      v.object({ type: v.literal('b') }),
+    ]);
+    const schema = v.strictObject({ kinds: v.array(v.union([kinds, text()])), more: v.optional(text()) });
+    const told = (value: unknown) => {
+      try {
+        return parseAs(schema, value, 'BAD_CONFIG', 'c');
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    const frozen = Object.freeze({ kinds: Object.freeze([Object.freeze({ type: 'a' })]) });
+    expect(told(frozen)).toBe('c: kinds.0.a: expected "a", got nothing');
+    expect(frozen).toEqual({ kinds: [{ type: 'a' }] });
+    expect(told({ kinds: [{}] })).toBe('c: kinds.0.type: expected ("a" | "b"), got nothing');
+    expect(told({})).toBe('c: kinds: expected Array, got nothing');
+    expect(told({ kinds: [], mroe: 'x' })).toBe('c: mroe: is not known');
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY, -0.1, '1', null])('an amount is not %s', (weight) => {

@@ -39,7 +39,7 @@ describe('parsing a policy', () => {
   const label = (rule: unknown) => ({ labels: { l: rule } });
   test.each<[string, unknown, string]>([
     ['no policy at all', null, 'policy: expected'],
-    ['no labels', {}, 'policy: labels'],
+    ['no labels', {}, 'policy: labels: expected Object, got nothing'],
     ['a floor that is an index', label(0), 'policy: labels.l: expected Object, got 0'],
     ['an empty floor', label(''), 'policy: labels.l'],
     ['an alias of nothing', { aliases: { a: '' }, labels: {} }, 'policy: aliases.a'],
@@ -53,9 +53,9 @@ describe('parsing a policy', () => {
     [
       'a word that is none of the language',
       label({ from: 'h', leekageMax: 1 }),
-      'policy: labels.l.leekageMax: is no key',
+      'policy: labels.l.leekageMax: is not known',
     ],
-    ['a key of a label at the top', { labels: {}, leakageMax: 0.1 }, 'policy: leakageMax: is no key'],
+    ['a key of a label at the top', { labels: {}, leakageMax: 0.1 }, 'policy: leakageMax: is not known'],
     ['a ceiling above 1', label({ leakageMax: 30 }), 'policy: labels.l.leakageMax: expected <=1, got 30'],
     ['a ceiling that is no number', label({ leakageMax: '30 %' }), 'policy: labels.l.leakageMax: expected number'],
     ['no tier', label({ from: 'h', tiers: [] }), 'policy: labels.l.tiers'],
@@ -63,7 +63,11 @@ describe('parsing a policy', () => {
     ['a noise of nothing', label({ from: 'h', noise: { type: 'laplace', scale: 0 } }), 'policy: labels.l.noise.scale'],
     ['more dropout than all', label({ from: 'h', noise: { type: 'dropout', scale: 2 } }), 'policy: labels.l.noise'],
     ['retain in words', label({ from: 'h', retain: 'no' }), 'policy: labels.l.retain'],
-    ['a network that there is not', label({ from: 'h', networks: { '5g': 'local' } }), 'policy: labels.l.networks.5g'],
+    [
+      'a network that there is not',
+      label({ from: 'h', networks: { '5g': 'local' } }),
+      'policy: labels.l.networks.5g: expected ("bluetooth" | ',
+    ],
     [
       'a bad override',
       label({ from: 'h', tenants: { a: { leakageMax: -1 } } }),
@@ -94,7 +98,7 @@ describe('parsing a policy', () => {
   test('names the line of a key that is none', () => {
     const json = '{\n  "labels": { "open": "input" },\n  "networks": { "cellular": "local" }\n}';
     expect(() => parsePolicy(JSON.parse(json), placesIn('policy.json', json))).toThrow(
-      tandemError('BAD_CONFIG', 'policy.json:3: networks: is no key that is known here'),
+      tandemError('BAD_CONFIG', 'policy.json:3: networks: is not known'),
     );
   });
 
