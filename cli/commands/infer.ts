@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { connect, describeRoute, type InferResult, type Plan, readPicture, verifyReceipt } from '../../client/node.ts';
 import { readNpz } from '../../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
-import { messageOf, TandemError } from '../../shared/errors.ts';
+import { hasCode, messageOf, TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { formatTable } from '../table.ts';
 
@@ -12,6 +12,7 @@ export const usage =
   'tandem infer --url URL --model NAME --input F [--k N] [--label L] [--floor BOUNDARY] [--token T] [--json]';
 
 const VALUES_SHOWN = 8;
+const MODELS_MS_MAX = 5000;
 
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = readArguments(
@@ -39,7 +40,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const floor = values.floor ?? (label === 'public' ? 'input' : 'local');
   const policy = { labels: { [label]: floor } };
   const token = values.token ?? process.env['TANDEM_TOKEN'];
-  const client = await connect({ url: url.replace(/^ws/, 'http'), model, policy, token, ort });
+  const address = url.replace(/^ws/, 'http');
+  const client = await connect({ url: address, model, policy, token, ort }).catch(withReason(address));
   try {
     assertFloor(floor, client.plan);
     const result = await client.infer(given, { label, ...(k !== undefined && { force: { k } }) });
@@ -53,6 +55,18 @@ export async function run(argv: readonly string[]): Promise<number> {
   } finally {
     await client.close();
   }
+}
+
+/** A client does not read what else is said of a 404; which models there are is public. */
+function withReason(url: string) {
+  return async (error: unknown): Promise<never> => {
+    if (!hasCode(error, 'NOT_FOUND')) throw error;
+    const models = await fetch(`${url.replace(/\/+$/, '')}/models`, { signal: AbortSignal.timeout(MODELS_MS_MAX) })
+      .then((response) => response.json() as Promise<readonly { readonly name: string }[]>)
+      .then((served) => served.map(({ name }) => name).join(', '))
+      .catch(() => null);
+    throw models === null ? error : new TandemError('NOT_FOUND', `${error.message}; models of this gateway: ${models}`);
+  };
 }
 
 /** Of a model that has no folder: its outputs, as far as they fit a line. */

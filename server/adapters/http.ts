@@ -113,7 +113,9 @@ function tooLarge(error: unknown, { headers }: Request): TandemError | undefined
 
 function bundleOf(store: Store, name: string) {
   const bundle = store.get(name);
-  if (!bundle) throw new TandemError('UNKNOWN_MODEL', `this server has no model ${name}`);
+  if (!bundle) {
+    throw new TandemError('UNKNOWN_MODEL', `this server has no model ${name}, only ${[...store.keys()].join(', ')}`);
+  }
   return bundle;
 }
 

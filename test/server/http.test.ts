@@ -63,6 +63,12 @@ describe('a download that goes on', () => {
   });
 });
 
+test('who asks for a model that is not here is told of those that are', async () => {
+  const response = await fetch(new URL('/models/smal/plan.json', url()));
+  const message = 'this server has no model smal, only small';
+  expect([response.status, await response.json()]).toEqual([404, { error: 'UNKNOWN_MODEL', message }]);
+});
+
 test('the key that receipts are signed with is at a well-known path, for pages that may fetch here', async () => {
   const address = new URL('/.well-known/tandem-receipt-key', url());
   const response = await fetch(address, { headers: { Origin: 'https://app.example' } });

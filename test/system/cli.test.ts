@@ -28,6 +28,13 @@ async function refuses(args: string[], code: string): Promise<string> {
   return outcome.stderr;
 }
 
+async function linePicture(): Promise<string> {
+  const path = join(folder, 'line.png');
+  const { cleanLines } = await import('../helpers/clean-lines.ts');
+  await writeFile(path, cleanLines(1)[0]?.png ?? '');
+  return path;
+}
+
 describe('tandem says in one line what is wrong with', () => {
   test('an unknown command', () => refuses(['frobnicate'], 'USAGE'));
   test('an unknown option', () => refuses(['compile', 'ocr-line', '--wat'], 'USAGE'));
@@ -89,10 +96,15 @@ describe('tandem says in one line what is wrong with', () => {
     await refuses(['infer', '--url', 'http://127.0.0.1:9', '--model', 'ocr-line', '--input', path], 'BAD_INPUT');
   });
   test('a gateway that is not there', async () => {
-    const path = join(folder, 'line.png');
-    const { cleanLines } = await import('../helpers/clean-lines.ts');
-    await writeFile(path, cleanLines(1)[0]?.png ?? '');
+    const path = await linePicture();
     await refuses(['infer', '--url', 'http://127.0.0.1:9', '--model', 'ocr-line', '--input', path], 'UNAVAILABLE');
+  });
+  test('a model that the gateway does not serve, naming those that it does', async () => {
+    const path = await linePicture();
+    const server = await startServer({ workers: 1 });
+    const said = await refuses(['infer', '--url', server.url, '--model', 'ocr', '--input', path], 'NOT_FOUND');
+    expect(said).toContain('/models/ocr/plan.json answered with status 404; models of this gateway: ocr-line');
+    await server.kill();
   });
   test('a port in use', async () => {
     const blocker = createServer().listen(0, '127.0.0.1');
