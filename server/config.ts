@@ -53,7 +53,10 @@ const ConfigSchema = v.strictObject({
   /** A task that runs longer is stuck: its worker is ended and replaced. */
   taskTimeoutMs: v.optional(integer(100, 3_600_000), 60_000),
   heartbeatMs: v.optional(integer(1000, 600_000), 30_000),
-  /** Of a connection of HTTP that is not in use. A proxy that keeps its own for longer sends requests into the end of it. */
+  /**
+   * Of a connection of HTTP that is not in use, or whose peer reads nothing of an answer. A proxy that keeps its own for longer sends
+   * requests into the end of it.
+   */
   keepAliveMs: v.optional(integer(1000, 3_600_000), 125_000),
   /** How long requests under way are served after SIGTERM. */
   drainMs: v.optional(integer(0, 600_000), 10_000),

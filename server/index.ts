@@ -11,6 +11,7 @@ import { WS_PATH } from '../shared/protocol/paths.ts';
 import { exchanges } from './adapters/exchange.ts';
 import { httpApp } from './adapters/http.ts';
 import { strangers } from './adapters/origins.ts';
+import { cutUnread } from './adapters/unread.ts';
 import { attachWebSockets, lostUpgrades } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
 import { type AuditRecord, openAuditLog } from './audit-log.ts';
@@ -111,6 +112,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
   server.prependListener('request', (_request, response) => {
     if (gateway.isDraining) response.shouldKeepAlive = false;
   });
+  cutUnread(server, config.keepAliveMs);
   const noteStranger = strangers(origins, log);
   server.on('request', noteStranger).on('upgrade', noteStranger).on('request', lostUpgrades(WS_PATH, log));
   const cutSockets = attachWebSockets(server, gateway, { ...doors, path: WS_PATH, heartbeatMs });

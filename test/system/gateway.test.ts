@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
+import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { verifyReceipt } from 'tandem/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -290,6 +292,13 @@ test.each([
   const own = await startServer({ workers: 1, ...changes });
   const { headers } = await fetch(`${own.url}/healthz`);
   expect(headers.get('keep-alive')).toBe(`timeout=${seconds}`);
+  await own.kill();
+});
+
+test('a connection over HTTP on which nothing moves is cut', async () => {
+  const own = await startServer({ workers: 1, keepAliveMs: 1000 });
+  const socket = createConnection(Number(new URL(own.url).port), '127.0.0.1').resume();
+  await once(socket, 'close');
   await own.kill();
 });
 
