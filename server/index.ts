@@ -9,6 +9,7 @@ import { messageOf, TandemError } from '../shared/errors.ts';
 import { HELLO_TIMEOUT_MS } from '../shared/protocol/limits.ts';
 import { WS_PATH } from '../shared/protocol/paths.ts';
 import { exchanges } from './adapters/exchange.ts';
+import { HalfReceived } from './adapters/half-received.ts';
 import { httpApp } from './adapters/http.ts';
 import { strangers } from './adapters/origins.ts';
 import { cutUnread } from './adapters/unread.ts';
@@ -95,7 +96,8 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     limits: { frameBytesMax, inFlightMax, idleTimeoutMs },
   });
   const { origins, connectionsMax, heartbeatMs } = config;
-  const doors = { frameBytesMax, connectionsMax, origins };
+  const halfReceived = new HalfReceived(config.receivingBytesMax);
+  const doors = { frameBytesMax, connectionsMax, origins, halfReceived };
   const server = createServer(
     {
       keepAliveTimeout: config.keepAliveMs,

@@ -14,6 +14,7 @@ import { INFER_PATH, WELCOME_PATH } from '../../shared/protocol/paths.ts';
 import { parseServerMessage } from '../../shared/protocol/server-messages.ts';
 import type { Connection } from '../connection.ts';
 import type { Gateway } from '../gateway.ts';
+import type { HalfReceived } from './half-received.ts';
 import { HTTP_STATUS } from './http-status.ts';
 import { isAllowedOrigin, isSameHost } from './origins.ts';
 
@@ -23,6 +24,7 @@ export interface ExchangeOptions {
   readonly connectionsMax: number;
   /** Origins whose pages may ask for something. The gateway's own and clients without one (not browsers) always may. */
   readonly origins: readonly string[];
+  readonly halfReceived: HalfReceived;
 }
 
 const CLIENT_LENGTH_MAX = 128;
@@ -30,7 +32,10 @@ const CLIENT_LENGTH_MAX = 128;
 const PIPELINED_MAX = 8;
 const GOING_AWAY = 1001;
 
-export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, origins }: ExchangeOptions): Router {
+export function exchanges(
+  gateway: Gateway,
+  { frameBytesMax, connectionsMax, origins, halfReceived }: ExchangeOptions,
+): Router {
   const router = Router();
   let underWay = 0;
   const pipelined = new WeakMap<Socket, number>();
@@ -67,6 +72,11 @@ export function exchanges(gateway: Gateway, { frameBytesMax, connectionsMax, ori
       // A page may post this without having asked first: that it cannot read the answer is not enough.
       if (origin === undefined || isAllowedOrigin(origins, origin) || isSameHost(origin, host)) next();
       else response.status(403).type('text').send(`pages of ${origin} are not among the gateway's origins\n`);
+    },
+    (request, _response, next) => {
+      request.on('data', ({ byteLength }) => halfReceived.add(request, byteLength, () => request.destroy()));
+      for (const end of ['end', 'close']) request.once(end, () => halfReceived.done(request));
+      next();
     },
     // Whatever type a page says that it is: browsers ask first about those that are not a form's.
     express.raw({ type: () => true, limit: frameBytesMax, inflate: false }),

@@ -8,6 +8,7 @@ import type { Channel } from '../../shared/protocol/channel.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { chosenProtocol, type Hello } from '../../shared/protocol/opening-hello.ts';
 import type { Gateway } from '../gateway.ts';
+import type { HalfReceived } from './half-received.ts';
 import { isAllowedOrigin, isSameHost } from './origins.ts';
 
 export interface WsOptions {
@@ -19,6 +20,7 @@ export interface WsOptions {
   readonly origins: readonly string[];
   /** A socket that answers no ping within this time is dropped. */
   readonly heartbeatMs: number;
+  readonly halfReceived: HalfReceived;
 }
 
 /** Of a client's ping or pong, beside what it carries: two bytes and the mask (RFC 6455, 5.2 and 5.5). */
@@ -42,7 +44,7 @@ export function attachWebSockets(server: Server, gateway: Gateway, options: WsOp
     const offered = request.headers['sec-websocket-protocol']?.split(',').map((protocol) => protocol.trim()) ?? [];
     const { hello } = chosenProtocol(offered);
     sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      serve(webSocket, socket as Socket, gateway, options.heartbeatMs, hello),
+      serve(webSocket, socket as Socket, gateway, options, hello),
     );
   });
   return () => {
@@ -67,7 +69,7 @@ function serve(
   socket: WebSocket,
   wire: Socket,
   gateway: Gateway,
-  heartbeatMs: number,
+  { heartbeatMs, halfReceived }: WsOptions,
   hello: Hello | null | undefined,
 ): void {
   let controlBytes = 0;
@@ -96,8 +98,15 @@ function serve(
     controlBytes += CONTROL_HEAD_BYTES + byteLength;
   };
   socket.on('pong', noteControl).on('ping', noteControl);
+  const giveUp = () => {
+    connection.violation(new TandemError('OVERLOADED', 'there is no room for more of a frame that is not whole'));
+    socket.terminate();
+  };
+  // Before ws, which says of the same piece that it was the last one.
+  wire.prependListener('data', ({ byteLength }: Buffer) => halfReceived.add(wire, byteLength, giveUp));
   socket.on('message', (data: RawData, isBinary: boolean) => {
     isAlive = true;
+    halfReceived.done(wire);
     if (isBinary) connection.frame(toBytes(data));
     else connection.violation(new TandemError('BAD_FRAME', 'expected binary frames, got text'));
   });
@@ -105,6 +114,7 @@ function serve(
   socket.on('error', () => {});
   socket.on('close', (code) => {
     clearInterval(heartbeat);
+    halfReceived.done(wire);
     connection.closed(code);
   });
   // Looked at as any other: of one that is broken nothing is left.

@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { describeRoute } from '../../client/route-text.ts';
 import type { InferOptions } from '../../client/types.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
+import { HalfReceived } from '../../server/adapters/half-received.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
@@ -37,7 +38,13 @@ class Wire {
 
   async connect(policy: PolicyInput | undefined) {
     const server = createServer();
-    const limits = { frameBytesMax: 4096, connectionsMax: 4, origins: [], heartbeatMs: 600_000 };
+    const limits = {
+      frameBytesMax: 4096,
+      connectionsMax: 4,
+      origins: [],
+      heartbeatMs: 600_000,
+      halfReceived: new HalfReceived(2 ** 30),
+    };
     const cutSockets = attachWebSockets(server, this.harness.gateway.gateway, { path: WS_PATH, ...limits });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const relay = await relayTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, (bytes) => {

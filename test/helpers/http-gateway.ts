@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exchanges } from '../../server/adapters/exchange.ts';
+import { HalfReceived } from '../../server/adapters/half-received.ts';
 import { httpApp } from '../../server/adapters/http.ts';
 import type { StoredFile } from '../../server/store.ts';
 import { planHead } from '../../shared/plan.ts';
@@ -13,6 +14,7 @@ export const FRIENDLY_ORIGIN = 'https://app.example';
 export async function httpGateway(
   { gateway, plan, metrics, limits }: GatewayHarness,
   connectionsMax: number = CONNECTIONS_MAX,
+  halfReceived = new HalfReceived(2 ** 30),
 ) {
   const headFile: StoredFile = {
     ...{ contentType: 'application/json', etag: '"head"', encodings: {} },
@@ -24,7 +26,7 @@ export async function httpGateway(
   const app = httpApp({
     ...{ store: new Map([[plan.name, bundle]]), metrics, isReady: () => true, origins, site: new Map() },
     receiptKey: 'the key',
-    exchanges: exchanges(gateway, { frameBytesMax, connectionsMax, origins }),
+    exchanges: exchanges(gateway, { frameBytesMax, connectionsMax, origins, halfReceived }),
   });
   const server = await new Promise<Server>((resolve) => {
     const listening = app.listen(0, '127.0.0.1', () => resolve(listening));

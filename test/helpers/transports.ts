@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket } from 'ws';
 import { type ChannelEnd, channelPair } from '../../client/testkit/memory-channel.ts';
+import { HalfReceived } from '../../server/adapters/half-received.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import type { Gateway } from '../../server/gateway.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
@@ -50,9 +51,21 @@ export interface WsTransport extends Transport {
 /** More than any test of the conformance suite opens. */
 export const CONNECTIONS_MAX = 8;
 
-export async function wsTransport(gateway: Gateway, frameBytesMax: number, heartbeatMs = 30_000): Promise<WsTransport> {
+export async function wsTransport(
+  gateway: Gateway,
+  frameBytesMax: number,
+  heartbeatMs = 30_000,
+  halfReceived = new HalfReceived(2 ** 30),
+): Promise<WsTransport> {
   const server = createServer((_request, response) => response.end());
-  const options = { path: WS_PATH, frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs };
+  const options = {
+    path: WS_PATH,
+    frameBytesMax,
+    connectionsMax: CONNECTIONS_MAX,
+    origins: [],
+    heartbeatMs,
+    halfReceived,
+  };
   const cutSockets = attachWebSockets(server, gateway, options);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -1,6 +1,8 @@
 /** The protocol without a WebSocket, over real HTTP: the same answers and the same refusals. */
-import { createConnection } from 'node:net';
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { HalfReceived } from '../../../server/adapters/half-received.ts';
 import { encodeFrame } from '../../../shared/protocol/frames.ts';
 import { decodeJsonFrame, encodeJsonFrame } from '../../../shared/protocol/json-frame.ts';
 import type { MessageOf, ServerMessage } from '../../../shared/protocol/messages.ts';
@@ -140,6 +142,32 @@ describe('a request', () => {
     await expect(work).rejects.toThrow();
     await expect.poll(() => harness.audited.map(({ outcome }) => outcome)).toEqual(['cancelled']);
   });
+});
+
+test('the longest of the bodies that are not whole is given up, where there is no room for all of them', async () => {
+  const small = await httpGateway(harness, CONNECTIONS_MAX, new HalfReceived(9500));
+  const asked = (bytes: number) => {
+    const socket = createConnection(Number(new URL(small.url).port), '127.0.0.1').resume();
+    socket.write(`POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n`);
+    socket.write(Buffer.alloc(bytes));
+    return socket;
+  };
+  const [short, long] = [asked(2000), asked(3900)];
+  const closed = once(long, 'close');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const third = asked(2000);
+  await closed;
+  const finish = async (socket: Socket, bytes: number) => {
+    const answer = once(socket, 'data');
+    socket.write(Buffer.alloc(bytes));
+    expect(String((await answer)[0])).toContain('BAD_FRAME');
+    socket.destroy();
+  };
+  for (const socket of [short, third]) await finish(socket, 2000);
+  // Those that were whole keep no room from others.
+  for (let i = 0; i < 20; i++) await fetch(`${small.url}/infer`, { method: 'POST', body: new Uint8Array(500) });
+  await finish(asked(3900), 100);
+  await small.stop();
 });
 
 describe('is turned away', () => {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, createConnection, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { HalfReceived } from '../../../server/adapters/half-received.ts';
 import { attachWebSockets, lostUpgrades } from '../../../server/adapters/ws.ts';
 import { ERROR_CODES } from '../../../shared/errors.ts';
 import { decodeFrame, encodeFrame } from '../../../shared/protocol/frames.ts';
@@ -145,6 +146,50 @@ describe('the WebSocket adapter', () => {
     await short.stop();
   });
 
+  /** A client that has sent so many bytes of a longer frame, or more. */
+  const halfSent = async (port: number, frameBytes: number, bytes: number) => {
+    const client = letIn(port);
+    await expect.poll(() => client.said).toContain('welcome');
+    client.socket.write(Buffer.concat([headOf(frameBytes), Buffer.alloc(bytes)]));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return client;
+  };
+
+  test('gives up the longest of the frames that are not whole, where there is no room for all of them', async () => {
+    const { port, stop } = await wsTransport(harness.gateway, 500_000, 30_000, new HalfReceived(200_000));
+    const short = await halfSent(port, 150_000, 50_000);
+    const long = await halfSent(port, 300_000, 120_000);
+    const closed = once(long.socket, 'close');
+    long.socket.write(Buffer.alloc(70_000));
+    await closed;
+    expect(long.said).toContain('OVERLOADED');
+    // For the other there is room, until it is whole and refused for what it holds.
+    short.socket.write(Buffer.alloc(100_000));
+    await expect.poll(() => short.said).toContain('error');
+    expect(short.said).not.toContain('OVERLOADED');
+    short.socket.destroy();
+    await stop();
+  });
+
+  test('keeps no room for frames that were whole, nor for those of clients that are gone', async () => {
+    const transport = await wsTransport(harness.gateway, 500_000, 30_000, new HalfReceived(40_000));
+    for (let i = 0; i < 3; i++) (await halfSent(transport.port, 100_000, 25_000)).socket.destroy();
+    const late = await halfSent(transport.port, 28_000, 27_000);
+    late.socket.write(Buffer.alloc(1000));
+    await expect.poll(() => late.said).toContain('error');
+    expect(late.said).not.toContain('OVERLOADED');
+    late.socket.destroy();
+    const peer = await transport.connect();
+    send(peer, { type: 'hello', client: 'x', token: null, receipts: false });
+    await expectType(peer, 'welcome');
+    for (let id = 1; id <= 100; id++) {
+      send(peer, { type: 'ping', id, usage: [] });
+      await expectType(peer, 'pong');
+    }
+    peer.close();
+    await transport.stop();
+  });
+
   test('takes a frame that comes for longer than a client may be silent for no silence, and pongs alone for one', async () => {
     const client = letIn(port);
     await expect.poll(() => client.said).toContain('welcome');
@@ -182,6 +227,7 @@ describe('the WebSocket adapter', () => {
     const { frameBytesMax } = harness.limits;
     attachWebSockets(server, harness.gateway, {
       ...{ path: '/ws', frameBytesMax, connectionsMax: CONNECTIONS_MAX, origins: [], heartbeatMs: 30_000 },
+      halfReceived: new HalfReceived(2 ** 30),
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const [near] = await Promise.all([
