@@ -46,8 +46,8 @@ export async function serveUntilSignal(
   announce: (url: string) => string = (url) => `listening on ${url}`,
 ): Promise<number> {
   const log = (line: string) => process.stderr.write(`${line}\n`);
-  // Whoever reads the log may go away, and come back for the next start: requests do not hang on it.
-  process.stderr.on('error', () => {});
+  // Whoever reads the log may go away, and come back for the next start, or their disk be full: requests do not hang on it.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const server = await serve(config, { ...options, log });
   process.stdout.write(`${announce(server.url)}\n`);
   await new Promise<void>((resolve_) => {

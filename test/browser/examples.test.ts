@@ -11,7 +11,7 @@ import { launchChromium } from '../helpers/chromium.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
 import { installInto, succeeds } from '../helpers/installed.ts';
 import { run, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
-import { type StaticServer, staticServer } from '../helpers/static-server.ts';
+import { freePort, type StaticServer, staticServer } from '../helpers/static-server.ts';
 
 const chromium = inject('chromium');
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
@@ -327,12 +327,6 @@ async function pack(config: webpack.Configuration): Promise<void> {
     webpack(config, (error, result) => (error ? reject(error) : resolve(result)));
   });
   expect(stats?.toJson({ all: false, errors: true }).errors).toEqual([]);
-}
-
-async function freePort(): Promise<{ origin: string; port: string }> {
-  const server = await staticServer();
-  await server.close();
-  return { origin: server.origin, port: new URL(server.origin).port };
 }
 
 /** Starts a script of the packages above the app, and waits until it says that it is ready. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const TANDEM = join(ROOT, 'dist/cli/tandem.js');
+export const TANDEM = join(ROOT, 'dist/cli/tandem.js');
 /** Where `npm start` keeps the demo's bundle. */
 export const BUNDLE_DIR = join(ROOT, '.tandem/ocr-line');
 

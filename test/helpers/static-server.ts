@@ -52,3 +52,10 @@ export async function staticServer(): Promise<StaticServer> {
       }),
   };
 }
+
+/** A port that nothing listens at, and the origin of pages there. */
+export async function freePort(): Promise<{ origin: string; port: string }> {
+  const server = await staticServer();
+  await server.close();
+  return { origin: server.origin, port: new URL(server.origin).port };
+}

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -10,7 +11,8 @@ import type { Plan } from '../../shared/plan.ts';
 import { parsePlan } from '../../shared/plan-schema.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { expectType, inferMessage, type Peer, send, sendInfer } from '../helpers/gateway-harness.ts';
-import { type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
+import { BUNDLE_DIR, type ServerProcess, startServer, TANDEM, temporaryFolder } from '../helpers/processes.ts';
+import { freePort } from '../helpers/static-server.ts';
 import { connectSocket } from '../helpers/transports.ts';
 
 let server: ServerProcess;
@@ -338,6 +340,22 @@ test('goes on, and drains, where nobody reads its log any more', async () => {
   own.child.kill('SIGTERM');
   expect((await peer.closed).code).toBe(1001);
   expect(await own.exited).toBe(0);
+});
+
+test('serves, and drains, where a full disk takes nothing of what it says', async () => {
+  const config = join(await temporaryFolder(), 'tandem.json');
+  const { origin, port } = await freePort();
+  await writeFile(
+    config,
+    JSON.stringify({ port: Number(port), bundles: [BUNDLE_DIR], policy: { labels: { public: 'input' } } }),
+  );
+  const script = 'exec "$0" "$1" serve --config "$2" >/dev/full 2>/dev/full';
+  const child = spawn('sh', ['-c', script, process.execPath, TANDEM, config], { stdio: 'ignore' });
+  const exited = once(child, 'close');
+  const status = () => fetch(`${origin}/readyz`).then((response) => response.status, String);
+  await expect.poll(status, { timeout: 20_000 }).toBe(200);
+  child.kill('SIGTERM');
+  expect((await exited)[0]).toBe(0);
 });
 
 test('signs what it received with the key that it was given, and keeps the audit log that it was told to', async () => {
