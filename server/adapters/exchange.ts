@@ -36,7 +36,7 @@ export function exchanges(
   gateway: Gateway,
   { frameBytesMax, connectionsMax, origins, halfReceived }: ExchangeOptions,
 ): Router {
-  const router = Router();
+  const router = Router({ strict: true, caseSensitive: true });
   let underWay = 0;
   const pipelined = new WeakMap<Socket, number>();
   const admit = (request: Request, response: Response, next: () => void) => {

@@ -27,6 +27,8 @@ const YEAR_S = 31_536_000;
 export function httpApp({ store, metrics, isReady, origins, site, receiptKey, exchanges }: HttpOptions): Express {
   const app = express();
   app.disable('x-powered-by');
+  // A proxy that lets nobody at /metrics knows no other spelling of it.
+  app.enable('strict routing').enable('case sensitive routing');
   app.use((request, response, next) => {
     const { origin } = request.headers;
     response.vary('Origin');

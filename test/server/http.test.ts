@@ -1,5 +1,5 @@
 /** Files over HTTP, to browsers of another origin and to those that go on where they were. */
-import type { Server } from 'node:http';
+import { get, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
@@ -62,6 +62,17 @@ describe('a download that goes on', () => {
     expect(response.ok).toBe(allowed !== null);
   });
 });
+
+test.each(['/metrics/', '/Metrics', '//metrics', '/metrics/.', '/%6Detrics', '/metrics;a', '/healthz/'])(
+  '%s is no other name of what is there: a proxy that keeps a path from strangers keeps it whole',
+  async (path) => {
+    const { port } = server.address() as AddressInfo;
+    const status = await new Promise((resolve, reject) => {
+      get({ port, host: '127.0.0.1', path }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+    });
+    expect(status).toBe(404);
+  },
+);
 
 test('who asks for a model that is not here is told of those that are', async () => {
   const response = await fetch(new URL('/models/smal/plan.json', url()));

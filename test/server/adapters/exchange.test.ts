@@ -144,6 +144,13 @@ describe('a request', () => {
   });
 });
 
+test.each(['/INFER', '/infer/'])(
+  'is at no other path, as %s: what a proxy says of the one holds for all',
+  async (path) => {
+    expect((await fetch(http.url + path, { method: 'POST', body: frameOf() })).status).toBe(404);
+  },
+);
+
 test('the longest of the bodies that are not whole is given up, where there is no room for all of them', async () => {
   const small = await httpGateway(harness, CONNECTIONS_MAX, new HalfReceived(9500));
   const asked = (bytes: number) => {
