@@ -156,7 +156,7 @@ function marked(device: Device, plan: Plan, marker: CrashMarker, providers: read
   };
 }
 
-/** Several in Chromium alone: two take longer than one in WebKit, and in Firefox one start in thirty never ends. */
+/** Several in Chromium alone: two take longer than one in WebKit, and in Firefox one start in forty never ends. */
 function defaultThreads(): number {
   return /^Google/.test(navigator.vendor) ? Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
 }

@@ -134,7 +134,7 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
         return route.provider;
       };
       expect(await provider({})).toBe('wasm');
-      // In Firefox a start in thirty would not end.
+      // In Firefox a start in forty would not end.
       if (name === 'webkit') expect(await provider({ threads: 2 })).toBe('wasm, 2 threads');
     });
 

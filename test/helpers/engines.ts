@@ -3,6 +3,7 @@
  * WebKitGTK. They are started with an address; the page there does the rest (remote-page.ts).
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -114,8 +115,14 @@ async function displayOf(server: ChildProcess): Promise<string> {
 }
 
 async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.pid === undefined) return;
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  process.kill(-child.pid, 'SIGKILL');
+  if (child.pid === undefined) return;
+  const hasEnded = child.exitCode !== null || child.signalCode !== null;
+  const exited = hasEnded || once(child, 'exit');
+  try {
+    // Also where it has crashed: its helpers may be left.
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // None is.
+  }
   await exited;
 }
