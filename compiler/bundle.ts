@@ -29,9 +29,12 @@ export function planFile(file: string, bytes: Uint8Array): PlanFile {
 
 /** Makes the folder that `dir` lies in. Throws USAGE where a bundle cannot be written there, or not without deleting what is none. */
 export async function assertReplaceable(dir: string): Promise<void> {
-  await mkdir(dirname(resolve(dir)), { recursive: true }).catch((error: unknown) => {
+  try {
+    await mkdir(dirname(resolve(dir)), { recursive: true });
+    await rm(await folderBeside(await targetOf(dir)), { recursive: true });
+  } catch (error) {
     throw asTandemError(error, 'USAGE', `cannot write a bundle to ${dir}`);
-  });
+  }
   const names = await readdir(dir).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return [];
     throw new TandemError('USAGE', `cannot write a bundle to ${dir}: ${error.message}`, { cause: error });
@@ -70,15 +73,24 @@ function namedFiles(value: unknown): string[] {
 export async function writeBundle(dir: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<void> {
   await assertReplaceable(dir);
   try {
-    // A link is followed: what it leads to is replaced, not the link.
-    await replaceFolder(await realpath(dir).catch(() => resolve(dir)), files);
+    await replaceFolder(await targetOf(dir), files);
   } catch (error) {
     throw asTandemError(error, 'USAGE', `cannot write a bundle to ${dir}`);
   }
 }
 
+/** A link is followed: what it leads to is replaced, not the link. */
+function targetOf(dir: string): Promise<string> {
+  return realpath(dir).catch(() => resolve(dir));
+}
+
+/** An empty one, from which files are renamed into place. */
+function folderBeside(target: string): Promise<string> {
+  return mkdtemp(join(dirname(target), `.${basename(target)}-`));
+}
+
 async function replaceFolder(target: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<void> {
-  const aside = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
+  const aside = await folderBeside(target);
   try {
     const fresh = join(aside, 'new');
     await mkdir(fresh);

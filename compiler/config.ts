@@ -64,7 +64,9 @@ const CompressionSchema = v.strictObject({
 export const CompileConfigSchema = v.strictObject({
   $schema: v.optional(v.string()),
   cuts: described(
-    v.optional(v.union([integer(1, 63), v.pipe(v.array(v.pipe(v.array(text(1024)), v.minLength(1))), v.maxLength(63))])),
+    v.optional(
+      v.union([integer(1, 63), v.pipe(v.array(v.pipe(v.array(text(1024)), v.minLength(1))), v.maxLength(63))]),
+    ),
     'Names of the tensors at each boundary, shallow to deep; or how many boundaries to choose by measuring',
   ),
   tensorsMax: described(v.optional(integer(1, 4), 2), 'Tensors of a chosen boundary at most'),

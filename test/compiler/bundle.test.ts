@@ -95,12 +95,15 @@ describe('writing a bundle', () => {
     expect(await readdir(folder)).toEqual(['file']);
   });
 
-  test('where no folder can be made is refused (USAGE) before anything is compiled', async () => {
-    await expect(assertReplaceable('/sys/no/bundle')).rejects.toMatchObject({
-      code: 'USAGE',
-      message: expect.stringMatching('cannot write a bundle to /sys/no/bundle'),
-    });
-  });
+  test.each(['/sys/no/bundle', '/sys/bundle'])(
+    'where no folder can be made, as %s, is refused (USAGE) before anything is compiled',
+    async (dir) => {
+      await expect(assertReplaceable(dir)).rejects.toMatchObject({
+        code: 'USAGE',
+        message: expect.stringMatching(`cannot write a bundle to ${dir}`),
+      });
+    },
+  );
 
   test('takes no other folder for its own leftovers', async () => {
     await mkdir(join(folder, '.bundle-other'));
