@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 
 /**
  * Cuts connections whose peer takes nothing of an answer for `timeoutMs`, and those that never ask; not those that wait for an
- * answer. How far a peer has got shows only when the system makes room for more, with 4 MB of buffers every 1.3 MB: who reads
+ * answer. How far a peer has got shows only when the system makes room for more, with buffers of 4 MB every 1.4 MB: who reads
  * slower than that within `timeoutMs` is cut as well.
  */
 export function cutUnread(server: Server, timeoutMs: number): void {
