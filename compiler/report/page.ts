@@ -24,7 +24,7 @@ export function reportPage(data: ReportData): string {
 <h2>What the device loads</h2>
 <p>Bytes of each segment: in full precision, with its weights stored as the recipe says, as the file in the bundle (entropy-coded where
 that pays), and as a gateway sends it with brotli; each with what that step saved. Last, what brotli alone would send.</p>
-<table id="sizes"></table>
+<div class="wide"><table id="sizes"></table></div>
 <h2>Where it could be cut</h2>
 <p>Every legal boundary of one tensor (filled) or two (open), by depth; deployed ones are named. Lower is less to send, before encoding.</p>
 <svg id="boundaries" viewBox="0 0 800 300" role="img" aria-label="activation bytes along the depth"></svg>
@@ -32,9 +32,9 @@ that pays), and as a gateway sends it with brotli; each with what that step save
 <h2>Why it is cut here</h2>
 <p>Every boundary that was considered, with what was measured of it: the head's time on the device, the tail's on the server, the
 smallest tier that keeps the answers, its bytes, and the memory of the head.</p>
-<table id="candidates"></table>
+<div class="wide"><table id="candidates"></table></div>
 <p id="expected"></p>
-<table id="sets"></table>
+<div class="wide"><table id="sets"></table></div>
 </section>
 <section id="search" hidden>
 <h2>How it was compressed</h2>
@@ -42,7 +42,7 @@ smallest tier that keeps the answers, its bytes, and the memory of the head.</p>
 whole model on the device. The line is what was allowed, the ring what was taken: verified at every k, slow segments put back.</p>
 <svg id="pareto" viewBox="0 0 800 300" role="img" aria-label="size against loss of the recipes that were tried"></svg>
 <details><summary>Every layer: the form it got, and what each form would have saved and lost</summary>
-<table id="layers"></table></details>
+<div class="wide"><table id="layers"></table></div></details>
 </section>
 <h2>What a request takes</h2>
 <p id="controls">
@@ -53,7 +53,7 @@ whole model on the device. The line is what was allowed, the ring what was taken
 <svg id="times" viewBox="0 0 800 260" role="img" aria-label="time of a request by cut"></svg>
 <p id="best"></p>
 <h2>Accuracy and bytes</h2>
-<table id="accuracy"></table>
+<div class="wide"><table id="accuracy"></table></div>
 <section id="leakage" hidden>
 <h2>What a boundary gives away</h2>
 <p>Two numbers. <strong>The output</strong>: whoever runs the tail learns the answer, at any k &lt; K; only what is never sent protects it.
@@ -64,21 +64,21 @@ gain in structural similarity: 0 is no better than guessing, 1 is the input itse
 <svg id="trade" viewBox="0 0 800 340" role="img" aria-label="leakage against accuracy and bytes"></svg>
 <p id="trade-key"></p>
 <div id="reconstructions"></div>
-<table id="leaks"></table>
+<div class="wide"><table id="leaks"></table></div>
 </section>
 <h2>What the runtime made of it</h2>
 <p>Operators of each segment as written, and as onnxruntime runs them: what fused is gone or has another name. On the device:
 without the blocked layout, which WebAssembly's kernels do not have.</p>
-<table id="fusions"></table>
+<div class="wide"><table id="fusions"></table></div>
 <h2>What did not fuse on the device, and why</h2>
-<table id="unfused"></table>
+<div class="wide"><table id="unfused"></table></div>
 <section id="dropped" hidden>
 <h2>What was dropped, and why</h2>
 <ul id="drops"></ul>
 </section>
 <h2>Where it was timed</h2>
 <p>Milliseconds of each segment and of all, at the typical size.</p>
-<table id="places"></table>
+<div class="wide"><table id="places"></table></div>
 <script type="application/json" id="data">${json}</script>
 <script>${SCRIPT}${LEAKAGE_SCRIPT}</script>
 </html>
@@ -87,13 +87,13 @@ without the blocked layout, which WebAssembly's kernels do not have.</p>
 
 const STYLE = `
 :root { font: 16px/1.45 system-ui, sans-serif; --device: #0f7b6c; --cloud: #3b5998; --net: #c2690f; --line: #8884; }
-body { max-width: 860px; margin: 2rem auto; padding: 0 1rem; }
+body { max-width: 860px; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 11px; }
-#chain { display: flex; gap: 4px; }
+#chain { display: flex; flex-wrap: wrap; gap: 4px; }
 #chain div { background: var(--device); color: #fff; border-radius: 4px; padding: .4rem; min-width: 5.2rem; font-size: .75rem; overflow: hidden; }
 #chain span { display: block; white-space: nowrap; } #chain span:first-child { font-weight: 700; font-size: 1rem; }
-table { border-collapse: collapse; font-size: .85rem; width: 100%; } td, th { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; width: 100%; } td, th { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
 #reconstructions figure { display: inline-block; margin: .3rem .6rem .3rem 0; max-width: 100%; } #reconstructions img { max-width: 100%; image-rendering: pixelated; }
 #reconstructions figcaption { font-size: .75rem; }
 td:first-child, th:first-child { text-align: left; } label { display: inline-block; margin-right: 1.2rem; } output { display: inline-block; min-width: 5rem; }

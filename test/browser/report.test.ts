@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Plan } from '../../shared/plan.ts';
 import { parsePlan } from '../../shared/plan-schema.ts';
 import { launchChromium } from '../helpers/chromium.ts';
-import { BUNDLE_DIR } from '../helpers/processes.ts';
+import { BUNDLE_DIR, tandem, temporaryFolder } from '../helpers/processes.ts';
 
 const chromium = inject('chromium');
 
@@ -66,6 +66,21 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     expect(await page.locator('circle.tried').count()).toBeGreaterThan(5);
     expect(await page.locator('#taken').count()).toBe(1);
     expect(await page.locator('#layers tr').count()).toBeGreaterThan(40);
+  });
+
+  test('is no wider than a phone, as that of simulate is not: tables alone scroll sideways, each in a box of its own', async () => {
+    const simulated = join(await temporaryFolder(), 'simulated.html');
+    const planPath = join(BUNDLE_DIR, 'plan.json');
+    await tandem('simulate', '--plan', planPath, '--rate', '1', '--requests', '30', '--html', simulated);
+    const phone = await browser.newPage({ viewport: { width: 390, height: 844 } });
+    for (const path of [join(BUNDLE_DIR, 'report.html'), simulated]) {
+      await phone.goto(`file://${path}`);
+      expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+      const isBoxed = (tables: readonly Element[]) =>
+        tables.every(({ parentElement }) => (parentElement?.getBoundingClientRect().right ?? Infinity) <= 390);
+      expect(await phone.locator('table').evaluateAll(isBoxed)).toBe(true);
+    }
+    await phone.close();
   });
 
   test('has the plan’s own figures', async () => {
