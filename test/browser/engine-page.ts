@@ -1,9 +1,7 @@
-/** The SDK's test page for browsers without a driver: it asks the test for what to do next, as long as there is a test. */
+/** The SDK's test page for browsers without a driver. */
 import type { BrowserInput, InferOptions } from '../../client/browser.ts';
-import type { Order, Reply } from '../helpers/remote-page.ts';
 import { kit } from './client-page.ts';
-
-const control = new URLSearchParams(location.search).get('control') ?? '';
+import { obey } from './obey.ts';
 
 /** What browsers call a picture. */
 const FORMS: Readonly<Record<string, (bitmap: ImageBitmap) => BrowserInput | Promise<BrowserInput>>> = {
@@ -134,17 +132,4 @@ const actions = {
 };
 export type EngineActions = typeof actions;
 
-async function perform({ name, args }: Order): Promise<Reply> {
-  try {
-    return { result: await (actions[name] as (...args: readonly unknown[]) => unknown)(...args) };
-  } catch (error) {
-    return { error: `${error}\n${(error as Error).stack}` };
-  }
-}
-
-const tell = (what: string, body = '') => fetch(`${control}/${what}`, { method: 'POST', body });
-await tell('loaded');
-for (;;) {
-  const order: Order = await (await fetch(`${control}/next`)).json();
-  await tell('reply', JSON.stringify(await perform(order)));
-}
+await obey(actions, new URLSearchParams(location.search).get('control') ?? '');

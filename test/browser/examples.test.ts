@@ -4,14 +4,18 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
+import { build } from 'esbuild';
 import type { Browser, Frame, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import webpack from 'webpack';
 import { launchChromium } from '../helpers/chromium.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
+import { hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
 import { installInto, succeeds } from '../helpers/installed.ts';
 import { run, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
+import { remotePage } from '../helpers/remote-page.ts';
 import { freePort, type StaticServer, staticServer } from '../helpers/static-server.ts';
+import type { ExampleActions } from './example-page.ts';
 
 const chromium = inject('chromium');
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
@@ -44,18 +48,49 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     await rm(folder, { recursive: true, force: true });
   });
 
+  /** The folder that is served of each app: they are built when a test first asks for them. */
+  const built = {
+    plain: madeOnce(async () => {
+      await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
+      return join(folder, 'plain');
+    }),
+    vite: madeOnce(async () => {
+      await succeeds('npm', ['run', 'build'], join(folder, 'vite'));
+      return join(folder, 'vite/dist');
+    }),
+    webpack: madeOnce(async () => {
+      const app = join(folder, 'webpack');
+      const { default: config } = (await import(join(app, 'webpack.config.js'))) as { default: webpack.Configuration };
+      await pack({ ...config, context: app });
+      return join(app, 'public');
+    }),
+    next: madeOnce(async () => {
+      const app = join(folder, 'next');
+      // The packages are links into this repository: a real app's are in its own folder.
+      await writeFile(join(app, 'next.config.mjs'), `export default { turbopack: { root: '/' } };\n`);
+      await addExamplePage(join(app, 'app/layout.jsx'), join(app, 'public'));
+      await succeeds('env', [`NEXT_PUBLIC_GATEWAY=${gateway.url}`, 'npm', 'run', 'build'], app);
+      return app;
+    }),
+  };
+
+  async function startNext(): Promise<ChildProcess> {
+    const args = ['next/dist/bin/next', 'start', '--hostname', '127.0.0.1', '--port', next.port];
+    return startNode(await built.next(), args, 'Ready');
+  }
+
   /** What docs/integration.md tells apps to send with their page and its scripts. */
-  const contentSecurityPolicy = () =>
+  const contentSecurityPolicy = (...connectTo: readonly string[]) =>
     [
       `default-src 'none'`,
       `script-src 'self' 'wasm-unsafe-eval'`,
       `worker-src 'self'`,
-      `connect-src 'self' ${gateway.url} ${gateway.url.replace('http', 'ws')}`,
+      `connect-src ${[`'self'`, gateway.url, gateway.url.replace('http', 'ws'), ...connectTo].join(' ')}`,
     ].join('; ');
 
   test('without a bundler, under the strictest content security policy', async () => {
-    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
-    site.show(join(folder, 'plain'), { 'Content-Security-Policy': contentSecurityPolicy() });
+    const app = await built.plain();
+    site.show(app, { 'Content-Security-Policy': contentSecurityPolicy() });
     const page = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
     // The policy was there and meant it.
     expect(await page.evaluate(evaluateText)).toBe('EvalError');
@@ -67,7 +102,7 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
       { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
       { 'Document-Isolation-Policy': 'isolate-and-require-corp' },
     ]) {
-      site.show(join(folder, 'plain'), headers);
+      site.show(app, headers);
       const isolated = await readsTwice(`${site.origin}/?gateway=${gateway.url}`);
       expect(await isolated.evaluate(() => [crossOriginIsolated, typeof SharedArrayBuffer])).toEqual([
         true,
@@ -79,10 +114,10 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
 
   test('and where the policy leaves out WebAssembly the gateway reads, where it leaves out the gateway the device', async () => {
     const [line] = cleanLines(1, 7) as [CleanLine];
-    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
+    const app = await built.plain();
     const policy = contentSecurityPolicy();
 
-    site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(` 'wasm-unsafe-eval'`, '') });
+    site.show(app, { 'Content-Security-Policy': policy.replace(` 'wasm-unsafe-eval'`, '') });
     const noWasm = await openPage(`${site.origin}/?gateway=${gateway.url}`);
     await expect
       .poll(() => noWasm.errors.join(), { timeout: 10_000 })
@@ -91,7 +126,7 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
     expect(await noWasm.page.textContent('#status')).toBe('open, 0 of 5 segments');
     await noWasm.page.close();
 
-    site.show(join(folder, 'plain'), { 'Content-Security-Policy': policy.replace(/ ws:\S+/, '') });
+    site.show(app, { 'Content-Security-Policy': policy.replace(/ ws:\S+/, '') });
     const noSocket = await openPage(`${site.origin}/?gateway=${gateway.url}`);
     await says(noSocket.page, 'connecting, 5 of 5 segments');
     expect(await read(noSocket.page, line)).toBe(`${line.text} (0 bytes sent)`);
@@ -164,8 +199,7 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
   }, 60_000);
 
   test('with Vite', async () => {
-    await succeeds('npm', ['run', 'build'], join(folder, 'vite'));
-    site.show(join(folder, 'vite/dist'), { 'Content-Security-Policy': contentSecurityPolicy() });
+    site.show(await built.vite(), { 'Content-Security-Policy': contentSecurityPolicy() });
     await (await readsTwice(`${site.origin}/?gateway=${gateway.url}`)).close();
     expect(site.asked.filter((path) => path.endsWith('.wasm'))).toEqual([expect.stringMatching(HASHED_WASM)]);
   }, 60_000);
@@ -201,21 +235,13 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
   }, 60_000);
 
   test('with webpack', async () => {
-    const app = join(folder, 'webpack');
-    const { default: config } = (await import(join(app, 'webpack.config.js'))) as { default: webpack.Configuration };
-    await pack({ ...config, context: app });
-    site.show(join(app, 'public'), { 'Content-Security-Policy': contentSecurityPolicy() });
+    site.show(await built.webpack(), { 'Content-Security-Policy': contentSecurityPolicy() });
     await (await readsTwice(`${site.origin}/?gateway=${gateway.url}`)).close();
     expect(site.asked.filter((path) => path.endsWith('.wasm'))).toEqual([expect.stringMatching(HASHED_WASM)]);
   }, 60_000);
 
   test('with Next.js, which renders the page on the server too', async () => {
-    const app = join(folder, 'next');
-    // The packages are links into this repository: a real app's are in its own folder.
-    await writeFile(join(app, 'next.config.mjs'), `export default { turbopack: { root: '/' } };\n`);
-    await succeeds('env', [`NEXT_PUBLIC_GATEWAY=${gateway.url}`, 'npm', 'run', 'build'], app);
-    const args = ['next/dist/bin/next', 'start', '--hostname', '127.0.0.1', '--port', next.port];
-    const server = await startNode(app, args, 'Ready');
+    const server = await startNext();
     try {
       const rendered = await (await fetch(next.origin)).text();
       expect(rendered).toContain('<p id="status">connecting</p>');
@@ -224,6 +250,41 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
       await ended(server);
     }
   }, 120_000);
+
+  for (const name of ['firefox', 'webkit'] as const) {
+    test.skipIf(!hasEngine(name))(
+      `each of them in ${name} too, without and with a bundler`,
+      async () => {
+        let browser: RunningBrowser | undefined;
+        const page = await remotePage<ExampleActions>(() => browser?.log() ?? '');
+        const readsLines = async (url: string) => {
+          if (browser) await page.do('goTo', url);
+          browser ??= await openIn(name, url);
+          await page.loaded();
+          expect(await page.do('read', 'Walnut 31', false)).toMatch(/ \(\d+ bytes sent\)$/);
+          await page.do('says', READY);
+          expect(await page.do('read', 'Copper 742', true)).toBe('Copper 742 (0 bytes sent)');
+          expect(await page.do('errors')).toEqual([]);
+        };
+        const server = await startNext();
+        try {
+          for (const app of ['plain', 'vite', 'webpack'] as const) {
+            const served = await built[app]();
+            await cp(join(served, 'index.html'), join(served, 'remote.html'));
+            await addExamplePage(join(served, 'remote.html'), served);
+            site.show(served, { 'Content-Security-Policy': contentSecurityPolicy(page.url) });
+            await readsLines(`${site.origin}/remote.html?${app}&gateway=${gateway.url}&control=${page.url}`);
+          }
+          await readsLines(`${next.origin}/?control=${page.url}`);
+        } finally {
+          await browser?.close();
+          await page.close();
+          await ended(server);
+        }
+      },
+      120_000,
+    );
+  }
 
   for (const entry of ['client/browser.js', 'client/node.js', 'client/react.js']) {
     test(`${entry} is imported in Node without a window, and does nothing then`, async () => {
@@ -240,9 +301,8 @@ describe.skipIf(chromium.path === null)('an app as the examples show it reads a 
 
   /** The plain example with another script. */
   async function appOf(change: (script: string) => string): Promise<string> {
-    await succeeds('npm', ['run', 'build'], join(folder, 'plain'));
     const app = join(await temporaryFolder(), 'app');
-    await cp(join(folder, 'plain'), app, { recursive: true });
+    await cp(await built.plain(), app, { recursive: true });
     const script = await readFile(join(app, 'app.js'), 'utf8');
     await writeFile(join(app, 'app.js'), change(script));
     return app;
@@ -319,6 +379,25 @@ function evaluateText(): Promise<string> {
       }
     });
   });
+}
+
+/** What drives browsers without a driver, as `example-page.js` in the folder, and named in the page before anything else. */
+async function addExamplePage(page: string, folder: string): Promise<void> {
+  const entry = fileURLToPath(new URL('example-page.ts', import.meta.url));
+  await build({ entryPoints: [entry], outdir: folder, bundle: true, format: 'esm', logLevel: 'warning' });
+  const source = await readFile(page, 'utf8');
+  await writeFile(
+    page,
+    source.replace(/<script|(?<=<body>)/, '<script type="module" src="/example-page.js"></script>$&'),
+  );
+}
+
+function madeOnce<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 /** webpack through its Node API: webpack-cli, which users have, is none of this repository's packages. */

@@ -1,24 +1,24 @@
-/** A page that does what a test says without a driver: it asks this process what is next, and tells what came of it. */
+/** A page that does what a test says without a driver (../browser/obey.ts): it asks this process what is next, and tells what came of it. */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { EngineActions } from '../browser/engine-page.ts';
 
-export interface RemotePage {
+/** What a page can do, by name. */
+export type Actions = Readonly<Record<string, (...args: never[]) => unknown>>;
+
+export interface RemotePage<A extends Actions = EngineActions> {
   /** Where the page asks: it is told as `control` in its address. */
   readonly url: string;
   /** Until it is there, or there again. Rejects after half a minute, with `log` in the message. */
   loaded(): Promise<void>;
   /** Has it do something that it knows. Rejects with what it failed with, and after a minute. */
-  do<N extends keyof EngineActions>(
-    name: N,
-    ...args: Parameters<EngineActions[N]>
-  ): Promise<Awaited<ReturnType<EngineActions[N]>>>;
+  do<N extends keyof A & string>(name: N, ...args: Parameters<A[N]>): Promise<Awaited<ReturnType<A[N]>>>;
   close(): Promise<void>;
 }
 
 /** What the page is told to do, and what it answers. */
 export interface Order {
-  readonly name: keyof EngineActions;
+  readonly name: string;
   readonly args: readonly unknown[];
 }
 export type Reply = { readonly result: unknown } | { readonly error: string };
@@ -26,7 +26,7 @@ export type Reply = { readonly result: unknown } | { readonly error: string };
 const LOADED_MS_MAX = 30_000;
 const REPLY_MS_MAX = 60_000;
 
-export async function remotePage(log: () => string): Promise<RemotePage> {
+export async function remotePage<A extends Actions = EngineActions>(log: () => string): Promise<RemotePage<A>> {
   let asking: ServerResponse | null = null;
   let order: Order | null = null;
   let onReply: (reply: Reply) => void = () => {};
