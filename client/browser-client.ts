@@ -74,7 +74,8 @@ function browserHost(options: HostOptions, early?: Early): Host {
     random: Math.random,
     fetch: (url, init) => early?.response(String(url), init?.signal) ?? fetch(url, init),
     files: cacheStore(),
-    runtimeFile: { ...engine, url: new URL(options.wasmUrl ?? ownWasm(), document.baseURI).href },
+    // Resolved as fetch would: workers have no document to ask.
+    runtimeFile: { ...engine, url: new Request(options.wasmUrl ?? ownWasm()).url },
     network: () => device.connection ?? null,
     savesData: () => device.connection?.saveData ?? false,
     savesPower: lowBattery(device),
@@ -102,7 +103,7 @@ function browserHost(options: HostOptions, early?: Early): Host {
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
     report: (error) => globalThis.reportError(error),
     warn: (message) => console.warn(`tandem: ${message}`),
-    onWake: (listener) => listenForWake(document, globalThis, Date.now, listener),
+    onWake: (listener) => listenForWake(globalThis.document ?? globalThis, globalThis, Date.now, listener),
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {
       globalThis.addEventListener('pagehide', listener);

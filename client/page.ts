@@ -24,10 +24,11 @@ const LOW_LEVEL = 0.2;
 /**
  * Phones drop sockets of hidden pages, and of networks that are gone, without a word: look at once when the page is seen, or the
  * network is back or gone.
+ * @param page in workers, which nobody tells whether a page is seen, any target
  * @param wallClock goes on while the device sleeps
  */
 export function listenForWake(
-  page: EventTarget & Pick<Document, 'visibilityState'>,
+  page: EventTarget & Partial<Pick<Document, 'visibilityState'>>,
   window: EventTarget,
   wallClock: () => number,
   listener: (awayMs: number) => void,

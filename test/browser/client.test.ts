@@ -542,6 +542,25 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     site.show(folder);
   });
 
+  test('runs in a worker of the app’s own', async () => {
+    const script = `new Worker('page.js' + location.search, { type: 'module' })`;
+    await writeFile(join(folder, 'in-worker.html'), `<script>${script}</script>`);
+    const page = await (await browser.newContext(PHONE)).newPage();
+    const [worker] = await Promise.all([
+      page.waitForEvent('worker'),
+      page.goto(`${site.origin}/in-worker.html?gateway=${link.url}`),
+    ]);
+    await expect.poll(() => worker.evaluate(() => 'kit' in globalThis)).toBe(true);
+    await worker.evaluate((pictures) => kit.lines(pictures), [LINES[0]?.png.toString('base64') ?? '']);
+    await worker.evaluate(() => kit.open());
+    await worker.evaluate(() => kit.client.prepare());
+    for (const k of [0, DEPTH]) {
+      const read = await worker.evaluate((cut) => kit.read(0, { force: { k: cut } }), k);
+      expect(read).toMatchObject({ text: LINES[0]?.text, route: { k, fallback: null } });
+    }
+    await done(page);
+  });
+
   test('says in one sentence what is wrong with the engine’s address, and how to mend it', async () => {
     const page = await newPage();
     await page.evaluate(() => kit.open({ wasmUrl: '/index.html' }));

@@ -37,7 +37,7 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       await link?.close();
     });
 
-    const address = () => `${host.site.origin}/?gateway=${link.url}&control=${page.url}`;
+    const address = (path = '') => `${host.site.origin}/${path}?gateway=${link.url}&control=${page.url}`;
 
     async function visit(more?: EngineOptions, url = address()): Promise<void> {
       browser = await openIn(name, url, more);
@@ -178,6 +178,18 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
         expect(await page.do('read', 1, { force: { k: 0 } })).toMatchObject({ route: { k: 0, fallback: null } });
       } finally {
         await open.kill();
+      }
+    });
+
+    test('runs in a worker of the app’s own', async () => {
+      const script = `new Worker('page.js' + location.search, { type: 'module' })`;
+      await writeFile(join(host.folder, 'in-worker.html'), `<script>${script}</script>`);
+      await visit({}, address('in-worker.html'));
+      await page.do('open');
+      await page.do('prepare');
+      for (const k of [0, DEPTH]) {
+        const { text, route } = await page.do('read', 0, { force: { k } });
+        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
       }
     });
 
