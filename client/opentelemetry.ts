@@ -9,7 +9,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import { TandemError } from '../shared/errors.ts';
+import type { TandemError } from '../shared/errors.ts';
 import { TRACEPARENT } from '../shared/protocol/traceparent.ts';
 import type { InferOptions, InferResult, Route } from './types.ts';
 
@@ -44,7 +44,7 @@ export function instrument<Input, Result extends InferResult>(
     } catch (error) {
       // A stream that is left aborts with a TandemError.
       const isCallers = options.signal?.aborted && error === options.signal.reason;
-      const failure = error instanceof TandemError && !isCallers ? error : null;
+      const failure = isTandemError(error) && !isCallers ? error : null;
       if (failure) span.setStatus({ code: SpanStatusCode.ERROR, message: failure.message });
       span.setAttribute('error.type', failure?.code ?? 'ABORTED');
       throw error;
@@ -52,6 +52,11 @@ export function instrument<Input, Result extends InferResult>(
       span.end();
     }
   };
+}
+
+/** By its name: the client may be of another copy of the SDK than this. */
+function isTandemError(error: unknown): error is TandemError {
+  return error instanceof Error && error.name === 'TandemError';
 }
 
 function parentOf({ traceparent = '' }: InferOptions): Context {

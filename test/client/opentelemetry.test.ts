@@ -115,6 +115,15 @@ test('a request that comes to nothing has the code of its error', async () => {
   });
 });
 
+test('it has it too where the app has the SDK twice, as from copy-assets and from a bundler', async () => {
+  const error = Object.assign(new Error('no picture'), { name: 'TandemError', code: 'BAD_INPUT' });
+  const other = { infer: (_: Picture) => Promise.reject(error) };
+  instrument(other, tracer);
+  await expect(other.infer(PHOTO)).rejects.toBe(error);
+  const status = { code: SpanStatusCode.ERROR, message: 'no picture' };
+  expect(span()).toMatchObject({ attributes: { 'error.type': 'BAD_INPUT' }, status });
+});
+
 test('one that was aborted is no error', async () => {
   instrument(client, tracer);
   const signal = AbortSignal.abort(new Error('not any more'));
