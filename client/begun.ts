@@ -1,7 +1,7 @@
 /** A request that left before the SDK had come, as the core takes it over: what was sent, and the gateway's answer to it. */
 import type { Payload } from '../shared/codec/boundary.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
-import { decodeJsonFrame } from '../shared/protocol/json-frame.ts';
+import { decodeJsonFrame } from '../shared/protocol/read-json-frame.ts';
 import { parseServerMessage } from '../shared/protocol/server-messages.ts';
 import { failureOf, type InferRequest, type Pending, type Reply } from './connection.ts';
 import type { Input } from './types.ts';

@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } fr
 import { basename, dirname, join, resolve } from 'node:path';
 import { PLAN_FILE } from '../shared/bundle.ts';
 import { asTandemError, TandemError } from '../shared/errors.ts';
-import { type Plan, type PlanFile, planContract } from '../shared/plan.ts';
+import type { Plan, PlanFile } from '../shared/plan.ts';
+import { planContract } from '../shared/plan-contract.ts';
 import { REPORT_FILE } from './report/page.ts';
 
 /** Name of the file, beside the plan, that a model's folder may commit as its measurements. */

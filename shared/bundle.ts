@@ -4,7 +4,8 @@
  */
 import { TandemError } from './errors.ts';
 import { parseJson } from './parse.ts';
-import { type Plan, type PlanFile, planContract } from './plan.ts';
+import type { Plan, PlanFile } from './plan.ts';
+import { planContract } from './plan-contract.ts';
 import { parsePlan } from './plan-schema.ts';
 import { PLAN_HEAD_FILE } from './protocol/paths.ts';
 

@@ -7,7 +7,8 @@ import { isBase64 } from './base64.ts';
 import { TandemError } from './errors.ts';
 import { NOISE } from './noise-schema.ts';
 import { amount, finite, integer, like, list, parseAs, sha256, share, text } from './parse.ts';
-import { divisorOf, isSize } from './size.ts';
+import { divisorOf } from './size.ts';
+import { isSize } from './size-of.ts';
 import { DTYPES } from './tensor.ts';
 
 /** Raised whenever an older reader would misread a newer plan. */

@@ -2,33 +2,9 @@
  * The tensor that every house speaks: a dtype, a shape and a typed array in row-major order. It stands apart from any
  * runtime's own tensor class so that compiler, server and client can pass values around without importing one.
  */
+import { ARRAY_OF, type ArrayClass, type DType, elementCount, type TensorData } from './dtype.ts';
 
-/** Element types that can cross a boundary or a graph's edge, by their ONNX names in lower case. */
-export type DType =
-  | 'float32'
-  | 'float64'
-  | 'float16'
-  | 'int8'
-  | 'uint8'
-  | 'int16'
-  | 'uint16'
-  | 'int32'
-  | 'uint32'
-  | 'int64'
-  | 'uint64'
-  | 'bool';
-
-export type TensorData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
+export { bytesPerElement, DTYPES, type DType, elementCount, isDType, type TensorData } from './dtype.ts';
 
 /** `data.length` equals the product of `shape`; a scalar has shape `[]`. float16 is held as its bits in a Uint16Array. */
 export interface Tensor {
@@ -40,38 +16,6 @@ export interface Tensor {
 /** Tensors by name, as graphs take and give them. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 
-type ArrayClass = {
-  new (length: number): TensorData;
-  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TensorData;
-  readonly BYTES_PER_ELEMENT: number;
-};
-
-const ARRAY_OF = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-} as const satisfies Record<DType, ArrayClass>;
-
-export const DTYPES = Object.keys(ARRAY_OF) as readonly DType[];
-
-/** Bytes of one value. */
-export function bytesPerElement(dtype: DType): number {
-  return ARRAY_OF[dtype].BYTES_PER_ELEMENT;
-}
-
-export function isDType(value: unknown): value is DType {
-  return typeof value === 'string' && Object.hasOwn(ARRAY_OF, value);
-}
-
 /** Whether a tensor's array is of the kind that its dtype has. */
 export function holdsDType({ dtype, data }: Tensor): boolean {
   return data instanceof ARRAY_OF[dtype];
@@ -81,13 +25,6 @@ export function holdsDType({ dtype, data }: Tensor): boolean {
 export function heldData(dtype: DType, { buffer, byteOffset, length }: TensorData): TensorData {
   const array: ArrayClass = ARRAY_OF[dtype];
   return new array(buffer, byteOffset, length);
-}
-
-/** Number of elements of a shape; 1 for a scalar. */
-export function elementCount(shape: readonly number[]): number {
-  let count = 1;
-  for (const dim of shape) count *= dim;
-  return count;
 }
 
 /** A tensor over `data` as it is. Throws RangeError where length and shape disagree. */

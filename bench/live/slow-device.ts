@@ -6,7 +6,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { OrtModule } from '../../runtimes/onnxruntime.ts';
 import type { Plan } from '../../shared/plan.ts';
-import { costAt, sizeOf } from '../../shared/size.ts';
+import { costAt } from '../../shared/size.ts';
+import { sizeOf } from '../../shared/size-of.ts';
 
 /** How slow it is, of which plan; that is known once the client has it. */
 export interface Pace {

@@ -1,7 +1,8 @@
 /** All on the device with plain onnxruntime-web, on the page's own thread as its first example has it. `?FILE` is the model. */
 import * as ort from 'onnxruntime-web/wasm';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
-import { fitPicture, pictureTensor } from '../../shared/preprocess/picture.ts';
+import { fitPicture } from '../../shared/preprocess/picture.ts';
+import { pictureTensor } from '../../shared/preprocess/picture-tensor.ts';
 import { bestClasses } from './best-classes.ts';
 import { task, visit } from './page.ts';
 

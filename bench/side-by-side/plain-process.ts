@@ -11,7 +11,8 @@ import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
 import { loadSite } from '../../server/store.ts';
-import { fitPicture, pictureTensor } from '../../shared/preprocess/picture.ts';
+import { fitPicture } from '../../shared/preprocess/picture.ts';
+import { pictureTensor } from '../../shared/preprocess/picture-tensor.ts';
 import { bestClasses } from './best-classes.ts';
 import type { Task } from './visited.ts';
 

@@ -1,6 +1,7 @@
 /** A plan as the fake gateway serves it: with files that hold no model, as large as it says, and hashes that are true. */
 import { createHash } from 'node:crypto';
-import { type Plan, planContract } from '../../shared/plan.ts';
+import type { Plan } from '../../shared/plan.ts';
+import { planContract } from '../../shared/plan-contract.ts';
 
 /** The device target whose files are served: the default of browsers and of Node. */
 export const TARGET = 'wasm';

@@ -13,9 +13,10 @@ import {
   tierKey,
 } from '../plan.ts';
 import { assertPixels } from '../preprocess/assert-pixels.ts';
-import { fitPicture, pictureShape, pictureTensor } from '../preprocess/picture.ts';
+import { fitPicture, pictureShape } from '../preprocess/picture.ts';
+import { pictureTensor } from '../preprocess/picture-tensor.ts';
 import type { Picture } from '../preprocess/resize.ts';
-import { sizeOf } from '../size.ts';
+import { sizeOf } from '../size-of.ts';
 import { elementCount, holdsDType, type Tensor, type Tensors, tensorBytes } from '../tensor.ts';
 import { activationDecoder, activationEncoder, codedGeometry, rawTensor } from './activation.ts';
 import { packedBytes } from './pack.ts';

@@ -5,11 +5,11 @@ import { type Decision, explorationAfter } from './decide.ts';
 import type { KeptState } from './kept.ts';
 import { type LinkEstimate, type LinkPrior, newLink, observeTransfer, type Transfer } from './link.ts';
 import { doubtLogSum } from './log-sum.ts';
+import { plannedMs, serverPlannedMs } from './planned.ts';
 import { newQueue, observeOverdue, observeQueue, type QueueEstimate } from './queue.ts';
 import { SHARE_ALL, shareAfterAnswer, shareAfterShedding, shareAfterTime } from './share.ts';
 import { ENCODE_PRIOR_MS, type Snapshot } from './snapshot.ts';
 import { newSpeed, observeSpeed, type SpeedEstimate, speedRatio } from './speed.ts';
-import { plannedMs, serverPlannedMs } from './table.ts';
 
 export interface EstimatesState {
   readonly device: SpeedEstimate;

@@ -1,7 +1,8 @@
 /** What a plan says of its choices, read once: a decision must not search a plan's records. */
+
+import { bytesPerElement, elementCount } from '../dtype.ts';
 import { depthOf, type Linear, outputsBehind, type Plan, type TensorSpec, tierKey } from '../plan.ts';
 import { costAt, shapeAt } from '../size.ts';
-import { bytesPerElement, elementCount } from '../tensor.ts';
 
 /** A choice: run to boundary k on the device, send it at `tier`. `tier` is null where k = K and nothing is sent. */
 export interface Choice {
@@ -97,17 +98,4 @@ function plainBytes(specs: readonly TensorSpec[]): Linear {
     specs.reduce((sum, spec) => sum + bytesPerElement(spec.dtype) * elementCount(shapeAt(spec, size)), 0);
   const perSize = at(1) - at(0);
   return { fixed: at(0), perSize };
-}
-
-/** Planned time of each segment from+1..to at a place, 0 for the others; all 0 where it was not measured. */
-export function plannedMs(plan: Plan, place: string, size: number, from: number, to: number): number[] {
-  const costs = plan.measured?.timeMs[place] ?? [];
-  return plan.segments.map((_, i) => (i >= from && i < to && costs[i] ? costAt(costs[i], size) : 0));
-}
-
-/** Planned time that the server takes to decode boundary k and run what follows, in milliseconds. */
-export function serverPlannedMs(plan: Plan, size: number, k: number, tier: string): number {
-  const decode = costTable(plan, 'server').rows.find((row) => row.k === k && row.tier === tier)?.decodeMs;
-  const tail = plannedMs(plan, 'server', size, k, depthOf(plan)).reduce((sum, ms) => sum + ms, 0);
-  return (decode ? costAt(decode, size) : 0) + tail;
 }

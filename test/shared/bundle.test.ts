@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type BundleSource, PLAN_FILE, readPlan, readPlanFile } from '../../shared/bundle.ts';
 import { TandemError } from '../../shared/errors.ts';
-import { planContract } from '../../shared/plan.ts';
+import { planContract } from '../../shared/plan-contract.ts';
 import { changed } from './changed.ts';
 import { samplePlan } from './sample-plan.ts';
 import { tandemError } from './tandem-error.ts';

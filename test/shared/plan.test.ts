@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { flatTier } from '../../client/testkit/small-plan.ts';
-import { boundaryAt, depthOf, type Plan, planContract, planHead, type TensorSpec, tierAt } from '../../shared/plan.ts';
+import { boundaryAt, depthOf, type Plan, planHead, type TensorSpec, tierAt } from '../../shared/plan.ts';
+import { planContract } from '../../shared/plan-contract.ts';
 import { parsePlan } from '../../shared/plan-schema.ts';
 import { leakageOf } from '../../shared/policy/leakage.ts';
 import { costTable, type TableRow } from '../../shared/schedule/table.ts';
-import { costAt, shapeAt, sizeOf } from '../../shared/size.ts';
+import { costAt, shapeAt } from '../../shared/size.ts';
+import { sizeOf } from '../../shared/size-of.ts';
 import { changed } from './changed.ts';
 import { chainPlan, samplePlan } from './sample-plan.ts';
 import { tandemError } from './tandem-error.ts';

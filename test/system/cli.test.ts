@@ -302,7 +302,7 @@ describe('tandem verify', () => {
     await cp(BUNDLE_DIR, copy, { recursive: true });
     // A bundle that is consistent in itself, but whose server runs compressed segments.
     const { createHash } = await import('node:crypto');
-    const { planContract } = await import('../../shared/plan.ts');
+    const { planContract } = await import('../../shared/plan-contract.ts');
     const path = join(copy, 'plan.json');
     const plan = parsePlan(JSON.parse(await readFile(path, 'utf8')), path);
     for (const segment of plan.segments) Object.assign(segment.server, segment.targets['wasm']);

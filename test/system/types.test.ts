@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { planContract } from '../../shared/plan.ts';
+import { planContract } from '../../shared/plan-contract.ts';
 import { parsePlan } from '../../shared/plan-schema.ts';
 import { BUNDLE_DIR, tandem, temporaryFolder } from '../helpers/processes.ts';
 

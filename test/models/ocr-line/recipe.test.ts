@@ -5,7 +5,8 @@ import { loadModel } from '../../../compiler/onnx/load.ts';
 import { readSource, withTaps } from '../../../compiler/prepare.ts';
 import { ocrLineRecipe } from '../../../models/ocr-line/recipe.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
-import { fitPicture, pictureTensor } from '../../../shared/preprocess/picture.ts';
+import { fitPicture } from '../../../shared/preprocess/picture.ts';
+import { pictureTensor } from '../../../shared/preprocess/picture-tensor.ts';
 import { float32, tensor } from '../../../shared/tensor.ts';
 
 vi.setConfig({ testTimeout: 30_000 });

@@ -5,8 +5,9 @@ import { loadModel } from '../../../compiler/onnx/load.ts';
 import { readSource, withTaps } from '../../../compiler/prepare.ts';
 import { textDetectorRecipe } from '../../../models/text-detector/recipe.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
-import { fitPicture, pictureTensor } from '../../../shared/preprocess/picture.ts';
-import { isSize } from '../../../shared/size.ts';
+import { fitPicture } from '../../../shared/preprocess/picture.ts';
+import { pictureTensor } from '../../../shared/preprocess/picture-tensor.ts';
+import { isSize } from '../../../shared/size-of.ts';
 import { float32, type Tensors } from '../../../shared/tensor.ts';
 
 vi.setConfig({ testTimeout: 30_000 });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PictureSteps } from '../../../shared/plan.ts';
-import { fitPicture, fittedWidth, pictureTensor } from '../../../shared/preprocess/picture.ts';
+import { fitPicture, fittedWidth } from '../../../shared/preprocess/picture.ts';
+import { pictureTensor } from '../../../shared/preprocess/picture-tensor.ts';
 import { float32 } from '../../../shared/tensor.ts';
 
 const steps: PictureSteps = { type: 'picture', height: 2, channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] };

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeFrame, encodeFrame } from '../../../shared/protocol/frames.ts';
-import { decodeJsonFrame, encodeJsonFrame } from '../../../shared/protocol/json-frame.ts';
+import { encodeJsonFrame } from '../../../shared/protocol/json-frame.ts';
 import type { Message } from '../../../shared/protocol/messages.ts';
+import { decodeJsonFrame } from '../../../shared/protocol/read-json-frame.ts';
 
 test('says what a frame in msgpack says', () => {
   const anyParts = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 4 });

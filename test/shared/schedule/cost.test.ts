@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { finishMs, predict } from '../../../shared/schedule/cost.ts';
 import { newLink } from '../../../shared/schedule/link.ts';
+import { plannedMs, serverPlannedMs } from '../../../shared/schedule/planned.ts';
 import { newQueue, observeQueue } from '../../../shared/schedule/queue.ts';
 import { ENCODE_PRIOR_MS, FRAME_OVERHEAD_BYTES } from '../../../shared/schedule/snapshot.ts';
 import { newSpeed } from '../../../shared/schedule/speed.ts';
-import { plannedMs, serverPlannedMs } from '../../../shared/schedule/table.ts';
 import { certain, QUIET_LINK, ratio, sampleSnapshot } from './sample-snapshot.ts';
 
 const { plan } = sampleSnapshot();
