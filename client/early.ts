@@ -7,6 +7,7 @@ import { asTandemError } from '../shared/errors.ts';
 import type { Channel, ChannelEvents, Connector } from '../shared/protocol/channel.ts';
 import type { Hello } from '../shared/protocol/opening-hello.ts';
 import { planHeadPath, socketUrl } from '../shared/protocol/paths.ts';
+import { abortWith } from './abort-with.ts';
 import { baseUrl } from './base-url.ts';
 import type { Begun as BegunRequest } from './begun.ts';
 import type { BrowserInput } from './browser.ts';
@@ -159,9 +160,7 @@ function earlyFetch(
   return {
     ...{ url, response },
     take: () => (signal) => {
-      const onAbort = () => giveUp.abort(signal?.reason);
-      if (signal?.aborted) onAbort();
-      signal?.addEventListener('abort', onAbort, { once: true });
+      abortWith(giveUp, signal);
       return response;
     },
     close: () => giveUp.abort(),

@@ -1,6 +1,7 @@
 /** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
 import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
 import { byteLength, joined } from '../shared/joined.ts';
+import { abortWith } from './abort-with.ts';
 import type { Host } from './host.ts';
 
 export interface FetchOptions {
@@ -24,9 +25,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
   const { signal, pieces = [] } = options;
   signal?.throwIfAborted();
   const giveUp = new AbortController();
-  // Not AbortSignal.any: older Safaris lack it.
-  const onAbort = () => giveUp.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const letGo = abortWith(giveUp, signal);
   let stop = () => {};
   /** Anew with each sign of life. */
   const watch = (ms = STALL_MS) => {
@@ -50,7 +49,7 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or its origins lack this page`);
   } finally {
     stop();
-    signal?.removeEventListener('abort', onAbort);
+    letGo();
   }
 }
 

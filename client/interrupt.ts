@@ -1,6 +1,7 @@
 /** One way to end a request early, out of three: the caller's signal, the deadline, the client being closed. */
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
+import { abortWith } from './abort-with.ts';
 
 /** As those see it who wait. */
 export interface Interrupt {
@@ -22,15 +23,14 @@ export function createInterrupt(clock: Clock, deadlineMs: number, signal: AbortS
   const stop = clock.after(deadlineMs, () =>
     over.abort(new TandemError('DEADLINE_EXCEEDED', `there was no answer within ${deadlineMs} ms`)),
   );
-  const onAbort = () => over.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort);
+  const letGo = abortWith(over, signal);
   return {
     signal: over.signal,
     deadlineAtMs: clock.now() + deadlineMs,
     end: (reason) => over.abort(reason),
     dispose() {
       stop();
-      signal?.removeEventListener('abort', onAbort);
+      letGo();
     },
   };
 }

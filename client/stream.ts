@@ -1,6 +1,7 @@
 /** Frames of a camera or a microphone come faster than answers: the newest is taken, and those before it are let go. */
 import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
+import { abortWith } from './abort-with.ts';
 import { checkSignal } from './input.ts';
 import { orAborted } from './or-aborted.ts';
 import { pause } from './pause.ts';
@@ -77,11 +78,11 @@ async function* answersTo<F>(
       isEnded = true;
       wake();
     });
-  const onEnd = ({ target }: Event) => over.abort((target as AbortSignal).reason);
+  const letGo: (() => void)[] = [];
   try {
     for (const signal of ends) {
       checkSignal(signal);
-      signal?.addEventListener('abort', onEnd);
+      letGo.push(abortWith(over, signal));
     }
     for (;;) {
       while (!waiting) {
@@ -106,7 +107,7 @@ async function* answersTo<F>(
     if (over.signal.reason !== left) throw error;
   } finally {
     over.abort(left);
-    for (const signal of ends) signal?.removeEventListener?.('abort', onEnd);
+    for (const stop of letGo) stop();
     if (waiting) close(waiting.frame);
     void source.return?.().catch(() => {});
   }
