@@ -9,12 +9,15 @@ import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
 
 /** The deadline in milliseconds. Throws BAD_INPUT. */
-export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, traceparent }: InferOptions): number {
+export function checkOptions({ deadlineMs = DEADLINE_MS_DEFAULT, prefer, traceparent }: InferOptions): number {
   if (typeof deadlineMs !== 'number' || !(deadlineMs > 0 && deadlineMs <= DEADLINE_MS_MAX)) {
     throw new TandemError(
       'BAD_INPUT',
       `expected a deadline above 0 and up to ${DEADLINE_MS_MAX} ms, got ${deadlineMs}`,
     );
+  }
+  if (![undefined, 'device', 'cloud'].includes(prefer)) {
+    throw new TandemError('BAD_INPUT', `expected prefer to be device or cloud, got ${prefer}`);
   }
   if (traceparent !== undefined && !TRACEPARENT.test(traceparent)) {
     throw new TandemError('BAD_INPUT', `expected a traceparent 00-<32 hex>-<16 hex>-<2 hex>, got ${traceparent}`);

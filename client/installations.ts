@@ -198,7 +198,8 @@ export class Installations {
 
   private noteFailed(old: Installation, error: unknown): null {
     if (hasCode(error, 'DEVICE_FAILED')) {
-      this.failures++;
+      // What is not there will not come: service workers have no workers of their own.
+      this.failures += error.cause instanceof ReferenceError ? DEATHS_MAX : 1;
       if (old.isHead) old.setError(messageOf(error));
     }
     return null;

@@ -176,6 +176,21 @@ describe('a page on which no worker can be made', () => {
     expect([harness.devices, harness.fetches.length]).toEqual([devices, length]);
   });
 
+  test('says so at once where there are none, as in a service worker', async () => {
+    harness.head = harness.plan;
+    const createDevice = async () => {
+      harness.devices++;
+      throw new ReferenceError('Worker is not defined');
+    };
+    const client = await harness.connect({}, { ...headDevices(), createDevice });
+    await harness.pass(1000);
+    const message = 'the device could not be made: Worker is not defined';
+    await expect(client.prepare()).rejects.toMatchObject({ code: 'DEVICE_FAILED', message });
+    await expect(client.infer(PICTURE, { label: 'secret' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await harness.pass(3_600_000);
+    expect([harness.devices, client.state.device]).toEqual([1, 'unavailable']);
+  });
+
   test('is so at the next visit too, with the plan that was kept', async () => {
     await (await harness.ready()).close();
     const client = await harness.connect({}, noWorker());

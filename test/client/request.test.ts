@@ -195,6 +195,7 @@ describe('bad input is told', () => {
     ['a picture without pixels', { width: 5, height: 4 } as never, {}],
     ['a picture of half a width', { width: 1.5, height: 4, data: new Uint8Array(24) }, {}],
     ['a deadline of no length', PICTURE, { deadlineMs: 0 }],
+    ['somebody to prefer whom there is not', PICTURE, { prefer: 'phone' as never }],
   ])('%s (BAD_INPUT)', async (_, input, options) => {
     const client = await harness.ready();
     await expect(client.infer(input, { label: 'public', ...options })).rejects.toMatchObject({ code: 'BAD_INPUT' });
