@@ -35,7 +35,7 @@ async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise
     const bitmap = await createImageBitmap(source);
     const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
     const side = (length: number) => Math.max(1, Math.round(length * scale));
-    const pixels = pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
+    const pixels = await pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
     bitmap.close();
     return pixels;
   } catch (error) {

@@ -3,6 +3,8 @@ import type { PictureEncoder } from '../shared/codec/picture.ts';
 
 /** Some browsers change the lowest bits of what is read, which does no harm. */
 const SLIGHT_MAX = 8;
+/** A photo takes longer than a page may stand still: so much of it at a time takes a phone some 20 ms. */
+const PIXELS_AT_ONCE = 2 ** 18;
 
 export function canvasPictures(): PictureEncoder {
   return {
@@ -19,13 +21,23 @@ export function canvasPictures(): PictureEncoder {
   };
 }
 
-/** RGBA pixels of anything that a canvas can draw, scaled to `width` x `height`. Throws where none can be read. */
-export function pixelsOf(source: CanvasImageSource, width: number, height: number): ImageData {
-  const context = context2d(new OffscreenCanvas(width, height));
+/** RGBA pixels of anything that a canvas can draw, scaled to `width` x `height`. Rejects where none can be read. */
+export async function pixelsOf(source: CanvasImageSource, width: number, height: number): Promise<ImageData> {
+  const rows = Math.min(height, Math.ceil(PIXELS_AT_ONCE / width));
+  const context = context2d(new OffscreenCanvas(width, rows));
   if (!context) throw new Error('no canvas can be read here');
   context.imageSmoothingQuality = 'high';
-  context.drawImage(source, 0, 0, width, height);
-  return context.getImageData(0, 0, width, height);
+  // Of what was drawn before nothing is to show through.
+  context.globalCompositeOperation = 'copy';
+  const pixels = new ImageData(width, height);
+  for (let top = 0; top < height; top += rows) {
+    // The page's turn: what comes from another thread is a task of its own, and timers of hidden pages come once a second.
+    if (top > 0) await new Blob().text();
+    context.drawImage(source, 0, -top, width, height);
+    const strip = context.getImageData(0, 0, width, Math.min(rows, height - top));
+    pixels.data.set(strip.data, top * width * 4);
+  }
+  return pixels;
 }
 
 /** Null where there is none, or only noise is read of it, as in Firefox that resists fingerprinting: of an empty one too. */

@@ -8,6 +8,7 @@ import {
   type InferOptions,
   type Route,
 } from '../../client/browser.ts';
+import { inputOf } from '../../client/browser-early.ts';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
 
 export interface ReadLine {
@@ -47,6 +48,8 @@ export const kit = {
       lines.push(await createImageBitmap(new Blob([bytes])));
     }
   },
+  /** What the SDK makes of a picture before anything else. */
+  inputOf,
   line: (line: number) => lines[line] as ImageBitmap,
   read: (line: number, options?: InferOptions) => kit.readInput(lines[line] as ImageBitmap, options),
   async readInput(input: BrowserInput, options: InferOptions = {}): Promise<ReadLine> {
