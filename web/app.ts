@@ -54,7 +54,7 @@ async function start(): Promise<void> {
 
 async function read(client: BrowserClient, charset: readonly string[]): Promise<void> {
   const k = byId<HTMLSelectElement>('cut').value;
-  const { outputs, route } = await client.infer(currentPicture(), {
+  const { outputs, route } = await client.infer(await currentPicture(), {
     label: chosen('label'),
     force: k === '' ? undefined : { k: Number(k) },
   });
@@ -85,10 +85,11 @@ async function showLeft(account: Account): Promise<void> {
   byId('left').hidden = false;
 }
 
-function currentPicture(): HTMLCanvasElement {
+async function currentPicture(): Promise<HTMLCanvasElement | ImageBitmap> {
   if (chosen('source') === 'type') return canvas;
-  if (!photo.naturalWidth) throw new TandemError('BAD_INPUT', 'take or choose a photo first');
-  return partOf(photo, box);
+  const [file] = byId<HTMLInputElement>('file').files ?? [];
+  if (!file || !photo.naturalWidth) throw new TandemError('BAD_INPUT', 'take or choose a photo first');
+  return partOf(file, photo, box);
 }
 
 function numbersOf(tensor: Tensor | undefined): number[] {

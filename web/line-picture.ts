@@ -1,8 +1,5 @@
 /** Where the line's picture comes from: typed text drawn on a canvas, or the marked part of a photo. */
 
-/** Larger parts of a photo are shrunk: the model looks at 48 rows. */
-const SIDE_MAX_PX = 2048;
-
 /** An empty line is a strip of paper still. */
 const MIN_WIDTH_PX = 400;
 
@@ -33,16 +30,11 @@ export function drawText(canvas: HTMLCanvasElement, text: string): void {
   context.fillText(text, sizePx / 2, canvas.height / 2);
 }
 
-/** The part of an image inside `box`, whose sides are shares of the image's. */
-export function partOf(image: HTMLImageElement, box: Box): HTMLCanvasElement {
-  const [x, y] = [box.left * image.naturalWidth, box.top * image.naturalHeight];
-  const [width, height] = [box.width * image.naturalWidth, box.height * image.naturalHeight];
-  const scale = Math.min(1, SIDE_MAX_PX / Math.max(width, height));
-  const canvas = document.createElement('canvas');
-  canvas.width = Math.max(1, Math.round(width * scale));
-  canvas.height = Math.max(1, Math.round(height * scale));
-  context2d(canvas).drawImage(image, x, y, width, height, 0, 0, canvas.width, canvas.height);
-  return canvas;
+/** The part of a photo inside `box`. Of the file: decoding what a page shows would let it stand still. */
+export function partOf(file: File, { naturalWidth, naturalHeight }: HTMLImageElement, box: Box): Promise<ImageBitmap> {
+  const [x, y] = [box.left * naturalWidth, box.top * naturalHeight];
+  const [width, height] = [Math.max(1, box.width * naturalWidth), Math.max(1, box.height * naturalHeight)];
+  return createImageBitmap(file, x, y, width, height);
 }
 
 /** Shares of a picture's width and height, 0 to 1. */
