@@ -27,7 +27,7 @@ that pays), and as a gateway sends it with brotli; each with what that step save
 <div class="wide"><table id="sizes"></table></div>
 <h2>Where it could be cut</h2>
 <p>Every legal boundary of one tensor (filled) or two (open), by depth; deployed ones are named. Lower is less to send, before encoding.</p>
-<svg id="boundaries" viewBox="0 0 800 300" role="img" aria-label="activation bytes along the depth"></svg>
+<div class="wide"><svg id="boundaries" viewBox="0 0 800 300" role="img" aria-label="activation bytes along the depth"></svg></div>
 <section id="choice" hidden>
 <h2>Why it is cut here</h2>
 <p>Every boundary that was considered, with what was measured of it: the head's time on the device, the tail's on the server, the
@@ -40,7 +40,7 @@ smallest tier that keeps the answers, its bytes, and the memory of the head.</p>
 <h2>How it was compressed</h2>
 <p>Every recipe that was tried on held-out samples: its size against how much worse the model's first metric became with the
 whole model on the device. The line is what was allowed, the ring what was taken: verified at every k, slow segments put back.</p>
-<svg id="pareto" viewBox="0 0 800 300" role="img" aria-label="size against loss of the recipes that were tried"></svg>
+<div class="wide"><svg id="pareto" viewBox="0 0 800 300" role="img" aria-label="size against loss of the recipes that were tried"></svg></div>
 <details><summary>Every layer: the form it got, and what each form would have saved and lost</summary>
 <div class="wide"><table id="layers"></table></div></details>
 </section>
@@ -50,7 +50,7 @@ whole model on the device. The line is what was allowed, the ring what was taken
   <label>round trip <input id="rtt" type="range" min="0" max="300" step="5" value="40"> <output id="rtt-out"></output></label>
   <label>device <input id="device" type="range" min="0" max="3.5" step="0.1" value="1"> <output id="device-out"></output></label>
 </p>
-<svg id="times" viewBox="0 0 800 260" role="img" aria-label="time of a request by cut"></svg>
+<div class="wide"><svg id="times" viewBox="0 0 800 260" role="img" aria-label="time of a request by cut"></svg></div>
 <p id="best"></p>
 <h2>Accuracy and bytes</h2>
 <div class="wide"><table id="accuracy"></table></div>
@@ -61,7 +61,7 @@ whole model on the device. The line is what was allowed, the ring what was taken
 gain in structural similarity: 0 is no better than guessing, 1 is the input itself. No promise: a better decoder may find more.</p>
 <p id="attack"></p>
 <p id="bar"></p>
-<svg id="trade" viewBox="0 0 800 340" role="img" aria-label="leakage against accuracy and bytes"></svg>
+<div class="wide"><svg id="trade" viewBox="0 0 800 340" role="img" aria-label="leakage against accuracy and bytes"></svg></div>
 <p id="trade-key"></p>
 <div id="reconstructions"></div>
 <div class="wide"><table id="leaks"></table></div>
@@ -89,7 +89,7 @@ const STYLE = `
 :root { font: 16px/1.45 system-ui, sans-serif; --device: #0f7b6c; --cloud: #3b5998; --net: #c2690f; --line: #8884; }
 body { max-width: 860px; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 11px; }
+svg { width: 100%; min-width: 640px; height: auto; } svg text { fill: currentColor; font-size: 11px; }
 #chain { display: flex; flex-wrap: wrap; gap: 4px; }
 #chain div { background: var(--device); color: #fff; border-radius: 4px; padding: .4rem; min-width: 5.2rem; font-size: .75rem; overflow: hidden; }
 #chain span { display: block; white-space: nowrap; } #chain span:first-child { font-weight: 700; font-size: 1rem; }

@@ -189,7 +189,7 @@ const STYLE = `
 :root { font: 16px/1.45 system-ui, sans-serif; }
 body { max-width: 960px; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; }
-svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 11px; } .grid line { stroke: #8884; }
+svg { width: 100%; min-width: 640px; height: auto; } svg text { fill: currentColor; font-size: 11px; } .grid line { stroke: #8884; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .8rem; }
 th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }

@@ -27,6 +27,7 @@ export interface Axis {
 const [WIDTH, HEIGHT] = [860, 260];
 const [LEFT, RIGHT, TOP, BOTTOM] = [52, 110, 10, 34];
 
+/** An SVG, in a box that scrolls where the page is narrower than can be read. */
 export function plotSvg({ label, x, y, series }: Plot): string {
   const px = place(x, LEFT, WIDTH - RIGHT);
   const py = place(y, HEIGHT - BOTTOM, TOP);
@@ -46,11 +47,11 @@ export function plotSvg({ label, x, y, series }: Plot): string {
     const legendY = TOP + 12 + 16 * i;
     return `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="1.5"/><text x="${WIDTH - RIGHT + 8}" y="${legendY}" style="fill:${color}">${escapeHtml(name)}</text>`;
   });
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(label)}">
+  return `<div class="wide"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(label)}">
 <g class="grid">${grid.join('')}</g>${lines.join('')}
 <text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 4}" text-anchor="middle">${escapeHtml(x.title)}</text>
 <text x="12" y="${HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 12 ${HEIGHT / 2})">${escapeHtml(y.title)}</text>
-</svg>`;
+</svg></div>`;
 }
 
 /** Value -> pixels, to a tenth. */

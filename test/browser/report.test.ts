@@ -68,7 +68,7 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     expect(await page.locator('#layers tr').count()).toBeGreaterThan(40);
   });
 
-  test('is no wider than a phone, as that of simulate is not: tables alone scroll sideways, each in a box of its own', async () => {
+  test('is no wider than a phone, as that of simulate is not: tables and plots alone scroll sideways, each in a box of its own', async () => {
     const simulated = join(await temporaryFolder(), 'simulated.html');
     const planPath = join(BUNDLE_DIR, 'plan.json');
     await tandem('simulate', '--plan', planPath, '--rate', '1', '--requests', '30', '--html', simulated);
@@ -76,9 +76,11 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     for (const path of [join(BUNDLE_DIR, 'report.html'), simulated]) {
       await phone.goto(`file://${path}`);
       expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
-      const isBoxed = (tables: readonly Element[]) =>
-        tables.every(({ parentElement }) => (parentElement?.getBoundingClientRect().right ?? Infinity) <= 390);
-      expect(await phone.locator('table').evaluateAll(isBoxed)).toBe(true);
+      const isBoxed = (wide: readonly Element[]) =>
+        wide.every(({ parentElement }) => (parentElement?.getBoundingClientRect().right ?? Infinity) <= 390);
+      expect(await phone.locator('table, svg').evaluateAll(isBoxed)).toBe(true);
+      const label = phone.locator('svg text').filter({ visible: true }).first();
+      expect((await label.boundingBox())?.height).toBeGreaterThan(8);
     }
     await phone.close();
   });
