@@ -45,6 +45,15 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     expect(await best()).toContain('k = 5, nothing sent');
   });
 
+  test('calls nothing best that clients leave out for its accuracy', async () => {
+    // Here a JPEG of quality 85 is the fastest, which loses 4 points.
+    await page.locator('#device').fill('1');
+    await page.locator('#mbps').fill('0.8');
+    await page.locator('#rtt').fill('40');
+    expect(await page.locator('#best').textContent()).toContain('k = 0, webp-80');
+    expect(await page.locator('#times').textContent()).toContain('63 ms, loses 4.0 points');
+  });
+
   test('says what each step of storing the segments saved, and of all together', async () => {
     const plan = await readPlan();
     const rows = (await page.locator('#sizes tr').allTextContents()).slice(1);
