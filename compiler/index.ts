@@ -1,6 +1,6 @@
 /** The compiler's entry: `compile` and `verify` with onnxruntime plugged in. */
 
-import { access } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -23,7 +23,7 @@ import { assertSendable, prepareModel, readSourceBytes, sourceSha256 } from './p
 import { leakageBudget } from './privacy/plan-leakage.ts';
 import type { Progress } from './progress.ts';
 import type { ModelRecipe } from './recipe.ts';
-import { REPORT_FILE } from './report/page.ts';
+import { isAsNow, REPORT_FILE } from './report/page.ts';
 import { deviceRuntime, literalRuntime, optimizedModel, serverRuntime, timingPlaces } from './runtimes.ts';
 import type { CompressionBudget } from './search/search-recipes.ts';
 import { type GivenTolerances, tolerancesOf } from './tolerances.ts';
@@ -86,8 +86,7 @@ export async function isCurrent(recipe: ModelRecipe, dir: string): Promise<boole
     if (record === undefined || !isMeasurementOf(record, plan)) return false;
     const files = plan.segments.flatMap(({ server, targets }) => [server, ...Object.values(targets)]);
     for (const file of [...files, ...Object.values(plan.assets)]) await readPlanFile(bundle, file);
-    await access(join(dir, REPORT_FILE));
-    return true;
+    return isAsNow(await readFile(join(dir, REPORT_FILE), 'utf8'));
   } catch {
     // No bundle, or a broken one: compiling replaces it.
     return false;

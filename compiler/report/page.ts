@@ -85,6 +85,11 @@ without the blocked layout, which WebAssembly's kernels do not have.</p>
 `;
 }
 
+/** Whether a report shows what it is of as one would that was written now. */
+export function isAsNow(report: string): boolean {
+  return [STYLE, SCRIPT, LEAKAGE_SCRIPT].every((part) => report.includes(part));
+}
+
 const STYLE = `
 :root { font: 16px/1.45 system-ui, sans-serif; --device: #0f7b6c; --cloud: #3b5998; --net: #c2690f; --line: #8884; }
 body { max-width: 860px; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }

@@ -183,6 +183,12 @@ describe('committed measurements', () => {
     expect(await isCurrent({ ...recipe, bits: [4] }, dir)).toBe(false);
     expect(await isCurrent(recipe, join(tiny.dir, 'nowhere'))).toBe(false);
     await compileAs('edited', { committed: await committed() });
+    expect(await isCurrent(recipe, join(tiny.dir, 'edited'))).toBe(true);
+    const report = join(tiny.dir, 'edited', 'report.html');
+    const page = await readFile(report, 'utf8');
+    await writeFile(report, page.replace('svg {', 'svg, img {'));
+    expect(await isCurrent(recipe, join(tiny.dir, 'edited'))).toBe(false);
+    await writeFile(report, page);
     await writeFile(join(tiny.dir, 'edited', PLAN_FILE), JSON.stringify({ ...result.plan, name: 'edited' }));
     expect(await isCurrent(recipe, join(tiny.dir, 'edited'))).toBe(false);
   });
