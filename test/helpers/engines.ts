@@ -25,9 +25,11 @@ export interface EngineOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-const WEBKIT = '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser';
+/** As Debian and Linux call this processor. */
+const PROCESSOR = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+const WEBKIT = `/usr/lib/${PROCESSOR}-linux-gnu/webkit2gtk-4.1/MiniBrowser`;
 /** Vulkan in software, for WebGPU. */
-const LAVAPIPE = '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json';
+const LAVAPIPE = `/usr/share/vulkan/icd.d/lvp_icd.${PROCESSOR}.json`;
 const ENGINES: Readonly<
   Record<EngineName, { readonly paths: readonly string[]; readonly packages: readonly string[] }>
 > = {
