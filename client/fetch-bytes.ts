@@ -11,7 +11,7 @@ export interface FetchOptions {
   /** Waited for before each piece is read: while it does not resolve the network slows the sender. */
   readonly whenIdle?: () => Promise<void>;
   readonly onBytes?: (bytes: number) => void;
-  /** What came of it before the network broke; it is added to, and the rest alone is asked for. */
+  /** What came of it before the network broke; it is added to, and the rest alone is asked for. Empty when it is whole. */
   readonly pieces?: Uint8Array[] | undefined;
 }
 
@@ -73,7 +73,6 @@ async function readBody(
     onBytes?.(bytes.length);
     return bytes;
   }
-  let length = byteLength(pieces);
   for (;;) {
     await whenIdle?.();
     // A watch that is started after the end keeps a process alive.
@@ -82,12 +81,15 @@ async function readBody(
     const { done, value } = await reader.read();
     if (done) break;
     pieces.push(value);
-    length += value.byteLength;
+    const length = byteLength(pieces);
     if (length > bytesMax) {
       await reader.cancel();
       throw tooLarge();
     }
     onBytes?.(length);
   }
-  return joined(pieces);
+  const bytes = joined(pieces);
+  // A file that is held twice is more than some phones have room for.
+  pieces.length = 0;
+  return bytes;
 }

@@ -149,6 +149,14 @@ describe('the download', () => {
     expect(await fetched(1001, 1, 1000)).toBe('BAD_DOWNLOAD');
   });
 
+  test('that is whole is held once', async () => {
+    const fetch = async () => new Response(new Uint8Array([1, 2, 3]));
+    const host = { clock: harness.clock, fetch } as unknown as Host;
+    const pieces: Uint8Array[] = [];
+    const bytes = await fetchBytes(host, 'http://gateway/1.onnx', { bytesMax: 3, pieces });
+    expect([[...bytes], pieces]).toEqual([[1, 2, 3], []]);
+  });
+
   test('that has ended is named where a request needed it', async () => {
     harness.missingFiles = 100;
     const client = await harness.ready();
