@@ -157,9 +157,9 @@ function marked(device: Device, plan: Plan, marker: CrashMarker, providers: read
   };
 }
 
-/** Several in Chromium alone: two take longer than one in WebKit, and in Firefox one start in forty never ends. */
+/** Several in Chromium alone: two take longer than one in WebKit, and in Firefox one start in forty never ends. Workers know no vendor. */
 function defaultThreads(): number {
-  return /^Google/.test(navigator.vendor) ? Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
+  return 'userAgentData' in navigator ? Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
 }
 
 /** For performance panels and observers; the entry itself is let go, or a page that asks all day would fill up with them. */

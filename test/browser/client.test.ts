@@ -543,7 +543,11 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     site.show(folder);
   });
 
-  test('runs in a worker of the app’s own', async () => {
+  test('runs in a worker of the app’s own, on as many threads as on a page', async () => {
+    site.show(folder, {
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'credentialless',
+    });
     const script = `new Worker('page.js' + location.search, { type: 'module' })`;
     await writeFile(join(folder, 'in-worker.html'), `<script>${script}</script>`);
     const page = await (await browser.newContext(PHONE)).newPage();
@@ -553,13 +557,18 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     ]);
     await expect.poll(() => worker.evaluate(() => 'kit' in globalThis)).toBe(true);
     await worker.evaluate((pictures) => kit.lines(pictures), [LINES[0]?.png.toString('base64') ?? '']);
+    await worker.evaluate(() => Object.defineProperty(navigator, 'hardwareConcurrency', { value: 3 }));
     await worker.evaluate(() => kit.open());
     await worker.evaluate(() => kit.client.prepare());
-    for (const k of [0, DEPTH]) {
+    for (const [k, provider] of [
+      [0, null],
+      [DEPTH, 'wasm, 2 threads'],
+    ] as const) {
       const read = await worker.evaluate((cut) => kit.read(0, { force: { k: cut } }), k);
-      expect(read).toMatchObject({ text: LINES[0]?.text, route: { k, fallback: null } });
+      expect(read).toMatchObject({ text: LINES[0]?.text, route: { k, provider, fallback: null } });
     }
     await done(page);
+    site.show(folder);
   });
 
   test('reads a photo of 12 megapixels bit by bit, and lets the page go on meanwhile', async () => {
