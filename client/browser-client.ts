@@ -101,13 +101,13 @@ function browserHost(options: HostOptions, early?: Early): Host {
       return marked(made, plan, pageMarker(), providers);
     },
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
-    report: (error) => globalThis.reportError(error),
+    report: (error) => reportError(error),
     warn: (message) => console.warn(`tandem: ${message}`),
     onWake: (listener) => listenForWake(globalThis.document ?? globalThis, globalThis, Date.now, listener),
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
     onLeave(listener) {
-      globalThis.addEventListener('pagehide', listener);
-      return () => globalThis.removeEventListener('pagehide', listener);
+      addEventListener('pagehide', listener);
+      return () => removeEventListener('pagehide', listener);
     },
   };
 }
@@ -124,7 +124,7 @@ function pageMarker(): CrashMarker {
       Date.now(),
     );
     // Pages in the background are ended for others' needs.
-    for (const type of ['pagehide', 'visibilitychange']) globalThis.addEventListener(type, marker.endAll);
+    for (const type of ['pagehide', 'visibilitychange']) addEventListener(type, marker.endAll);
   }
   return marker;
 }

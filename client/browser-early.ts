@@ -6,9 +6,6 @@ import { begin, type Early } from './early.ts';
 import type { Input } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
 
-/** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
-const PICTURE_SIDE_MAX_PX = 2048;
-
 export function beginEarly(options: BrowserOptions): Early {
   return begin(options, {
     connector: (url, hello) => webSocketConnector(url, WebSocket, hello),
@@ -33,9 +30,7 @@ function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, Im
 async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {
   try {
     const bitmap = await createImageBitmap(source);
-    const scale = Math.min(1, PICTURE_SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
-    const side = (length: number) => Math.max(1, Math.round(length * scale));
-    const pixels = await pixelsOf(bitmap, side(bitmap.width), side(bitmap.height));
+    const pixels = await pixelsOf(bitmap);
     bitmap.close();
     return pixels;
   } catch (error) {

@@ -89,7 +89,7 @@ export async function connect<T extends ModelTypes = ModelTypes>(options: Browse
   const { signal } = options;
   const giveUp = () => early.close();
   // What is no signal fails here, before anything is begun.
-  signal?.addEventListener('abort', giveUp, { once: true });
+  signal?.addEventListener('abort', giveUp);
   const early = beginEarly(options);
   try {
     const { connectBrowser } = await import('./browser-client.ts');

@@ -62,7 +62,7 @@ export async function exchange<T>({
       void changed(over.signal).then(goOn);
     };
     const stop = clock.after(lateAfterMs, goOn);
-    over.signal.addEventListener('abort', stop, { once: true });
+    over.signal.addEventListener('abort', stop);
   });
   const fromGateway = pending.reply.then(
     (reply): Answer<T> => ({ by: 'gateway', reply }),

@@ -13,7 +13,7 @@ import { INFER_PATH, WELCOME_PATH } from '../shared/protocol/paths.ts';
 import { boundaryBytes, costTable, isTooInaccurate, type TableRow } from '../shared/schedule/table.ts';
 import type { Begun } from './begun.ts';
 import type { BrowserInput } from './browser.ts';
-import { isPlainIn, isPlainlyAllowed } from './plainly-allowed.ts';
+import { isPlainIn, isPlainOf } from './plainly-allowed.ts';
 import { ACCURACY_DROP_MAX_DEFAULT, DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { Token } from './token.ts';
 import type { ClientOptions, Input } from './types.ts';
@@ -125,14 +125,14 @@ type Made = Omit<Begun, 'response' | 'cancel' | 'bytesUp'> & { readonly frame: U
 
 /** The request as a frame. Null where it may not be sent, or not in any form that this browser can make. */
 async function make(
-  { policy, target = 'wasm', accuracyDropMax = ACCURACY_DROP_MAX_DEFAULT, receipts = true }: FirstOptions,
+  { target = 'wasm', accuracyDropMax = ACCURACY_DROP_MAX_DEFAULT, receipts = true }: FirstOptions,
   label: string,
   input: Picture,
   { plan, welcome }: Ready,
   { pictures, now }: FirstPlatform,
 ): Promise<Made | null> {
-  if (!isPlainlyAllowed(policy, welcome, label) || !welcome.plans.some(({ id }) => id === plan.id)) return null;
-  if (!plan.preprocess) return null;
+  const isServed = welcome.plans.some(({ id }) => id === plan.id);
+  if (!isServed || !plan.preprocess || !isPlainOf(welcome, label)) return null;
   const startMs = now();
   const picture = fitPicture(input, plan.preprocess, plan.size);
   const fittedMs = now();
@@ -147,10 +147,9 @@ async function make(
       ...{ plan: plan.id, k: 0, tier: tier.name, label, noise: [], retain: true },
       ...{ deadlineMs: DEADLINE_MS_DEFAULT, trace: null },
     };
-    const { shapes, parts } = payload;
     const frame = encodeJsonFrame(
-      { type: 'infer', id: REQUEST_ID, ...request, shapes, parts: [bytes.byteLength] },
-      parts,
+      { type: 'infer', id: REQUEST_ID, ...request, ...payload, parts: [bytes.byteLength] },
+      payload.parts,
     );
     if (frame.byteLength > welcome.limits.frameBytesMax) continue;
     return {

@@ -1,18 +1,10 @@
 /**
  * Whether policy lets a picture leave as it is, where that can be seen without the SDK: both sides say so for the label in the one
- * plain way, and say nothing else of it. All that is less plain waits for the SDK, which knows the whole language.
+ * plain way, and say nothing else of it. All that is less plain waits for the SDK, which knows the whole language. Neither has been
+ * checked by then: what is not of the form expected is not plain.
  */
 import type { PolicyInput } from '../shared/policy/language.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
-
-/** Neither the policy nor the gateway's word has been checked by then: what is not of the form expected is not plain. */
-export function isPlainlyAllowed(
-  policy: PolicyInput | undefined,
-  welcome: Pick<MessageOf<'welcome'>, 'labels'>,
-  label: string,
-): boolean {
-  return isPlainIn(policy, label) && isPlainOf(welcome, label);
-}
 
 /** By the app's own policy alone. */
 export function isPlainIn(policy: PolicyInput | undefined, label: string): boolean {
@@ -24,7 +16,8 @@ export function isPlainIn(policy: PolicyInput | undefined, label: string): boole
   );
 }
 
-function isPlainOf({ labels }: Pick<MessageOf<'welcome'>, 'labels'>, label: string): boolean {
+/** By the gateway's word. */
+export function isPlainOf({ labels }: Pick<MessageOf<'welcome'>, 'labels'>, label: string): boolean {
   const granted = labels.find((entry) => entry.label === label);
   if (!granted) return false;
   const { terms, networks } = granted;

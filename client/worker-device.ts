@@ -100,7 +100,7 @@ export async function workerDevice(
     });
   };
 
-  signal.addEventListener('abort', () => die('the device was closed'), { once: true });
+  signal.addEventListener('abort', () => die('the device was closed'));
   try {
     signal.throwIfAborted();
     await call('create', { plan, target, threads, providers });

@@ -3,8 +3,10 @@ import type { PictureEncoder } from '../shared/codec/picture.ts';
 
 /** Some browsers change the lowest bits of what is read, which does no harm. */
 const SLIGHT_MAX = 8;
+/** Larger pictures are shrunk by the browser first: no model that takes pictures needs more, and phones lack memory. */
+const SIDE_MAX_PX = 2048;
 /** A photo takes longer than a page may stand still: so much of it at a time takes a phone some 20 ms. */
-const PIXELS_AT_ONCE = 2 ** 18;
+const ROWS_AT_ONCE = 128;
 
 export function canvasPictures(): PictureEncoder {
   return {
@@ -21,20 +23,22 @@ export function canvasPictures(): PictureEncoder {
   };
 }
 
-/** RGBA pixels of anything that a canvas can draw, scaled to `width` x `height`. Rejects where none can be read. */
-export async function pixelsOf(source: CanvasImageSource, width: number, height: number): Promise<ImageData> {
-  const rows = Math.min(height, Math.ceil(PIXELS_AT_ONCE / width));
-  const context = context2d(new OffscreenCanvas(width, rows));
+/** RGBA pixels, of at most 2048 on a side. Rejects where none can be read. */
+export async function pixelsOf(bitmap: ImageBitmap): Promise<ImageData> {
+  const scale = Math.min(1, SIDE_MAX_PX / Math.max(bitmap.width, bitmap.height));
+  const side = (length: number) => Math.max(1, Math.round(length * scale));
+  const pixels = new ImageData(side(bitmap.width), side(bitmap.height));
+  const { width, height } = pixels;
+  const context = context2d(new OffscreenCanvas(width, ROWS_AT_ONCE));
   if (!context) throw new Error('no canvas can be read here');
   context.imageSmoothingQuality = 'high';
-  // Of what was drawn before nothing is to show through.
-  context.globalCompositeOperation = 'copy';
-  const pixels = new ImageData(width, height);
-  for (let top = 0; top < height; top += rows) {
+  for (let top = 0; top < height; top += ROWS_AT_ONCE) {
     // The page's turn: what comes from another thread is a task of its own, and timers of hidden pages come once a second.
     if (top > 0) await new Blob().text();
-    context.drawImage(source, 0, -top, width, height);
-    const strip = context.getImageData(0, 0, width, Math.min(rows, height - top));
+    // Or it would show through; drawn as a copy, Firefox scales otherwise.
+    context.clearRect(0, 0, width, ROWS_AT_ONCE);
+    context.drawImage(bitmap, 0, -top, width, height);
+    const strip = context.getImageData(0, 0, width, Math.min(ROWS_AT_ONCE, height - top));
     pixels.data.set(strip.data, top * width * 4);
   }
   return pixels;

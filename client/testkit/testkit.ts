@@ -225,7 +225,7 @@ class Kit implements Testkit {
     while (number >= this.served.count && this.served.others === 'wait') {
       await new Promise<void>((resolve, reject) => {
         this.waiting.push(resolve);
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+        signal?.addEventListener('abort', () => reject(signal.reason));
       });
     }
     assertLink();

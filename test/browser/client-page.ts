@@ -48,8 +48,36 @@ export const kit = {
       lines.push(await createImageBitmap(new Blob([bytes])));
     }
   },
-  /** What the SDK makes of a picture before anything else. */
-  inputOf,
+  /** A photo of 12 megapixels, transparent between its lines, as the SDK takes it: bytes that drawing it at once gives otherwise, draws, and the page's turns at them. */
+  async photo() {
+    const photo = new OffscreenCanvas(4000, 3000);
+    const context = photo.getContext('2d') as OffscreenCanvasRenderingContext2D;
+    for (let i = 0; i < 3000; i++) {
+      context.fillStyle = `hsl(${i % 360} 80% 50% / ${i % 7 ? 1 : 0.4})`;
+      context.fillRect((i * 37) % 4000, i, 400, 1);
+    }
+    const { width, height, data } = atOnce(photo, 2048, 1536);
+    let turn = 0;
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      turn++;
+      port2.postMessage(null);
+    };
+    port2.postMessage(null);
+    const draws: number[] = [];
+    const { prototype } = OffscreenCanvasRenderingContext2D;
+    const { drawImage } = prototype;
+    prototype.drawImage = function (...args: unknown[]) {
+      draws.push(turn);
+      Reflect.apply(drawImage, this, args);
+    };
+    const taken = (await inputOf(photo)) as ImageData;
+    prototype.drawImage = drawImage;
+    port1.close();
+    if (taken.width !== width || taken.height !== height) throw new Error(`${taken.width} x ${taken.height}`);
+    const differing = data.filter((byte, i) => byte !== taken.data[i]).length;
+    return { differing, draws: draws.length, turns: new Set(draws).size };
+  },
   line: (line: number) => lines[line] as ImageBitmap,
   read: (line: number, options?: InferOptions) => kit.readInput(lines[line] as ImageBitmap, options),
   async readInput(input: BrowserInput, options: InferOptions = {}): Promise<ReadLine> {
@@ -63,6 +91,14 @@ export const kit = {
     return { text, route, ms: performance.now() - startMs };
   },
 };
+
+function atOnce(source: CanvasImageSource, width: number, height: number): ImageData {
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error('no canvas can be read here');
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(source, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
 
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) kit.longTasks.push(duration);

@@ -117,6 +117,7 @@ const actions = {
     );
     return { name: error?.name, ms: performance.now() - abortedMs };
   },
+  photo: () => kit.photo(),
   close: () => client().close(),
   async keep() {
     await navigator.serviceWorker.register('service-worker.js', { type: 'module' });

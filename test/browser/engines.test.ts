@@ -181,6 +181,14 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       }
     });
 
+    test('takes a photo of 12 megapixels bit by bit, and lets the page have its turn in between', async () => {
+      await visit();
+      const { differing, draws, turns } = await page.do('photo');
+      expect([differing, draws]).toEqual([0, 12]);
+      // Who is first, the page or what it waits for, is not said.
+      expect(turns).toBeGreaterThan(6);
+    });
+
     test('runs in a worker of the app’s own', async () => {
       const script = `new Worker('page.js' + location.search, { type: 'module' })`;
       await writeFile(join(host.folder, 'in-worker.html'), `<script>${script}</script>`);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { permissionsUnder } from '../../client/permissions.ts';
-import { isPlainlyAllowed } from '../../client/plainly-allowed.ts';
+import { isPlainIn, isPlainOf } from '../../client/plainly-allowed.ts';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { type PolicyInput, parsePolicy } from '../../shared/policy/language.ts';
 import type { MessageOf } from '../../shared/protocol/messages.ts';
@@ -61,13 +61,18 @@ function welcomeOf(all: unknown): MessageOf<'welcome'> {
   return { ...said, labels: all } as MessageOf<'welcome'>;
 }
 
+/** By the policy before anything is asked for, and then by the gateway's word. */
+function isPlainlyAllowed(policy: unknown, welcome: MessageOf<'welcome'>): boolean {
+  return isPlainIn(policy as PolicyInput | undefined, LABEL) && isPlainOf(welcome, LABEL);
+}
+
 test('never more than the stricter of the two policies lets leave', () => {
   let allowed = 0;
   const network = fc.constantFrom(null, { type: 'wifi' }, { effectiveType: '3g' });
   fc.assert(
     fc.property(policies, fc.array(granted, { maxLength: 3 }), network, (policy, all, on) => {
       const welcome = welcomeOf(all);
-      if (!isPlainlyAllowed(policy as PolicyInput | undefined, welcome, LABEL)) return;
+      if (!isPlainlyAllowed(policy, welcome)) return;
       const permission = permissionsUnder(parsePolicy(policy, 'policy'), () => on)(LABEL, plan, welcome);
       allowed++;
       expect(permission).toMatchObject({ allowed: { '0/webp-80': true }, floor: 0, noise: [], retain: true });
@@ -90,10 +95,10 @@ test.each<[string, unknown, unknown]>([
   ['a gateway that says nothing of the label', plain, welcomeOf([])],
   ['a gateway without terms for it', plain, welcomeOf([{ label: LABEL, terms: [], networks: {} }])],
 ])('not with %s', (_, policy, welcome) => {
-  expect(isPlainlyAllowed(policy as PolicyInput, welcome as MessageOf<'welcome'>, LABEL)).toBe(false);
+  expect(isPlainlyAllowed(policy, welcome as MessageOf<'welcome'>)).toBe(false);
 });
 
 test('both ways of saying so are plain', () => {
-  expect(isPlainlyAllowed(plain, open, LABEL)).toBe(true);
-  expect(isPlainlyAllowed({ labels: { [LABEL]: { from: 'input' } } }, open, LABEL)).toBe(true);
+  expect(isPlainlyAllowed(plain, open)).toBe(true);
+  expect(isPlainlyAllowed({ labels: { [LABEL]: { from: 'input' } } }, open)).toBe(true);
 });
