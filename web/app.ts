@@ -85,11 +85,11 @@ async function showLeft(account: Account): Promise<void> {
   byId('left').hidden = false;
 }
 
-async function currentPicture(): Promise<HTMLCanvasElement | ImageBitmap> {
+async function currentPicture(): Promise<HTMLCanvasElement> {
   if (chosen('source') === 'type') return canvas;
   const [file] = byId<HTMLInputElement>('file').files ?? [];
   if (!file || !photo.naturalWidth) throw new TandemError('BAD_INPUT', 'take or choose a photo first');
-  return partOf(file, photo, box);
+  return partOf(file, box);
 }
 
 function numbersOf(tensor: Tensor | undefined): number[] {

@@ -1,5 +1,8 @@
 /** Where the line's picture comes from: typed text drawn on a canvas, or the marked part of a photo. */
 
+/** Larger parts of a photo are shrunk: the model looks at 48 rows. */
+const SIDE_MAX_PX = 2048;
+
 /** An empty line is a strip of paper still. */
 const MIN_WIDTH_PX = 400;
 
@@ -31,10 +34,17 @@ export function drawText(canvas: HTMLCanvasElement, text: string): void {
 }
 
 /** The part of a photo inside `box`. Of the file: decoding what a page shows would let it stand still. */
-export function partOf(file: File, { naturalWidth, naturalHeight }: HTMLImageElement, box: Box): Promise<ImageBitmap> {
-  const [x, y] = [box.left * naturalWidth, box.top * naturalHeight];
-  const [width, height] = [Math.max(1, box.width * naturalWidth), Math.max(1, box.height * naturalHeight)];
-  return createImageBitmap(file, x, y, width, height);
+export async function partOf(file: File, box: Box): Promise<HTMLCanvasElement> {
+  const photo = await createImageBitmap(file);
+  const scale = Math.min(1, SIDE_MAX_PX / Math.max(box.width * photo.width, box.height * photo.height));
+  const [width, height] = [scale * photo.width, scale * photo.height];
+  const canvas = document.createElement('canvas');
+  canvas.width = Math.max(1, Math.round(box.width * width));
+  canvas.height = Math.max(1, Math.round(box.height * height));
+  // All of it: asked for a part of what its EXIF turns, Chromium and WebKit take another one.
+  context2d(canvas).drawImage(photo, -box.left * width, -box.top * height, width, height);
+  photo.close();
+  return canvas;
 }
 
 /** Shares of a picture's width and height, 0 to 1. */

@@ -1,4 +1,5 @@
 import type { Browser, CDPSession, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
@@ -42,6 +43,32 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     expect(errors).toEqual([]);
     await page.close();
   }, 180_000);
+
+  test('reads the part of a photo that is marked, also where its EXIF turns it', async () => {
+    const { page } = await openPage(browser, server.url);
+    const [line] = cleanLines(1) as [CleanLine];
+    // The line is what is marked once the box has gone up ten steps.
+    const [width, height] = [line.picture.width / 0.9, line.picture.height / 0.16];
+    const upright = await sharp(line.png)
+      .extend({
+        ...{ top: Math.round(0.22 * height), bottom: Math.round(0.62 * height) },
+        ...{ left: Math.round(0.05 * width), right: Math.round(0.05 * width) },
+        background: 'white',
+      })
+      .toBuffer();
+    // As a phone that is held upright stores it.
+    const stored = await sharp(upright).rotate(-90).withMetadata({ orientation: 6 }).jpeg({ quality: 95 }).toBuffer();
+    await page.click('label:has(input[name="source"][value="photo"])');
+    for (const buffer of [upright, stored]) {
+      await page.setInputFiles('#file', { name: 'photo', mimeType: 'image/*', buffer });
+      await page.waitForFunction(() => document.getElementById('box')?.ariaValueText?.includes('top 42 %'));
+      for (let step = 0; step < 10; step++) await page.press('#box', 'ArrowUp');
+      await page.click('#read');
+      await page.waitForSelector('#read:not([disabled])');
+      expect(await page.textContent('#text-out')).toBe(line.text);
+    }
+    await page.close();
+  });
 
   test('answers the first request before any segment is here', async () => {
     const { page } = await openPage(browser, server.url, (page) =>
