@@ -43,6 +43,8 @@ export function httpApp({ store, metrics, isReady, origins, site, receiptKey, ex
         return;
       }
     }
+    // Clients send none, and express would leave it off.
+    if (request.url.includes('#')) throw new TandemError('NOT_FOUND', `there is nothing at ${request.url}`);
     next();
   });
 

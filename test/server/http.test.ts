@@ -63,7 +63,7 @@ describe('a download that goes on', () => {
   });
 });
 
-test.each(['/metrics/', '/Metrics', '//metrics', '/metrics/.', '/%6Detrics', '/metrics;a', '/healthz/'])(
+test.each(['/metrics/', '/Metrics', '//metrics', '/metrics/.', '/%6Detrics', '/metrics;a', '/metrics#a', '/healthz/'])(
   '%s is no other name of what is there: a proxy that keeps a path from strangers keeps it whole',
   async (path) => {
     const { port } = server.address() as AddressInfo;
