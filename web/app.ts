@@ -16,6 +16,8 @@ const LABELS = {
 const canvas = byId<HTMLCanvasElement>('drawn');
 const text = byId<HTMLInputElement>('text');
 const photo = byId<HTMLImageElement>('photo');
+/** What it shows. The input forgets it where another is not chosen after all. */
+let photoFile: File | undefined;
 const receipts = receiptView();
 const box: Box = { left: 0, top: 0, width: 1, height: 1 };
 
@@ -87,9 +89,8 @@ async function showLeft(account: Account): Promise<void> {
 
 async function currentPicture(): Promise<HTMLCanvasElement> {
   if (chosen('source') === 'type') return canvas;
-  const [file] = byId<HTMLInputElement>('file').files ?? [];
-  if (!file || !photo.naturalWidth) throw new TandemError('BAD_INPUT', 'take or choose a photo first');
-  return partOf(file, box);
+  if (!photoFile || !photo.naturalWidth) throw new TandemError('BAD_INPUT', 'take or choose a photo first');
+  return partOf(photoFile, box);
 }
 
 function numbersOf(tensor: Tensor | undefined): number[] {
@@ -111,6 +112,7 @@ function showInput(): void {
     if (!file) return;
     byId('error').hidden = true;
     URL.revokeObjectURL(photo.src);
+    photoFile = file;
     photo.src = URL.createObjectURL(file);
   };
   photo.onload = () => {

@@ -70,6 +70,18 @@ describe.skipIf(chromium.path === null)('the demo in Chromium, on a phone’s sc
     await page.close();
   });
 
+  test('reads the photo that it shows, also where another was to be chosen and was not', async () => {
+    const { page } = await openPage(browser, server.url);
+    const [line] = cleanLines(1) as [CleanLine];
+    await read(page, line, {});
+    // What Chromium does where its dialog is left.
+    await page.setInputFiles('#file', []);
+    await page.click('#read');
+    await page.waitForSelector('#answer:not([hidden])');
+    expect(await page.textContent('#text-out')).toBe(line.text);
+    await page.close();
+  });
+
   test('answers the first request before any segment is here', async () => {
     const { page } = await openPage(browser, server.url, (page) =>
       page.route(/\.wasm\.onnx$/, () => {
