@@ -15,7 +15,7 @@ import type { Host } from './host.ts';
 import { checkSignal } from './input.ts';
 import { aloneByLock, lockedNames } from './locks.ts';
 import { ORT_ACCELERATED, ORT_WASM } from './ort-release.ts';
-import { listenForNetwork, listenForWake, lowBattery, type PageNavigator } from './page.ts';
+import { listenForNetwork, listenForWake, listenToAll, lowBattery, type PageNavigator } from './page.ts';
 import { sha256Hex } from './sha256.ts';
 import type { Availability, InferOptions, Plan, Route } from './types.ts';
 import { webSocketConnector } from './web-socket.ts';
@@ -105,10 +105,7 @@ function browserHost(options: HostOptions, early?: Early): Host {
     warn: (message) => console.warn(`tandem: ${message}`),
     onWake: (listener) => listenForWake(globalThis.document ?? globalThis, globalThis, Date.now, listener),
     onNetwork: (listener) => listenForNetwork(globalThis, device, listener),
-    onLeave(listener) {
-      addEventListener('pagehide', listener);
-      return () => removeEventListener('pagehide', listener);
-    },
+    onLeave: (listener) => listenToAll([[globalThis, 'pagehide', listener]]),
   };
 }
 

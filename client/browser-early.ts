@@ -23,8 +23,8 @@ export async function inputOf(input: BrowserInput): Promise<Input> {
 
 /** ImageData is a picture as it is; records of tensors are plain objects. What is no object the core refuses. */
 function isDrawable(input: BrowserInput): input is Exclude<ImageBitmapSource, ImageData> {
-  if (typeof input !== 'object' || input === null || input instanceof ImageData) return false;
-  return ![Object.prototype, null].includes(Object.getPrototypeOf(input));
+  if (typeof input !== 'object' || input === null) return false;
+  return ![ImageData.prototype, Object.prototype, null].includes(Object.getPrototypeOf(input));
 }
 
 async function toPicture(source: Exclude<ImageBitmapSource, ImageData>): Promise<ImageData> {

@@ -14,6 +14,7 @@ import { Estimates } from '../shared/schedule/estimates.ts';
 import { linkFigures } from '../shared/schedule/link.ts';
 import { type Objective, parseObjective } from '../shared/schedule/objective.ts';
 import { speedRatio } from '../shared/schedule/speed.ts';
+import { ACCURACY_DROP_MAX } from '../shared/schedule/table.ts';
 import { answersByKey } from './answers.ts';
 import { baseUrl } from './base-url.ts';
 import type { Begun } from './begun.ts';
@@ -31,7 +32,6 @@ import { orAborted } from './or-aborted.ts';
 import { type PermissionFor, permissionsUnder } from './permissions.ts';
 import { RunningRequest } from './request.ts';
 import { type RequestContext, Superseded } from './request-context.ts';
-import { ACCURACY_DROP_MAX_DEFAULT } from './request-defaults.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { tokensOf } from './token.ts';
 import { calibrated, failedRoute, newTrail, type Trail, withSent } from './trail.ts';
@@ -372,7 +372,7 @@ class ClientCore implements CoreClient {
     const { host, estimates, permissionFor, deviceWork } = this;
     return {
       ...{ host, estimates, permissionFor, deviceWork, installation, link: this.link as Link },
-      accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX_DEFAULT,
+      accuracyDropMax: this.options.accuracyDropMax ?? ACCURACY_DROP_MAX,
       objective: this.objective,
       isCurrent: () => this.installations.known === installation,
       isSurpassed: () => this.installations.known !== installation && this.installations.current.isComplete,

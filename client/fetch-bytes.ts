@@ -73,23 +73,25 @@ async function readBody(
     onBytes?.(bytes.length);
     return bytes;
   }
+  let length = byteLength(pieces);
   for (;;) {
     await whenIdle?.();
     // A watch that is started after the end keeps a process alive.
     signal?.throwIfAborted();
     watch();
     const { done, value } = await reader.read();
-    if (done) break;
+    if (done) {
+      const bytes = joined(pieces);
+      // A file that is held twice is more than some phones have room for.
+      pieces.length = 0;
+      return bytes;
+    }
     pieces.push(value);
-    const length = byteLength(pieces);
+    length += value.byteLength;
     if (length > bytesMax) {
       await reader.cancel();
       throw tooLarge();
     }
     onBytes?.(length);
   }
-  const bytes = joined(pieces);
-  // A file that is held twice is more than some phones have room for.
-  pieces.length = 0;
-  return bytes;
 }

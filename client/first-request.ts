@@ -8,13 +8,13 @@ import type { Plan } from '../shared/plan.ts';
 import { fitPicture, pictureShape } from '../shared/preprocess/picture.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
 import { encodeJsonFrame } from '../shared/protocol/json-frame.ts';
+import { DEADLINE_MS_DEFAULT } from '../shared/protocol/limits.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
 import { INFER_PATH, WELCOME_PATH } from '../shared/protocol/paths.ts';
 import { boundaryBytes, costTable, isTooInaccurate, type TableRow } from '../shared/schedule/table.ts';
 import type { Begun } from './begun.ts';
 import type { BrowserInput } from './browser.ts';
 import { isPlainIn, isPlainOf } from './plainly-allowed.ts';
-import { ACCURACY_DROP_MAX_DEFAULT, DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { Token } from './token.ts';
 import type { ClientOptions, Input } from './types.ts';
 
@@ -125,7 +125,7 @@ type Made = Omit<Begun, 'response' | 'cancel' | 'bytesUp'> & { readonly frame: U
 
 /** The request as a frame. Null where it may not be sent, or not in any form that this browser can make. */
 async function make(
-  { target = 'wasm', accuracyDropMax = ACCURACY_DROP_MAX_DEFAULT, receipts = true }: FirstOptions,
+  { target = 'wasm', accuracyDropMax, receipts = true }: FirstOptions,
   label: string,
   input: Picture,
   { plan, welcome }: Ready,

@@ -3,9 +3,8 @@ import { TandemError } from '../shared/errors.ts';
 import { boundaryAt, depthOf, type Plan, tierAt } from '../shared/plan.ts';
 import { assertPixels } from '../shared/preprocess/assert-pixels.ts';
 import type { Picture } from '../shared/preprocess/resize.ts';
-import { DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
+import { DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX } from '../shared/protocol/limits.ts';
 import { TRACEPARENT } from '../shared/protocol/traceparent.ts';
-import { DEADLINE_MS_DEFAULT } from './request-defaults.ts';
 import type { InferOptions, Input } from './types.ts';
 
 /** The deadline in milliseconds. Throws BAD_INPUT. */

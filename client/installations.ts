@@ -196,13 +196,12 @@ export class Installations {
     if (current.isHead || this.isOutdated(current.plan)) void this.replace(current, REPLACE_MS);
   }
 
-  private noteFailed(old: Installation, error: unknown): null {
+  private noteFailed(old: Installation, error: unknown): undefined {
     if (hasCode(error, 'DEVICE_FAILED')) {
       // What is not there will not come: service workers have no workers of their own.
       this.failures += error.cause instanceof ReferenceError ? DEATHS_MAX : 1;
       if (old.isHead) old.setError(messageOf(error));
     }
-    return null;
   }
 
   private async reinstall(old: Installation): Promise<Installation> {

@@ -48,7 +48,7 @@ export function listenForWake(
     if ((event as PageTransitionEvent).persisted) back();
   };
   const onVisible = () => (page.visibilityState === 'visible' ? back() : leave());
-  const listening: readonly (readonly [EventTarget, string, (event: Event) => void])[] = [
+  return listenToAll([
     [page, 'visibilitychange', onVisible],
     // Of a page that was frozen, and may have been in sight all the while.
     [page, 'freeze', leave],
@@ -56,8 +56,7 @@ export function listenForWake(
     [window, 'pageshow', onShow],
     [window, 'online', back],
     [window, 'offline', back],
-  ];
-  return listenToAll(listening);
+  ]);
 }
 
 /** The browser speaks up at each new guess at the speed; another network is one of another kind, or the first after none. */
@@ -89,7 +88,8 @@ export function lowBattery(navigator: PageNavigator): () => boolean {
   return () => battery !== null && !battery.charging && battery.level < LOW_LEVEL;
 }
 
-function listenToAll(all: readonly (readonly [EventTarget, string, (event: Event) => void])[]): () => void {
+/** Gives what stops it. */
+export function listenToAll(all: readonly (readonly [EventTarget, string, (event: Event) => void])[]): () => void {
   for (const [target, type, listener] of all) target.addEventListener(type, listener);
   return () => {
     for (const [target, type, listener] of all) target.removeEventListener(type, listener);

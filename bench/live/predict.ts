@@ -1,13 +1,14 @@
 /** The run as the simulator has it: the same requests on the same trace, with what was measured of device, server and link. */
 import type { Plan } from '../../shared/plan.ts';
 import { seededRandom } from '../../shared/random.ts';
+import { ACCURACY_DROP_MAX } from '../../shared/schedule/table.ts';
 import type { RequestRecord } from '../../simulate/request.ts';
 import { type Scenario, scenarioOf } from '../../simulate/scenario.ts';
 import { Tandem } from '../../simulate/schedulers/tandem.ts';
 import type { Trace } from '../../simulate/traces/trace.ts';
 import { simulate } from '../../simulate/world.ts';
 import type { Profiles } from './profile.ts';
-import { ACCURACY_DROP_MAX, DEADLINE_MS, type Policy, type Setting, slotMs } from './setting.ts';
+import { DEADLINE_MS, type Policy, type Setting, slotMs } from './setting.ts';
 
 /** Worlds that differ in luck alone. */
 const SEEDS = 20;

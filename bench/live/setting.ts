@@ -26,9 +26,8 @@ export interface Setting {
 
 /** Clients have been connected for so long when the first request comes, as in the simulator. */
 export const CONNECT_MS = 1000;
-/** Both as clients have them by default. */
+/** As clients have it by default. */
 export const DEADLINE_MS = 30_000;
-export const ACCURACY_DROP_MAX = 0.02;
 
 /** Between the turns of one round. */
 const TURN_MS = 500;

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { messageOf, TandemError } from '../../shared/errors.ts';
 import { depthOf } from '../../shared/plan.ts';
+import { ACCURACY_DROP_MAX } from '../../shared/schedule/table.ts';
 import {
   type Bar,
   barsOf,
@@ -38,7 +39,6 @@ const CLIENTS_MAX = 10_000;
 const INTERVAL_MS = 1000;
 const DEADLINE_MS = 2000;
 const SYNTHETIC = 12;
-const ACCURACY_DROP_MAX = 0.02;
 /** Of links where others are the matter: DADS's Wi-Fi. */
 const WIFI = { mbps: 18.88, roundTripMs: 20 };
 /** Options that take all arguments up to the next option. */

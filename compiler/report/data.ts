@@ -36,6 +36,8 @@ export interface ReportData {
   readonly boundaries: readonly ReportBoundary[];
   readonly fusions: readonly ReportFusion[];
   readonly sizes: readonly ReportSize[];
+  /** Choices that clients leave out unless told otherwise, by `tierKey`: how much of the first metric each loses. */
+  readonly inaccurate: Readonly<Record<string, number>>;
   /** What was tried and left out, a sentence each. */
   readonly dropped: readonly string[];
   /** How the cuts were chosen, where nobody named them. */

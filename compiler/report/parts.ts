@@ -1,5 +1,6 @@
 /** What the report says besides the plan: boundaries, what runtimes made of the segments, what was dropped. */
 import type { Plan } from '../../shared/plan.ts';
+import { costTable, isTooInaccurate } from '../../shared/schedule/table.ts';
 import type { CompileRequest } from '../compile-request.ts';
 import type { CompressedChain } from '../compress-chain.ts';
 import type { Chain } from '../cut/segments.ts';
@@ -35,7 +36,15 @@ export async function reportData(
     [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : [])),
   );
   const sizes = reportSizes(plan, compressed, chain.segments, (name) => files.get(name) as Uint8Array);
-  return { plan, boundaries, fusions, sizes, dropped: float ? [] : droppedFrom(plan, searches), choice, searches };
+  const dropped = float ? [] : droppedFrom(plan, searches);
+  return { plan, boundaries, fusions, sizes, inaccurate: inaccurateOf(plan), dropped, choice, searches };
+}
+
+/** On the target that the report draws. */
+function inaccurateOf(plan: Plan): ReportData['inaccurate'] {
+  const [target = ''] = Object.keys(plan.segments[0]?.targets ?? {});
+  const rows = costTable(plan, target).rows.filter((row) => isTooInaccurate(row));
+  return Object.fromEntries(rows.map(({ key, accuracyLost }) => [key, accuracyLost ?? 0]));
 }
 
 /** What the searches put back, and places that could not be timed. */

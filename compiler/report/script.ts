@@ -1,7 +1,9 @@
 /** The report's own script, as text: it runs in the reader's browser, knows nothing but the page and its data. */
+import { ACCURACY_DROP_MAX } from '../../shared/schedule/table.ts';
+
 export const SCRIPT = `
 'use strict';
-const { plan, boundaries, fusions, sizes, dropped, choice, searches } = JSON.parse(document.getElementById('data').textContent);
+const { plan, boundaries, fusions, sizes, inaccurate, dropped, choice, searches } = JSON.parse(document.getElementById('data').textContent);
 const measured = plan.measured;
 const K = plan.segments.length;
 const at = (cost) => Math.max(0, cost.fixed + cost.perSize * plan.size.typical);
@@ -55,14 +57,6 @@ for (const { tensors, depth, rawBytes } of sized) {
 }
 plot.append(svg('text', { x: 50, y: 292 }, 'input'), svg('text', { x: 745, y: 292 }, 'output'));
 
-// What clients leave out unless they are told otherwise.
-const LOST_MAX = 0.02;
-const [first] = measured.metrics;
-const firstAt = (place, k, tier) => measured.accuracy.find((row) => row.target === place && row.k === k && row.tier === tier)?.metrics[first.name];
-function lostAt(k, tier) {
-  const lost = (firstAt('server', 0, null) - firstAt(target, k, tier)) * (first.isHigherBetter ? 1 : -1);
-  return lost > LOST_MAX + 1e-9 ? lost : 0;
-}
 const sum = (costs) => costs.reduce((total, cost) => total + at(cost), 0);
 function choices(mbps, rttMs, factor) {
   const all = [];
@@ -70,10 +64,10 @@ function choices(mbps, rttMs, factor) {
     const head = sum(measured.timeMs[target].slice(0, k)) * factor;
     const net = rttMs + (at(bytes) * 8) / (mbps * 1000);
     const cloud = at(decodeMs) + sum(measured.timeMs.server.slice(k));
-    all.push({ k, tier, head, net, cloud, total: head + net + cloud, lost: lostAt(k, tier) });
+    all.push({ k, tier, head, net, cloud, total: head + net + cloud, lost: inaccurate[k + '/' + tier] });
   }
   const local = sum(measured.timeMs[target]) * factor;
-  all.push({ k: K, tier: 'nothing sent', head: local, net: 0, cloud: 0, total: local, lost: 0 });
+  all.push({ k: K, tier: 'nothing sent', head: local, net: 0, cloud: 0, total: local });
   return all;
 }
 function drawTimes() {
@@ -84,7 +78,7 @@ function drawTimes() {
   document.getElementById('rtt-out').textContent = rttMs + ' ms';
   document.getElementById('device-out').textContent = factor.toFixed(1) + ' x slower';
   const all = choices(mbps, rttMs, factor);
-  const best = all.filter(({ lost }) => lost === 0).reduce((a, b) => (b.total < a.total ? b : a));
+  const best = all.filter(({ lost }) => lost === undefined).reduce((a, b) => (b.total < a.total ? b : a));
   const worst = Math.max(...all.map(({ total }) => total));
   const times = document.getElementById('times');
   times.replaceChildren();
@@ -95,12 +89,12 @@ function drawTimes() {
     times.append(svg('text', { x: 4, y: i * height + height * 0.7, 'font-weight': choice === best ? 700 : 400 }, 'k = ' + choice.k + ', ' + choice.tier));
     for (const [part, colour] of [['head', 'var(--device)'], ['net', 'var(--net)'], ['cloud', 'var(--cloud)']]) {
       const width = (choice[part] / worst) * 560;
-      times.append(titled(svg('rect', { x: left, y: i * height + 2, width, height: height - 4, fill: colour, opacity: choice === best ? 1 : choice.lost ? 0.2 : 0.55 }), part + ' ' + choice[part].toFixed(1) + ' ms'));
+      times.append(titled(svg('rect', { x: left, y: i * height + 2, width, height: height - 4, fill: colour, opacity: choice === best ? 1 : choice.lost !== undefined ? 0.2 : 0.55 }), part + ' ' + choice[part].toFixed(1) + ' ms'));
       left += width;
     }
-    times.append(svg('text', { x: left + 6, y: i * height + height * 0.7 }, choice.total.toFixed(0) + ' ms' + (choice.lost ? ', loses ' + (choice.lost * 100).toFixed(1) + ' points' : '')));
+    times.append(svg('text', { x: left + 6, y: i * height + height * 0.7 }, choice.total.toFixed(0) + ' ms' + (choice.lost === undefined ? '' : ', loses ' + (choice.lost * 100).toFixed(1) + ' points')));
   }
-  document.getElementById('best').textContent = 'Best here: k = ' + best.k + ', ' + best.tier + ', ' + best.total.toFixed(1) + ' ms. What loses more than ' + LOST_MAX * 100 + ' points of ' + first.name + ' clients leave out, unless told otherwise.';
+  document.getElementById('best').textContent = 'Best here: k = ' + best.k + ', ' + best.tier + ', ' + best.total.toFixed(1) + ' ms. What loses more than ${ACCURACY_DROP_MAX * 100} points of ' + measured.metrics[0].name + ' clients leave out, unless told otherwise.';
 }
 for (const id of ['mbps', 'rtt', 'device']) document.getElementById(id).addEventListener('input', drawTimes);
 drawTimes();

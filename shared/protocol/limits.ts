@@ -14,6 +14,8 @@ export const RANK_MAX = 8;
 export const IN_FLIGHT_MAX = 32;
 /** Longest deadline a request may ask for, in milliseconds. */
 export const DEADLINE_MS_MAX = 120_000;
+/** Where an app says nothing else. */
+export const DEADLINE_MS_DEFAULT = 30_000;
 /** Time from opening to a hello, in milliseconds. */
 export const HELLO_TIMEOUT_MS = 10_000;
 /** A client that is silent for this long is closed; clients ping well within it. */

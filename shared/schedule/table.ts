@@ -81,8 +81,11 @@ function accuracyLost({ measured }: Plan, target: string, k: number, tier: strin
   return metric.isHigherBetter ? whole - own : own - whole;
 }
 
+/** How much of the first metric may be lost where an app says nothing else, in its unit. */
+export const ACCURACY_DROP_MAX = 0.02;
+
 /** All on the device is the last resort: never taken away for accuracy. */
-export function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax: number): boolean {
+export function isTooInaccurate({ tier, accuracyLost }: TableRow, dropMax = ACCURACY_DROP_MAX): boolean {
   // Metrics are decimal fractions: 0.99 - 0.98 is a hair more than 0.01.
   return tier !== null && accuracyLost !== null && accuracyLost > dropMax + 1e-9;
 }

@@ -52,6 +52,16 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       );
     }
 
+    /** A client of the page gives the same answer at each of these cuts. */
+    async function readsAt(...cuts: readonly number[]): Promise<void> {
+      await page.do('open');
+      await page.do('prepare');
+      for (const k of cuts) {
+        const { text, route } = await page.do('read', 0, { force: { k } });
+        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
+      }
+    }
+
     test('answers before anything is here, from a picture, and more and more by itself', async () => {
       link.set({ delayMs: 25, upBytesPerS: 500_000, downBytesPerS: 500_000 });
       await visit();
@@ -67,12 +77,7 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
 
     test('gives one answer at every cut, for every form of picture that it has', async () => {
       await visit();
-      await page.do('open');
-      await page.do('prepare');
-      for (let k = 0; k <= DEPTH; k++) {
-        const { text, route } = await page.do('read', 0, { force: { k } });
-        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
-      }
+      await readsAt(...Array.from({ length: DEPTH + 1 }, (_, k) => k));
       const forms = await page.do('forms', 0, { force: { k: DEPTH } });
       expect(Object.values(forms)).toEqual(Object.values(forms).map(() => forms['ImageBitmap']));
       const together = await page.do('together', 12);
@@ -155,12 +160,7 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
         .replace('wss://gateway.example', link.url.replace('http', 'ws'));
       host.site.show(host.folder, { 'Content-Security-Policy': policy });
       await visit();
-      await page.do('open');
-      await page.do('prepare');
-      for (const k of [0, DEPTH]) {
-        const { text, route } = await page.do('read', 0, { force: { k } });
-        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
-      }
+      await readsAt(0, DEPTH);
     });
 
     test('runs in a sandboxed frame, where the app makes the worker', async () => {
@@ -193,12 +193,7 @@ describe.each<EngineName>(['firefox', 'webkit'])('the SDK in %s', (name) => {
       const script = `new Worker('page.js' + location.search, { type: 'module' })`;
       await writeFile(join(host.folder, 'in-worker.html'), `<script>${script}</script>`);
       await visit({}, address('in-worker.html'));
-      await page.do('open');
-      await page.do('prepare');
-      for (const k of [0, DEPTH]) {
-        const { text, route } = await page.do('read', 0, { force: { k } });
-        expect({ text, k: route.k, fallback: route.fallback }).toEqual({ text: LINES[0]?.text, k, fallback: null });
-      }
+      await readsAt(0, DEPTH);
     });
 
     test('keeps to what is chosen in the demo, when that is loaded again', async () => {
