@@ -1,5 +1,6 @@
 /** The run as the simulator has it: the same requests on the same trace, with what was measured of device, server and link. */
 import type { Plan } from '../../shared/plan.ts';
+import { DEADLINE_MS_DEFAULT } from '../../shared/protocol/limits.ts';
 import { seededRandom } from '../../shared/random.ts';
 import { ACCURACY_DROP_MAX } from '../../shared/schedule/table.ts';
 import type { RequestRecord } from '../../simulate/request.ts';
@@ -8,7 +9,7 @@ import { Tandem } from '../../simulate/schedulers/tandem.ts';
 import type { Trace } from '../../simulate/traces/trace.ts';
 import { simulate } from '../../simulate/world.ts';
 import type { Profiles } from './profile.ts';
-import { DEADLINE_MS, type Policy, type Setting, slotMs } from './setting.ts';
+import { type Policy, type Setting, slotMs } from './setting.ts';
 
 /** Worlds that differ in luck alone. */
 const SEEDS = 20;
@@ -32,7 +33,8 @@ export function predicted(
     const scenario = scenarioOf({
       ...{ plan, trace: shaped, device, server, requests, seed: setting.seed + i },
       arrivals: { type: 'listed', atMs: sizes.map((_size, at) => slotMs(setting, slot, at)) },
-      ...{ clients: 1, others: 0, deadlineMs: DEADLINE_MS, accuracyDropMax: ACCURACY_DROP_MAX, floor: 0 },
+      // As clients have it by default.
+      ...{ clients: 1, others: 0, deadlineMs: DEADLINE_MS_DEFAULT, accuracyDropMax: ACCURACY_DROP_MAX, floor: 0 },
     });
     const scheduler = (known: Scenario['known'], seed: number) =>
       new Tandem(known, seededRandom(seed), { force: k === null ? null : { k } });

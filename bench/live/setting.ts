@@ -26,8 +26,6 @@ export interface Setting {
 
 /** Clients have been connected for so long when the first request comes, as in the simulator. */
 export const CONNECT_MS = 1000;
-/** As clients have it by default. */
-export const DEADLINE_MS = 30_000;
 
 /** Between the turns of one round. */
 const TURN_MS = 500;

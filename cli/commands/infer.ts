@@ -1,6 +1,7 @@
 /** `tandem infer`: one picture through the Node client, with the decision explained. */
 import { readFile } from 'node:fs/promises';
 import * as ort from 'onnxruntime-node';
+import { baseUrl } from '../../client/base-url.ts';
 import { connect, describeRoute, type InferResult, type Plan, readPicture, verifyReceipt } from '../../client/node.ts';
 import { readNpz } from '../../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
@@ -61,7 +62,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 function withReason(url: string) {
   return async (error: unknown): Promise<never> => {
     if (!hasCode(error, 'NOT_FOUND')) throw error;
-    const models = await fetch(`${url.replace(/\/+$/, '')}/models`, { signal: AbortSignal.timeout(MODELS_MS_MAX) })
+    const models = await fetch(`${baseUrl(url)}/models`, { signal: AbortSignal.timeout(MODELS_MS_MAX) })
       .then((response) => response.json() as Promise<readonly { readonly name: string }[]>)
       .then((served) => served.map(({ name }) => name).join(', '))
       .catch(() => null);
