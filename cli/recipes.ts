@@ -19,7 +19,7 @@ import type { Plan } from '../shared/plan.ts';
  */
 export async function findRecipe(name: string, options: AnyModelOptions): Promise<ModelRecipe> {
   const isChanged = changesAnything(options);
-  if (!/[/\\.]/.test(name)) {
+  if (isModelName(name)) {
     if (isChanged) throw ownRecipe(name);
     return loadRecipe(name);
   }
@@ -34,6 +34,11 @@ export async function findRecipe(name: string, options: AnyModelOptions): Promis
     if (source && createHash('sha256').update(source).digest('hex') === sha256) return { ...recipe, file: name };
   }
   return anyModelRecipe(resolve(name), options);
+}
+
+/** Files have a dot or a slash; what has neither is one of models/. */
+export function isModelName(name: string): boolean {
+  return !/[/\\.]/.test(name);
 }
 
 function changesAnything({ samples, dims, fixed }: AnyModelOptions): boolean {

@@ -49,6 +49,8 @@ const ConfigSchema = v.strictObject({
   frameBytesMax: v.optional(integer(1024, FRAME_BYTES_MAX), FRAME_BYTES_MAX),
   /** Of frames and bodies that are not whole yet, of all clients together. */
   receivingBytesMax: v.optional(integer(4 * FRAME_BYTES_MAX, 2 ** 40), 16 * FRAME_BYTES_MAX),
+  /** Of answers that wait to be read, of all clients together. */
+  unreadBytesMax: v.optional(integer(4 * FRAME_BYTES_MAX, 2 ** 40), 16 * FRAME_BYTES_MAX),
   inFlightMax: v.optional(integer(1, IN_FLIGHT_MAX), IN_FLIGHT_MAX),
   idleTimeoutMs: v.optional(integer(1000, 3_600_000), IDLE_TIMEOUT_MS),
   connectionsMax: v.optional(integer(1, 1_000_000), 1024),

@@ -12,7 +12,7 @@ import { exchanges } from './adapters/exchange.ts';
 import { HalfReceived } from './adapters/half-received.ts';
 import { httpApp } from './adapters/http.ts';
 import { strangers } from './adapters/origins.ts';
-import { cutUnread } from './adapters/unread.ts';
+import { boundUnread, cutUnread } from './adapters/unread.ts';
 import { attachWebSockets, lostUpgrades } from './adapters/ws.ts';
 import { Admission } from './admission.ts';
 import { type AuditRecord, openAuditLog } from './audit-log.ts';
@@ -115,6 +115,7 @@ export async function serve(config: ServerConfig, options: ServeOptions = {}): P
     if (gateway.isDraining) response.shouldKeepAlive = false;
   });
   cutUnread(server, config.keepAliveMs);
+  boundUnread(server, config.unreadBytesMax);
   const noteStranger = strangers(origins, log);
   server.on('request', noteStranger).on('upgrade', noteStranger).on('request', lostUpgrades(WS_PATH, log));
   const cutSockets = attachWebSockets(server, gateway, { ...doors, path: WS_PATH, heartbeatMs });

@@ -7,10 +7,11 @@ import {
   inspect,
   type ModelRecipe,
 } from '../../compiler/index.ts';
-import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
+import { loadRecipe } from '../../models/index.ts';
 import { TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { DIM_OPTIONS, DIM_USAGE, readDims, readFixed } from '../dims.ts';
+import { isModelName } from '../recipes.ts';
 import { formatTable, printable, shorten } from '../table.ts';
 
 export const usage = `tandem inspect MODEL.onnx|NAME [--tensors 1..4] ${DIM_USAGE} [--all] [--json]`;
@@ -33,7 +34,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     ['MODEL.onnx|NAME'],
   );
   const [name = ''] = positionals;
-  const recipe = MODEL_NAMES.includes(name) ? await loadRecipe(name) : undefined;
+  const recipe = isModelName(name) ? await loadRecipe(name) : undefined;
   const tensorsMax = wholeNumber(values.tensors, '--tensors') ?? TENSORS_DEFAULT;
   if (tensorsMax < 1 || tensorsMax > TENSORS_MAX) {
     throw new TandemError('USAGE', `expected --tensors from 1 to ${TENSORS_MAX}, got ${tensorsMax}`);

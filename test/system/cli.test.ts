@@ -60,6 +60,7 @@ describe('tandem says in one line what is wrong with', () => {
   test('a port that there is not', () => refuses(['serve', '--config', 'web/tandem.json', '--port', '70000'], 'USAGE'));
   test('an unknown model', async () => {
     expect(await refuses(['compile', 'gpt-9', '--out', join(folder, 'x')], 'UNKNOWN_MODEL')).toContain('ocr-line');
+    expect(await refuses(['inspect', 'gpt-9'], 'UNKNOWN_MODEL')).toContain('ocr-line');
   });
   test('a model file that does not exist', () =>
     refuses(['compile', join(folder, 'none.onnx'), '--out', join(folder, 'x')], 'NOT_FOUND'));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createConnection, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { cutUnread } from '../../../server/adapters/unread.ts';
+import { boundUnread, cutUnread } from '../../../server/adapters/unread.ts';
 
 const TIMEOUT_MS = 1000;
 /** More than the buffers of both ends take. */
@@ -62,5 +62,36 @@ describe('a connection over HTTP', () => {
     const served = await ask(() => {}, 'GET ');
     socket.resume();
     await once(served, 'close');
+  });
+});
+
+describe('answers of all connections that nobody reads', () => {
+  const SIZES = [16, 48, 32, 40].map((mib) => mib * 2 ** 20);
+
+  test('are bounded: whoever leaves most is cut, and nobody else', async () => {
+    const server = createServer((request, response) => response.end(Buffer.alloc(Number(request.url?.slice(1)))));
+    // Both the larger ones have to go: without them at most 48 MiB wait, with either at least 64.
+    boundUnread(server, 56 * 2 ** 20);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const served: Socket[] = [];
+    server.on('connection', (socket: Socket) => served.push(socket));
+    const peers: Socket[] = [];
+    for (const size of SIZES) {
+      const peer = createConnection((server.address() as AddressInfo).port, '127.0.0.1');
+      peers.push(peer);
+      peer.on('error', () => {}).write(`GET /${size} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await once(server, 'request');
+    }
+    await expect
+      .poll(() => served.map(({ destroyed }) => destroyed), { timeout: 5000 })
+      .toEqual([false, true, false, true]);
+    // Who was kept has all of it, as soon as it reads.
+    let bytes = 0;
+    peers[2]?.on('data', ({ byteLength }) => {
+      bytes += byteLength;
+    });
+    await expect.poll(() => bytes, { timeout: 5000 }).toBeGreaterThan(SIZES[2] ?? 0);
+    for (const peer of peers) peer.destroy();
+    server.close();
   });
 });
