@@ -11,6 +11,7 @@ import { ocrLineRecipe } from '../models/ocr-line/recipe.ts';
 import { BUNDLE_DIR, demoBundle, ROOT } from './bundle.ts';
 import { launch } from './side-by-side/browser.ts';
 import { type Measured, sideBySidePlot } from './side-by-side/plot.ts';
+import type { PageName } from './side-by-side/sites.ts';
 import { openStage } from './side-by-side/stage.ts';
 import { type Memory, type Visit, visit } from './side-by-side/visit.ts';
 import type { Answer, Mark, Task } from './side-by-side/visited.ts';
@@ -36,6 +37,9 @@ const ROUNDS = { long: 3, first: 8 };
 const SERVED_BEFORE = 100;
 /** The long visit that begins with half a minute of reading. */
 const WATCHED_ROUND = 1;
+
+/** Pages that read nothing before they have all. */
+const ALL_LOCAL: readonly PageName[] = ['local', 'transformers'];
 
 const began = performance.now();
 await demoBundle();
@@ -65,7 +69,7 @@ for (let round = 0; round < ROUNDS.long + ROUNDS.first; round++) {
   for (const contender of round % 2 === 0 ? stage.contenders : stage.contenders.toReversed()) {
     const isLong = round < ROUNDS.long;
     // Half a minute until they have loaded all: no time for more of it.
-    if (!isLong && contender.page === 'local') continue;
+    if (!isLong && ALL_LOCAL.includes(contender.page)) continue;
     if (process.stderr.isTTY) process.stderr.write(`\r${round + 1}: ${contender.name.padEnd(20)}`);
     const steadyFrom = shareFrom(round);
     const isWatched = round === WATCHED_ROUND && contender.name !== 'tandem, cloud only';

@@ -24,10 +24,10 @@ export interface Measured {
   readonly segmentsAtMs: readonly number[];
 }
 
-const SIZE = { width: 860, height: 510 };
-const COLOURS = ['#0f7b6c', '#7fb8ae', '#3b5998', '#c2690f', '#c0392b'];
-const BARS = { top: 62, row: 24, labels: 130, width: 240 };
-const TIMELINE = { left: 60, top: 222, width: 770, height: 250 };
+const SIZE = { width: 860, height: 524 };
+const COLOURS = ['#0f7b6c', '#7fb8ae', '#3b5998', '#c2690f', '#c0392b', '#6b4c9a'];
+const BARS = { top: 62, row: 24, labels: 140, width: 240 };
+const TIMELINE = { left: 60, top: 236, width: 770, height: 250 };
 /** Powers of ten of milliseconds. */
 const LATENCY = { from: 1.3, to: 4.6 };
 const LATENCY_TICKS = [20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000];

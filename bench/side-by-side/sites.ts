@@ -18,11 +18,13 @@ export interface Sites {
   readonly scriptBytes: Readonly<Record<PageName, number>>;
 }
 
-export type PageName = 'tandem' | 'local' | 'upload';
+export type PageName = 'tandem' | 'local' | 'transformers' | 'upload';
 
 export const FLOAT_FILE = 'float.onnx';
 export const SMALL_FILE = 'eight-bits.onnx';
 const WASM = 'ort-wasm-simd-threaded.wasm';
+/** The engine that Transformers.js takes, of the same onnxruntime-web. */
+const ENGINE = ['ort-wasm-simd-threaded.asyncify.wasm', 'ort-wasm-simd-threaded.asyncify.mjs'];
 
 /** For pages that name providers: none here does. */
 const UNUSED = /worker-accelerated|asyncify/;
@@ -40,13 +42,18 @@ export async function laySites(root: string, dir: string, recipe: ModelRecipe, p
     await mkdir(site, { recursive: true });
   }
   if (!(await stat(small).catch(() => null))) await writeFile(small, await weightsIn8Bits(recipe));
-  const wasm = createRequire(import.meta.url).resolve(`onnxruntime-web/${WASM}`);
-  await copyFile(wasm, join(plain, WASM));
+  const dist = dirname(createRequire(import.meta.url).resolve(`onnxruntime-web/${WASM}`));
+  for (const file of [WASM, ...ENGINE]) await copyFile(join(dist, file), join(plain, file));
   await copyFile(recipe.file, join(plain, FLOAT_FILE));
   await copyFile(small, join(plain, SMALL_FILE));
+  // Where Transformers.js looks for it.
+  const folder = join(plain, 'ocr-line');
+  await mkdir(join(folder, 'onnx'), { recursive: true });
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'custom' }));
+  await copyFile(small, join(folder, 'onnx/model_quantized.onnx'));
   await copyFile(recipe.assets?.['charset'] as string, join(plain, 'charset.txt'));
   const scriptBytes: Record<string, number> = {};
-  for (const name of ['tandem', 'local', 'upload'] as const) {
+  for (const name of ['tandem', 'local', 'transformers', 'upload'] as const) {
     const outdir = name === 'tandem' ? tandem : plain;
     const entry = join(root, `dist/bench/side-by-side/page-${name}.js`);
     const files = await bundled(root, name, entry);

@@ -12,7 +12,13 @@ import type { Picture } from '../../shared/preprocess/resize.ts';
 import { FLOAT_FILE, laySites, type PageName, type Sites, SMALL_FILE } from './sites.ts';
 import type { Task } from './visited.ts';
 
-export type ContenderName = 'tandem' | 'tandem, cloud only' | 'upload' | 'local, float' | 'local, 8 bits';
+export type ContenderName =
+  | 'tandem'
+  | 'tandem, cloud only'
+  | 'upload'
+  | 'local, float'
+  | 'local, 8 bits'
+  | 'Transformers.js, 8 bits';
 
 export interface Contender {
   readonly name: ContenderName;
@@ -56,6 +62,7 @@ export async function openStage({ root, bundle, recipe, pictures }: StageOptions
     { name: 'upload', page: 'upload', origin: plain.url, path: 'upload.html' },
     { name: 'local, float', page: 'local', origin: plain.url, path: `local.html?${FLOAT_FILE}` },
     { name: 'local, 8 bits', page: 'local', origin: plain.url, path: `local.html?${SMALL_FILE}` },
+    { name: 'Transformers.js, 8 bits', page: 'transformers', origin: plain.url, path: 'transformers.html' },
   ];
   return {
     ...{ contenders, sites },

@@ -66,7 +66,7 @@ describe.skipIf(chromium.path === null)('the side-by-side bench, on two lines an
     expect(first.down).toBeLessThan(10_000);
   });
 
-  test.each(['local, float', 'local, 8 bits'] as const)(
+  test.each(['local, float', 'local, 8 bits', 'Transformers.js, 8 bits'] as const)(
     '%s has all before its first answer and sends nothing',
     async (name) => {
       const { first, settled, end, wasm } = await visited(name);
