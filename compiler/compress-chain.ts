@@ -156,7 +156,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
   const { recipe, seed, progress, now, pins, budget } = request;
   const { plan, chain, server, data } = parts;
   const journal = await journalOf(request, plan, target);
-  const place = (await request.timing()).places.get(target)?.runtime ?? device;
+  const { runtime: place = device, hasFloat16 } = (await request.timing()).places.get(target) ?? {};
   const forms = recipe.isNoise ? DATA_FREE : (FORMS[target] ?? DATA_FREE);
   const inputs: Tensors[] = [];
   for await (const { input } of recipe.samples('calibration', LOSS_SAMPLES, seed + LOSS_SEED, wholeOf(plan, server))) {
@@ -215,6 +215,7 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
         many: request.many,
         budget,
         equalized,
+        hasFloat16: target === 'webgpu' ? hasFloat16 === true : undefined,
       },
       optimized: (model) => request.optimized(model, target === 'node' ? 'server' : 'device'),
       refit: (budget.fit ?? false) && !recipe.isNoise,

@@ -99,9 +99,9 @@ async function placesOf(targets: readonly string[], chromium: Chromium | string)
   if (typeof chromium === 'string') {
     return { places, machine: describeMachine([`wasm: under Node, 1 thread (${chromium})`]) };
   }
-  const { version, adapter, processors } = chromium;
+  const { version, adapter, hasFloat16, processors } = chromium;
   const addPage = async (name: string, provider: 'wasm' | 'webgpu', threads: number, target = 'wasm') => {
-    places.set(name, { target, runtime: await chromium.open({ provider, threads }) });
+    places.set(name, { target, runtime: await chromium.open({ provider, threads }), hasFloat16 });
   };
   if (targets.includes('webgpu')) await addPage('webgpu', 'webgpu', 1, 'webgpu');
   if (!targets.includes('wasm')) {

@@ -20,6 +20,8 @@ export interface Chromium {
   readonly version: string;
   /** The WebGPU adapter that pages get, in a few words; undefined where there is none. */
   readonly adapter: string | undefined;
+  /** Whether that computes in float16. */
+  readonly hasFloat16: boolean;
   /** Processors, as a page sees them. */
   readonly processors: number;
   /** A new page with the engine in it. */
@@ -144,14 +146,18 @@ interface LoadedSession {
   readonly outputNames: readonly string[];
 }
 
-async function lookAround(): Promise<{ adapter: string | undefined; processors: number }> {
+async function lookAround(): Promise<Pick<Chromium, 'adapter' | 'hasFloat16' | 'processors'>> {
   interface Gpu {
-    requestAdapter(): Promise<{ info: Readonly<Record<'vendor' | 'architecture', string>> } | null>;
+    requestAdapter(): Promise<{
+      readonly info: Readonly<Record<'vendor' | 'architecture', string>>;
+      readonly features: ReadonlySet<string>;
+    } | null>;
   }
   const gpu = (navigator as unknown as { gpu?: Gpu }).gpu;
   const adapter = await gpu?.requestAdapter().catch(() => null);
   return {
     adapter: adapter ? `${adapter.info.vendor} ${adapter.info.architecture}` : undefined,
+    hasFloat16: adapter?.features.has('shader-f16') ?? false,
     processors: navigator.hardwareConcurrency,
   };
 }

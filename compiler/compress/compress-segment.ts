@@ -15,6 +15,7 @@ import { saturatingLayers } from './saturation.ts';
 import type { SegmentData } from './segment-data.ts';
 import { type LayerForm, recipeDigest, type SegmentRecipe } from './segment-recipe.ts';
 import { isIntegerForm, type MadeCodes, storeWeights, WEIGHT_FORMS, type WeightForm } from './store-weights.ts';
+import { toFloat16 } from './to-float16.ts';
 
 /** Compresses one segment in any way that is asked for. */
 export type SegmentCompressor = (recipe: SegmentRecipe) => Promise<CompressedSegment>;
@@ -83,6 +84,7 @@ function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOpt
     if (blocks.size > 0) toMatMulNBits(model, blocks, fitted);
     const stored = storeWeights(model.graph, forms, fitted, refitted?.codes ?? made);
     if (fitted && heldOut) correctBiases(model.graph, graph, stored, fitted, heldOut);
+    if (recipe.half) await toFloat16(model, data.runtime);
     verifyGraph(model.graph, 'after compressing');
     return { ...model, quantized };
   };

@@ -17,6 +17,8 @@ export interface SegmentRecipe {
   readonly equalized?: boolean | undefined;
   /** Whether weights are fitted to what the rounded ones before them make (refit-weights.ts), before they are rounded. */
   readonly refit?: boolean | undefined;
+  /** Whether it computes in float16 (to-float16.ts). */
+  readonly half?: boolean | undefined;
   /** What it does without; layers are then those that are left. */
   readonly structure?: SegmentStructure | undefined;
 }
@@ -33,16 +35,16 @@ export interface SegmentStructure {
 export const COMPRESSION_VERSION = 1;
 
 /** The same for the same file, but for what rounding of another machine's floats may turn. */
-export function recipeDigest({ structure, equalized, refit, ...recipe }: SegmentRecipe): string {
+export function recipeDigest({ structure, equalized, refit, half, ...recipe }: SegmentRecipe): string {
   const layers = Object.entries(recipe.layers)
     .filter(([, form]) => form !== 'float32')
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  const marks = [...(equalized ? ['equalized'] : []), ...(refit ? ['refit'] : [])];
+  const marks = [...(equalized ? ['equalized'] : []), ...(refit ? ['refit'] : []), ...(half ? ['half'] : [])];
   return sha256(JSON.stringify([COMPRESSION_VERSION, layers, structure ?? null, ...marks]));
 }
 
 /** For people: `int8 x 3, w4 x 10`. */
-export function recipeText({ layers, structure, equalized, refit }: SegmentRecipe): string {
+export function recipeText({ layers, structure, equalized, refit, half }: SegmentRecipe): string {
   const counts = new Map<LayerForm, number>();
   for (const form of Object.values(layers)) counts.set(form, (counts.get(form) ?? 0) + 1);
   const forms = LAYER_FORMS.filter((form) => form !== 'float32' && counts.has(form));
@@ -50,6 +52,7 @@ export function recipeText({ layers, structure, equalized, refit }: SegmentRecip
   if (structure && structure.macsShare < 1) said.unshift(`${Math.round(structure.macsShare * 100)} % of the work`);
   if (equalized) said.push('equalized');
   if (refit) said.push('fitted');
+  if (half) said.push('computed in float16');
   return said.join(', ') || 'float32';
 }
 

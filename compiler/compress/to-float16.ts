@@ -69,7 +69,7 @@ const FLOAT32_INPUTS: Readonly<Record<string, readonly number[]>> = { Resize: [1
  */
 export async function toFloat16(model: Model, runtime: Runtime): Promise<void> {
   const { graph } = model;
-  if (graph.nodes.some((node) => subgraphs(node).length > 0)) {
+  if (!canBeFloat16(graph)) {
     throw new TandemError('UNSUPPORTED', `${graph.name} has a body (If, Loop, Scan), which float16 does not reach`);
   }
   const isFloat = await floatValues(model, runtime);
@@ -96,6 +96,11 @@ export async function toFloat16(model: Model, runtime: Runtime): Promise<void> {
   // What was inferred or said of inner values is of names that may be gone.
   graph.values = new Map();
   removeDeadCode(graph);
+}
+
+/** Bodies (If, Loop, Scan) may hold anything. */
+export function canBeFloat16({ nodes }: Graph): boolean {
+  return nodes.every((node) => subgraphs(node).length === 0);
 }
 
 async function floatValues(model: Model, runtime: Runtime): Promise<(name: string) => boolean> {

@@ -10,6 +10,8 @@ export interface TimingPlace {
   readonly runtime: Runtime;
   /** The device target whose files it runs. */
   readonly target: string;
+  /** Whether it computes in float16: by WebGPU's feature `shader-f16`. */
+  readonly hasFloat16?: boolean | undefined;
 }
 
 export interface TimingPlaces {

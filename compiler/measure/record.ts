@@ -47,6 +47,7 @@ const RecordSchema = v.looseObject({
         layers: v.record(v.string(), v.picklist(LAYER_FORMS)),
         equalized: v.optional(v.boolean()),
         refit: v.optional(v.boolean()),
+        half: v.optional(v.boolean()),
         structure: v.optional(v.looseObject({})),
       }),
     ),

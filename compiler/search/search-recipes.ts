@@ -19,9 +19,10 @@ import {
   type Totals,
   withoutWorst,
 } from './front.ts';
+import { withHalf } from './half.ts';
 import { firstOf, type HeadLoss, type HeldOut } from './held-out.ts';
 import { storedBytes } from './stored-bytes.ts';
-import { lostBy, recipesOf, type TrialsRequest, timeOf } from './trials.ts';
+import { GAIN_MIN, lostBy, recipesOf, type TrialsRequest, timeOf } from './trials.ts';
 import { withoutUnfused } from './without-unfused.ts';
 
 /** What a recipe may cost. */
@@ -83,8 +84,6 @@ const REFINEMENTS = 3;
 const DEVICE_SAMPLES = 150;
 /** What is left of the predicted loss after a step back. */
 const LOSS_STEP = 0.7;
-/** What a segment in integers must gain at least: else it costs accuracy for nothing. */
-const GAIN_MIN = 1.03;
 
 export async function searchRecipes(request: SearchRequest): Promise<SearchResult> {
   const { budget, journal, models, originals } = request;
@@ -105,12 +104,20 @@ export async function searchRecipes(request: SearchRequest): Promise<SearchResul
   const fused = await withoutUnfused(request, items, best?.candidate ?? inFloat(items, bare), bare, reverted);
   const timed = await withoutSlow(request, items, fused, bare, reverted);
   const { candidate, lost } = await withinBudget(request, items, timed, bare, reverted);
+  const found = { recipes: recipesOf(request, items, candidate), lost };
+  const half = await withHalf(
+    request,
+    found,
+    (recipes) => verified({ ...request, device: request.place }, recipes),
+    reverted,
+  );
+  const timeMs = candidate.timeMs * half.timeShare;
   return {
-    recipes: recipesOf(request, items, candidate),
+    recipes: half.recipes,
     record: {
       ...{ float, accuracyDropMax: budget.accuracyDropMax, reverted },
       front: front.map((point) => triedOf(point.candidate, point.lost)),
-      chosen: triedOf(candidate, lost),
+      chosen: triedOf({ ...candidate, timeMs }, half.lost),
       layers: items.map((item, i) => ({ ...item, form: candidate.forms[i]?.form ?? 'float32' })),
     },
   };
@@ -146,7 +153,7 @@ async function tryOnHeldOut(
     const total = refit ? Math.ceil(Math.log2(candidates.length + 1)) : candidates.length;
     progress({ stage: 'trying recipes on held-out samples', done: front.length, total });
     const candidate = candidates[at] as Candidate;
-    const lost = await lostBy(request, many, items, candidate, [depthOf(plan)]);
+    const lost = await lostBy(request, many, recipesOf(request, items, candidate), [depthOf(plan)]);
     front.push({ candidate, lost });
     if (!refit || isWithin(budget, lost)) holds = at;
     else fails = at;
@@ -170,7 +177,7 @@ async function refine(
     const lossMax = Math.sqrt(Math.max(holds.candidate.loss, 1e-12) * fails.candidate.loss);
     const candidate = cheapest(items, bare, { bytesMax: budget.bytesMax, timeMaxMs }, lossMax);
     if (!candidate || candidate.loss <= holds.candidate.loss) return;
-    const lost = await lostBy(request, many, items, candidate, [depthOf(plan)]);
+    const lost = await lostBy(request, many, recipesOf(request, items, candidate), [depthOf(plan)]);
     front.splice(at + 1, 0, { candidate, lost });
   }
 }
@@ -186,7 +193,7 @@ async function withoutSlow(
   let current = candidate;
   for (let round = 0; round < 2; round++) {
     const forms = [...current.forms];
-    const { float: floatMs, compressed } = await timeOf(request, { items, candidate: current });
+    const { float: floatMs, compressed } = await timeOf(request, recipesOf(request, items, current));
     for (const [segment, ms] of compressed.entries()) {
       const own = items.flatMap((item, i) => (item.segment === segment ? [i] : []));
       const computing = own.filter((i) => (forms[i]?.timeMs ?? 0) < 0);
@@ -224,7 +231,7 @@ async function withinBudget(
   let current = candidate;
   for (let round = 1; ; round++) {
     progress({ stage: 'verifying on samples that nothing was chosen by', done: 0, total: round });
-    const { lost, holds } = await verified(request, items, current);
+    const { lost, holds } = await verified(request, recipesOf(request, items, current));
     const next = holds ? undefined : (withLessLoss(items, current, bare) ?? withoutWorst(items, current, bare));
     if (!next) return { candidate: current, lost };
     const count = next.forms.filter(({ form }, i) => form !== current.forms[i]?.form).length;
@@ -244,18 +251,17 @@ async function withinBudget(
  */
 async function verified(
   request: SearchRequest,
-  items: readonly LayerItem[],
-  candidate: Candidate,
+  recipes: readonly SegmentRecipe[],
 ): Promise<{ lost: HeadLoss; holds: boolean }> {
   const { budget, plan, many, device, verification } = request;
   const depths = Array.from({ length: depthOf(plan) }, (_, i) => i + 1);
-  const lostAt = (some: readonly number[]) => lostBy(request, many, items, candidate, some, verification);
+  const lostAt = (some: readonly number[]) => lostBy(request, many, recipes, some, verification);
   const whole = await lostAt(depths.slice(-1));
   if (!isWithin(budget, whole)) return { lost: whole, holds: false };
   const worst = depths.length > 1 ? worseOf(whole, await lostAt(depths.slice(0, -1))) : whole;
   if (!isWithin(budget, worst)) return { lost: worst, holds: false };
   const few = firstOf(verification, DEVICE_SAMPLES);
-  const there = await lostBy(request, device, items, candidate, depths, few);
+  const there = await lostBy(request, device, recipes, depths, few);
   const holds = isWithin(withNoise(budget, there, few.samples.length), there);
   return { lost: holds ? worst : there, holds };
 }

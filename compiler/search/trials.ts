@@ -2,7 +2,7 @@
 import type { Plan } from '../../shared/plan.ts';
 import type { Runtime } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
-import type { LayerForm, SegmentRecipe, SegmentStructure } from '../compress/segment-recipe.ts';
+import { type LayerForm, recipeDigest, type SegmentRecipe, type SegmentStructure } from '../compress/segment-recipe.ts';
 import { isIntegerForm } from '../compress/store-weights.ts';
 import type { Model } from '../graph/graph.ts';
 import { loadAll, releaseAll } from '../measure/sessions.ts';
@@ -12,6 +12,9 @@ import type { ModelRecipe } from '../recipe.ts';
 import type { FormsRequest } from './forms.ts';
 import type { Candidate, LayerItem } from './front.ts';
 import { type HeadLoss, type HeldOut, headLoss } from './held-out.ts';
+
+/** What a segment that computes otherwise than in float32 must gain at least: else it costs accuracy for nothing. */
+export const GAIN_MIN = 1.03;
 
 export interface TrialsRequest extends FormsRequest {
   /** Runs many samples at once. */
@@ -30,22 +33,29 @@ export interface TrialsRequest extends FormsRequest {
   readonly heldOut: HeldOut;
   /** Where the target is timed. */
   readonly place: Runtime;
+  /** Whether segments may compute in float16 there; undefined for targets where they are not to. */
+  readonly hasFloat16: boolean | undefined;
   readonly now: () => number;
 }
 
 /**
- * Milliseconds of each segment where the target is timed, in turn: in full precision and as a candidate has them, or without any
- * form where there is none.
+ * Milliseconds of each segment where the target is timed, in turn: in full precision and by recipes, or without any form where
+ * there are none.
  */
 export async function timeOf(
   request: TrialsRequest,
-  tried?: { items: readonly LayerItem[]; candidate: Candidate },
+  tried?: readonly SegmentRecipe[],
 ): Promise<{ float: number[]; compressed: number[] }> {
   const { plan, recipe, place, models, originals, now, progress } = request;
   const load = async (files: readonly Uint8Array[]) => ({ plan, sessions: await loadAll(place, files) });
   const bytesOf = (all: readonly Model[]) => all.map((model) => writeModel(model));
   // Other weights of the same forms take the same time.
-  const files = tried ? await filesOf({ ...request, refit: false }, tried.items, tried.candidate) : bytesOf(models);
+  const files = tried
+    ? await filesOf(
+        request,
+        tried.map((recipe) => ({ ...recipe, refit: undefined })),
+      )
+    : bytesOf(models);
   const places = new Map([
     ['float', await load(bytesOf(originals))],
     ['compressed', await load(files)],
@@ -59,16 +69,15 @@ export async function timeOf(
 export async function lostBy(
   request: TrialsRequest,
   runtime: Runtime,
-  items: readonly LayerItem[],
-  candidate: Candidate,
+  recipes: readonly SegmentRecipe[],
   depths: readonly number[],
   heldOut: HeldOut = request.heldOut,
 ): Promise<HeadLoss> {
   const { journal } = request;
-  const forms = candidate.forms.map(({ form }) => form).join(' ');
+  const digests = recipes.map(recipeDigest).join(' ');
   const samples = heldOut === request.heldOut ? 'those it is chosen by' : `${heldOut.samples.length} others`;
-  return journal.once(`loss on ${samples}, ${runtime.name} at ${depths} with ${forms}`, async () => {
-    const sessions = await loadAll(runtime, await filesOf(request, items, candidate));
+  return journal.once(`loss on ${samples}, ${runtime.name} at ${depths} with ${digests}`, async () => {
+    const sessions = await loadAll(runtime, await filesOf(request, recipes));
     try {
       return await headLoss(heldOut, sessions, depths);
     } finally {
@@ -77,14 +86,10 @@ export async function lostBy(
   });
 }
 
-async function filesOf(
-  request: TrialsRequest,
-  items: readonly LayerItem[],
-  candidate: Candidate,
-): Promise<Uint8Array[]> {
+async function filesOf({ compressors }: TrialsRequest, recipes: readonly SegmentRecipe[]): Promise<Uint8Array[]> {
   const files: Uint8Array[] = [];
-  for (const [segment, recipe] of recipesOf(request, items, candidate).entries()) {
-    const compressed = await request.compressors[segment]?.(recipe);
+  for (const [segment, recipe] of recipes.entries()) {
+    const compressed = await compressors[segment]?.(recipe);
     if (compressed) files.push(writeModel(compressed));
   }
   return files;

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cleanLines } from '../helpers/clean-lines.ts';
 import { hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
+import { halfBundle } from '../helpers/half-bundle.ts';
+import { startServer } from '../helpers/processes.ts';
 import { type RemotePage, remotePage } from '../helpers/remote-page.ts';
 import { type SdkHost, sdkHost } from '../helpers/sdk-site.ts';
 
@@ -36,5 +38,21 @@ describe.skipIf(!hasEngine('firefox'))('the SDK in Firefox with a graphics adapt
     expect(text).toBe(LINES[0]?.text);
     expect(route).toMatchObject({ k: 5, provider: 'webgpu', sent: [] });
     expect((await page.do('state')).demoted).toEqual([expect.stringMatching(/^wasm, from .* slower than webgpu$/)]);
+  }, 120_000);
+
+  test('computes in float16 where segments do, and none is found wrong', async () => {
+    const gateway = await startServer({ origins: [host.site.origin], bundles: [await halfBundle()] });
+    try {
+      const options = { url: gateway.url, target: 'webgpu', providers: ['webgpu'] as const };
+      await page.do('open', { ...options, workerUrl: './slow-wasm-worker.js' });
+      await page.do('prepare');
+      for (const [i, line] of LINES.entries()) {
+        const { text, route } = await page.do('read', i, { label: 'secret', deadlineMs: 50_000 });
+        expect(text).toBe(line.text);
+        expect(route).toMatchObject({ k: 5, provider: 'webgpu', sent: [] });
+      }
+    } finally {
+      await gateway.kill();
+    }
   }, 120_000);
 });

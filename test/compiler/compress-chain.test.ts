@@ -1,8 +1,14 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { intAttribute } from '../../compiler/graph/graph.ts';
+import { readModel } from '../../compiler/onnx/read.ts';
 import type { SearchRecord } from '../../compiler/search/search-recipes.ts';
+import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
+import { unpackModel } from '../../shared/codec/weights.ts';
 import type { Plan } from '../../shared/plan.ts';
+import type { Runtime, Session } from '../../shared/runtime.ts';
 import { type TinyModel, tinyModel } from '../helpers/tiny-model.ts';
 import { compileTiny } from './compile-tiny.ts';
 
@@ -16,9 +22,9 @@ afterAll(() => tiny.remove());
 
 const recipesOf = (plan: Plan) => plan.segments.map(({ targets }) => targets['node']?.recipe);
 
-async function searchOf(folder: string): Promise<SearchRecord> {
+async function searchOf(folder: string, target = 'node'): Promise<SearchRecord> {
   const record = JSON.parse(await readFile(join(tiny.dir, folder, 'measured.json'), 'utf8'));
-  return record.searches.node as SearchRecord;
+  return record.searches[target] as SearchRecord;
 }
 
 describe('compressing a chain', () => {
@@ -131,5 +137,78 @@ describe('compressing a chain', () => {
     const losses = (await searchOf('apart/bundle')).layers.flatMap(({ options }) => options.map(({ loss }) => loss));
     expect(losses).toContain(0.125);
     expect(await readdir(join(tiny.dir, 'apart'))).toEqual(['bundle']);
+  });
+});
+
+describe('segments for WebGPU', () => {
+  const budget = { accuracyDropMax: 1, answersChangedMax: 1 };
+  const [GPU, SLOW_MS, FAST_MS] = [{ target: 'webgpu', hasFloat16: true }, 4, 2];
+  /** TensorProto.DataType. */
+  const FLOAT16 = 10;
+  const isHalf = (model: Uint8Array) =>
+    readModel(model, 'segment').graph.nodes.some(
+      (node) => node.op === 'Cast' && intAttribute(node, 'to', 0) === FLOAT16,
+    );
+  /** Answers with nothing but 0. */
+  const spoiled = (session: Session): Session => ({
+    ...session,
+    async run(feeds) {
+      const outputs = await session.run(feeds);
+      for (const { data } of Object.values(outputs)) (data as Float32Array).fill(0);
+      return outputs;
+    },
+  });
+  const textsOf = ({ segments }: Plan) => segments.map(({ targets }) => targets['webgpu']?.recipe ?? '');
+  const revertedIn = async (folder: string) => (await searchOf(folder, 'webgpu')).reverted.join();
+
+  test('compute in float16 where that is faster, and the recipe alone makes the same files again', async () => {
+    const costMs = (model: Uint8Array) => (isHalf(model) ? FAST_MS : SLOW_MS);
+    const { plan } = await compileTiny(tiny, 'half', costMs, { budget }, GPU);
+    for (const text of textsOf(plan)) expect(text).toContain('computed in float16');
+    for (const { targets } of plan.segments) {
+      expect(isHalf(unpackModel(await readFile(join(tiny.dir, 'half', targets['webgpu']?.file ?? ''))))).toBe(true);
+    }
+    const { chosen, float } = await searchOf('half', 'webgpu');
+    expect(chosen.timeMs / float.timeMs).toBeCloseTo(FAST_MS / SLOW_MS, 1);
+    const committed = JSON.parse(await readFile(join(tiny.dir, 'half', 'measured.json'), 'utf8'));
+    const again = await compileTiny({ ...tiny, recipe: { ...tiny.recipe, committed } }, 'half again', costMs, {}, GPU);
+    expect(again.plan).toEqual(plan);
+  });
+
+  test('stay in float32 where nothing is gained', async () => {
+    const { plan } = await compileTiny(tiny, 'no gain', () => SLOW_MS, { budget }, GPU);
+    expect(textsOf(plan).join()).not.toContain('computed');
+  });
+
+  test('stay in float32 where answers would be lost, and it is said how many', async () => {
+    const server = nodeRuntime(ort, { threads: 1 });
+    const many: Runtime = {
+      name: 'many',
+      async load(model) {
+        const session = await server.load(model);
+        return isHalf(model) ? spoiled(session) : session;
+      },
+    };
+    const costMs = (model: Uint8Array) => (isHalf(model) ? FAST_MS : SLOW_MS);
+    const strict = { accuracyDropMax: 0.05, answersChangedMax: 0.05 };
+    const { plan } = await compileTiny(tiny, 'lossy', costMs, { budget: strict, many }, GPU);
+    expect(textsOf(plan).join()).not.toContain('computed');
+    expect(await revertedIn('lossy')).toMatch(/float16: with it the metric lost .* % of the answers changed/);
+  });
+
+  test('stay in float32 where the adapter answers otherwise than clients will take', async () => {
+    const costMs = (model: Uint8Array) => (isHalf(model) ? FAST_MS : SLOW_MS);
+    const changed = (session: Session, model: Uint8Array) => (isHalf(model) ? spoiled(session) : session);
+    await compileTiny(tiny, 'wrong', costMs, { budget }, { ...GPU, changed });
+    const { reverted } = await searchOf('wrong', 'webgpu');
+    expect(reverted.filter((text) => /^segment \d in float16: off by [\d.]+ on the adapter$/.test(text))).toHaveLength(
+      4,
+    );
+  });
+
+  test('stay in float32 where the adapter cannot, and it is said', async () => {
+    const { plan } = await compileTiny(tiny, 'plain', () => 1, { budget }, { target: 'webgpu', hasFloat16: false });
+    expect(textsOf(plan).join()).not.toContain('computed');
+    expect(await revertedIn('plain')).toContain('shader-f16');
   });
 });

@@ -17,6 +17,7 @@ describe("a segment's recipe", () => {
     expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, structure })).not.toBe(digest);
     expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, equalized: true })).not.toBe(digest);
     expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, equalized: false })).toBe(digest);
+    expect(recipeDigest({ layers: { a: 'w4', b: 'w8' }, half: true })).not.toBe(digest);
   });
 
   test('has pins by name and by pattern, of which the last counts', () => {
