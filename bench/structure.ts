@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
 import { endError } from '../compiler/compress/end-error.ts';
-import { pruneWeights } from '../compiler/compress/prune-weights.ts';
 import type { SegmentSamples } from '../compiler/compress/segment-data.ts';
 import { chooseTogether, type StructureOptions, structurePrices } from '../compiler/compress/structure.ts';
 import { twoSizes } from '../compiler/cut/boundary-specs.ts';
@@ -38,7 +37,6 @@ const [SAMPLE_SEED, LINE_SEED] = [1, 77];
 /** Segments that are made smaller: up to where attention begins. */
 const BACKBONE = 3;
 const SHARES = [0.9, 0.8, 0.7, 0.6, 0.5];
-const WEIGHT_SHARES = [0.3, 0.5];
 const ALL_TECHNIQUES = ['channels', 'low-rank', 'both'] as const;
 const TECHNIQUES = ALL_TECHNIQUES.filter((name) => name === (process.argv[4] ?? name));
 const TIMED_RUNS = 40;
@@ -75,7 +73,6 @@ const floatMs = (await wasmTimes(models.slice(0, BACKBONE))).ownMs;
 
 const rows: Row[] = [row('float', 1, expected, 0, floatMs)];
 for (const technique of TECHNIQUES) await structured(technique);
-for (const share of WEIGHT_SHARES) await sparse(share);
 report();
 process.exit();
 
@@ -106,15 +103,6 @@ async function structured(technique: StructureOptions['technique']): Promise<voi
     const kept = sum(choices.map(({ macs }) => macs)) / sum(prices.map(({ macs }) => macs));
     await add(technique, kept, smaller, seconds);
   }
-}
-
-async function sparse(share: number): Promise<void> {
-  const begun = performance.now();
-  const pruned: Model[] = [];
-  for (const [i, model] of models.slice(0, BACKBONE).entries()) {
-    pruned.push(await pruneWeights({ model, runtime: server, samples: given(boundaries[i] ?? []) }, share));
-  }
-  await add(`${100 * share} % of weights 0`, 1, pruned, (performance.now() - begun) / 1000);
 }
 
 async function add(technique: string, share: number, backbone: readonly Model[], seconds: number): Promise<void> {
