@@ -8,9 +8,16 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import * as ortNode from 'onnxruntime-node';
 import * as ortWeb from 'onnxruntime-web';
+import type { StructureChoice } from '../compiler/compress/choose-structure.ts';
 import { endError } from '../compiler/compress/end-error.ts';
 import type { SegmentSamples } from '../compiler/compress/segment-data.ts';
-import { chooseTogether, type StructureOptions, structurePrices } from '../compiler/compress/structure.ts';
+import {
+  chooseTogether,
+  rebuildStructure,
+  type StructureOptions,
+  type StructurePrices,
+  structurePrices,
+} from '../compiler/compress/structure.ts';
 import { twoSizes } from '../compiler/cut/boundary-specs.ts';
 import { buildProvenChain } from '../compiler/cut/proven-chain.ts';
 import type { Model } from '../compiler/graph/graph.ts';
@@ -78,9 +85,11 @@ process.exit();
 
 async function structured(technique: StructureOptions['technique']): Promise<void> {
   const begun = performance.now();
-  const prices = [];
-  for (const [i, model] of models.slice(0, BACKBONE).entries()) {
-    const data = { model, runtime: server, samples: given(boundaries[i] ?? []) };
+  const segments = models
+    .slice(0, BACKBONE)
+    .map((model, i) => ({ model, runtime: server, samples: given(boundaries[i] ?? []) }));
+  const prices: StructurePrices[] = [];
+  for (const [i, data] of segments.entries()) {
     prices.push(await structurePrices(data, { technique, errorOf: await errorFrom(i + 1) }));
   }
   const priceSeconds = (performance.now() - begun) / 1000;
@@ -89,11 +98,9 @@ async function structured(technique: StructureOptions['technique']): Promise<voi
     const choices = chooseTogether(prices, share);
     const smaller: Model[] = [];
     let inputs = boundaries[0] ?? [];
-    for (const [i, one] of prices.entries()) {
-      const { model } = await one.rebuild(
-        choices[i] as NonNullable<(typeof choices)[0]>,
-        i > 0 ? given(inputs) : undefined,
-      );
+    for (const [i, data] of segments.entries()) {
+      const choice = choices[i] as StructureChoice;
+      const model = await rebuildStructure(data, choice, i > 0 ? given(inputs) : undefined);
       smaller.push(model);
       const session = await loadModel(server, model);
       inputs = await through(session, inputs);

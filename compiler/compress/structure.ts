@@ -11,7 +11,7 @@ import { observeTypes } from '../graph/observe.ts';
 import { verifyGraph } from '../graph/verify.ts';
 import type { Moments } from '../linalg/moments.ts';
 import { secondMoments } from '../linalg/ridge.ts';
-import { type Channels, channelsOf } from './channel-groups.ts';
+import { channelsOf } from './channel-groups.ts';
 import { chooseStructure, type StructureChoice } from './choose-structure.ts';
 import { type Form, factorsOf, formCost, totalCost } from './layer-forms.ts';
 import { readWeights, withMeanKept, writeWeights } from './layer-weights.ts';
@@ -26,56 +26,36 @@ import { newTrial, type OutputError, squaredError } from './trial.ts';
 
 export interface StructureOptions {
   readonly technique: 'channels' | 'low-rank' | 'both';
-  /** Share of multiply-accumulates to keep, in (0, 1]; default 0: as little as the price allows. */
-  readonly macsShare?: number | undefined;
-  /** Most error of the outputs for each multiply-accumulate saved; default: any. */
-  readonly priceMax?: number | undefined;
   /** Kept channels and ranks are multiples of it; default 8, what a SIMD kernel takes at once. */
   readonly step?: number | undefined;
   /** Default: squared error of the outputs over their squared size. */
   readonly errorOf?: OutputError | undefined;
   /** Samples that prices are tried on; default 8. */
   readonly trialSamples?: number | undefined;
-  /** What compressed segments before this one make of the same samples, in the same order; default: the samples. */
-  readonly inputs?: SegmentSamples | undefined;
-}
-
-export interface Restructured {
-  readonly model: Model;
-  /** Multiply-accumulates left over those of the original, on the first sample. */
-  readonly macsRatio: number;
-  readonly choice: StructureChoice;
 }
 
 /** How much is to go. */
-export type StructureTarget = Pick<StructureOptions, 'macsShare' | 'priceMax'>;
+export interface StructureTarget {
+  /** Share of multiply-accumulates to keep, in (0, 1]; default 0: as little as the price allows. */
+  readonly macsShare?: number | undefined;
+  /** Most error of the outputs for each multiply-accumulate saved; default: any. */
+  readonly priceMax?: number | undefined;
+}
 
 /** What was found about a segment: many choices can be made from it, and compared with those of other segments. */
 export interface StructurePrices {
   /** Of the original, on the first sample. */
   readonly macs: number;
   choose(target: StructureTarget): StructureChoice;
-  /** The model smaller by a choice, fitted. `inputs` as in the options. */
-  rebuild(choice: StructureChoice, inputs?: SegmentSamples): Promise<Restructured>;
 }
 
 /**
+ * The costly part: orders, prices and ranks, once for all sizes.
  * @throws BAD_INPUT where there are no samples
  */
-export async function restructure(data: SegmentData, options: StructureOptions): Promise<Restructured> {
-  const prices = await structurePrices(data, options);
-  return prices.rebuild(prices.choose(options), options.inputs);
-}
-
-/** The costly part: orders, prices and ranks, once for all sizes. */
 export async function structurePrices(
   data: SegmentData,
-  {
-    technique,
-    step = 8,
-    errorOf = squaredError,
-    trialSamples = 8,
-  }: Omit<StructureOptions, 'macsShare' | 'priceMax' | 'inputs'>,
+  { technique, step = 8, errorOf = squaredError, trialSamples = 8 }: StructureOptions,
 ): Promise<StructurePrices> {
   const types = await shapesOf(data);
   const channels = channelsOf(data.model, types);
@@ -90,21 +70,7 @@ export async function structurePrices(
     macs: cost.macs,
     choose: ({ macsShare = 0, priceMax = Number.POSITIVE_INFINITY }) =>
       chooseStructure({ graph, cost, channels, ...curves, step, macsMax: macsShare * cost.macs, priceMax }),
-    async rebuild(choice, inputs) {
-      const model = await rebuilt(data, channels, choice, inputs);
-      const after = costOf(model.graph, await shapesOf({ ...data, model }));
-      return { model, macsRatio: cost.macs === 0 ? 1 : after.macs / cost.macs, choice };
-    },
   };
-}
-
-/** The segment made smaller by a choice from before, fitted. `inputs` as in the options. */
-export async function rebuildStructure(
-  data: SegmentData,
-  choice: Pick<StructureChoice, 'removed' | 'forms'>,
-  inputs?: SegmentSamples,
-): Promise<Model> {
-  return rebuilt(data, channelsOf(data.model, await shapesOf(data)), choice, inputs);
 }
 
 /** How often a price is halved on the way to the one that gives the number asked for. */
@@ -135,21 +101,16 @@ export function chooseTogether(segments: readonly StructurePrices[], macsShare: 
   return choices;
 }
 
-async function shapesOf({ model, runtime, samples }: SegmentData) {
-  const typed = { ...model, graph: cloneGraph(model.graph) };
-  for await (const sample of samples()) {
-    await inferTypes(typed, runtime);
-    return observeTypes(typed, runtime, sample);
-  }
-  throw new TandemError('BAD_INPUT', 'expected samples of what flows into the segment, got none');
-}
-
-async function rebuilt(
+/**
+ * The segment made smaller by a choice, fitted.
+ * @param samples what compressed segments before this one make of the same samples, in the same order; default: the samples
+ */
+export async function rebuildStructure(
   data: SegmentData,
-  channels: Channels,
   { removed, forms }: Pick<StructureChoice, 'removed' | 'forms'>,
-  samples: SegmentSamples | undefined,
+  samples?: SegmentSamples,
 ): Promise<Model> {
+  const channels = channelsOf(data.model, await shapesOf(data));
   const pruned = withoutChannels(data.model, channels, removed);
   const { producer } = indexGraph(data.model.graph);
   const outputs = new Map(
@@ -167,6 +128,15 @@ async function rebuilt(
   });
   verifyGraph(pruned.graph, 'after a segment was made smaller');
   return pruned;
+}
+
+async function shapesOf({ model, runtime, samples }: SegmentData) {
+  const typed = { ...model, graph: cloneGraph(model.graph) };
+  for await (const sample of samples()) {
+    await inferTypes(typed, runtime);
+    return observeTypes(typed, runtime, sample);
+  }
+  throw new TandemError('BAD_INPUT', 'expected samples of what flows into the segment, got none');
 }
 
 function split(graph: Graph, layer: Layer, inputs: Moments, form: Form): void {
