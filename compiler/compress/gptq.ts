@@ -11,9 +11,6 @@ import { nearestCode, type RowGrid, scaleAt } from './quantize-rows.ts';
 /** Added to the diagonal, times its mean: directions that the samples hardly show are not trusted. */
 const DAMPING = 0.01;
 
-/** `diagonal`: columns that matter most first, so that many are left to make up for them. */
-export type ColumnOrder = 'natural' | 'diagonal';
-
 /** Rows that are rounded in one go over the factor, which is larger than a cache. */
 const ROWS_AT_ONCE = 4;
 
@@ -23,17 +20,11 @@ const ROWS_AT_ONCE = 4;
  * @param gone [rows, columns], where a weight becomes 0: the columns to come make up for that too (SparseGPT: Frantar & Alistarh, 2023)
  * @returns codes, [rows, columns]
  */
-export function gptq(
-  rows: Float32Array,
-  gram: Float64Array,
-  grid: RowGrid,
-  order: ColumnOrder = 'diagonal',
-  gone?: Uint8Array,
-): Int8Array {
+export function gptq(rows: Float32Array, gram: Float64Array, grid: RowGrid, gone?: Uint8Array): Int8Array {
   const { columns: n } = grid;
   const codes = new Int8Array(rows.length);
-  const sequence = columnSequence(gram, n, order);
-  const { feedback } = keptFactor(gram, n, order, sequence);
+  const sequence = columnSequence(gram, n);
+  const { feedback } = keptFactor(gram, n, sequence);
   const rowCount = rows.length / n;
   const errors: FourRows = [new Float64Array(n), new Float64Array(n), new Float64Array(n), new Float64Array(n)];
   const sums = new Float64Array(ROWS_AT_ONCE);
@@ -55,9 +46,9 @@ export function gptq(
 }
 
 /** What an error in each column costs in the end, squared, once the columns behind it in the order have made up for it. */
-export function errorCosts(gram: Float64Array, columns: number, order: ColumnOrder = 'diagonal'): Float64Array {
-  const sequence = columnSequence(gram, columns, order);
-  const { pivots } = keptFactor(gram, columns, order, sequence);
+export function errorCosts(gram: Float64Array, columns: number): Float64Array {
+  const sequence = columnSequence(gram, columns);
+  const { pivots } = keptFactor(gram, columns, sequence);
   const costs = new Float64Array(columns);
   for (const [i, column] of sequence.entries()) costs[column] = (pivots[i] as number) ** 2;
   return costs;
@@ -70,19 +61,19 @@ interface Factor {
 }
 
 /** Forms of one layer are made one after the other, on the same samples. */
-let latest: ({ readonly gram: Float64Array; readonly order: ColumnOrder } & Factor) | undefined;
+let latest: ({ readonly gram: Float64Array } & Factor) | undefined;
 
-function keptFactor(gram: Float64Array, n: number, order: ColumnOrder, sequence: Int32Array): Factor {
-  if (latest?.gram !== gram || latest.order !== order) latest = { gram, order, ...factorOf(gram, n, sequence) };
+function keptFactor(gram: Float64Array, n: number, sequence: Int32Array): Factor {
+  if (latest?.gram !== gram) latest = { gram, ...factorOf(gram, n, sequence) };
   return latest;
 }
 
 type FourRows = readonly [Float64Array, Float64Array, Float64Array, Float64Array];
 
-function columnSequence(gram: Float64Array, n: number, order: ColumnOrder): Int32Array {
-  const sequence = Int32Array.from({ length: n }, (_, i) => i);
+/** Columns that matter most first, so that many are left to make up for them. */
+function columnSequence(gram: Float64Array, n: number): Int32Array {
   const diagonal = (i: number) => gram[i * n + i] as number;
-  return order === 'natural' ? sequence : sequence.sort((a, b) => diagonal(b) - diagonal(a) || a - b);
+  return Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => diagonal(b) - diagonal(a) || a - b);
 }
 
 /** Row i: by how much the error of each column before the i-th in sequence moves its target. */

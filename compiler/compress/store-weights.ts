@@ -174,7 +174,7 @@ function quantizeLayer(layer: Layer, weight: Float32Array, form: IntegerForm, mo
 export function quantizeGroup(rows: Float32Array, form: IntegerForm, { columns, gram }: Gram): RowCodes {
   const grid = chooseGrid(rows, { columns, levels: LEVELS[form] }, columnImportance(gram, columns));
   const gone = form === 'sparse' ? leastImportant(rows, columns, errorCosts(gram, columns), ZEROS_SHARE) : undefined;
-  return { codes: gptq(rows, gram, grid, 'diagonal', gone), scales: grid.scales };
+  return { codes: gptq(rows, gram, grid, gone), scales: grid.scales };
 }
 
 /** Codes by rows -> as they are stored. */
