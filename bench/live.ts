@@ -10,7 +10,7 @@ import { readTraces } from '../cli/trace-files.ts';
 import { textLines } from '../models/ocr-line/lines.ts';
 import { depthOf } from '../shared/plan.ts';
 import { fittedWidth } from '../shared/preprocess/picture.ts';
-import { LINK_DEFAULTS, syntheticTraces } from '../simulate/index.ts';
+import { syntheticTraces } from '../simulate/index.ts';
 import { isOffloaded, latencyMs } from '../simulate/summary.ts';
 import { demoBundle, ROOT } from './bundle.ts';
 import { predicted } from './live/predict.ts';
@@ -76,7 +76,7 @@ async function networks(): Promise<Network[]> {
   const paths = own.length > 0 ? own : RECORDED.map(({ path }) => join(TRACES, path));
   return Promise.all(
     paths.map(async (path, i) => {
-      const [trace] = await readTraces([path], LINK_DEFAULTS);
+      const [trace] = await readTraces([path]);
       if (!trace) throw new RangeError(`${path}: no trace`);
       return { trace, delayMs: RECORDED[i % RECORDED.length]?.delayMs ?? 0 };
     }),

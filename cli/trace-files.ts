@@ -2,13 +2,13 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { messageOf, TandemError } from '../shared/errors.ts';
-import { assembleTraces, type LinkDefaults, type NamedFile, parseTraceFile, type Trace } from '../simulate/index.ts';
+import { assembleTraces, type NamedFile, parseTraceFile, type Trace } from '../simulate/index.ts';
 
 /** Beside traces lie their descriptions. */
 const IS_DESCRIPTION = /^(README|LICENSE)|\.md$/i;
 
 /** @throws NOT_FOUND for a path that is not there, BAD_INPUT for a file that is no trace, or a folder without any */
-export async function readTraces(paths: readonly string[], defaults: LinkDefaults): Promise<Trace[]> {
+export async function readTraces(paths: readonly string[]): Promise<Trace[]> {
   const files: NamedFile[] = [];
   for (const path of paths) {
     for (const { file, collection } of await filesOf(path)) {
@@ -16,7 +16,7 @@ export async function readTraces(paths: readonly string[], defaults: LinkDefault
       files.push({ name: basename(file), collection, file: parseTraceFile(text, file) });
     }
   }
-  return assembleTraces(files, defaults);
+  return assembleTraces(files);
 }
 
 async function filesOf(path: string): Promise<{ file: string; collection: string }[]> {

@@ -8,7 +8,7 @@ export { reportPage } from './report/page.ts';
 export type { WorldOptions } from './scenario.ts';
 export { type Run, type Summary, summarize, summarizeCollections, WARM_UP } from './summary.ts';
 export { timelineOf } from './timeline.ts';
-export { assembleTraces, LINK_DEFAULTS, type LinkDefaults, type NamedFile } from './traces/assemble.ts';
+export { assembleTraces, LINK_DEFAULTS, type NamedFile } from './traces/assemble.ts';
 export { parseTraceFile } from './traces/parse.ts';
 export { fixedRateTrace, syntheticTraces } from './traces/synthetic.ts';
 export type { Trace } from './traces/trace.ts';

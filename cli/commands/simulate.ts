@@ -105,7 +105,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     ...(values.overlap && { overlaps: true }),
   };
   const traces = [
-    ...(await readTraces(values.trace ?? [], LINK_DEFAULTS)),
+    ...(await readTraces(values.trace ?? [])),
     ...(values.rate ?? []).map((rate) => fixedRateTrace(megabits(rate))),
   ];
   const isBare = traces.length === 0 && values.others === undefined;

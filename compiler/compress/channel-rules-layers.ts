@@ -12,7 +12,7 @@ export function convRule(context: RuleContext, node: Node): void {
     freezeInputs(context, node);
     return;
   }
-  freezeOthers(context, node, 1);
+  freezeOthers(context, node);
   const groups = intAttribute(node, 'group', 1);
   const lane = laneOf(flow, input, 1);
   if (groups > 1 && shape[1] === 1) depthwise(context, node, lane, groups);
@@ -56,7 +56,7 @@ export function convTransposeRule(context: RuleContext, node: Node): void {
     freezeInputs(context, node);
     return;
   }
-  freezeOthers(context, node, 1);
+  freezeOthers(context, node);
   const lane = laneOf(flow, input, 1);
   if (lane) slice(node, weight, 0, lane, 'input');
   outputLane(context, node, 1, 1, bias);
@@ -119,8 +119,9 @@ function freezeInputs({ flow }: RuleContext, node: Node): void {
   for (const input of node.inputs) freezeValue(flow, input, `${node.op} multiplies them with no constant weight`);
 }
 
-function freezeOthers({ flow }: RuleContext, node: Node, axis: number): void {
+/** Of space. */
+function freezeOthers({ flow }: RuleContext, node: Node): void {
   for (const [at, lane] of flow.lanes.get(node.inputs[0] ?? '') ?? []) {
-    if (at !== axis) freeze(flow, lane, `${node.op} runs over that axis as over space`);
+    if (at !== 1) freeze(flow, lane, `${node.op} runs over that axis as over space`);
   }
 }

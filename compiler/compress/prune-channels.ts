@@ -1,5 +1,5 @@
 /** What removing channels of each group costs in error: an order by least squares, its price by trials. */
-import type { ChannelGroup, Channels } from './channel-groups.ts';
+import type { Channels } from './channel-groups.ts';
 import { type Reader, removalOrder } from './channel-order.ts';
 import { inputColumns } from './input-rows.ts';
 import { layerGrams, rowsToFit } from './layer-grams.ts';
@@ -13,7 +13,6 @@ import type { Trial } from './trial.ts';
 const TRIED_SHARES = [1 / 8, 1 / 4, 1 / 2, 3 / 4];
 
 export interface ChannelCurve {
-  readonly group: ChannelGroup;
   /** The units, the first to go first. */
   readonly order: readonly number[];
   /** By the number of units removed, from 0: error of the segment's outputs, as the trial has it. Infinite for all. */
@@ -39,7 +38,7 @@ export async function channelCurves(
     const { order, errors, weights } = removalOrder(group.units, known, step, counts);
     const tried: [number, number][] = [];
     for (const count of counts) tried.push([count, await trial(weights.get(count) ?? new Map())]);
-    curves.push({ group, order, errors: priced(errors, tried) });
+    curves.push({ order, errors: priced(errors, tried) });
   }
   return curves;
 }

@@ -1,4 +1,4 @@
-/** What each node costs, where shapes are known: multiply-accumulates, parameters, bytes of what it makes. */
+/** What each node costs, where shapes are known: multiply-accumulates and parameters; and what all hold in memory at once. */
 import { elementCount } from '../../shared/tensor.ts';
 import { byteLengthOf, type Graph, intAttribute, type Node, subgraphs, type ValueInfo } from './graph.ts';
 
@@ -7,8 +7,6 @@ export interface NodeCost {
   readonly macs: number;
   /** Elements of constants that this node is the first to read. */
   readonly parameters: number;
-  /** Bytes of its outputs. */
-  readonly activationBytes: number;
 }
 
 export interface GraphCost {
@@ -29,17 +27,8 @@ export function costOf(graph: Graph, types: Types): GraphCost {
   const byNode = new Map<Node, NodeCost>();
   const unknown: string[] = [];
   for (const node of graph.nodes) {
-    let activationBytes = 0;
-    for (const name of node.outputs) {
-      const bytes = bytesOf(types, name);
-      if (bytes === undefined && name !== '') unknown.push(name);
-      activationBytes += bytes ?? 0;
-    }
-    byNode.set(node, {
-      macs: macsOf(graph, node, types),
-      parameters: newParameters(graph, node, counted),
-      activationBytes,
-    });
+    unknown.push(...node.outputs.filter((name) => name !== '' && bytesOf(types, name) === undefined));
+    byNode.set(node, { macs: macsOf(graph, node, types), parameters: newParameters(graph, node, counted) });
   }
   const sum = (of: (cost: NodeCost) => number) => [...byNode.values()].reduce((total, cost) => total + of(cost), 0);
   return {

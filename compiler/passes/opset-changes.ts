@@ -62,11 +62,11 @@ export const CHANGED: Readonly<Record<string, Readonly<Record<number, Conversion
   ...each(['Softmax', 'LogSoftmax', 'Hardmax'], { 13: overTheLastAxis }),
   // Windows over the edge are counted otherwise.
   AveragePool: { 19: without('ceil_mode', 0) },
-  BatchNormalization: { 7: attributeGone('is_test', 1), 9: attributeGone('spatial', 1, 1), 14: withOneOutput },
+  BatchNormalization: { 7: attributeGone('is_test'), 9: attributeGone('spatial', 1), 14: withOneOutput },
   Clip: { 11: (node, around) => floatsToInputs(node, around, ['min', 'max']) },
   // On which side an odd pad goes was said in another way.
   ConvTranspose: { 11: (node, around) => without('auto_pad')(node, around) && without('output_shape')(node, around) },
-  Dropout: { 7: attributeGone('is_test', 1), 10: withOneOutput, 12: withoutRatio },
+  Dropout: { 7: attributeGone('is_test'), 10: withOneOutput, 12: withoutRatio },
   GridSample: { 20: withNewModeNames },
   // Negative indices were out of range, and then counted from the end.
   OneHot: { 11: () => false },
@@ -101,12 +101,12 @@ function without(name: string, fallback?: number): Conversion {
   };
 }
 
-/** An attribute that went: what it was is `expected`, given or by default. */
-function attributeGone(name: string, expected: number, fallback = 0): Conversion {
+/** An attribute that went: it was 1, given or by default. */
+function attributeGone(name: string, fallback = 0): Conversion {
   return ({ attributes }) => {
     const attribute = attributes.get(name);
     attributes.delete(name);
-    return attribute === undefined ? fallback === expected : isInt(attribute, expected);
+    return attribute === undefined ? fallback === 1 : isInt(attribute, 1);
   };
 }
 

@@ -64,7 +64,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 
 export const SYNTHETIC_KINDS: readonly string[] = Object.keys(SHAPES);
 
-export function syntheticTraces(count: number, seed: number, defaults: LinkDefaults = LINK_DEFAULTS): Trace[] {
+export function syntheticTraces(count: number, seed: number): Trace[] {
   return Array.from({ length: count }, (_, i) => {
     const kind = SYNTHETIC_KINDS[i % SYNTHETIC_KINDS.length] as string;
     const random = seededRandom(seed * 7919 + i);
@@ -72,9 +72,9 @@ export function syntheticTraces(count: number, seed: number, defaults: LinkDefau
     const mbps = (SHAPES[kind] as Shape)(random, PERIOD_MS / STEP_MS);
     const up = new Capacity(piecesOf(mbps), PERIOD_MS);
     const roundTripMs = drawn(random, 15, 120);
-    const down = up.scaled(1 / defaults.uplinkShare);
-    const roundTrip = constantRoundTrip({ ...defaults, roundTripMs });
-    return { name, collection: 'synthetic', up, down, roundTrip, ...sleepOf('synthetic', defaults) };
+    const down = up.scaled(1 / LINK_DEFAULTS.uplinkShare);
+    const roundTrip = constantRoundTrip({ ...LINK_DEFAULTS, roundTripMs });
+    return { name, collection: 'synthetic', up, down, roundTrip, ...sleepOf('synthetic', LINK_DEFAULTS) };
   });
 }
 

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../cli/commands/simulate.ts';
 import { arrivalsOf } from '../../cli/simulate-options.ts';
 import { readTraces } from '../../cli/trace-files.ts';
-import { LINK_DEFAULTS } from '../../simulate/index.ts';
 import { parseDevice, parseServer } from '../../simulate/profiles.ts';
 import { scenarioOf } from '../../simulate/scenario.ts';
 import { alwaysRemote } from '../../simulate/schedulers/fixed.ts';
@@ -31,7 +30,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('traces', () => {
   const namesOf = async (...paths: string[]) =>
-    (await readTraces(paths, LINK_DEFAULTS)).map(({ collection, name }) => `${collection}: ${name}`);
+    (await readTraces(paths)).map(({ collection, name }) => `${collection}: ${name}`);
 
   test('that are links are read, and links that lead around in a circle are followed once', async () => {
     const linked = join(folder, 'linked');

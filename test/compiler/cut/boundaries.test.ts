@@ -165,9 +165,7 @@ describe('in any graph', () => {
         const values = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => name.startsWith('v'));
         const names = new Set([values.at(-1), values.at(-1 - extraOutput) ?? values.at(-1)]) as Set<string>;
         graph.outputs = [...names].map((name) => ({ name, elementType: 'float32', shape: null }));
-        const costs = new Map(
-          graph.nodes.map((node, i) => [node, { macs: 2 ** i, parameters: i, activationBytes: 0 }]),
-        );
+        const costs = new Map(graph.nodes.map((node, i) => [node, { macs: 2 ** i, parameters: i }]));
         const flow = flowOf(graph);
         const dynamic = graph.nodes.filter((node) => flow.kind.get(node) === 'dynamic');
         const { legal } = legalBoundaries(flow, 2, costs);
