@@ -1,5 +1,6 @@
 /** What a model will take in the bundle, without packing it: weights of few values at their entropy, the rest as it is. */
 import { brotliBytes, FEW_VALUES, SENT_RATIO_MAX } from '../compress/pack-weights.ts';
+import { entropy } from '../compress/symbol-counts.ts';
 import type { Model } from '../graph/graph.ts';
 import { writeModel } from '../onnx/write.ts';
 
@@ -9,18 +10,10 @@ export function storedBytes(model: Model): number {
     if (elementType !== 'int8') continue;
     // Of more values they are not packed: 8-bit codes are close to noise.
     if (new Set(codes).size > FEW_VALUES) continue;
-    const coded = Math.ceil((entropyBits(codes) / 8) * codes.length);
+    const counts = new Float64Array(256);
+    for (const code of codes) counts[code] = (counts[code] as number) + 1;
+    const coded = Math.ceil((entropy(counts) / 8) * codes.length);
     if (coded < SENT_RATIO_MAX * brotliBytes(codes)) bytes -= codes.length - coded;
   }
   return bytes;
-}
-
-/** Bits a code, of order 0. */
-function entropyBits(codes: Uint8Array): number {
-  const counts = new Uint32Array(256);
-  for (const code of codes) counts[code] = (counts[code] as number) + 1;
-  return counts.reduce((bits, count) => {
-    const share = count / Math.max(1, codes.length);
-    return count === 0 ? bits : bits - share * Math.log2(share);
-  }, 0);
 }
