@@ -2,7 +2,7 @@
  * An attack: a decoder that is fitted on what public samples look like once they are sent, and then tells inputs from
  * boundaries that it has not seen. Its strength is what leakage is measured by, so several compete and the best counts.
  */
-import type { Tensors } from '../../shared/tensor.ts';
+import { asFloat32, type Tensors } from '../../shared/tensor.ts';
 import type { Plane } from './plane.ts';
 
 /** One sample as the attacker has it. */
@@ -40,4 +40,21 @@ export function best<T>(all: readonly T[], scoreOf: (one: T) => number): T {
 /** What a picture can show of it. */
 export function clamped({ rows, columns, data }: Plane): Plane {
   return { rows, columns, data: data.map((value) => Math.min(1, Math.max(0, value))) };
+}
+
+/** All floats of what was sent. */
+export function flattened(boundary: Tensors): Float32Array {
+  const floats = Object.values(boundary).filter(({ dtype }) => dtype === 'float32');
+  return joined(floats.map(asFloat32));
+}
+
+/** One after the other. */
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  const result = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
 }

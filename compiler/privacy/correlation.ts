@@ -1,6 +1,5 @@
 /** Distance correlation of inputs and what is sent of them: place by place where the boundary has places, else of whole samples. */
-import { asFloat32 } from '../../shared/tensor.ts';
-import type { Seen } from './attack.ts';
+import { flattened, joined, type Seen } from './attack.ts';
 import { distanceCorrelation } from './distance-correlation.ts';
 import { cellsAt, type FeatureBasis, featureMap, hasCells } from './features.ts';
 import type { Matrices } from './matrices.ts';
@@ -39,23 +38,10 @@ async function placeCorrelation(
 
 function sampleCorrelation(seen: readonly Seen[]): number {
   const views = joined(seen.map(({ view }) => view.data));
-  const boundaries = seen.map(({ boundary }) => {
-    const floats = Object.values(boundary).filter(({ dtype }) => dtype === 'float32');
-    return joined(floats.map(asFloat32));
-  });
+  const boundaries = seen.map(({ boundary }) => flattened(boundary));
   const isOneSize = seen.every(({ view }, i) => {
     return view.data.length === seen[0]?.view.data.length && boundaries[i]?.length === boundaries[0]?.length;
   });
   const count = seen.length;
   return isOneSize ? distanceCorrelation({ count, data: views }, { count, data: joined(boundaries) }) : 0;
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.length;
-  }
-  return result;
 }

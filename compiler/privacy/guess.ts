@@ -2,6 +2,7 @@
  * The best guess at an input that does not look at what was sent: what a reconstruction has to beat. A blank page is
  * already much like a page with a line on it.
  */
+import { best } from './attack.ts';
 import type { Plane } from './plane.ts';
 import { ssim } from './similarity.ts';
 
@@ -17,8 +18,7 @@ export function bestGuess(training: readonly Plane[]): Guess {
   const tried = training.slice(0, TRIED_MAX);
   const like = (guess: Guess) => tried.reduce((sum, plane) => sum + ssim(plane, guess(plane)), 0);
   const levels = Array.from({ length: LEVELS }, (_, i) => evenly((i + 0.5) / LEVELS));
-  const guesses = [meanRows(training), ...levels].map((guess) => ({ guess, score: like(guess) }));
-  return guesses.reduce((best, other) => (other.score > best.score ? other : best)).guess;
+  return best([meanRows(training), ...levels], like);
 }
 
 function evenly(level: number): Guess {

@@ -5,6 +5,7 @@
 import { cholesky, choleskySolve } from '../linalg/cholesky.ts';
 import { addRows, finishMoments, newMoments } from '../linalg/moments.ts';
 import { addRidge, secondMoments } from '../linalg/ridge.ts';
+import { best } from './attack.ts';
 import type { Plane } from './plane.ts';
 
 export interface Level {
@@ -61,8 +62,10 @@ export function fitLevels(samples: readonly LevelSample[]): Tell {
     }
     return error;
   };
-  const tried = RIDGES.map((ridge) => ({ ridge, error: errorOf(ridge) }));
-  return fitted(samples, tried.reduce((best, other) => (other.error < best.error ? other : best)).ridge);
+  return fitted(
+    samples,
+    best(RIDGES, (ridge) => -errorOf(ridge)),
+  );
 }
 
 function fitted(samples: readonly LevelSample[], ridge: number): Tell {

@@ -5,12 +5,12 @@
  */
 import { gaussian, seededRandom } from '../../shared/random.ts';
 import type { Tensors } from '../../shared/tensor.ts';
-import type { Moments } from '../linalg/moments.ts';
+import { type Moments, newMoments } from '../linalg/moments.ts';
 import { type Attack, type AttackSamples, best, type Score } from './attack.ts';
 import { cellsAt, type FeatureBasis, type FeatureMap, featureMap, hasCells, viewOfCells } from './features.ts';
 import type { Matrices, Matrix } from './matrices.ts';
 import type { Plane } from './plane.ts';
-import { differenceOf, type Fitted, newMoments, ridgeSolution, ridgeSolutions, sumOf } from './ridge-solutions.ts';
+import { differenceOf, type Fitted, ridgeSolution, ridgeSolutions, sumOf } from './ridge-solutions.ts';
 
 export interface LocalAttackOptions {
   readonly basis: FeatureBasis;

@@ -34,11 +34,12 @@ export interface Matrices extends Products {
 
 export async function newMatrices(runtime: Runtime): Promise<Matrices> {
   const products = await newProducts(runtime);
-  const multiply = await load(runtime, ['a', 'b'], [makeNode('MatMul', ['a', 'b'], ['result'])]);
-  const double = await load(runtime, ['a', 'b'], [makeNode('MatMul', ['a', 'b'], ['result'])], 'float64');
+  const multiply = await load(runtime, ['a', 'b'], ['result'], [makeNode('MatMul', ['a', 'b'], ['result'])]);
+  const double = await load(runtime, ['a', 'b'], ['result'], [makeNode('MatMul', ['a', 'b'], ['result'])], 'float64');
   const inner = await load(
     runtime,
     ['a', 'b'],
+    ['result'],
     [makeNode('Transpose', ['b'], ['turned']), makeNode('MatMul', ['a', 'turned'], ['result'])],
   );
   const layer = (result: string) => [
@@ -46,10 +47,11 @@ export async function newMatrices(runtime: Runtime): Promise<Matrices> {
     makeNode('Add', ['product', 'c'], ['moved']),
     makeNode('Relu', ['moved'], [result]),
   ];
-  const rectified = await load(runtime, ['a', 'b', 'c'], layer('result'));
+  const rectified = await load(runtime, ['a', 'b', 'c'], ['result'], layer('result'));
   const network = await load(
     runtime,
     ['a', 'b', 'c', 'd', 'e'],
+    ['result'],
     [
       ...layer('hidden'),
       makeNode('MatMul', ['a', 'd'], ['direct']),
@@ -76,17 +78,18 @@ export async function newMatrices(runtime: Runtime): Promise<Matrices> {
   };
 }
 
-function load(
+/** A graph of matrices of any size. */
+export function load(
   runtime: Runtime,
   inputs: readonly string[],
+  outputs: readonly string[],
   nodes: Node[],
   elementType: 'float32' | 'float64' = 'float32',
 ): Promise<Session> {
-  const shapeOf = (name: string) => [`${name}.rows`, `${name}.columns`];
   return loadModel(runtime, {
     graph: makeGraph({
-      inputs: inputs.map((name) => ({ name, elementType, shape: shapeOf(name) })),
-      outputs: [{ name: 'result', elementType, shape: null }],
+      inputs: inputs.map((name) => ({ name, elementType, shape: [`${name}.rows`, `${name}.columns`] })),
+      outputs: outputs.map((name) => ({ name, elementType, shape: null })),
       nodes,
     }),
     ...{ irVersion: 8, opsets: new Map([['', 14]]), producer: 'tandem', metadata: new Map() },

@@ -4,11 +4,10 @@
  */
 
 import { gaussian } from '../../shared/random.ts';
-import type { Runtime, Session } from '../../shared/runtime.ts';
+import type { Runtime } from '../../shared/runtime.ts';
 import { float32, type Tensors } from '../../shared/tensor.ts';
-import { makeGraph, makeNode, type Node } from '../graph/graph.ts';
-import { loadModel } from '../onnx/load.ts';
-import type { Matrix } from './matrices.ts';
+import { makeNode, type Node } from '../graph/graph.ts';
+import { load, type Matrix } from './matrices.ts';
 
 /** Weights [from, to] and offsets [1, to], by turns, from the first layer to the last. */
 export type Parameters = readonly Matrix[];
@@ -143,21 +142,4 @@ function tensorOf({ rows, columns, data }: Matrix): Tensors[string] {
 function matrixOf(tensors: Tensors, name: string): Matrix {
   const [rows = 0, columns = 0] = tensors[name]?.shape ?? [];
   return { rows, columns, data: tensors[name]?.data as Float32Array };
-}
-
-function load(
-  runtime: Runtime,
-  inputs: readonly string[],
-  outputs: readonly string[],
-  nodes: Node[],
-): Promise<Session> {
-  const elementType = 'float32';
-  return loadModel(runtime, {
-    graph: makeGraph({
-      inputs: inputs.map((name) => ({ name, elementType, shape: [`${name}.rows`, `${name}.columns`] })),
-      outputs: outputs.map((name) => ({ name, elementType, shape: null })),
-      nodes,
-    }),
-    ...{ irVersion: 8, opsets: new Map([['', 14]]), producer: 'tandem', metadata: new Map() },
-  });
 }

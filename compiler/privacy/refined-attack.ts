@@ -13,7 +13,7 @@ import type { Matrices } from './matrices.ts';
 import type { Network } from './network.ts';
 import type { Plane } from './plane.ts';
 import { sharpenedScore } from './sharpened.ts';
-import { type Trained, type TrainingSample, trainedAttack } from './trained-attack.ts';
+import { TOLD, type Trained, type TrainingSample, trainedAttack } from './trained-attack.ts';
 
 export interface RefinedAttackOptions extends Omit<LocalAttackOptions, 'parts' | 'score'> {
   readonly network: Network;
@@ -31,7 +31,6 @@ export interface RefinedAttacks {
 /** That the first step tells for the second. */
 const PARTS = 3;
 const SECOND = { radius: 4, places: 12_000, hidden: 192, ridges: [0.1, 1e-2, 1e-3] } as const;
-const TOLD = { name: 'told', rowAxis: 2, columnAxis: 3 } as const;
 
 /** Without the second step and with either; none where the boundary's places are no cells of the input. */
 export async function refinedAttacks(
@@ -80,14 +79,8 @@ export async function refinedAttacks(
   for (const [i, seen] of training.entries()) known.push(await sampleOf(seen, told[i] as Plane));
   for (const [i, seen] of heldOut.entries()) tried.push(await sampleOf(seen, first.heldOut[i] as Plane));
   const corrected = await trainedAttack(matrices, known, tried, {
-    network,
-    basis,
-    start,
-    seed,
-    steps,
-    score: likeness,
+    ...{ network, basis, start, seed, steps, score: likeness },
   });
-
   attacks.push({
     ...{ name: `${name}, corrected by a trained network`, ridge, heldOut: corrected.heldOut },
     async reconstruct(boundary) {

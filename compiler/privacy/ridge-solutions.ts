@@ -7,8 +7,6 @@ import { addRidge, secondMoments } from '../linalg/ridge.ts';
 import { blockedCholesky, blockedSolve } from './blocked-cholesky.ts';
 import type { Matrices, Matrix } from './matrices.ts';
 
-export { newMoments } from '../linalg/moments.ts';
-
 export interface Fitted {
   readonly isLinear: boolean;
   /** Of the leading columns. */

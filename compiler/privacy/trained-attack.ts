@@ -65,7 +65,8 @@ const SHARE_AFTER = 0.3;
 /** How often held-out samples are looked at. */
 const CHECKS = 4;
 const PLACES_AT_ONCE = 4096;
-const TOLD = { name: 'told', rowAxis: 2, columnAxis: 3 } as const;
+/** Where what the closed form told lies among what is looked at. */
+export const TOLD = { name: 'told', rowAxis: 2, columnAxis: 3 } as const;
 
 /** @param training at least one, of as many places a row of cells as all others */
 export async function trainedAttack(

@@ -2,10 +2,10 @@
  * All at once: from the whole boundary to the whole input, by kernel ridge regression, where all samples are of one size. It
  * finds what has no place: a boundary that was flattened, or that overlaps itself in windows.
  */
-import { asFloat32, type Tensors } from '../../shared/tensor.ts';
+import type { Tensors } from '../../shared/tensor.ts';
 import { cholesky, choleskySolve } from '../linalg/cholesky.ts';
 import { addRidge } from '../linalg/ridge.ts';
-import { type Attack, type AttackSamples, best } from './attack.ts';
+import { type Attack, type AttackSamples, best, flattened } from './attack.ts';
 import type { Matrices, Matrix } from './matrices.ts';
 import type { Plane } from './plane.ts';
 import { sharpenedScore } from './sharpened.ts';
@@ -94,17 +94,6 @@ function kernels(inner: Float32Array, norms: Float64Array): Kernel[] {
     return (product, a, b) => Math.exp(-scale * Math.max(0, a + b - 2 * product));
   });
   return [(product) => product, ...gaussians];
-}
-
-function flattened(boundary: Tensors): Float32Array {
-  const parts = Object.values(boundary).filter(({ dtype }) => dtype === 'float32');
-  const result = new Float32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(asFloat32(part), at);
-    at += part.data.length;
-  }
-  return result;
 }
 
 /** About the mean of all rows, and as long as 1 on average. */
