@@ -56,11 +56,11 @@ export async function heldOutError(
       power += value ** 2;
     }
     squared.push({ error, power });
-    grades.push(recipe?.judge(outputs, truth, expected) ?? {});
-    if (recipe?.answer(outputs) === recipe?.answer(expected)) agreeing++;
+    grades.push(recipe.judge(outputs, truth, expected));
+    if (recipe.answer(outputs) === recipe.answer(expected)) agreeing++;
   }
   await session.release();
-  return { squared, metrics: { ...recipe?.score(grades), agreement: agreeing / Math.max(1, heldOut.length) } };
+  return { squared, metrics: { ...recipe.score(grades), agreement: agreeing / Math.max(1, heldOut.length) } };
 }
 
 /** Norm of all errors over the norm of all values. */
