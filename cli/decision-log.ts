@@ -1,12 +1,13 @@
 /** A log of decisions, a record a line, and what comes of making them again. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import { type Plan, planHead } from '../shared/plan.ts';
 import type { Decision } from '../shared/schedule/decide.ts';
 import { parseRecord } from '../shared/schedule/read-record.ts';
 import type { DecisionRecord } from '../shared/schedule/record.ts';
 import { type Difference, decideAgain, differences } from '../shared/schedule/replay.ts';
+import { unreadable } from './unreadable.ts';
 
 export interface Replayed {
   /** In the log, from 1. */
@@ -57,7 +58,7 @@ async function* linesOf(path: string): AsyncGenerator<string, void, undefined> {
   try {
     yield* createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
   } catch (error) {
-    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    unreadable(path)(error);
   } finally {
     stream.destroy();
   }

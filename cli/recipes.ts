@@ -10,8 +10,9 @@ import {
   readSourceBytes,
 } from '../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../models/index.ts';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
+import { unreadable } from './unreadable.ts';
 
 /**
  * The recipe of models/ where the name or the file is one of theirs and nothing is to be otherwise, else one for any model.
@@ -23,9 +24,7 @@ export async function findRecipe(name: string, options: AnyModelOptions): Promis
     if (isChanged) throw ownRecipe(name);
     return loadRecipe(name);
   }
-  const bytes = await readFile(name).catch((error: unknown) => {
-    throw new TandemError('NOT_FOUND', `cannot read ${name}: ${messageOf(error)}`, { cause: error });
-  });
+  const bytes = await readFile(name).catch(unreadable(name));
   checkModelFile(name);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   for (const candidate of isChanged ? [] : MODEL_NAMES) {

@@ -1,8 +1,9 @@
 /** Network traces from files and folders; a folder below is a collection. */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { messageOf, TandemError } from '../shared/errors.ts';
+import { TandemError } from '../shared/errors.ts';
 import { assembleTraces, type NamedFile, parseTraceFile, type Trace } from '../simulate/index.ts';
+import { unreadable } from './unreadable.ts';
 
 /** Beside traces lie their descriptions. */
 const IS_DESCRIPTION = /^(README|LICENSE)|\.md$/i;
@@ -42,10 +43,4 @@ async function filesBelow(folder: string, seen: Set<string>): Promise<string[]> 
     else if (found.isFile() && !IS_DESCRIPTION.test(name)) files.push(path);
   }
   return files;
-}
-
-function unreadable(path: string): (error: unknown) => never {
-  return (error) => {
-    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  };
 }

@@ -5,9 +5,10 @@ import { baseUrl } from '../../client/base-url.ts';
 import { connect, describeRoute, type InferResult, type Plan, readPicture, verifyReceipt } from '../../client/node.ts';
 import { readNpz } from '../../compiler/index.ts';
 import { loadRecipe, MODEL_NAMES } from '../../models/index.ts';
-import { hasCode, messageOf, TandemError } from '../../shared/errors.ts';
+import { hasCode, TandemError } from '../../shared/errors.ts';
 import { readArguments, wholeNumber } from '../arguments.ts';
 import { formatTable } from '../table.ts';
+import { unreadable } from '../unreadable.ts';
 
 export const usage =
   'tandem infer --url URL --model NAME --input F [--k N] [--label L] [--floor BOUNDARY] [--token T] [--json]';
@@ -88,12 +89,6 @@ function assertFloor(floor: string, { boundaries }: Plan): void {
     'USAGE',
     `expected --floor input, local or one of ${names.slice(1, -1).join(', ')}, got ${floor}`,
   );
-}
-
-function unreadable(path: string) {
-  return (error: unknown): never => {
-    throw new TandemError('NOT_FOUND', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  };
 }
 
 async function receiptLine({ route }: InferResult): Promise<string> {

@@ -135,7 +135,8 @@ async function measureSample(
   };
 }
 
-function outputsIn(plan: Plan, tensors: Tensors): Tensors {
+/** Those of the whole model that are among some tensors. */
+export function outputsIn(plan: Plan, tensors: Tensors): Tensors {
   const names = plan.boundaries.at(-1)?.tensors.map(({ name }) => name) ?? [];
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => names.includes(name)));
 }

@@ -6,6 +6,7 @@ import { seededRandom } from '../../shared/random.ts';
 import type { Session } from '../../shared/runtime.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { allBoundaries } from '../cut/boundary-specs.ts';
+import { outputsIn } from '../measure/accuracy.ts';
 import { meanOf, round } from '../measure/fit.ts';
 import type { Progress } from '../progress.ts';
 import type { Grade, ModelRecipe } from '../recipe.ts';
@@ -71,11 +72,6 @@ export async function measureDefended(
 
 function crossingAt(input: Crossing, boundaries: readonly Tensors[], k: number): Crossing {
   return { ...input, k, tensors: boundaries[k] as Tensors, picture: k === 0 ? input.picture : null };
-}
-
-function outputsIn(plan: Plan, tensors: Tensors): Tensors {
-  const names = plan.boundaries.at(-1)?.tensors.map(({ name }) => name) ?? [];
-  return Object.fromEntries(Object.entries(tensors).filter(([name]) => names.includes(name)));
 }
 
 function scored(recipe: ModelRecipe, grades: readonly Grade[]): Record<string, number> {
