@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { expect } from 'vitest';
+import type { SegmentData } from '../../compiler/compress/segment-data.ts';
 import type { Graph, Model } from '../../compiler/graph/graph.ts';
 import { writeModel } from '../../compiler/onnx/write.ts';
 import { ortRuntime } from '../../runtimes/onnxruntime.ts';
@@ -38,6 +39,16 @@ export async function runModel(bytes: Uint8Array, feeds: Tensors): Promise<Tenso
 
 export function runGraph(graph: Graph, feeds: Tensors, opset = 9): Promise<Tensors> {
   return runModel(writeModel(modelOf(graph, opset)), feeds);
+}
+
+/** A model with what flows into it, run as it is written. */
+export function dataOf(model: Model, samples: readonly Tensors[]): SegmentData {
+  return {
+    ...{ model, runtime: literal },
+    async *samples() {
+      yield* samples;
+    },
+  };
 }
 
 /** Random inputs for a graph; a symbolic dimension is taken to be 3. */

@@ -6,12 +6,12 @@ export function tandemError(code: ErrorCode, part = ''): unknown {
   return expect.objectContaining({ name: 'TandemError', code, message: expect.stringContaining(part) });
 }
 
-/** What `action` gives, or null where it threw a TandemError. Anything else that it throws goes through. */
-export function orRefusal<T>(action: () => T): T | null {
+/** What `action` gives, or null where it threw a TandemError, of `code` if one is named. Anything else that it throws goes through. */
+export function orRefusal<T>(action: () => T, code?: ErrorCode): T | null {
   try {
     return action();
   } catch (error) {
-    if (error instanceof TandemError) return null;
+    if (error instanceof TandemError && (code === undefined || error.code === code)) return null;
     throw error;
   }
 }

@@ -7,7 +7,7 @@ import { floatConstant, type Graph } from '../../../compiler/graph/graph.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { asFloat32, type Tensor, type Tensors } from '../../../shared/tensor.ts';
-import { literal, modelOf, runGraph } from '../run-graph.ts';
+import { dataOf, modelOf, runGraph } from '../run-graph.ts';
 import { graphOf, randomTensor } from '../text-graph.ts';
 
 /** Inputs with a mean of 2: then what a weight is off by moves the mean output. */
@@ -19,14 +19,7 @@ function samplesFrom(seed: number, mean = 2): Tensors[] {
 }
 
 async function gramsOf(graph: Graph, samples: readonly Tensors[]) {
-  const data = {
-    model: modelOf(graph),
-    runtime: literal,
-    async *samples() {
-      yield* samples;
-    },
-  };
-  return layerGrams(data, layersOf(graph), rowsToRound(samples.length));
+  return layerGrams(dataOf(modelOf(graph), samples), layersOf(graph), rowsToRound(samples.length));
 }
 
 /** Summed over samples, of the output y. */

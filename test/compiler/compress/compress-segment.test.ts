@@ -5,7 +5,7 @@ import type { LayerForm, SegmentRecipe } from '../../../compiler/compress/segmen
 import { inferTypes } from '../../../compiler/graph/infer.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
-import { expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
+import { dataOf, expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 
 const SAMPLES = 12;
@@ -26,13 +26,10 @@ async function segment(): Promise<SegmentData> {
     out y`);
   const model = modelOf(graph, 13);
   await inferTypes(model, literal, true);
-  return {
+  return dataOf(
     model,
-    runtime: literal,
-    samples: async function* () {
-      for (let seed = 0; seed < SAMPLES; seed++) yield randomFeeds(graph, seed);
-    },
-  };
+    Array.from({ length: SAMPLES }, (_, seed) => randomFeeds(graph, seed)),
+  );
 }
 
 const recipe = (forms: Readonly<Record<string, LayerForm>>): SegmentRecipe => ({ layers: forms });
@@ -74,12 +71,7 @@ describe('compressing a segment', () => {
     const model = modelOf(graph, 13);
     await inferTypes(model, literal, true);
     const ones = { x: { dtype: 'float32' as const, shape: [64, 2], data: new Float32Array(128).fill(1) } };
-    const data: SegmentData = {
-      ...{ model, runtime: literal },
-      samples: async function* () {
-        yield ones;
-      },
-    };
+    const data = dataOf(model, [ones]);
     const largest = async (mayLackVnni: boolean) => {
       const compressed = await segmentCompressor(data, { samples: 1, mayLackVnni })(recipe({ a: 'int8', y: 'int8' }));
       const codes = [...compressed.graph.initializers.values()].filter(({ elementType }) => elementType === 'int8');

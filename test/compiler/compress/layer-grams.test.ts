@@ -6,7 +6,7 @@ import type { SegmentData } from '../../../compiler/compress/segment-data.ts';
 import { floatConstant } from '../../../compiler/graph/graph.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { asFloat32, type Tensor, type Tensors } from '../../../shared/tensor.ts';
-import { literal, modelOf, runGraph } from '../run-graph.ts';
+import { dataOf, literal, modelOf, runGraph } from '../run-graph.ts';
 import { graphOf, randomTensor } from '../text-graph.ts';
 
 const TEXT = `
@@ -32,7 +32,7 @@ const TEXT = `
 
 const samples: Tensors[] = [1, 2, 3].map((seed) => ({ x: randomTensor([1, 4, 6, 6], seededRandom(seed)) }));
 
-function dataOf(text: string, asked: string[][] = []): SegmentData {
+function dataFrom(text: string, asked: string[][] = []): SegmentData {
   const runtime: SegmentData['runtime'] = {
     ...literal,
     async load(bytes, external) {
@@ -41,18 +41,12 @@ function dataOf(text: string, asked: string[][] = []): SegmentData {
       return session;
     },
   };
-  return {
-    model: modelOf(graphOf(text)),
-    runtime,
-    async *samples() {
-      yield* samples;
-    },
-  };
+  return { ...dataOf(modelOf(graphOf(text)), samples), runtime };
 }
 
 describe("the moments of layers' inputs", () => {
   test('are sums over all rows of all samples, one matrix a group', async () => {
-    const data = dataOf(TEXT);
+    const data = dataFrom(TEXT);
     const { graph } = data.model;
     const layers = layersOf(graph);
     const grams = await layerGrams(data, layers, rowsToRound(samples.length));
@@ -80,7 +74,7 @@ describe("the moments of layers' inputs", () => {
   });
 
   test('say what an error in a weight costs in the output', async () => {
-    const data = dataOf(TEXT);
+    const data = dataFrom(TEXT);
     const grams = await layerGrams(data, layersOf(data.model.graph), rowsToRound(samples.length));
     const changed = graphOf(TEXT);
     const weight = floatConstant(changed, 'w2')?.data as Float32Array;
@@ -107,7 +101,7 @@ describe("the moments of layers' inputs", () => {
   });
 
   test('of parts of the samples are those of each part by itself', async () => {
-    const data = dataOf(TEXT);
+    const data = dataFrom(TEXT);
     const layers = layersOf(data.model.graph);
     const rows = rowsToRound(1);
     const both = await splitGrams(data, layers, [rows, rows], (sample) => sample % 2);
@@ -122,7 +116,7 @@ describe("the moments of layers' inputs", () => {
 
   test('fetch a value once, and are shared by layers that see it alike', async () => {
     const asked: string[][] = [];
-    const data = dataOf(TEXT, asked);
+    const data = dataFrom(TEXT, asked);
     const grams = await layerGrams(data, layersOf(data.model.graph), rowsToRound(samples.length));
     // Products are summed by the runtime too.
     expect(asked.filter(([name]) => name !== 'product')).toEqual([['r', 'd']]);
@@ -137,17 +131,17 @@ describe("the moments of layers' inputs", () => {
   ])('are not shared by layers that differ in %s', async (_, attribute) => {
     const kernel = attribute === 'group=2' ? '[4,2,2,2]' : '[4,4,2,2]';
     const text = `in x [1,4,6,6]\nconst v [4,4,2,2]\nconst w ${kernel}\na = Conv(x, v)\nb = Conv(x, w) ${attribute}\nout a\nout b`;
-    const data = dataOf(text);
+    const data = dataFrom(text);
     const grams = await layerGrams(data, layersOf(data.model.graph), rowsToRound(samples.length));
     expect(grams.get('b')?.[0]?.gram).not.toEqual(grams.get('a')?.[0]?.gram);
   });
 
   test('take so many rows of a sample that all make three a column', async () => {
-    const data = dataOf('in x [1,4,6,6]\nconst w [3,1,1,1]\ny = Reshape(x, [1,1,144,1])\nz = Conv(y, w)\nout z');
+    const data = dataFrom('in x [1,4,6,6]\nconst w [3,1,1,1]\ny = Reshape(x, [1,1,144,1])\nz = Conv(y, w)\nout z');
     const layers = layersOf(data.model.graph);
     const count = async (given: number) => (await layerGrams(data, layers, rowsToRound(given))).get('z')?.[0]?.count;
     expect(await count(3)).toBe(3 * 64);
-    const wide = dataOf(
+    const wide = dataFrom(
       'in x [1,4,6,6]\nconst w [120,2]\ny = Reshape(x, [-1,1])\nz = Expand(y, [144,120])\nv = MatMul(z, w)\nout v',
     );
     expect((await layerGrams(wide, layersOf(wide.model.graph), rowsToRound(3))).get('v')?.[0]?.count).toBe(360);

@@ -8,7 +8,7 @@ import { readModel } from '../../../compiler/onnx/read.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { asFloat32, type Tensors } from '../../../shared/tensor.ts';
-import { expectClose, literal, modelOf, randomFeeds, runGraph, runModel } from '../run-graph.ts';
+import { dataOf, expectClose, modelOf, randomFeeds, runGraph, runModel } from '../run-graph.ts';
 import { graphOf, randomTensor, textOf } from '../text-graph.ts';
 
 /** The matrix [columns, outputs] or its transpose that the packed codes stand for, from their layout as the operator has it. */
@@ -82,13 +82,7 @@ describe('products of 4 bits', () => {
       return { x: { dtype: 'float32', shape: [64, 64], data: x } };
     });
     const original = graphOf(text.replace('[5,64]', '[64,64]'));
-    const data = {
-      model: modelOf(original, 13),
-      runtime: literal,
-      async *samples() {
-        yield* samples.slice(0, 3);
-      },
-    };
+    const data = dataOf(modelOf(original, 13), samples.slice(0, 3));
     const grams = await layerGrams(data, layersOf(original), rowsToRound(3));
     const errorOf = async (model: Model) => {
       const held = samples[3] as Tensors;

@@ -9,7 +9,7 @@ import { relativeError } from '../../../compiler/measure/error.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import { optimizedModel } from '../../../compiler/runtimes.ts';
 import type { Tensor } from '../../../shared/tensor.ts';
-import { literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
+import { dataOf, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
 import { floats, graphOf } from '../text-graph.ts';
 
 async function quantized(text: string, options: Partial<QuantizeOptions> = {}) {
@@ -18,11 +18,8 @@ async function quantized(text: string, options: Partial<QuantizeOptions> = {}) {
   const model = modelOf(graph, 13);
   const feeds = randomFeeds(graph);
   const nodes = options.nodes ?? quantizable(graph);
-  const samples = async function* () {
-    yield feeds;
-  };
   const names = valuesToCalibrate(graph, nodes);
-  const ranges = await calibrateRanges({ model, runtime: literal, samples }, names, 'min-max');
+  const ranges = await calibrateRanges(dataOf(model, [feeds]), names, 'min-max');
   const result = quantizedModel(model, { nodes, ranges, granularity: 'channel', ...options });
   verifyGraph(result.model.graph, 'after quantizing');
   const optimized = await optimizedModel(writeModel(result.model), 'device');

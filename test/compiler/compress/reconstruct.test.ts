@@ -10,7 +10,7 @@ import { inferTypes } from '../../../compiler/graph/infer.ts';
 import { observeTypes } from '../../../compiler/graph/observe.ts';
 import { verifyGraph } from '../../../compiler/graph/verify.ts';
 import type { Tensor, Tensors } from '../../../shared/tensor.ts';
-import { expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
+import { dataOf, expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 
 const NET = `in x [1,3,10,12]
@@ -34,15 +34,12 @@ const w6 [4,5]
 y = Gemm(m, w6) transB=1
 out y`;
 
-async function dataOf(text: string, count: number): Promise<SegmentData> {
+function dataFrom(text: string, count: number): SegmentData {
   const model = modelOf(graphOf(text), 13);
-  const samples = Array.from({ length: count }, (_, i) => randomFeeds(model.graph, 100 + i));
-  return {
-    ...{ model, runtime: literal },
-    async *samples() {
-      yield* samples;
-    },
-  };
+  return dataOf(
+    model,
+    Array.from({ length: count }, (_, i) => randomFeeds(model.graph, 100 + i)),
+  );
 }
 
 /** Every third unit removed, nothing fitted. */
@@ -74,7 +71,7 @@ async function heldOutError(original: Model, other: Model): Promise<number> {
 
 describe('fitting what is left to the original', () => {
   test('makes the error on other samples less', async () => {
-    const data = await dataOf(NET, 24);
+    const data = dataFrom(NET, 24);
     const { model, keptOutputs } = await pruned(data);
     const before = await heldOutError(data.model, model);
     const fitted = await reconstruct(data, { graph: model.graph, keptOutputs });
@@ -103,7 +100,7 @@ describe('fitting what is left to the original', () => {
 
   test('is least squares: columns that others can stand for cost nothing', async () => {
     // The last two channels are sums of the first two; without them the next layer can do the same.
-    const data = await dataOf(
+    const data = dataFrom(
       `in x [1,2,6,6]\nconst w1 [4,2,1,1] = 1 0 0 1 1 1 1 -1\na = Conv(x, w1)\nconst w2 [3,4,3,3]\ny = Conv(a, w2)\nout y`,
       6,
     );
@@ -123,7 +120,7 @@ describe('fitting what is left to the original', () => {
     ['depthwise convolution', 'in x [1,4,6,6]\nconst w [8,1,3,3]\ny = Conv(x, w) group=4\nout y'],
     ['Gemm', 'in x [20,4]\nconst w [4,3]\ny = Gemm(x, w)\nout y'],
   ])('makes up in a %s for what the segments before did to the inputs', async (_, text) => {
-    const data = await dataOf(text, 12);
+    const data = dataFrom(text, 12);
     const halved = (sample: Tensors): Tensors => {
       const x = sample['x'] as Tensor;
       return { x: { ...x, data: (x.data as Float32Array).map((value) => 0.5 * value + 1) } as Tensor };

@@ -9,7 +9,7 @@ import { inferTypes } from '../../../compiler/graph/infer.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
-import { expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
+import { dataOf, expectClose, literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 
 const SAMPLES = 24;
@@ -42,12 +42,10 @@ async function segment(text = NET, feeds?: (seed: number) => Tensors): Promise<S
   const graph = graphOf(text);
   const model = modelOf(graph, 13);
   await inferTypes(model, literal, true);
-  return {
-    ...{ model, runtime: literal },
-    samples: async function* () {
-      for (let seed = 0; seed < SAMPLES; seed++) yield feeds?.(seed) ?? randomFeeds(graph, seed);
-    },
-  };
+  return dataOf(
+    model,
+    Array.from({ length: SAMPLES }, (_, seed) => feeds?.(seed) ?? randomFeeds(graph, seed)),
+  );
 }
 
 /** Channels that hang together, as those of pictures do: each is a mixture of four. */

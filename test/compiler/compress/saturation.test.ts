@@ -5,7 +5,7 @@ import { canSaturate, codesOf, saturatedPairs, saturatingLayers } from '../../..
 import { floatConstant } from '../../../compiler/graph/graph.ts';
 import { randomInt, seededRandom } from '../../../shared/random.ts';
 import { float32 } from '../../../shared/tensor.ts';
-import { literal, modelOf } from '../run-graph.ts';
+import { dataOf, modelOf } from '../run-graph.ts';
 import { floats, graphOf } from '../text-graph.ts';
 
 /** A dot product as a CPU without VNNI does it: pairs of products in an Int16 that stays at its ends. */
@@ -23,18 +23,11 @@ function int16Dot(a: ArrayLike<number>, w: ArrayLike<number>): { sum: number; ex
 const GRAPH = graphOf('in x [1,2,4,4]\nwide = Conv(x, w)\ncalm = Conv(x, v)\nout wide\nout calm');
 GRAPH.initializers.set('w', floats([1, 2, 1, 1], [1, 0.9]));
 GRAPH.initializers.set('v', floats([1, 2, 1, 1], [1, 0.001]));
-const data = {
-  model: modelOf(GRAPH, 13),
-  runtime: literal,
-  samples: async function* () {
-    yield {
-      x: float32(
-        [1, 2, 4, 4],
-        Float32Array.from({ length: 32 }, (_, i) => 0.9 + (i % 16) / 160),
-      ),
-    };
-  },
-};
+const X = float32(
+  [1, 2, 4, 4],
+  Float32Array.from({ length: 32 }, (_, i) => 0.9 + (i % 16) / 160),
+);
+const data = dataOf(modelOf(GRAPH, 13), [{ x: X }]);
 
 describe('saturation of sums of two products', () => {
   test('is found where it happens, and only there', async () => {

@@ -22,7 +22,7 @@ import { seededRandom } from '../../../shared/random.ts';
 import { elementCount, type Tensor, type Tensors } from '../../../shared/tensor.ts';
 import { tinyModelBytes } from '../../helpers/tiny-model.ts';
 import { optimizedOperators } from '../optimized.ts';
-import { expectClose, literal, modelOf, REAL_MODEL, randomFeeds, runGraph } from '../run-graph.ts';
+import { dataOf, expectClose, modelOf, REAL_MODEL, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf, randomTensor, textOf } from '../text-graph.ts';
 
 /** Stores the weights of a graph, which must give nearly the same outputs then. */
@@ -317,13 +317,7 @@ describe('storing weights in a form', () => {
       const blurred = (data as Float32Array).map((value, i, all) => value + 2 * (all[i - (i % 8)] ?? 0));
       return { x: { dtype: 'float32', shape: [1, 8, 8, 8], data: blurred } };
     });
-    const data = {
-      model: modelOf(original, 13),
-      runtime: literal,
-      async *samples() {
-        yield* samples.slice(0, 3);
-      },
-    };
+    const data = dataOf(modelOf(original, 13), samples.slice(0, 3));
     const grams = await layerGrams(data, layersOf(original), rowsToRound(3));
     const errorsOf = async (given: LayerGrams) => {
       const graph = graphOf(text);

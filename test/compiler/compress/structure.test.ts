@@ -9,7 +9,7 @@ import {
 import { squaredError } from '../../../compiler/compress/trial.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
-import { literal, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
+import { dataOf, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 
 /** Layers of all kinds, and a few that a channel goes through on two ways. */
@@ -36,15 +36,12 @@ out h`;
 
 const SAMPLES = 12;
 
-function dataOf(text: string): SegmentData {
+function dataFrom(text: string): SegmentData {
   const model = modelOf(graphOf(text), 13);
-  const samples = Array.from({ length: SAMPLES }, (_, i) => randomFeeds(model.graph, 100 + i));
-  return {
-    ...{ model, runtime: literal },
-    async *samples() {
-      yield* samples;
-    },
-  };
+  return dataOf(
+    model,
+    Array.from({ length: SAMPLES }, (_, i) => randomFeeds(model.graph, 100 + i)),
+  );
 }
 
 async function macsOf(data: SegmentData): Promise<number> {
@@ -61,7 +58,7 @@ async function heldOutError({ model }: SegmentData, run: (feeds: Tensors) => Pro
 }
 
 describe('a segment made smaller', () => {
-  const data = dataOf(NET);
+  const data = dataFrom(NET);
   const prices = new Map<string, StructurePrices>();
   beforeAll(async () => {
     for (const technique of ['channels', 'low-rank', 'both'] as const) {
@@ -119,7 +116,7 @@ describe('a segment made smaller', () => {
   });
 
   test('without a layer that can be smaller is what it was', async () => {
-    const plain = dataOf('in x [2,4]\ny = Softmax(x)\nout y');
+    const plain = dataFrom('in x [2,4]\ny = Softmax(x)\nout y');
     const { macs, choose } = await structurePrices(plain, { technique: 'both' });
     const model = await rebuildStructure(plain, choose({ macsShare: 0.5 }));
     expect(await macsOf({ ...plain, model })).toBe(macs);

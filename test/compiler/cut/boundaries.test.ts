@@ -6,7 +6,7 @@ import { flowOf, nodesBehind } from '../../../compiler/cut/flow.ts';
 import type { NodeCost } from '../../../compiler/graph/cost.ts';
 import type { Graph, Node } from '../../../compiler/graph/graph.ts';
 import { removeDeadCode } from '../../../compiler/passes/dead-code.ts';
-import { TandemError } from '../../../shared/errors.ts';
+import { orRefusal } from '../../shared/tandem-error.ts';
 import { graphOf } from '../text-graph.ts';
 
 function boundariesOf(text: string, tensorsMax = 2): string[] {
@@ -207,11 +207,6 @@ function allSets(last: number): string[][] {
 
 /** Whether extraction takes it, and each tensor is needed. */
 function canCut(graph: Graph, tensors: readonly string[]): boolean {
-  try {
-    const { segments } = extractChain(graph, [tensors]);
-    return tensors.every((name) => segments[1]?.inputs.includes(name));
-  } catch (error) {
-    if (error instanceof TandemError && error.code === 'BAD_CUT') return false;
-    throw error;
-  }
+  const chain = orRefusal(() => extractChain(graph, [tensors]), 'BAD_CUT');
+  return chain !== null && tensors.every((name) => chain.segments[1]?.inputs.includes(name));
 }

@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ExtractedChain, extractChain } from '../../../compiler/cut/extract.ts';
+import { extractChain } from '../../../compiler/cut/extract.ts';
 import type { Graph } from '../../../compiler/graph/graph.ts';
-import { verifyGraph } from '../../../compiler/graph/verify.ts';
 import { readModel } from '../../../compiler/onnx/read.ts';
 import { removeDeadCode } from '../../../compiler/passes/dead-code.ts';
-import { TandemError } from '../../../shared/errors.ts';
-import { float32, type Tensor, type Tensors } from '../../../shared/tensor.ts';
+import { float32, type Tensor } from '../../../shared/tensor.ts';
 import { TINY_CUTS, tinyModelBytes } from '../../helpers/tiny-model.ts';
+import { orRefusal } from '../../shared/tandem-error.ts';
 import { coded } from '../coded.ts';
 import { expectClose, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf, textOf } from '../text-graph.ts';
+import { runChain } from './run-chain.ts';
 
 /** x -> a -> b -> y, where y reads a too. */
 const SKIP = 'in x [2]\na = Neg(x)\nb = Relu(a)\ny = Add(b, a)\nout y';
@@ -18,23 +18,6 @@ const SKIP = 'in x [2]\na = Neg(x)\nb = Relu(a)\ny = Add(b, a)\nout y';
 const tiny = () => readModel(tinyModelBytes(), 'tiny.onnx').graph;
 
 const segmentsOf = (graph: Graph, cuts: readonly (readonly string[])[]) => extractChain(graph, cuts).segments;
-
-/** Runs the segments one after another, each on nothing but the boundary before it. Gives the outputs of all. */
-async function runChain({ segments, boundaries }: ExtractedChain, feeds: Tensors): Promise<Tensors> {
-  let live = feeds;
-  let outputs: Tensors = {};
-  for (const [i, { graph, inputs }] of segments.entries()) {
-    verifyGraph(graph, `segment ${i + 1}`);
-    const made = await runGraph(graph, pick(live, inputs));
-    outputs = { ...outputs, ...made };
-    if (i < segments.length - 1) live = pick({ ...live, ...made }, boundaries[i + 1] ?? []);
-  }
-  return pick(outputs, boundaries.at(-1) ?? []);
-}
-
-function pick(tensors: Tensors, names: readonly string[]): Tensors {
-  return Object.fromEntries(names.map((name) => [name, tensors[name] as Tensor]));
-}
 
 describe('cutting a graph into a chain', () => {
   test('gives segments that together are the whole', async () => {
@@ -262,7 +245,7 @@ describe('any graph cut at any values', () => {
             ? [...new Set(choice.picks.map((index) => `v${index % (last + 1)}`))]
             : liveAfter(graphOf(text), choice.at % last),
         );
-        const chain = chainOrRefusal(graphOf(text), cuts);
+        const chain = orRefusal(() => extractChain(graphOf(text), cuts), 'BAD_CUT');
         // A segment that makes nothing: see "a cut that is refused".
         if (!chain || chain.segments.some(({ outputs }) => outputs.length === 0)) return;
         run++;
@@ -285,12 +268,3 @@ describe('any graph cut at any values', () => {
     );
   });
 });
-
-function chainOrRefusal(graph: Graph, cuts: readonly (readonly string[])[]): ExtractedChain | undefined {
-  try {
-    return extractChain(graph, cuts);
-  } catch (error) {
-    if (error instanceof TandemError && error.code === 'BAD_CUT') return undefined;
-    throw error;
-  }
-}

@@ -5,12 +5,12 @@ import { type ExtractedChain, extractChain } from '../../../compiler/cut/extract
 import { flowOf } from '../../../compiler/cut/flow.ts';
 import { knownDims } from '../../../compiler/graph/dims.ts';
 import type { Graph } from '../../../compiler/graph/graph.ts';
-import { verifyGraph } from '../../../compiler/graph/verify.ts';
-import { TandemError } from '../../../shared/errors.ts';
 import { seededRandom } from '../../../shared/random.ts';
-import type { Tensor, Tensors } from '../../../shared/tensor.ts';
+import type { Tensors } from '../../../shared/tensor.ts';
+import { orRefusal } from '../../shared/tandem-error.ts';
 import { expectClose, literal, modelOf, runGraph } from '../run-graph.ts';
 import { graphOf, nodeLines, randomTensor, textOf } from '../text-graph.ts';
+import { runChain } from './run-chain.ts';
 
 const OPSET = 15;
 
@@ -33,23 +33,6 @@ function feedsOf(graph: Graph, sizes: Readonly<Record<string, number>>): Tensors
   );
 }
 
-/** Each segment on nothing but the boundary before it. */
-async function runChain({ segments, boundaries }: ExtractedChain, feeds: Tensors): Promise<Tensors> {
-  let live = feeds;
-  let outputs: Tensors = {};
-  for (const [i, { graph, inputs }] of segments.entries()) {
-    verifyGraph(graph, `segment ${i + 1}`);
-    const made = await runGraph(graph, pick(live, inputs), OPSET);
-    outputs = { ...outputs, ...made };
-    live = pick({ ...live, ...made }, i + 1 < segments.length ? (boundaries[i + 1] ?? []) : []);
-  }
-  return pick(outputs, boundaries.at(-1) ?? []);
-}
-
-function pick(tensors: Tensors, names: readonly string[]): Tensors {
-  return Object.fromEntries(names.map((name) => [name, tensors[name] as Tensor]));
-}
-
 /** The chain gives what the whole gives, at two sizes. */
 async function expectSame(graph: Graph, chain: ExtractedChain): Promise<void> {
   for (const sizes of [
@@ -57,7 +40,7 @@ async function expectSame(graph: Graph, chain: ExtractedChain): Promise<void> {
     { N: 3, M: 4 },
   ]) {
     const feeds = feedsOf(graph, sizes);
-    expectClose(await runChain(chain, feeds), await runGraph(graph, feeds, OPSET), 0);
+    expectClose(await runChain(chain, feeds, OPSET), await runGraph(graph, feeds, OPSET), 0);
   }
 }
 
@@ -329,7 +312,7 @@ test('any graph of shape chains, cut anywhere, gives at two sizes what the whole
       const { legal } = legalBoundaries(flowOf(graph), 2);
       const at = [...new Set(picks.map((pick) => pick % Math.max(1, legal.length)))].sort((a, b) => a - b);
       const cuts = at.flatMap((i) => (legal[i] ? [legal[i].tensors] : []));
-      const plain = withoutRefusal(() => extractChain(graph, cuts));
+      const plain = orRefusal(() => extractChain(graph, cuts), 'BAD_CUT');
       if (!plain || cuts.length === 0) return;
       const chain = await chainOf(graph, cuts);
       const count = ({ boundaries }: ExtractedChain) => boundaries.slice(1, -1).flat().length - cuts.flat().length;
@@ -345,15 +328,6 @@ test('any graph of shape chains, cut anywhere, gives at two sizes what the whole
   expect(spared).toBeGreaterThan(10);
   expect(sent).toBeGreaterThan(10);
 }, 60_000);
-
-function withoutRefusal(work: () => ExtractedChain): ExtractedChain | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof TandemError && error.code === 'BAD_CUT') return undefined;
-    throw error;
-  }
-}
 
 function withoutAxes(text: string): string {
   return text
