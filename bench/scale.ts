@@ -15,7 +15,7 @@ import { flowOf } from '../compiler/cut/flow.ts';
 import { costOf } from '../compiler/graph/cost.ts';
 import type { Model } from '../compiler/graph/graph.ts';
 import { verifyGraph } from '../compiler/graph/verify.ts';
-import { percentile } from '../compiler/measure/fit.ts';
+import { median } from '../compiler/measure/fit.ts';
 import { readModelFile, writeModelFile } from '../compiler/onnx/files.ts';
 import { simplify } from '../compiler/passes/index.ts';
 import { layers, SHAPES } from './scale-graphs.ts';
@@ -157,10 +157,6 @@ function run(file: string): Run {
 
 function total(times: Times): number {
   return Object.values(times).reduce((sum, ms) => sum + ms, 0);
-}
-
-function median(values: readonly number[]): number {
-  return percentile(values, 0.5);
 }
 
 function medians(runs: readonly Times[]): Times {

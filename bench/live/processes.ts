@@ -1,19 +1,14 @@
 /** The gateway and the clients, each in a process of its own. */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { BUNDLE_DIR, ROOT } from '../bundle.ts';
+import { killer, startServer } from '../server-process.ts';
 import { type Answer, type Ask, type ClientMessage, type ClientTask, OPEN } from './messages.ts';
 
 /** `tandem serve` on the demo's bundle. */
-export async function startGateway(): Promise<{ url: string; kill(): Promise<void> }> {
-  const script = join(ROOT, 'dist/bench/live/gateway-process.js');
-  const child = spawn(process.execPath, [script, BUNDLE_DIR], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const kill = killer(child);
-  const ended = once(child, 'close').then(([code]) => Promise.reject(new Error(`the gateway ended: ${code}`)));
-  const url = await Promise.race([once(child.stdout, 'data').then(([chunk]) => String(chunk).trim()), ended]);
-  ended.catch(() => {});
-  return { url, kill };
+export function startGateway(): Promise<{ url: string; kill(): Promise<void> }> {
+  return startServer(join(ROOT, 'dist/bench/live/gateway-process.js'), BUNDLE_DIR);
 }
 
 export class ClientProcess {
@@ -59,17 +54,4 @@ export class ClientProcess {
       this.child.send(message);
     });
   }
-}
-
-function killer(child: ChildProcess): () => Promise<void> {
-  const exited = once(child, 'close');
-  exited.catch(() => {});
-  // Also where the bench fails half way.
-  const onExit = () => child.kill('SIGKILL');
-  process.once('exit', onExit);
-  return async () => {
-    process.off('exit', onExit);
-    child.kill('SIGKILL');
-    await exited;
-  };
 }

@@ -1,6 +1,4 @@
 /** What the comparison runs on: both servers as processes of their own, a camera that costs no link, and the contenders. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -9,6 +7,7 @@ import type { PictureRecipe } from '../../compiler/recipe.ts';
 import { folderSource } from '../../runtimes/bundle-folder.ts';
 import { readPlan } from '../../shared/bundle.ts';
 import type { Picture } from '../../shared/preprocess/resize.ts';
+import { startServer } from '../server-process.ts';
 import { FLOAT_FILE, laySites, type PageName, type Sites, SMALL_FILE } from './sites.ts';
 import type { Task } from './visited.ts';
 
@@ -70,27 +69,6 @@ export async function openStage({ root, bundle, recipe, pictures }: StageOptions
     async close() {
       camera.close();
       await Promise.all(started.map((server) => server.kill()));
-    },
-  };
-}
-
-async function startServer(script: string, ...args: string[]): Promise<{ url: string; kill(): Promise<void> }> {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  // Also where the comparison fails half way.
-  const onExit = () => child.kill('SIGKILL');
-  process.once('exit', onExit);
-  const exited = once(child, 'close');
-  const said = once(child.stdout, 'data').then(([chunk]) => String(chunk).trim());
-  const url = await Promise.race([
-    said,
-    exited.then(([code]) => Promise.reject(new Error(`${script} ended: ${code}`))),
-  ]);
-  return {
-    url,
-    async kill() {
-      process.off('exit', onExit);
-      child.kill('SIGKILL');
-      await exited;
     },
   };
 }
