@@ -47,13 +47,23 @@ function finishRow(l: Float64Array, a: Float64Array, n: number, i: number, first
  * @param b [n, columns], replaced by X
  */
 export function choleskySolve(l: Float64Array, n: number, b: Float64Array, columns: number): void {
+  forward(l, n, b, 0, columns, columns);
+  backward(l, n, b, 0, columns);
+}
+
+/** L x = b in place, from a place in b: values of an unknown lie together, those of the next a step on. */
+export function forward(l: Float64Array, n: number, b: Float64Array, at: number, step: number, columns: number): void {
   for (let i = 0; i < n; i++) {
-    for (let k = 0; k < i; k++) subtractRow(b, i, l[i * n + k] as number, k, columns);
-    divideRow(b, i, l[i * n + i] as number, columns);
+    for (let k = 0; k < i; k++) subtractRow(b, at + i * step, l[i * n + k] as number, at + k * step, columns);
+    divideRow(b, at + i * step, l[i * n + i] as number, columns);
   }
+}
+
+/** Lᵀ x = b in place, from a place in b. */
+export function backward(l: Float64Array, n: number, b: Float64Array, at: number, columns: number): void {
   for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) subtractRow(b, i, l[k * n + i] as number, k, columns);
-    divideRow(b, i, l[i * n + i] as number, columns);
+    for (let k = i + 1; k < n; k++) subtractRow(b, at + i * columns, l[k * n + i] as number, at + k * columns, columns);
+    divideRow(b, at + i * columns, l[i * n + i] as number, columns);
   }
 }
 
@@ -96,12 +106,11 @@ function fourDots(sums: Float64Array, l: Float64Array, other: number, from: numb
   sums[3] = s3;
 }
 
-function subtractRow(b: Float64Array, row: number, factor: number, other: number, columns: number): void {
+function subtractRow(b: Float64Array, to: number, factor: number, from: number, columns: number): void {
   if (factor === 0) return;
-  const [to, from] = [row * columns, other * columns];
   for (let c = 0; c < columns; c++) b[to + c] = (b[to + c] as number) - factor * (b[from + c] as number);
 }
 
-function divideRow(b: Float64Array, row: number, divisor: number, columns: number): void {
-  for (let c = row * columns; c < (row + 1) * columns; c++) b[c] = (b[c] as number) / divisor;
+function divideRow(b: Float64Array, at: number, divisor: number, columns: number): void {
+  for (let c = at; c < at + columns; c++) b[c] = (b[c] as number) / divisor;
 }

@@ -2,7 +2,7 @@
  * Cholesky factors and their solutions in blocks, whose products are the runtime's, in float64: several times as fast as row by
  * row where there are as many unknowns and targets as an attack has. What is within a block is done here.
  */
-import { cholesky } from '../linalg/cholesky.ts';
+import { backward, cholesky, forward } from '../linalg/cholesky.ts';
 import type { Matrices } from './matrices.ts';
 
 const BLOCK = 64;
@@ -73,30 +73,6 @@ export async function blockedSolve(
     }
     backward(block(l, n, from, to, from, to), to - from, b, from * columns, columns);
   }
-}
-
-/** L x = b in place: values of an unknown lie together, those of the next a step on. */
-function forward(l: Float64Array, n: number, b: Float64Array, at: number, step: number, columns: number): void {
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < i; k++) subtractRow(b, at + i * step, l[i * n + k] as number, at + k * step, columns);
-    divideRow(b, at + i * step, l[i * n + i] as number, columns);
-  }
-}
-
-/** Lᵀ x = b in place. */
-function backward(l: Float64Array, n: number, b: Float64Array, at: number, columns: number): void {
-  for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) subtractRow(b, at + i * columns, l[k * n + i] as number, at + k * columns, columns);
-    divideRow(b, at + i * columns, l[i * n + i] as number, columns);
-  }
-}
-
-function subtractRow(b: Float64Array, to: number, factor: number, from: number, columns: number): void {
-  for (let c = 0; c < columns; c++) b[to + c] = (b[to + c] as number) - factor * (b[from + c] as number);
-}
-
-function divideRow(b: Float64Array, at: number, divisor: number, columns: number): void {
-  for (let c = at; c < at + columns; c++) b[c] = (b[c] as number) / divisor;
 }
 
 function subtract(b: Float64Array, at: number, values: Float64Array): void {
