@@ -17,11 +17,8 @@ export interface TailCosts {
 }
 
 export interface SizeCosts {
-  readonly size: number;
   /** Of segment i+1. */
   readonly deviceMs: readonly number[];
-  /** Of segment i+1, on the server. */
-  readonly serverMs: readonly number[];
   /** By `tierKey`. */
   readonly tails: ReadonlyMap<string, TailCosts>;
   /** Of the choices that are allowed, shallowest first. */
@@ -86,7 +83,7 @@ export class PlanCosts {
     const allowed = this.choices.flatMap(({ k, tier }) =>
       tier === null ? [] : [tails.get(tierKey(k, tier)) as TailCosts],
     );
-    return { size, deviceMs: times(this.target), serverMs, tails, allowed };
+    return { deviceMs: times(this.target), tails, allowed };
   }
 }
 

@@ -23,8 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.kill());
 
-async function welcomed(): Promise<Peer> {
-  const peer = await connectSocket(`${server.url.replace('http', 'ws')}/ws`);
+async function welcomed({ url } = server): Promise<Peer> {
+  const peer = await connectSocket(`${url.replace('http', 'ws')}/ws`);
   send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
   await expectType(peer, 'welcome');
   return peer;
@@ -238,9 +238,7 @@ describe('over a real socket, with the real model, the gateway', () => {
 
 test('on SIGTERM the gateway says goodbye, answers what is under way, and ends with 0', async () => {
   const own = await startServer({ logRequests: true });
-  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
-  await expectType(peer, 'welcome');
+  const peer = await welcomed(own);
   const { part } = features();
   const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
   for (let id = 1; id <= 5; id++) send(peer, features({ id, trace }).message, [part]);
@@ -262,10 +260,8 @@ test('on SIGTERM the gateway says goodbye, answers what is under way, and ends w
 });
 
 /** Requests that take it a while, of which the first has been answered. */
-async function keepBusy({ url }: ServerProcess): Promise<void> {
-  const peer = await connectSocket(`${url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
-  await expectType(peer, 'welcome');
+async function keepBusy(own: ServerProcess): Promise<void> {
+  const peer = await welcomed(own);
   const part = new Uint8Array(1 + (480 * 160) / 2);
   for (let id = 1; id <= 30; id++) {
     send(peer, features({ id, shapes: [[1, 480, 1, 160]], parts: [part.length] }).message, [part]);
@@ -329,9 +325,7 @@ test('an environment that is empty says nothing, and an address of IPv6 is one t
 test('goes on, and drains, where nobody reads its log any more', async () => {
   const own = await startServer({ logRequests: true });
   own.child.stderr?.destroy();
-  const peer = await connectSocket(`${own.url.replace('http', 'ws')}/ws`);
-  send(peer, { type: 'hello', client: 'test', token: null, receipts: false });
-  await expectType(peer, 'welcome');
+  const peer = await welcomed(own);
   for (let id = 1; id <= 3; id++) {
     const { message, part } = features({ id });
     send(peer, message, [part]);

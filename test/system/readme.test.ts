@@ -52,16 +52,21 @@ test('what docs/operations.md says to watch is there, and its limits are the def
   for (const [, key = '', value, suffix = ''] of limits) expect(config[key]).toBe(Number(value) * (unit[suffix] ?? 1));
 });
 
+/** Of a web app's file, in FOLDER. */
+async function expectTyped(file: string): Promise<void> {
+  const options = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', strict: true, noEmit: true };
+  const compilerOptions = { ...options, lib: ['es2023', 'dom'], types: [] };
+  await writeFile(join(FOLDER, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
+  const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER]);
+  expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
+}
+
 test('the README’s example for web pages type-checks', async () => {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
   const [, example = ''] = /```ts\n(.*?)```/s.exec(readme) ?? [];
   expect(example).toContain("from 'tandem/client'");
   await writeFile(join(FOLDER, 'page.ts'), `declare const photo: File;\n${example}\nconsole.log(outputs, route);\n`);
-  const options = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', strict: true, noEmit: true };
-  const compilerOptions = { ...options, lib: ['es2023', 'dom'], types: [] };
-  await writeFile(join(FOLDER, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
-  const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', FOLDER]);
-  expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
+  await expectTyped('page.ts');
 });
 
 test('a model’s types, as `tandem types` writes them, hold what infer takes and gives', async () => {
@@ -87,10 +92,6 @@ test('a model’s types, as `tandem types` writes them, hold what infer takes an
     const tensor: Tensor | undefined = (await any.infer({ whatever: x })).outputs['text'];
     console.log(classes, tensor);`;
   await writeFile(join(FOLDER, 'app.ts'), app);
-  const options = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', strict: true, noEmit: true };
-  const compilerOptions = { ...options, lib: ['es2023', 'dom'], types: [] };
-  await writeFile(join(FOLDER, 'tsconfig.types.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
-  const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', join(FOLDER, 'tsconfig.types.json')]);
-  expect(outcome).toEqual({ code: 0, stdout: '', stderr: '' });
+  await expectTyped('app.ts');
   expect(await tandem('types', FOLDER)).toMatchObject({ code: 2, stdout: '' });
 });
