@@ -1,4 +1,5 @@
 /** Time against nodes as a picture of its own: logarithmic both ways, a panel a graph, a line a stage. */
+import { svgOf, svgText } from './svg.ts';
 
 interface Measured {
   readonly shape: string;
@@ -19,7 +20,6 @@ const COLOURS = [
   ...['#2980b9', '#7f8c8d', '#27ae60', '#d4a017', '#34495e'],
 ];
 
-/** An SVG that needs nothing else. */
 export function scalePlot(measured: readonly Measured[]): string {
   const shapes = [...new Set(measured.map(({ shape }) => shape))];
   const stages = Object.keys(measured[0]?.times ?? {});
@@ -30,10 +30,8 @@ export function scalePlot(measured: readonly Measured[]): string {
   const rows = Math.ceil((shapes.length + 1) / COLUMNS);
   const width = MARGIN.left + COLUMNS * (PANEL.width + PANEL.gapX);
   const height = rows * (PANEL.height + PANEL.gapY);
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11">`;
-  const title = '<title>Processor time against nodes, by stage</title>';
-  const back = '<rect width="100%" height="100%" fill="#fff"/>';
-  return `${[head, title, back, ...panels, inCell(shapes.length, legend(stages)), '</svg>'].join('\n')}\n`;
+  const content = [...panels, inCell(shapes.length, legend(stages))];
+  return svgOf('Processor time against nodes, by stage', width, height, content);
 }
 
 function inCell(i: number, content: string): string {
@@ -56,20 +54,20 @@ function panel(shape: string, stages: readonly string[], points: readonly Measur
     const path = points.map(({ nodes, times }) => `${x(nodes)} ${y(times[stage] ?? 0)}`).join('L');
     return `<path d="M${path}" fill="none" stroke="${colour(i)}" stroke-width="1.6"/>`;
   });
-  const labels = powers(MS).map((power) => text(-60, y(10 ** power) + 4, `${10 ** power} ms`));
+  const labels = powers(MS).map((power) => svgText(-60, y(10 ** power) + 4, `${10 ** power} ms`));
   return [
-    text(0, -8, shape),
+    svgText(0, -8, shape),
     `<path d="${grid.join('')}" stroke="#ddd"/>`,
     `<path d="${slopes.join('')}" stroke="#888"${DASH}/>`,
     ...lines,
-    ...powers(NODES).map((power) => text(x(10 ** power) - 8, PANEL.height + 14, `1e${power}`)),
+    ...powers(NODES).map((power) => svgText(x(10 ** power) - 8, PANEL.height + 14, `1e${power}`)),
     ...(isFirst ? labels : []),
   ].join('');
 }
 
 function legend(stages: readonly string[]): string {
   const entry = (i: number, stroke: string, name: string, dash = '') =>
-    `<path d="M20 ${i * 16}h18" stroke="${stroke}" stroke-width="2"${dash}/>${text(46, i * 16 + 4, name)}`;
+    `<path d="M20 ${i * 16}h18" stroke="${stroke}" stroke-width="2"${dash}/>${svgText(46, i * 16 + 4, name)}`;
   const last = entry(stages.length, '#888', 'slope 1: a time for each node', DASH);
   return [...stages.map((stage, i) => entry(i, colour(i), stage)), last].join('');
 }
@@ -90,8 +88,4 @@ function y(ms: number): number {
 
 function colour(i: number): string {
   return COLOURS[i % COLOURS.length] as string;
-}
-
-function text(left: number, top: number, words: string): string {
-  return `<text x="${left}" y="${top}">${words}</text>`;
 }

@@ -1,4 +1,5 @@
 /** Multiply-accumulates against lines that are read exactly, as a picture of its own: a line a technique. */
+import { svgOf, svgText } from './svg.ts';
 
 interface Curve {
   readonly name: string;
@@ -10,7 +11,6 @@ const SHARES = { from: 0.4, to: 1 };
 const MATCHES = { from: 0.5, to: 0.9 };
 const COLOURS = ['#0f7b6c', '#c2690f', '#3b5998'];
 
-/** An SVG that needs nothing else. */
 export function structurePlot(curves: readonly Curve[]): string {
   const shares = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
   const matches = [0.5, 0.6, 0.7, 0.8, 0.9];
@@ -26,23 +26,19 @@ export function structurePlot(curves: readonly Curve[]): string {
     return [
       `<path d="M${path}" fill="none" stroke="${colour}" stroke-width="1.6"/>`,
       ...dots,
-      ...[entry, text(AREA.left + 38, y(0.6) + i * 18 + 4, name)],
+      ...[entry, svgText(AREA.left + 38, y(0.6) + i * 18 + 4, name)],
     ].join('');
   });
   const width = AREA.left + AREA.width + 24;
   const height = AREA.top + AREA.height + 48;
-  return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11">`,
-    '<title>Lines read exactly against multiply-accumulates kept</title>',
-    '<rect width="100%" height="100%" fill="#fff"/>',
+  return svgOf('Lines read exactly against multiply-accumulates kept', width, height, [
     `<path d="${grid.join('')}" stroke="#ddd"/>`,
     ...lines,
-    ...shares.map((share) => text(x(share) - 12, AREA.top + AREA.height + 16, `${Math.round(100 * share)} %`)),
-    ...matches.map((match) => text(AREA.left - 38, y(match) + 4, `${Math.round(100 * match)} %`)),
-    text(AREA.left + 120, AREA.top + AREA.height + 36, 'multiply-accumulates of the backbone kept'),
-    text(AREA.left - 38, 12, 'lines read exactly'),
-    '</svg>',
-  ].join('\n')}\n`;
+    ...shares.map((share) => svgText(x(share) - 12, AREA.top + AREA.height + 16, `${Math.round(100 * share)} %`)),
+    ...matches.map((match) => svgText(AREA.left - 38, y(match) + 4, `${Math.round(100 * match)} %`)),
+    svgText(AREA.left + 120, AREA.top + AREA.height + 36, 'multiply-accumulates of the backbone kept'),
+    svgText(AREA.left - 38, 12, 'lines read exactly'),
+  ]);
 }
 
 function dot(share: number, match: number, colour: string): string {
@@ -56,8 +52,4 @@ function x(share: number): number {
 function y(match: number): number {
   const inside = Math.min(MATCHES.to, Math.max(MATCHES.from, match));
   return Math.round(AREA.top + (1 - (inside - MATCHES.from) / (MATCHES.to - MATCHES.from)) * AREA.height);
-}
-
-function text(left: number, top: number, words: string): string {
-  return `<text x="${left}" y="${top}">${words}</text>`;
 }

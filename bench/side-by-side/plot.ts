@@ -1,5 +1,6 @@
 /** The comparison as a picture of its own: bars of the first answer and of later ones, and every answer of a cold visit. */
 import type { spread } from '../stats.ts';
+import { svgOf } from '../svg.ts';
 import type { Memory } from './visit.ts';
 import type { Answer } from './visited.ts';
 
@@ -32,7 +33,7 @@ const TIMELINE = { left: 60, top: 236, width: 770, height: 250 };
 const LATENCY = { from: 1.3, to: 4.6 };
 const LATENCY_TICKS = [20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000];
 
-/** An SVG that needs nothing else. @param visitMs how much of the visit is shown */
+/** @param visitMs how much of the visit is shown */
 export function sideBySidePlot(title: string, visitMs: number, measured: readonly Measured[]): string {
   const firsts = bars(
     'first answer, s since the navigation',
@@ -53,13 +54,7 @@ export function sideBySidePlot(title: string, visitMs: number, measured: readonl
     group(20 + BARS.labels + BARS.width + 130, 0, laters),
     group(TIMELINE.left, TIMELINE.top, timeline(visitMs, measured)),
   ];
-  return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE.width} ${SIZE.height}" font-family="system-ui, sans-serif" font-size="11">`,
-    `<title>${title}</title>`,
-    '<rect width="100%" height="100%" fill="#fff"/>',
-    ...content,
-    '</svg>',
-  ].join('\n')}\n`;
+  return svgOf(title, SIZE.width, SIZE.height, content);
 }
 
 interface Bar {
