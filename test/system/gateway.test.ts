@@ -186,14 +186,6 @@ describe('over a real socket, with the real model, the gateway', () => {
     peer.close();
   });
 
-  test('refuses another plan', async () => {
-    const peer = await welcomed();
-    const { message, part } = features({ plan: '0'.repeat(64) });
-    send(peer, message, [part]);
-    expect((await expectType(peer, 'error')).message.code).toBe('UNKNOWN_PLAN');
-    peer.close();
-  });
-
   test('closes on a truncated and on an oversized frame, and serves the next client', async () => {
     const truncated = await welcomed();
     const { message, part } = features();
