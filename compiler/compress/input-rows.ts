@@ -3,7 +3,7 @@
  * one row an output position.
  */
 import { elementCount, type Tensor } from '../../shared/tensor.ts';
-import { intsAttribute, type Node } from '../graph/graph.ts';
+import { intsAttribute, type Node, stringAttribute } from '../graph/graph.ts';
 import type { Layer } from './layers.ts';
 
 export interface InputRows {
@@ -81,8 +81,7 @@ function windowOf(node: Node, space: readonly number[], kernel: readonly number[
   const ones = space.map(() => 1);
   const strides = intsAttribute(node, 'strides') ?? ones;
   const dilations = intsAttribute(node, 'dilations') ?? ones;
-  const auto = node.attributes.get('auto_pad');
-  const mode = auto?.type === 'string' ? new TextDecoder().decode(auto.value) : 'NOTSET';
+  const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
   if (mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
     const totals = space.map((size, i) => {
       const [stride, dilation, taps] = [strides[i] ?? 1, dilations[i] ?? 1, kernel[i] ?? 1];

@@ -14,6 +14,7 @@ import {
   isStandard,
   type Node,
   scalarConstant,
+  stringAttribute,
 } from '../graph/graph.ts';
 import { knownDims } from '../graph/known-dims.ts';
 import type { ValueRange } from './activation-ranges.ts';
@@ -55,7 +56,7 @@ export function whyFloat(graph: Graph, floats: ReadonlySet<string>, node: Node):
   if (data.every((name) => graph.initializers.has(name))) return 'it computes with constants alone';
   if (kind === 'layer') return whyFloatLayer(graph, node);
   if (node.op === 'MaxPool' && node.outputs[1]) return 'it gives indices as well';
-  if (node.op === 'Resize' && modeOf(node) !== 'nearest') return 'it interpolates';
+  if (node.op === 'Resize' && stringAttribute(node, 'mode', 'nearest') !== 'nearest') return 'it interpolates';
   return undefined;
 }
 
@@ -71,11 +72,6 @@ function whyFloatLayer(graph: Graph, node: Node): string | undefined {
   if (layer.kind !== 'gemm') return undefined;
   const isPlain = ['alpha', 'beta'].every((name) => floatAttribute(node, name, 1) === 1);
   return isPlain && intAttribute(node, 'transA', 0) === 0 ? undefined : 'it scales or transposes what it multiplies';
-}
-
-function modeOf({ attributes }: Node): string {
-  const mode = attributes.get('mode');
-  return mode?.type === 'string' ? new TextDecoder().decode(mode.value) : 'nearest';
 }
 
 /** What an activation lets through; infinite where it does not bound. */

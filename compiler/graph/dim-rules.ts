@@ -19,7 +19,7 @@ import {
   symbolsIn,
   unknownValues,
 } from './dim-algebra.ts';
-import { type Attribute, intAttribute, intsAttribute, type Node } from './graph.ts';
+import { intAttribute, intsAttribute, type Node, stringAttribute } from './graph.ts';
 
 const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
 
@@ -182,7 +182,7 @@ function windowDims(
   if (kernel.length !== spatial) return undefined;
   const [strides, dilations] = [intsAttribute(node, 'strides'), intsAttribute(node, 'dilations')];
   const pads = intsAttribute(node, 'pads');
-  const autoPad = stringOf(node.attributes.get('auto_pad'));
+  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
   const window = kernel.map((size, i): MaybeDim => {
     const dim = x[i + 2] as KnownDim;
     const stride = strides?.[i] ?? 1;
@@ -222,8 +222,4 @@ function reshapeDims(node: Node, x: readonly KnownDim[] | undefined, known: Dims
 function isPartOf(dim: MaybeDim, dims: readonly KnownDim[] | undefined): boolean {
   const symbols = new Set(dims?.flatMap(symbolsIn));
   return dim !== null && symbolsIn(dim).every((symbol) => symbols.has(symbol));
-}
-
-function stringOf(attribute: Attribute | undefined): string {
-  return attribute?.type === 'string' ? new TextDecoder().decode(attribute.value) || 'NOTSET' : 'NOTSET';
 }

@@ -241,6 +241,12 @@ export function floatAttribute(node: Node, name: string, fallback: number): numb
   return attribute?.type === 'float' ? attribute.value : fallback;
 }
 
+/** An empty one is none, as for runtimes. */
+export function stringAttribute(node: Node, name: string, fallback: string): string {
+  const attribute = node.attributes.get(name);
+  return (attribute?.type === 'string' && new TextDecoder().decode(attribute.value)) || fallback;
+}
+
 export function intsAttribute(node: Node, name: string): readonly number[] | undefined {
   const attribute = node.attributes.get(name);
   return attribute?.type === 'ints' ? attribute.value.map(Number) : undefined;

@@ -16,6 +16,7 @@ import {
   intsAttribute,
   isStandard,
   type Node,
+  stringAttribute,
   type ValueInfo,
 } from '../graph/graph.ts';
 import { type Affine, at, constantName, dataInput, fits, isScalar, type Match, matchAffine } from './affine.ts';
@@ -158,7 +159,7 @@ function swapFactor(work: Work, mul: Node, add: Node, { x, affine: { factor, off
   if (!sum || !isPureMul || !conv || !isFoldableConv(graph, conv) || conv.inputs[0] !== output) return false;
   if (isUnpadded(conv) || factor.some((value) => Math.abs(value) < 1e-6)) return false;
   const shape = (graph.initializers.get(constantName(graph, add) ?? '') as Constant).shape;
-  if (factor.length !== 1 || sum.affine.offset.length < factor.length) return false;
+  if (factor.length !== 1) return false;
   const shifted = fresh(`${output}.shift`);
   const data = Float32Array.from(sum.affine.offset, (value, c) => value / at(factor, c));
   graph.initializers.set(shifted, constantOf({ dtype: 'float32', shape, data }));
@@ -191,12 +192,8 @@ function isFoldableConv(graph: Graph, node: Node): boolean {
 }
 
 function isUnpadded(conv: Node): boolean {
-  const autoPad = conv.attributes.get('auto_pad');
-  if (autoPad?.type === 'string') {
-    const mode = String.fromCharCode(...autoPad.value);
-    if (mode === 'VALID') return true;
-    if (mode !== 'NOTSET') return false;
-  }
+  const mode = stringAttribute(conv, 'auto_pad', 'NOTSET');
+  if (mode !== 'NOTSET') return mode === 'VALID';
   return (intsAttribute(conv, 'pads') ?? []).every((pad) => pad === 0);
 }
 

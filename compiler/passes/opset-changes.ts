@@ -2,7 +2,7 @@
  * What changed in the standard operators from opset 6 to 20, as data for `upgradeOpset`. An operator that is not here is not
  * converted. Source: ONNX, docs/Changelog.md and onnx/defs/operator_sets.h.
  */
-import type { Attribute, Constant, Node } from '../graph/graph.ts';
+import { type Attribute, type Constant, type Node, stringAttribute } from '../graph/graph.ts';
 
 /** What a conversion may ask of the graph around a node. */
 export interface Surroundings {
@@ -164,15 +164,15 @@ function withOneSlope({ inputs }: Node, { constant }: Surroundings): boolean {
   return constant(inputs[1] ?? '')?.shape.every((dim) => dim === 1) === true;
 }
 
-function withNewModeNames({ attributes }: Node): boolean {
+function withNewModeNames(node: Node): boolean {
   const names: Readonly<Record<string, string>> = { bilinear: 'linear', bicubic: 'cubic', nearest: 'nearest' };
-  const mode = names[textOf(attributes.get('mode')) || 'bilinear'];
-  if (mode !== undefined) attributes.set('mode', text(mode));
+  const mode = names[stringAttribute(node, 'mode', 'bilinear')];
+  if (mode !== undefined) node.attributes.set('mode', text(mode));
   return mode !== undefined;
 }
 
-function withoutOldCoordinates({ attributes }: Node): boolean {
-  return textOf(attributes.get('coordinate_transformation_mode')) !== 'tf_half_pixel_for_nn';
+function withoutOldCoordinates(node: Node): boolean {
+  return stringAttribute(node, 'coordinate_transformation_mode', '') !== 'tf_half_pixel_for_nn';
 }
 
 function withOldCoordinates({ attributes }: Node): boolean {
@@ -201,8 +201,4 @@ function isInt(attribute: Attribute, value: number): boolean {
 
 function text(value: string): Attribute {
   return { type: 'string', value: new TextEncoder().encode(value) };
-}
-
-function textOf(attribute: Attribute | undefined): string {
-  return attribute?.type === 'string' ? new TextDecoder().decode(attribute.value) : '';
 }
