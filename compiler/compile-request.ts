@@ -21,6 +21,8 @@ export interface CompileRequest {
   readonly devices: ReadonlyMap<string, Runtime>;
   /** Computes as the server's does, for many samples at once: nothing is timed on it. */
   readonly many: Runtime;
+  /** Runs a graph as it is written, with whatever of its values is asked for. */
+  readonly literal: Runtime;
   readonly pictures: PictureCodec;
   readonly choice?: ChosenCuts | undefined;
   /** Measure even where committed measurements, or those of an earlier run into the same folder, fit. */

@@ -195,7 +195,10 @@ async function searchFor(request: CompileRequest, parts: Parts, target: string, 
     const compressors = compressorsOf(request, target, data, models);
     const saved = forms.every((form) => !COMPUTING.has(form))
       ? []
-      : await measureSavings({ plan, recipe, models, reference, runtime, place, journal, now, progress });
+      : await measureSavings({
+          ...{ plan, recipe, models, reference, place, journal, now, progress },
+          runtime: request.literal,
+        });
     const worthIntegers = (segment: number) => Object.keys(saved[segment]?.int8 ?? {});
     const equalized = forms.includes('int8')
       ? await searchEqualization({ models, compressors, reference, runtime, journal, progress, worthIntegers })

@@ -135,6 +135,7 @@ export async function compile(
     server: serverRuntime(),
     devices: new Map(targets.map((target) => [target, deviceRuntime(target)])),
     many: many.runtime,
+    literal: literalRuntime(),
     pictures: sharpPictures(sharp),
     choice: options.choice,
     measure: options.measure ?? false,
@@ -188,7 +189,13 @@ export async function choose(recipe: ModelRecipe, options: ChooseOptions): Promi
   try {
     const { places } = await timing.open();
     const request: ChooseRequest = {
-      ...{ ...asked, server, progress, device: places.get(target)?.runtime ?? deviceRuntime(target) },
+      ...{
+        ...asked,
+        server,
+        literal: literalRuntime(),
+        progress,
+        device: places.get(target)?.runtime ?? deviceRuntime(target),
+      },
       model: assertSendable(await prepareModel(source, recipe, server), recipe),
       ...{ pictures: sharpPictures(sharp), now: () => performance.now() },
     };

@@ -10,7 +10,8 @@ import type { Model, ValueInfo } from './graph.ts';
 
 /**
  * @param model with its inner types inferred: values that are no plain tensors cannot be given out
- * @param runtime loads the model as it is, without rewriting it
+ * @param runtime loads the model as it is, without rewriting it: onnxruntime 1.30 takes away a Range that becomes a Slice,
+ *   also where it is an output, and crashes
  * @throws BAD_MODEL where it cannot be loaded; what the run throws
  */
 export async function observeTypes(model: Model, runtime: Runtime, feeds: Tensors): Promise<Types> {

@@ -5,7 +5,7 @@
 import { boundaryCodec } from '../../shared/codec/boundary.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
 import type { Plan } from '../../shared/plan.ts';
-import type { Session } from '../../shared/runtime.ts';
+import type { Runtime, Session } from '../../shared/runtime.ts';
 import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { calibratedPlan } from '../calibrated-plan.ts';
@@ -28,6 +28,8 @@ import { loadAll, releaseAll } from './sessions.ts';
 
 export interface CandidatesRequest extends ChainTimesRequest {
   readonly model: Model;
+  /** Runs the model as it is written. */
+  readonly literal: Runtime;
   readonly pictures: PictureCodec;
   readonly tensorsMax: number;
   /** How much worse the model's first metric may become by what a boundary is sent with. */
@@ -46,8 +48,8 @@ const CALIBRATION_SAMPLES = 8;
 const GRADED_SAMPLES = 24;
 
 export async function measureCandidates(request: CandidatesRequest): Promise<MeasuredCandidates> {
-  const { model, recipe, server } = request;
-  const types = await observeTypes(model, server, recipe.noise(recipe.size.typical)).catch(notRunning(recipe));
+  const { model, recipe, server, literal } = request;
+  const types = await observeTypes(model, literal, recipe.noise(recipe.size.typical)).catch(notRunning(recipe));
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
   // What is empty, or of a type that no plan has, cannot be sent.
@@ -143,7 +145,7 @@ function cheapestTiers(
 
 /** Of segments 1..k for k from 0 to K: their weights, and the most activations that one of them has at once. */
 async function memoryBytes(
-  { recipe, server }: CandidatesRequest,
+  { recipe, literal }: CandidatesRequest,
   chain: Chain,
   sessions: readonly Session[],
 ): Promise<number[]> {
@@ -154,8 +156,8 @@ async function memoryBytes(
   for (const [k, { float }] of chain.segments.entries()) {
     // A segment may be of a newer opset than the model.
     const segment = readModel(float, `segment ${k + 1}`);
-    await inferTypes(segment, server);
-    const types = await observeTypes(segment, server, boundaries[k] as Tensors);
+    await inferTypes(segment, literal);
+    const types = await observeTypes(segment, literal, boundaries[k] as Tensors);
     weights += float.byteLength;
     peak = Math.max(peak, costOf(segment.graph, types).peakBytes);
     totals.push(weights + peak);

@@ -51,6 +51,7 @@ export interface ReportData {
 /** Tensors of the boundaries that are shown. */
 const TENSORS_MAX = 2;
 
+/** @param runtime runs the model as it is written */
 export async function reportBoundaries(model: Model, recipe: ModelRecipe, runtime: Runtime): Promise<ReportBoundary[]> {
   const types = await observeTypes(model, runtime, recipe.noise(recipe.size.typical));
   const cost = costOf(model.graph, types);

@@ -12,7 +12,7 @@ import { reportSizes } from './sizes.ts';
 import { unfusedIn } from './unfused.ts';
 
 export async function reportData(
-  { recipe, server, optimized, choice, float }: CompileRequest,
+  { recipe, literal, optimized, choice, float }: CompileRequest,
   model: Model,
   chain: Chain,
   plan: Plan,
@@ -31,7 +31,7 @@ export async function reportData(
       unfused: unfusedIn(onDevice),
     });
   }
-  const boundaries = await reportBoundaries(model, recipe, server);
+  const boundaries = await reportBoundaries(model, recipe, literal);
   const searches = Object.fromEntries(
     [...compressed].flatMap(([target, { search }]) => (search ? [[target, search] as const] : [])),
   );

@@ -23,7 +23,7 @@ export interface SavingsRequest {
   /** Of the chain's segments, as they are to be compressed. */
   readonly models: readonly Model[];
   readonly reference: Reference;
-  /** Tells shapes. */
+  /** Tells shapes: runs graphs as they are written. */
   readonly runtime: Runtime;
   /** Where the target is timed. */
   readonly place: Runtime;

@@ -48,7 +48,7 @@ export function compileTiny(
   };
   return compileModel({
     ...{ recipe, outDir: join(dir, folder), earlier: folderSource(join(dir, folder)) },
-    ...{ server, many: server, devices: new Map([[target, device]]) },
+    ...{ server, many: server, literal: server, devices: new Map([[target, device]]) },
     ...{ pictures: sharpPictures(sharp), measure: false, float: false, pins: [], now: () => nowMs },
     ...{ seed: 1, calibrationSamples: 16, testSamples: 4, heldOutSamples: 24, progress: () => {} },
     budget: { accuracyDropMax: 0.05, answersChangedMax: 0.05 },
