@@ -12,7 +12,7 @@ import type { Tensors } from '../../shared/tensor.ts';
  * @param names tensor names of boundaries 0..K
  * @param plan enough of a plan to run the chain
  * @param input makes boundary 0 at a size
- * @throws UNSUPPORTED for a dimension that is no fraction of the size
+ * @throws UNSUPPORTED for a dimension that is no fraction of the size, and for what would be sent and is empty
  */
 export async function boundarySpecs(
   plan: Plan,
@@ -31,7 +31,15 @@ export async function boundarySpecs(
       const dims = shape.map((dim, axis) =>
         symbolicDim(name, size, [size.typical, dim], [other, otherShape[axis] ?? 0]),
       );
-      return { name, dtype, shape: dims };
+      if (!dims.includes(0)) return { name, dtype, shape: dims };
+      if (k < sessions.length) {
+        throw new TandemError(
+          'UNSUPPORTED',
+          `${name} of boundary ${k} is empty, [${shape}], and cannot be sent: give --samples in which it is not, or cut elsewhere`,
+        );
+      }
+      // Of answers no size is kept to: where this input has none, as noise has no boxes, others have one or more.
+      return { name, dtype, shape: dims.map((dim) => dim || 1) };
     }),
   );
 }

@@ -212,6 +212,26 @@ describe('a model without a recipe', () => {
     expect((await verify(recipe, out, { samples: 2 })).holds).toBe(true);
   });
 
+  test('that finds nothing is compiled as any other', async () => {
+    // As a detector that sees noise.
+    const path = join(dir, 'nothing.onnx');
+    const text = 'in x [1,8]\na = Tanh(x)\nb = Sub(a, 2)\nr = Relu(b)\nn = NonZero(r)\ny = Cast(n) to=1\nout y';
+    writeModelFile(modelOf(graphOf(text), 13), path);
+    const recipeAt = (...cuts: string[][]) => anyModelRecipe(path, { cuts, dims: { sizes: {}, shapes: {} } });
+    const out = join(dir, 'nothing');
+    const options = { samples: 2, targets: ['node'] };
+    const { plan } = await compile(await recipeAt(['b']), out, options);
+    expect(plan.boundaries.map(({ tensors: [tensor] }) => tensor?.shape)).toEqual([
+      [1, 8],
+      [1, 8],
+      [2, 1],
+    ]);
+    expect((await verify(await recipeAt(['b']), out, { samples: 2 })).holds).toBe(true);
+    await expect(compile(await recipeAt(['n']), join(dir, 'x'), options)).rejects.toThrow(
+      coded('UNSUPPORTED', 'n of boundary 1 is empty, [2,0]'),
+    );
+  });
+
   test('whose answers are now and then no numbers, masked, or of another size when coarsely sent, has a plan that can be read', async () => {
     const dims = { sizes: {}, shapes: {} };
     const models = {
