@@ -1,4 +1,5 @@
 /** IEEE 754 half precision as bits: what float16 tensors hold, JavaScript having no array of them here. */
+import type { Tensor } from '../../shared/tensor.ts';
 
 /** The largest finite value. */
 export const FLOAT16_MAX = 65504;
@@ -17,6 +18,11 @@ export function float16Values(bits: Uint16Array): Float32Array {
     if (exponent === 31) return fraction > 0 ? Number.NaN : sign * Number.POSITIVE_INFINITY;
     return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   });
+}
+
+/** What a tensor's elements are as numbers: of float16 its data are not. */
+export function elementsOf({ dtype, data }: Tensor): Tensor['data'] {
+  return dtype === 'float16' ? float16Values(data as Uint16Array) : data;
 }
 
 function halfOf(word: number): number {

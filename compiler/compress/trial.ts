@@ -1,8 +1,9 @@
 /** What a change of weights does to a segment's outputs, tried on a few samples: a price that layers can be compared by. */
 
-import type { Tensors } from '../../shared/tensor.ts';
+import type { Tensor, Tensors } from '../../shared/tensor.ts';
 import { cloneGraph, type Model } from '../graph/graph.ts';
 import { loadModel } from '../onnx/load.ts';
+import { elementsOf } from './float16.ts';
 import { type LayerWeights, writeWeights } from './layer-weights.ts';
 import { layersOf } from './layers.ts';
 import type { SegmentData } from './segment-data.ts';
@@ -38,12 +39,12 @@ export async function newTrial(
 /** Of all outputs of floats together. */
 export function squaredError(actual: Tensors, expected: Tensors): number {
   let [difference, power] = [0, 1e-30];
-  for (const [name, { dtype, data }] of Object.entries(expected)) {
-    if (dtype !== 'float32') continue;
-    const values = actual[name]?.data as Float32Array;
-    for (let i = 0; i < data.length; i++) {
-      difference += ((values[i] as number) - Number(data[i])) ** 2;
-      power += Number(data[i]) ** 2;
+  for (const [name, tensor] of Object.entries(expected)) {
+    if (!tensor.dtype.startsWith('float')) continue;
+    const [made, wanted] = [elementsOf(actual[name] as Tensor), elementsOf(tensor)];
+    for (let i = 0; i < wanted.length; i++) {
+      difference += (Number(made[i]) - Number(wanted[i])) ** 2;
+      power += Number(wanted[i]) ** 2;
     }
   }
   return difference / power;

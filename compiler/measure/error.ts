@@ -1,5 +1,6 @@
 /** How far tensors are from what they should be: the two measures that verifying and measuring share. */
 import type { Tensor, Tensors } from '../../shared/tensor.ts';
+import { elementsOf } from '../compress/float16.ts';
 
 type ErrorMeasure = (actual: Tensor, expected: Tensor) => number;
 
@@ -17,10 +18,11 @@ export function worstError(names: readonly string[], actual: Tensors, expected: 
 
 /** Largest absolute difference over the largest absolute value. NaN counts as infinitely wrong; equal infinities are right, and left out. */
 export function largestError(actual: Tensor, expected: Tensor): number {
+  const [made, wanted] = [elementsOf(actual), elementsOf(expected)];
   let difference = 0;
   let largest = 0;
-  for (let i = 0; i < expected.data.length; i++) {
-    const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+  for (let i = 0; i < wanted.length; i++) {
+    const [a, b] = [Number(made[i]), Number(wanted[i])];
     if (Number.isNaN(a) || Number.isNaN(b)) return Number.POSITIVE_INFINITY;
     if (isSameInfinity(a, b)) continue;
     difference = Math.max(difference, Math.abs(a - b));
@@ -32,10 +34,11 @@ export function largestError(actual: Tensor, expected: Tensor): number {
 
 /** Norm of the difference over the norm of the expected values. NaN counts as infinitely wrong; equal infinities are right, and left out. */
 export function relativeError(actual: Tensor, expected: Tensor): number {
+  const [made, wanted] = [elementsOf(actual), elementsOf(expected)];
   let difference = 0;
   let power = 0;
-  for (let i = 0; i < expected.data.length; i++) {
-    const [a, b] = [Number(actual.data[i]), Number(expected.data[i])];
+  for (let i = 0; i < wanted.length; i++) {
+    const [a, b] = [Number(made[i]), Number(wanted[i])];
     if (isSameInfinity(a, b)) continue;
     difference += (a - b) ** 2;
     power += b ** 2;

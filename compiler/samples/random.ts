@@ -6,6 +6,7 @@ import { TandemError } from '../../shared/errors.ts';
 import { ownValue } from '../../shared/own-value.ts';
 import { gaussian, randomInt, seededRandom } from '../../shared/random.ts';
 import { elementCount, isDType, type Tensor, type Tensors, tensorFromBytes } from '../../shared/tensor.ts';
+import { float16Bits } from '../compress/float16.ts';
 import { byteLengthOf, type Dim, type Graph, type ValueInfo } from '../graph/graph.ts';
 
 /** Sizes that the file leaves open. */
@@ -34,6 +35,7 @@ export function randomSample(graph: Graph, dims: Dims, seed: number): Tensors {
     const tensor = tensorFromBytes(elementType, shape, new Uint8Array(byteLengthOf(elementType, shape)));
     for (let i = 0; i < elementCount(shape); i++) {
       if (tensor.data instanceof BigInt64Array || tensor.data instanceof BigUint64Array) tensor.data[i] = 1n;
+      else if (elementType === 'float16') tensor.data.set(float16Bits(Float32Array.of(gaussian(random))), i);
       else tensor.data[i] = elementType.startsWith('float') ? gaussian(random) : randomInt(random, 0, 1);
     }
     return [name, tensor];

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { divergence, endError } from '../../../compiler/compress/end-error.ts';
+import { float16Bits } from '../../../compiler/compress/float16.ts';
 import { float32, type Tensor, type Tensors } from '../../../shared/tensor.ts';
 
 const values = (...numbers: number[]): Tensors => ({ y: float32([numbers.length / 2, 2], Float32Array.from(numbers)) });
@@ -18,6 +19,14 @@ describe('an error at the end', () => {
   test('is the squared error of what is no probability, over its square', () => {
     expect(divergence(values(3, 4, 0, 1), values(3, 4, 0, 0))).toBeCloseTo(1 / 25, 9);
     expect(divergence(values(-1, 2), values(-1, 1))).toBeCloseTo(0.5, 9);
+  });
+
+  test('is counted in half precision too', () => {
+    const half = (...numbers: number[]): Tensors => {
+      const data = float16Bits(Float32Array.from(numbers));
+      return { y: { dtype: 'float16', shape: [numbers.length], data } };
+    };
+    expect(divergence(half(3, 4, 1), half(3, 4, 0))).toBeCloseTo(1 / 25, 9);
   });
 
   test('is of what the rest makes of the outputs; that of the expected ones is made once', async () => {

@@ -5,9 +5,11 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { zipSync } from 'fflate';
 import { TensorProtoSchema } from 'onnx-buf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { elementsOf, float16Bits, float16Values } from '../../../compiler/compress/float16.ts';
 import { makeGraph, type ValueInfo } from '../../../compiler/graph/graph.ts';
 import { readSamples } from '../../../compiler/samples/files.ts';
 import { randomSample } from '../../../compiler/samples/random.ts';
+import type { Tensor } from '../../../shared/tensor.ts';
 import { npy } from '../../helpers/npz.ts';
 import { coded } from '../coded.ts';
 
@@ -79,6 +81,14 @@ test('noise is made for inputs and dimensions of any name', () => {
     ...{ outputs: [], nodes: [] },
   });
   expect(randomSample(graph, { sizes: {}, shapes: {} }, 1)['toString']).toMatchObject({ shape: [1, 2] });
+});
+
+test('noise of half precision is of numbers as noise of single precision is, not of bits', () => {
+  const noiseOf = (elementType: 'float16' | 'float32') => {
+    const graph = makeGraph({ inputs: [{ name: 'x', elementType, shape: [1000] }], outputs: [], nodes: [] });
+    return elementsOf(randomSample(graph, { sizes: {}, shapes: {} }, 1)['x'] as Tensor) as Float32Array;
+  };
+  expect(noiseOf('float16')).toEqual(float16Values(float16Bits(noiseOf('float32'))));
 });
 
 describe('samples in a folder', () => {
