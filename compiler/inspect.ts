@@ -4,6 +4,7 @@ import { hasCode, messageOf } from '../shared/errors.ts';
 import type { Runtime } from '../shared/runtime.ts';
 import { isDType, type Tensors } from '../shared/tensor.ts';
 import { legalBoundaries } from './cut/boundaries.ts';
+import { NAME_LENGTH_MAX } from './cut/boundary-specs.ts';
 import { flowOf } from './cut/flow.ts';
 import { bytesOf, costOf, type Types } from './graph/cost.ts';
 import { type Dim, type Model, operatorsOf, type ValueInfo } from './graph/graph.ts';
@@ -98,11 +99,13 @@ export async function inspectModel(
   };
   const isCarried = ({ elementType, bytes }: InspectedTensor) =>
     (elementType === 'undefined' || isDType(elementType)) && bytes !== 0;
-  const sendable = legal.filter(({ tensors }) => tensors.every((name) => isCarried(describe(undefined, name))));
-  if (sendable.length < legal.length) {
-    const count = legal.length - sendable.length;
-    remarks.push(`${count} boundaries are left out: their tensors are empty, or of a type that cannot be sent`);
-  }
+  const named = legal.filter(({ tensors }) => tensors.every((name) => name.length <= NAME_LENGTH_MAX));
+  const sendable = named.filter(({ tensors }) => tensors.every((name) => isCarried(describe(undefined, name))));
+  const leftOut = (count: number, why: string) => {
+    if (count > 0) remarks.push(`${count} boundaries are left out: their tensors ${why}`);
+  };
+  leftOut(legal.length - named.length, `have names of more than ${NAME_LENGTH_MAX} characters`);
+  leftOut(named.length - sendable.length, 'are empty, or of a type that cannot be sent');
   const boundaries = sendable.map(({ tensors, costBehind }): InspectedBoundary => {
     const described = tensors.map((name) => describe(undefined, name));
     return {

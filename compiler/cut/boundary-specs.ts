@@ -8,11 +8,15 @@ import type { Plan, PlanDim, PlanSize, TensorSpec } from '../../shared/plan.ts';
 import type { Session } from '../../shared/runtime.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 
+/** Characters of a tensor's name that a plan takes. */
+export const NAME_LENGTH_MAX = 256;
+
 /**
  * @param names tensor names of boundaries 0..K
  * @param plan enough of a plan to run the chain
  * @param input makes boundary 0 at a size
- * @throws UNSUPPORTED for a dimension that is no fraction of the size, and for what would be sent and is empty
+ * @throws UNSUPPORTED for a dimension that is no fraction of the size, for a name that no plan takes, and for what would be
+ *   sent and is empty
  */
 export async function boundarySpecs(
   plan: Plan,
@@ -27,6 +31,12 @@ export async function boundarySpecs(
   ];
   return first.map((tensors, k) =>
     Object.entries(tensors).map(([name, { dtype, shape }]) => {
+      if (name.length > NAME_LENGTH_MAX) {
+        throw new TandemError(
+          'UNSUPPORTED',
+          `boundary ${k} has a tensor with a name of ${name.length} characters, expected ${NAME_LENGTH_MAX} at most: ${name.slice(0, 80)}...`,
+        );
+      }
       const otherShape = second[k]?.[name]?.shape ?? [];
       const dims = shape.map((dim, axis) =>
         symbolicDim(name, size, [size.typical, dim], [other, otherShape[axis] ?? 0]),

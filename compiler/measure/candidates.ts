@@ -10,7 +10,7 @@ import { costAt } from '../../shared/size.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 import { calibratedPlan } from '../calibrated-plan.ts';
 import { type Behind, type Boundary, legalBoundaries } from '../cut/boundaries.ts';
-import { allBoundaries, twoSizes } from '../cut/boundary-specs.ts';
+import { allBoundaries, NAME_LENGTH_MAX, twoSizes } from '../cut/boundary-specs.ts';
 import type { Candidate, Ends } from '../cut/choose.ts';
 import { flowOf } from '../cut/flow.ts';
 import { buildProvenChain } from '../cut/proven-chain.ts';
@@ -52,8 +52,9 @@ export async function measureCandidates(request: CandidatesRequest): Promise<Mea
   const types = await observeTypes(model, literal, recipe.noise(recipe.size.typical)).catch(notRunning(recipe));
   const rawBytes = ({ tensors }: Boundary) => tensors.reduce((sum, name) => sum + (bytesOf(types, name) ?? 0), 0);
   const { legal } = legalBoundaries(flowOf(model.graph), request.tensorsMax);
-  // What is empty, or of a type that no plan has, cannot be sent.
-  const sendable = legal.filter(({ tensors }) => tensors.every((name) => (bytesOf(types, name) ?? 0) > 0));
+  // What is empty, or of a type or a name that no plan has, cannot be sent.
+  const isSendable = (name: string) => name.length <= NAME_LENGTH_MAX && (bytesOf(types, name) ?? 0) > 0;
+  const sendable = legal.filter(({ tensors }) => tensors.every(isSendable));
   const cuts = spread(nestedOf(sendable), CANDIDATES_MAX, rawBytes).map(({ tensors }) => tensors);
   const inputs = twoSizes(recipe.size).map(recipe.noise);
   const [uncut, chain] = [

@@ -61,7 +61,7 @@ export function checkDims(inputs: readonly ValueInfo[], { sizes, shapes }: Dims)
 
 /** A sentence for each input with a dimension that neither the file nor the caller tells. */
 export function shapesTaken(inputs: readonly ValueInfo[], dims: Dims): string[] {
-  const isTold = (dim: Dim) => typeof dim === 'number' || (dim !== null && Object.hasOwn(dims.sizes, dim));
+  const isTold = (dim: Dim) => (typeof dim === 'number' ? dim >= 0 : dim !== null && Object.hasOwn(dims.sizes, dim));
   const guessed = inputs.filter(({ name, shape }) => !Object.hasOwn(dims.shapes, name) && !shape?.every(isTold));
   return guessed.map(
     (input) =>
@@ -74,7 +74,7 @@ function concreteShape({ name, shape }: ValueInfo, dims: Dims): number[] {
   const given = ownValue(dims.shapes, name);
   if (given) return [...given];
   return (shape ?? []).map((dim, axis) => {
-    if (typeof dim === 'number' && dim > 0) return dim;
+    if (typeof dim === 'number' && dim >= 0) return dim;
     const named = typeof dim === 'string' ? ownValue(dims.sizes, dim) : undefined;
     return named ?? (axis === 0 ? BATCH : OPEN_DIM);
   });

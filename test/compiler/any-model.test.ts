@@ -232,6 +232,20 @@ describe('a model without a recipe', () => {
     );
   });
 
+  test('is not cut where names are longer than a plan takes', async () => {
+    const path = join(dir, 'long.onnx');
+    const long = 'encoder/'.repeat(40);
+    writeModelFile(modelOf(graphOf(`in x [1,8]\n${long} = Tanh(x)\nb = Neg(${long})\ny = Exp(b)\nout y`), 13), path);
+    const dims = { sizes: {}, shapes: {} };
+    const recipe = await anyModelRecipe(path, { cuts: [[long]], dims });
+    const told = 'a name of 320 characters, expected 256 at most: encoder/';
+    await expect(compile(recipe, join(dir, 'x'), { targets: ['node'] })).rejects.toThrow(coded('UNSUPPORTED', told));
+    const { candidates } = await choose(recipe, { count: 1, tensorsMax: 1, target: 'node' });
+    expect(candidates.map(({ tensors }) => tensors)).toEqual([['b']]);
+    const { remarks } = await inspect({ source: path, file: path }, { tensorsMax: 1, dims });
+    expect(remarks).toEqual(['1 boundaries are left out: their tensors have names of more than 256 characters']);
+  });
+
   test('whose answers are now and then no numbers, masked, or of another size when coarsely sent, has a plan that can be read', async () => {
     const dims = { sizes: {}, shapes: {} };
     const models = {

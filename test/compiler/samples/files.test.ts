@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { elementsOf, float16Bits, float16Values } from '../../../compiler/compress/float16.ts';
 import { makeGraph, type ValueInfo } from '../../../compiler/graph/graph.ts';
 import { readSamples } from '../../../compiler/samples/files.ts';
-import { randomSample } from '../../../compiler/samples/random.ts';
+import { randomSample, shapesTaken } from '../../../compiler/samples/random.ts';
 import type { Tensor } from '../../../shared/tensor.ts';
 import { npy } from '../../helpers/npz.ts';
 import { coded } from '../coded.ts';
@@ -81,6 +81,14 @@ test('noise is made for inputs and dimensions of any name', () => {
     ...{ outputs: [], nodes: [] },
   });
   expect(randomSample(graph, { sizes: {}, shapes: {} }, 1)['toString']).toMatchObject({ shape: [1, 2] });
+});
+
+test('noise is empty where the file says so, and of a guessed size where it says less than nothing', () => {
+  const input: ValueInfo = { name: 'past', elementType: 'float32', shape: [-1, 0, 2, -1] };
+  const graph = makeGraph({ inputs: [input], outputs: [], nodes: [] });
+  const dims = { sizes: {}, shapes: {} };
+  expect(randomSample(graph, dims, 1)['past']?.shape).toEqual([1, 0, 2, 64]);
+  expect(shapesTaken([input], dims)).toEqual([expect.stringContaining('was taken to be [1,0,2,64]')]);
 });
 
 test('noise of half precision is of numbers as noise of single precision is, not of bits', () => {
