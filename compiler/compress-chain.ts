@@ -138,7 +138,7 @@ async function structured(
 }
 
 function compressorsOf(
-  { recipe, calibrationSamples }: CompileRequest,
+  { recipe, calibrationSamples, literal }: CompileRequest,
   target: string,
   data: readonly SegmentData[],
   models: readonly Model[],
@@ -147,7 +147,7 @@ function compressorsOf(
     segmentCompressor(
       { ...segment, model: models[k] as Model },
       // WebAssembly widens to 16 bits before it multiplies.
-      { samples: recipe.isNoise ? 0 : calibrationSamples, mayLackVnni: target === 'node' },
+      { samples: recipe.isNoise ? 0 : calibrationSamples, mayLackVnni: target === 'node', literal },
     ),
   );
 }
