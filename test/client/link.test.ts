@@ -74,6 +74,114 @@ describe('the link', () => {
     expect(client.state.link).toBe('open');
   });
 
+  test('is tried as often after a waking as after a break, however long the outage before it', async () => {
+    const client = await harness.ready();
+    const attemptsIn20s = async () => {
+      const before = harness.channels.length;
+      await harness.pass(20_000);
+      return harness.channels.length - before;
+    };
+    harness.isReachable = false;
+    await harness.cut();
+    const afterBreak = await attemptsIn20s();
+    await harness.pass(600_000);
+    // The first at once.
+    harness.wakeUp(600_000);
+    expect(await attemptsIn20s()).toBe(afterBreak);
+    expect(client.state.link).toBe('connecting');
+  });
+
+  test('is tried at least every 30 s, however long the outage', async () => {
+    const client = await harness.connect({}, { random: () => 0.999 });
+    await harness.pass(1);
+    harness.isReachable = false;
+    await harness.cut();
+    for (let hour = 0; hour < 2; hour++) {
+      await harness.pass(3_600_000);
+      const before = harness.channels.length;
+      await harness.pass(30_000);
+      expect(harness.channels.length - before).toBe(1);
+    }
+    harness.isReachable = true;
+    await harness.pass(30_000);
+    expect(client.state.link).toBe('open');
+    // The next break is another matter.
+    await harness.cut();
+    await harness.pass(250);
+    expect(client.state.link).toBe('open');
+  });
+
+  test('says so where its code did not come, and is tried again', async () => {
+    const { frames } = harness.host();
+    let isBroken = true;
+    const client = await harness.connect(
+      {},
+      { frames: () => (isBroken ? Promise.reject(new TypeError('Failed to fetch')) : frames()) },
+    );
+    await harness.pass(1000);
+    expect(client.state).toMatchObject({
+      link: 'connecting',
+      message: 'the SDK did not load whole: Failed to fetch',
+    });
+    isBroken = false;
+    await harness.pass(10_000);
+    expect(client.state.link).toBe('open');
+  });
+
+  describe('whose code comes late', () => {
+    /** A client whose codec of frames is still on its way, and what lets it come. */
+    async function loading() {
+      const { frames } = harness.host();
+      let fail = (_error: Error) => {};
+      let come = () => {};
+      const codec = new Promise<void>((resolve, reject) => {
+        come = resolve;
+        fail = reject;
+      });
+      const client = await harness.connect({}, { frames: () => codec.then(frames) });
+      return { client, come, fail };
+    }
+
+    test('is opened once, however often the page wakes up meanwhile', async () => {
+      const { client, come } = await loading();
+      for (let i = 0; i < 3; i++) harness.wakeUp(60_000);
+      come();
+      await harness.pass(1000);
+      expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
+    });
+
+    test('is not opened any more where the client was closed meanwhile, whether it comes or not', async () => {
+      const [first, second] = [await loading(), await loading()];
+      await Promise.all([first.client.close(), second.client.close()]);
+      first.come();
+      second.fail(new TypeError('Failed to fetch'));
+      await harness.pass(60_000);
+      expect([first.client.state.link, second.client.state.link]).toEqual(['closed', 'closed']);
+      expect(harness.channels).toHaveLength(0);
+    });
+  });
+
+  test('is not broken by a page that is left before the gateway has answered', async () => {
+    let leave = () => {};
+    const onLeave = (listener: () => void) => {
+      leave = listener;
+      return () => {};
+    };
+    const { connector } = harness.host();
+    const client = await harness.connect(
+      {},
+      {
+        onLeave,
+        connector: (url) => (events) =>
+          connector(url)({ ...events, onOpen: () => void harness.clock.after(500, events.onOpen) }),
+      },
+    );
+    await harness.pass(100);
+    leave();
+    await harness.pass(1000);
+    expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
+  });
+
   test('is left for good where the gateway refuses the client', async () => {
     const client = await harness.ready({ token: 'guess' });
     expect(client.state).toMatchObject({ link: 'refused', message: 'UNAUTHORIZED: the token is not known' });
@@ -227,13 +335,14 @@ describe('the link', () => {
   test('is tried anew when the host wakes up while an attempt gets no answer', async () => {
     let isDeaf = true;
     let attempts = 0;
+    const closed: number[] = [];
     const own = harness.host();
     const connector =
       (url: string): Connector =>
       (events) => {
         attempts++;
         // What is sent is lost: the socket neither opens nor closes.
-        if (isDeaf) return { send() {}, close() {}, bufferedBytes: 0 };
+        if (isDeaf) return { send() {}, close: (code) => void closed.push(code), bufferedBytes: 0 };
         return own.connector(url)(events);
       };
     const client = await harness.connect({}, { connector });
@@ -243,6 +352,8 @@ describe('the link', () => {
     harness.wakeUp(60_000);
     await harness.pass(2000);
     expect(client.state.link).toBe('open');
+    // Or a late answer would leave the gateway with a connection that nobody uses.
+    expect(closed).toEqual([1000]);
   });
 
   test('is made anew within 2 s of waking up where its socket looks open and is dead', async () => {
@@ -383,6 +494,51 @@ test('a request does not wait for the last answer of a gateway that goes away, w
   harness.gateway.executor.finish(CLOUD_ANSWER);
   await harness.pass(1000);
   expect(answerOf((await slow).outputs)).toEqual(CLOUD_ANSWER);
+  // With its last answer the old connection is over, the new one is not.
+  expect([client.state.link, next.channels.length]).toEqual(['open', 1]);
+});
+
+test('a client that is closed ends its connection to a gateway that goes away too', async () => {
+  const harness = new ClientHarness();
+  harness.segmentsAllowed = 0;
+  const client = await harness.ready();
+  const result = client.infer(PICTURE, { label: 'public' });
+  await harness.pass(1);
+  const [leaving] = harness.channels;
+  const closed: number[] = [];
+  if (leaving) leaving.events = { ...leaving.events, onClose: (code) => void closed.push(code) };
+  void harness.gateway.gateway.drain(60_000);
+  await harness.pass(1000);
+  expect(closed).toEqual([]);
+  await client.close();
+  await expect(result).rejects.toMatchObject({ code: 'CLOSED' });
+  await harness.pass(1);
+  expect(closed).toEqual([1000]);
+});
+
+test('a pause that the gateway asks for holds for every request of the client', async () => {
+  harness.segmentsAllowed = 0;
+  const client = await harness.ready();
+  client.infer(PICTURE, { label: 'public', deadlineMs: 1000 }).catch(() => {});
+  await harness.pass(1);
+  harness.gateway.executor.fail(new TandemError('OVERLOADED', 'no', { retryAfterMs: 5000 }));
+  await harness.pass(2000);
+  const result = client.infer(PICTURE, { label: 'public', deadlineMs: 20_000 });
+  await harness.pass(2990);
+  expect(harness.messagesOf('infer')).toHaveLength(1);
+  await harness.pass(20);
+  expect(harness.messagesOf('infer')).toHaveLength(2);
+  await harness.finish();
+  expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+});
+
+test('what waits in the socket is part of the time that sending is expected to take', async () => {
+  const client = await harness.ready();
+  const uplinkMs = async () =>
+    (await client.explain(PICTURE, { label: 'public' })).candidates.find(({ k }) => k === 0)?.predicted.uplinkMs ?? 0;
+  const before = await uplinkMs();
+  newest().bufferedBytes = 1_000_000;
+  expect(await uplinkMs()).toBeGreaterThan(before + 1000);
 });
 
 test('what one gateway cannot take is not held against the next', async () => {
