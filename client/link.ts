@@ -29,8 +29,6 @@ export class Link {
   message: string | null = null;
   private frames: Frames | null = null;
   private connection: Connection | null = null;
-  /** Those of gateways that go away. */
-  private readonly leaving = new Set<Connection>();
   private attempts = 0;
   private stopTimer: () => void = () => {};
   private readonly host: Host;
@@ -85,17 +83,17 @@ export class Link {
 
   /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */
   wake(): void {
-    if (!this.mayOpen || this.connection?.wake()) return;
+    if (this.connection?.wake()) return;
     this.connection?.end(new TandemError('UNAVAILABLE', 'the gateway did not answer'));
     this.connection = null;
     this.attempts = 0;
-    this.stopTimer();
     void this.open();
   }
 
   close(): void {
     const error = new TandemError('CLOSED', 'the client was closed');
-    for (const connection of [this.connection, ...this.leaving]) connection?.end(error);
+    // Those of gateways that go away end with their last request.
+    this.connection?.end(error);
     this.leave('closed', error.message);
   }
 
@@ -119,12 +117,9 @@ export class Link {
           events.onWelcome(welcome);
         },
         onGoaway: (reason) => {
-          if (!connection || !isCurrent()) return;
-          this.leaving.add(connection);
-          this.next('connecting', reason);
+          if (isCurrent()) this.next('connecting', reason);
         },
         onLost: (code, message) => {
-          if (connection) this.leaving.delete(connection);
           if (isCurrent()) this.next(TERMINAL_CLOSE_CODES.includes(code) ? 'refused' : 'connecting', message);
         },
       });
