@@ -31,7 +31,8 @@ export interface Pending {
   /** What the gateway says of it in the end, also after it was cancelled; null where that does not come. */
   readonly lastWord: Promise<LastWord>;
   readonly bytesUp: number;
-  cancel(reason: TandemError): void;
+  /** Nobody waits for the reply any more: it does not settle. */
+  cancel(): void;
 }
 
 /** What is learnt of a gateway, by whichever connection. */
@@ -171,10 +172,8 @@ export class Connection {
       reply,
       lastWord: this.lastWords.of(id),
       bytesUp,
-      cancel: (reason) => {
-        const entry = this.waiting.get(id);
-        if (!entry) return;
-        entry.reject(reason);
+      cancel: () => {
+        if (!this.waiting.has(id)) return;
         this.send({ type: 'cancel', id });
         this.lastWords.givenUp(id, this.clock);
         this.take(id);
@@ -212,7 +211,6 @@ export class Connection {
 
   /** Settles all that waits on it. */
   end(error: TandemError): void {
-    if (this.isOver) return;
     this.isOver = true;
     this.stopTimer();
     this.options.events.returnUsage(this.unheard);
@@ -348,8 +346,9 @@ export class Connection {
     return entry;
   }
 
+  /** Once it is leaving. */
   private leaveIfDone(): void {
-    if (this.isLeaving && this.waiting.size === 0) this.lost(1001, 'the gateway is going away');
+    if (this.waiting.size === 0) this.lost(1001, 'the gateway is going away');
   }
 
   private send(message: ClientMessage): void {

@@ -4,7 +4,6 @@
  * either can give one.
  */
 import type { Clock } from '../shared/clock.ts';
-import { TandemError } from '../shared/errors.ts';
 import type { Pending, Reply } from './connection.ts';
 import { orAborted } from './or-aborted.ts';
 
@@ -78,6 +77,6 @@ export async function exchange<T>({
     return await orAborted(Promise.race([fromGateway, onDevice]), signal);
   } finally {
     over.abort();
-    pending.cancel(new TandemError('CANCELLED', 'the answer came from elsewhere'));
+    pending.cancel();
   }
 }

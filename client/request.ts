@@ -328,7 +328,7 @@ export class RunningRequest {
     const signed = this.takeReceipt(entry, pending, request, payload, receiptKey);
     if (request.plan !== this.plan.id || request.label !== this.label || this.force || this.prefer === 'device') {
       pending.reply.catch(() => {});
-      pending.cancel(new TandemError('CANCELLED', 'something else was asked for'));
+      pending.cancel();
       this.note('late');
       return undefined;
     }
