@@ -9,6 +9,9 @@ import type { Connector } from '../../shared/protocol/channel.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, PICTURE } from '../helpers/client-harness.ts';
 
+/** Could be sent, and is not. */
+const ON_DEVICE = { label: 'public', force: { k: 2 } } as const;
+
 let harness: ClientHarness;
 beforeEach(() => {
   harness = new ClientHarness();
@@ -41,7 +44,7 @@ describe('the link', () => {
     ['no frame', Uint8Array.of(1, 2, 3), 4400],
     ['a message that it does not know', encodeFrame({ type: 'ping', id: 1, usage: [] }), 4402],
   ])('closes with the code of what the gateway broke by %s', async (_, frame, code) => {
-    await harness.ready();
+    const client = await harness.ready();
     const channel = newest();
     const { close } = channel;
     const closes: number[] = [];
@@ -51,6 +54,69 @@ describe('the link', () => {
     };
     channel.events.onFrame(frame);
     expect(closes[0]).toBe(code);
+    // At once: what was told it may take its time to close.
+    expect(client.state).toMatchObject({ link: 'connecting', message: expect.stringMatching(/^BAD_\w+: ./) });
+  });
+
+  test('says why it ended where the gateway had said so before, and its close has no reason', async () => {
+    const client = await harness.ready();
+    const error = { code: 'IDLE_TIMEOUT', message: 'nothing came', retryAfterMs: null, receipt: null } as const;
+    newest().events.onFrame(encodeFrame({ type: 'error', id: null, ...error }));
+    expect(client.state.link).toBe('open');
+    harness.isReachable = false;
+    newest().close(1006, '');
+    await settle();
+    expect(client.state).toMatchObject({ link: 'connecting', message: 'IDLE_TIMEOUT: nothing came' });
+  });
+
+  test('is made anew where an attempt gets no answer within 10 s', async () => {
+    const closed: number[] = [];
+    let attempts = 0;
+    const client = await harness.connect(
+      {},
+      {
+        connector: () => () => {
+          attempts++;
+          return { send() {}, close: (code) => void closed.push(code), bufferedBytes: 0 };
+        },
+      },
+    );
+    await harness.pass(9_900);
+    expect([attempts, closed]).toEqual([1, []]);
+    await harness.pass(200);
+    expect(client.state).toMatchObject({ link: 'connecting', message: 'the gateway did not answer' });
+    await harness.pass(250);
+    expect([attempts, closed]).toEqual([2, [1000]]);
+  });
+
+  test('lives when the answer comes to a request that was given up meanwhile', async () => {
+    const client = await harness.ready();
+    const { events } = newest();
+    const held: Uint8Array[] = [];
+    newest().events = { ...events, onFrame: (frame) => void held.push(frame) };
+    const patience = new AbortController();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 0 }, signal: patience.signal });
+    await harness.serve();
+    patience.abort(new Error('never mind'));
+    await expect(result).rejects.toThrow('never mind');
+    for (const frame of held) events.onFrame(frame);
+    newest().events = events;
+    await harness.pass(1000);
+    expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
+  });
+
+  test('learns from a reply what the gateway has to do', async () => {
+    harness = new ClientHarness({ concurrency: 1 });
+    harness.segmentsAllowed = 0;
+    const client = await harness.ready();
+    const [first, ...others] = [1, 2, 3].map(() => client.infer(PICTURE, { label: 'public', deadlineMs: 60_000 }));
+    for (const other of others) other.catch(() => {});
+    await harness.pass(1);
+    expect(client.diagnostics().estimates.queueMs).toBe(0);
+    await harness.pass(1000);
+    await harness.finish();
+    await first;
+    expect(client.diagnostics().estimates.queueMs).toBeGreaterThan(0);
   });
 
   test('is tried again where the page may not open it, and the device serves meanwhile', async () => {
@@ -161,6 +227,22 @@ describe('the link', () => {
     });
   });
 
+  test('takes along what there is to report when the page is left, however often that is', async () => {
+    let leave = () => {};
+    const onLeave = (listener: () => void) => {
+      leave = listener;
+      return () => {};
+    };
+    const client = await harness.connect({}, { onLeave });
+    await harness.pass(1000);
+    await client.infer(PICTURE, ON_DEVICE);
+    for (let i = 0; i < 3; i++) leave();
+    await harness.pass(1000);
+    const usage = harness.messagesOf('ping').flatMap((ping) => ping.usage);
+    expect(usage).toEqual([{ plan: harness.plan.id, k: 2, count: 1 }]);
+    expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
+  });
+
   test('is not broken by a page that is left before the gateway has answered', async () => {
     let leave = () => {};
     const onLeave = (listener: () => void) => {
@@ -229,12 +311,14 @@ describe('the link', () => {
 
   test('is given up when it is open and silent', async () => {
     const client = await harness.ready();
-    const [near] = harness.channels;
-    if (near) near.send = () => {};
+    const closed: number[] = [];
+    // Nor does the network say that it is closed.
+    Object.assign(newest(), { send() {}, close: (code: number) => void closed.push(code) });
     await harness.pass(15_000);
     await harness.pass(5_000);
     await harness.pass(1_000);
     expect(harness.channels.length).toBeGreaterThan(1);
+    expect(closed[0]).toBe(4000);
     expect(client.state.link).toBe('open');
   });
 
@@ -397,9 +481,6 @@ describe('the link', () => {
     expect(route.sent).toHaveLength(1);
   });
 
-  /** Could be sent, and is not. */
-  const ON_DEVICE = { label: 'public', force: { k: 2 } } as const;
-
   test('reports how deep finished requests went before it is closed', async () => {
     const client = await harness.ready();
     await client.infer(PICTURE, ON_DEVICE);
@@ -498,6 +579,16 @@ test('a request does not wait for the last answer of a gateway that goes away, w
   expect([client.state.link, next.channels.length]).toEqual(['open', 1]);
 });
 
+test('a connection of which nothing is under way is closed as soon as its gateway goes away', async () => {
+  await harness.ready();
+  const [leaving] = harness.channels;
+  const closed: number[] = [];
+  if (leaving) leaving.events = { ...leaving.events, onClose: (code) => void closed.push(code) };
+  void harness.gateway.gateway.drain(60_000);
+  await harness.pass(1);
+  expect(closed).toEqual([1000]);
+});
+
 test('a client that is closed ends its connection to a gateway that goes away too', async () => {
   const harness = new ClientHarness();
   harness.segmentsAllowed = 0;
@@ -575,6 +666,69 @@ describe('waking', () => {
     const { route } = await kit.run(client.infer(PICTURE, { label: 'public' }));
     expect(route.sent.map(({ outcome }) => outcome)).toEqual(['answered']);
     expect(kit.cloud.received).toHaveLength(1);
+  });
+
+  test('keeps a connection that lives', async () => {
+    const client = await harness.ready();
+    await harness.pass(10_000);
+    harness.wakeUp(60_000);
+    expect(client.state.link).toBe('open');
+    await harness.pass(3_000);
+    expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
+  });
+
+  test('of which several events tell is one, and finds a dead socket out as soon', async () => {
+    await harness.ready();
+    await harness.pass(5_000);
+    let pings = 0;
+    newest().send = () => void pings++;
+    for (let i = 0; i < 3; i++) {
+      harness.wakeUp(60_000);
+      await harness.pass(200);
+    }
+    expect(pings).toBe(1);
+    // Half a second, one in which a page that was frozen hears what had come, and the pause before the next attempt.
+    await harness.pass(1_050);
+    expect(harness.channels).toHaveLength(2);
+  });
+
+  test('lets an attempt go on that is younger than a second', async () => {
+    const own = harness.host();
+    let opened = 0;
+    const client = await harness.connect(
+      {},
+      {
+        connector: (url) => (events) => {
+          opened++;
+          return own.connector(url)({ ...events, onOpen: () => void harness.clock.after(900, events.onOpen) });
+        },
+      },
+    );
+    await harness.pass(60_000);
+    await harness.cut();
+    await harness.pass(125 + 800);
+    harness.wakeUp(60_000);
+    await harness.pass(200);
+    expect([opened, client.state.link]).toEqual([2, 'open']);
+  });
+
+  test.each([
+    ['gives a connection with a request under way the time that a slow link takes', 900, 1],
+    ['finds it out in seconds where that is dead', null, 2],
+  ])('%s', async (_, delayMs, connections) => {
+    harness.segmentsAllowed = 0;
+    const client = await harness.ready();
+    await harness.pass(5_000);
+    client.infer(PICTURE, { label: 'public', deadlineMs: 100_000 }).catch(() => {});
+    await harness.pass(1);
+    const { send } = newest();
+    const near = newest();
+    near.send = (frame) => {
+      if (delayMs !== null) harness.clock.after(2 * delayMs, () => send.call(near, frame));
+    };
+    harness.wakeUp(60_000);
+    await harness.pass(6_000);
+    expect(harness.channels).toHaveLength(connections);
   });
 
   test('finds a dead socket out however often it is asked meanwhile', async () => {

@@ -96,20 +96,6 @@ test('of replies that are late together each leaves the device its own work, and
   expect(aheadMs).toBeLessThan(1400);
 });
 
-test('a pause that the gateway asks for is kept by every request of the client', async () => {
-  await start({ segmentMs: 3000, delayMs: 20 });
-  kit.cloud.failWith('OVERLOADED', 1500);
-  const first = ask({ deadlineMs: 4000 });
-  await kit.pass(100);
-  kit.cloud.failWith(null);
-  const seen = kit.cloud.received.length;
-  const second = ask({ deadlineMs: 4000 });
-  await kit.pass(1000);
-  expect(kit.cloud.received.length).toBe(seen);
-  await kit.run(Promise.all([first, second]));
-  expect(kit.cloud.received.length).toBe(seen + 2);
-});
-
 test('a reply that a request was ended without is overdue: the next one is run by the device', async () => {
   await start({ segmentMs: 200, delayMs: 20 });
   kit.cloud.msPerAnswer = 60_000;
