@@ -320,6 +320,31 @@ describe('saving data', () => {
     await client.close();
     await expect(closed).rejects.toMatchObject({ code: 'CLOSED' });
   });
+
+  test('prepare ends with its signal also while nothing comes', async () => {
+    harness.saveData = true;
+    harness.segmentsAllowed = 0;
+    const client = await harness.ready();
+    const controller = new AbortController();
+    const aborted = client.prepare({ signal: controller.signal });
+    aborted.catch(() => {});
+    await harness.pass(1000);
+    controller.abort(new Error('enough'));
+    await expect(aborted).rejects.toThrow('enough');
+  });
+
+  test('ends for good once the app asks: the plan that comes next is downloaded too', async () => {
+    harness.saveData = true;
+    const client = await harness.ready();
+    const prepared = client.prepare();
+    await harness.pass(1);
+    await prepared;
+    harness.changePlan();
+    await harness.cut();
+    await harness.pass(10_000);
+    expect(client.plan.id).toBe(harness.plan.id);
+    expect(client.state.device).toBe('available');
+  });
 });
 
 describe('a plan of which the head comes first', () => {

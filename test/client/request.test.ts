@@ -1,6 +1,8 @@
 /** What happens to one request: where it goes, how it ends, what is refused. */
+import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { settle } from '../../client/testkit/fake-clock.ts';
+import { planContract } from '../../shared/plan-contract.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
@@ -84,6 +86,40 @@ describe('a request goes', () => {
     expect(harness.messagesOf('infer')).toHaveLength(1);
   });
 
+  test('where it is forced to once that can be done, where there is neither a link nor a whole device', async () => {
+    harness.allowSegments(1);
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1, tier: 'q4' } });
+    await harness.pass(100);
+    harness.isReachable = true;
+    await harness.pass(10_000);
+    await harness.finish();
+    expect((await result).route).toMatchObject({ k: 1, tier: 'q4', fallback: null });
+  });
+
+  test('to the end of the device where it is forced to the cloud and there is no link', async () => {
+    const client = await harness.ready();
+    harness.isReachable = false;
+    await harness.cut();
+    const { outputs, route } = await client.infer(PICTURE, { label: 'public', force: { k: 0 } });
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+    expect(route).toMatchObject({ k: 2, fallback: { reason: 'failed' } });
+  });
+
+  test('in the tiers that policy leaves where it is forced to a boundary, and not to another tier than it is forced to', async () => {
+    const labels = { public: { from: 'input', tiers: ['webp-80', 'q4'] } } as const;
+    const client = await harness.ready({ policy: { labels } });
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1 } });
+    await harness.serve();
+    expect((await result).route).toMatchObject({ k: 1, tier: 'q4', fallback: null });
+    await expect(client.infer(PICTURE, { label: 'public', force: { k: 1, tier: 'q8' } })).rejects.toMatchObject({
+      code: 'POLICY_DENIED',
+      message: expect.stringContaining('only the tiers'),
+    });
+  });
+
   test('as tensors when the caller made them, and then never as a picture', async () => {
     const client = await harness.ready();
     const x = { dtype: 'float32', shape: [1, 3, 4, 16], data: new Float32Array(192) } as const;
@@ -115,6 +151,33 @@ describe('a request goes', () => {
     await harness.serve();
     const { route } = await result;
     expect(route.decisions[0]?.removed.find(({ k }) => k === 0)?.reason).toContain('cannot make');
+  });
+
+  test('in another format where the device finds out only now that it cannot make one', async () => {
+    const client = await harness.ready();
+    harness.webpWorks = false;
+    const result = client.infer(PICTURE, { label: 'public', prefer: 'cloud' });
+    await harness.serve();
+    const { route } = await result;
+    expect(route).toMatchObject({ k: 1, sent: [{ k: 1 }] });
+    expect(route.decisions[0]?.chosen?.k).toBe(0);
+    expect(route.decisions[1]?.removed).toContainEqual(
+      expect.objectContaining({ k: 0, tier: 'webp-80', reason: 'this device cannot make the format' }),
+    );
+  });
+
+  test('with what the device has made of the outputs before it: the answer is whole', async () => {
+    const [, middle, last] = harness.plan.boundaries;
+    Object.assign(last ?? {}, { tensors: [...(middle?.tensors ?? []), ...(last?.tensors ?? [])] });
+    harness.plan.id = createHash('sha256').update(planContract(harness.plan)).digest('hex');
+    Object.assign(harness.gateway.plan, harness.plan);
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1, tier: 'q8' } });
+    await harness.serve();
+    const { outputs, route } = await result;
+    expect(route.k).toBe(1);
+    expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
+    expect(outputs['h']).toMatchObject({ shape: [1, 2, 1, 4] });
   });
 });
 
@@ -160,6 +223,13 @@ describe('waiting ends', () => {
     await expect(result).rejects.toMatchObject({ code: 'CLOSED' });
     await expect(client.infer(PICTURE)).rejects.toMatchObject({ code: 'CLOSED' });
     expect(client.state.link).toBe('closed');
+  });
+
+  test('at once with a tier that there is not, though segments are still on their way', async () => {
+    harness.allowSegments(0);
+    const client = await harness.ready();
+    const force = { k: 1, tier: 'x' };
+    await expect(client.infer(PICTURE, { label: 'public', force })).rejects.toMatchObject({ code: 'UNKNOWN_TIER' });
   });
 
   test('at once where nothing can ever run the request', async () => {

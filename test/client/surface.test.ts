@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { answersByKey } from '../../client/answers.ts';
 import { settle } from '../../client/testkit/fake-clock.ts';
 import { createTestkit } from '../../client/testkit/index.ts';
-import type { Input, StreamResult } from '../../client/types.ts';
+import type { Client, ClientOptions, Input, StreamResult } from '../../client/types.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
 let harness: ClientHarness;
@@ -32,7 +32,70 @@ describe('explain', () => {
       code: 'POLICY_DENIED',
     });
     await expect(client.explain({} as Input)).rejects.toMatchObject({ code: 'BAD_INPUT' });
+    await client.close();
+    await expect(client.explain(PICTURE)).rejects.toMatchObject({ code: 'CLOSED' });
   });
+
+  test('knows what the input and the device stand in the way of', async () => {
+    const reasonAt0 = async (client: Client, input: Input) => {
+      const { candidates, removed } = await client.explain(input, { label: 'public' });
+      expect(candidates.map(({ k }) => k)).not.toContain(0);
+      return removed.find(({ k }) => k === 0)?.reason;
+    };
+    const x = { dtype: 'float32', shape: [1, 3, 4, 16], data: new Float32Array(192) } as const;
+    expect(await reasonAt0(await harness.ready(), { x })).toBe('the input was a tensor, not a picture');
+    harness.webpWorks = false;
+    expect(await reasonAt0(await harness.ready(), PICTURE)).toBe('this device cannot make the format');
+  });
+
+  test('heeds the deadline', async () => {
+    const client = await harness.ready();
+    await harness.pass(60_000);
+    const { record } = await client.explain(PICTURE, { label: 'secret', deadlineMs: 1234 });
+    expect(record.constraints.deadlineMs).toBe(1234);
+  });
+});
+
+describe('an objective', () => {
+  test('weighs what a request costs', async () => {
+    const offloads = async (objective: ClientOptions['objective']) => {
+      const client = await harness.ready({ objective });
+      const { chosen } = await client.explain(PICTURE, { label: 'public' });
+      return (chosen?.k ?? 0) < 2;
+    };
+    const slow = { fixed: 300, perSize: 0 };
+    Object.assign(harness.plan.measured?.timeMs ?? {}, { wasm: [slow, slow] });
+    expect([await offloads({}), await offloads({ msPerOffload: 10_000 })]).toEqual([true, false]);
+  });
+
+  test('that is none is refused before anything is asked of the gateway', async () => {
+    await expect(harness.connect({ objective: { msPerJoule: -1 } })).rejects.toMatchObject({ code: 'BAD_CONFIG' });
+    expect([harness.channels.length, harness.fetches.length]).toEqual([0, 0]);
+  });
+});
+
+test('an asset that the plan does not have is refused with the names of those that it has', async () => {
+  const client = await harness.ready();
+  harness.plan.assets = { charset: { file: 'charset.txt', sha256: 'a'.repeat(64), bytes: 3 } };
+  const other = await harness.ready();
+  await expect(client.asset('charset')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(other.asset('words')).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+    message: 'small has no asset words, only charset',
+  });
+});
+
+test('a client that could not connect leaves nothing behind that hears of the page', async () => {
+  harness.planFails = true;
+  const listeners = new Set<unknown>();
+  const listen = (listener: unknown) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  const signal = AbortSignal.abort(new Error('not any more'));
+  const connecting = harness.connect({ signal }, { onWake: listen, onLeave: listen, onNetwork: listen });
+  await expect(connecting).rejects.toThrow('not any more');
+  expect(listeners.size).toBe(0);
 });
 
 describe('a preference', () => {
@@ -64,6 +127,7 @@ describe('an idempotency key', () => {
     const [first, second] = await Promise.all(both);
     expect(second).toBe(first);
     expect(harness.messagesOf('infer')).toHaveLength(1);
+    expect(client.diagnostics().routes).toHaveLength(1);
     const bad = { label: 'public', deadlineMs: -1, idempotencyKey: 'b' };
     await expect(client.infer(PICTURE, bad)).rejects.toMatchObject({ code: 'BAD_INPUT' });
     const good = client.infer(PICTURE, { ...bad, deadlineMs: 1000, prefer: 'device' });
@@ -279,11 +343,15 @@ describe('a stream', () => {
 describe('events', () => {
   test('tell of state, progress and every decision', async () => {
     const seen: string[] = [];
+    const chosen: (number | undefined)[] = [];
     const client = await harness.connect({
       monitor: (events) => {
         events.addEventListener('statechange', ({ detail }) => seen.push(`state ${detail.device}`));
         events.addEventListener('progress', ({ detail }) => seen.push(`progress ${detail.loaded}/${detail.total}`));
-        events.addEventListener('decision', ({ detail }) => seen.push(`decision for ${detail.label}`));
+        events.addEventListener('decision', ({ detail }) => {
+          seen.push(`decision for ${detail.label}`);
+          chosen.push(detail.decision.chosen?.k);
+        });
       },
     });
     await harness.pass(1);
@@ -291,6 +359,7 @@ describe('events', () => {
     expect(seen).toContain('state available');
     expect(seen).toContain('progress 8/8');
     expect(seen.filter((line) => line === 'decision for secret')).toHaveLength(2);
+    expect(chosen).toEqual([2, 2]);
     await client.close();
   });
 
