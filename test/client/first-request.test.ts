@@ -246,8 +246,8 @@ describe('the SDK', () => {
         const values = new Uint8Array(Float32Array.from(CLOUD_ANSWER).buffer);
         say({ type: 'result', id: 1, shapes: [[1, 4]], parts: [16], timing, receipt: null, load }, [values]);
       },
-      fail: (code: 'OVERLOADED' | 'POLICY_DENIED') =>
-        say({ type: 'error', id: 1, code, message: 'no', retryAfterMs: null, receipt: null }),
+      fail: (code: 'OVERLOADED' | 'POLICY_DENIED', retryAfterMs: number | null = null) =>
+        say({ type: 'error', id: 1, code, message: 'no', retryAfterMs, receipt: null }),
       breakOff: () => settle?.reject(new TypeError('fetch failed')),
       isCancelled: () => isCancelled,
     };
@@ -290,6 +290,53 @@ describe('the SDK', () => {
     expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
     expect(route.sent.map(({ outcome }) => outcome)).toEqual(['failed', 'answered']);
     expect(route.bytesUp).toBeGreaterThan(100);
+  });
+
+  test('sends it anew no sooner than the gateway asked for', async () => {
+    const { harness, infer } = await started();
+    const { begun, fail } = left(harness);
+    const result = infer(begun);
+    fail('OVERLOADED', 3000);
+    await harness.pass(2990);
+    expect(harness.messagesOf('infer')).toEqual([]);
+    await harness.pass(20);
+    await harness.finish();
+    expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+  });
+
+  test('waits for it, however late it is, where nothing else can answer', async () => {
+    const { harness, infer } = await started();
+    harness.isReachable = false;
+    await harness.cut();
+    const { begun, answer, isCancelled } = left(harness);
+    const result = infer(begun);
+    await harness.pass(20_000);
+    expect(isCancelled()).toBe(false);
+    answer();
+    const { outputs, route } = await result;
+    expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
+    expect(route.sent).toMatchObject([{ outcome: 'answered' }]);
+  });
+
+  test('learns from it what it does from any other', async () => {
+    const { harness, client, infer } = await started();
+    const before = client.diagnostics().estimates.server;
+    const { begun, answer } = left(harness);
+    const result = infer(begun);
+    answer();
+    await result;
+    const { server } = client.diagnostics().estimates;
+    // 10 ms, of 5 that were foreseen.
+    expect(server).toBeGreaterThan(before);
+  });
+
+  test('with a key of its own is the answer to that', async () => {
+    const { harness, client, infer } = await started();
+    const { begun, answer } = left(harness);
+    const result = infer(begun, { idempotencyKey: 'once' });
+    answer();
+    expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+    expect(client.diagnostics().routes).toMatchObject([{ k: 0, sent: [{ outcome: 'answered' }] }]);
   });
 
   test('a refusal is not asked for twice', async () => {

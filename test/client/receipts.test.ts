@@ -49,6 +49,27 @@ describe('a receipt comes, once', () => {
     expect(told).toEqual([{ label: 'public', sent: route.sent[0], receipt: route.receipt }]);
   });
 
+  test('with its answer, however long it takes to read what was sent', async () => {
+    const harness = new ClientHarness();
+    const { sha256 } = harness.host();
+    let ms = 0;
+    const client = await harness.connect(
+      {},
+      {
+        async sha256(content) {
+          if (ms > 0) await new Promise<void>((resolve) => harness.clock.after(ms, resolve));
+          return sha256(content);
+        },
+      },
+    );
+    await harness.pass(1000);
+    ms = 50;
+    const result = client.infer(PICTURE, TO_CLOUD);
+    await harness.serve();
+    await harness.pass(100);
+    expect((await result).route.receipt?.receipt.computed).toBe('yes');
+  });
+
   test('of a reply that was late: after the route, which stays as it was', async () => {
     const harness = new ClientHarness();
     const { client, told } = await started(harness);
