@@ -42,6 +42,18 @@ describe('the download', () => {
     expect(warned).toEqual([expect.stringContaining('1.onnx is not the file of the plan')]);
   });
 
+  test('says so where the plan has no segments for this device, which the gateway serves all the same', async () => {
+    Object.assign(harness.plan.segments[1] ?? {}, { targets: {} });
+    const client = await harness.ready();
+    expect(client.state).toMatchObject({
+      device: 'unavailable',
+      downloadError: 'the plan has no segments for the target wasm',
+    });
+    const result = client.infer(PICTURE, { label: 'public' });
+    await harness.serve();
+    expect((await result).route.k).toBe(0);
+  });
+
   test('goes on after a segment was missing for a while, as when a gateway is being replaced', async () => {
     harness.missingFiles = 1;
     const client = await harness.ready();

@@ -132,10 +132,13 @@ describe('a connection that was begun early', () => {
     expect(sockets).toHaveLength(1);
   });
 
-  test('says who the client is, and whether it wants receipts', async () => {
+  test.each([
+    [undefined, true],
+    [false, false],
+  ])('says who the client is, and whether it wants receipts: %s', async (asked, receipts) => {
     const heard: Hello[] = [];
     const early = begin(
-      { url, model: 'small', token: 'sesame', receipts: false },
+      { url, model: 'small', token: 'sesame', receipts: asked },
       {
         ...platform,
         connector: (to, hello) => {
@@ -147,7 +150,7 @@ describe('a connection that was begun early', () => {
     begun.push(early);
     const client = await connect(early, { token: 'sesame' });
     await reaches(client, 'open');
-    expect(heard).toEqual([{ type: 'hello', client: 'tandem-browser/0.1', token: 'sesame', receipts: false }]);
+    expect(heard).toEqual([{ type: 'hello', client: 'tandem-browser/0.1', token: 'sesame', receipts }]);
   });
 
   test('asks for a token once, and the client asks again for its next connection', async () => {

@@ -201,6 +201,62 @@ describe('before the SDK', () => {
     expect(asked).not.toContain('/infer');
   });
 
+  test('sends nothing where the gateway serves another plan than the one that was read', async () => {
+    const head = Response.json({ ...harness.plan, id: 'f'.repeat(64) });
+    const first = { input: PICTURE, label: 'public' };
+    const context = { base: http.url, token: Promise.resolve(null), head: Promise.resolve(head) };
+    const made = beginFirst({ policy: PLAIN, first }, context, platform());
+    if (made) begun.push(made);
+    await quiet();
+    expect(asked).toEqual(['/welcome']);
+  });
+
+  test('is sent in the form that is smallest of those that are accurate enough', async () => {
+    const { boundaries, measured } = harness.plan;
+    const qualities = [80, 60, 20];
+    const name = (quality: number) => `webp-${quality}`;
+    const tiers = qualities.map((quality) => ({ type: 'picture', name: name(quality), format: 'webp', quality }));
+    Object.assign(boundaries[0] ?? {}, { tiers });
+    const decodeMs = { fixed: 1, perSize: 0 };
+    const exactly = (target: string, tier: string | null, exactMatch: number) => ({
+      ...{ target, k: 0, tier, metrics: { exactMatch } },
+    });
+    Object.assign(measured ?? {}, {
+      tiers: qualities.map((quality) => ({
+        k: 0,
+        tier: name(quality),
+        bytes: { fixed: quality, perSize: 0 },
+        decodeMs,
+      })),
+      accuracy: [exactly('server', null, 0.9), exactly('wasm', name(60), 0.89), exactly('wasm', name(20), 0.7)],
+    });
+    const context = {
+      ...{ base: http.url, token: Promise.resolve(null) },
+      head: Promise.resolve(Response.json(harness.plan)),
+    };
+    const first = { input: PICTURE, label: 'public' };
+    const made = beginFirst({ policy: PLAIN, first }, context, platform());
+    if (made) begun.push(made);
+    await seen(1);
+    expect(harness.executor.seen[0]?.tier).toBe('webp-60');
+  });
+
+  test('comes to nothing where a network answers with a page of its own', async () => {
+    const page = new Response('<title>Log in</title>', { headers: { 'Content-Type': 'text/html' } });
+    const first = begin({}, { fetch: async (url, init) => (String(url).includes('/infer') ? page : fetch(url, init)) });
+    await quiet();
+    const { reply, lastWord } = pendingOf(first?.take(PICTURE) as Begun);
+    await expect(reply).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('HTTP 200') });
+    expect(await lastWord).toBeNull();
+  });
+
+  test('ends at the gateway with the request that took it', async () => {
+    const first = begin();
+    await seen(1);
+    first?.take(PICTURE)?.cancel();
+    await expect.poll(() => harness.audited.map(({ outcome }) => outcome)).toEqual(['cancelled']);
+  });
+
   test('another picture is none of its business', async () => {
     const first = begin();
     await seen(1);

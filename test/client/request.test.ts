@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { settle } from '../../client/testkit/fake-clock.ts';
+import { flatTier } from '../../client/testkit/small-plan.ts';
 import { planContract } from '../../shared/plan-contract.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 
@@ -134,6 +135,19 @@ describe('a request goes', () => {
     });
   });
 
+  test('with an account of what each step took', async () => {
+    harness.onDevice = (device) => ({
+      ...device,
+      begin: async (picture) => ({ ...(await device.begin(picture)), ms: 3 }),
+      advance: async (crossing) => ({ ...(await device.advance(crossing)), ms: 5 }),
+      encode: async (crossing, tier) => ({ ...(await device.encode(crossing, tier)), ms: 7 }),
+    });
+    const client = await harness.ready();
+    const result = client.infer(PICTURE, { label: 'public', force: { k: 1 } });
+    await harness.serve();
+    expect((await result).route.timing).toMatchObject({ preprocessMs: 3, deviceMs: 5, encodeMs: 7 });
+  });
+
   test('with the caller’s trace context, if that is one', async () => {
     const client = await harness.ready();
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
@@ -169,8 +183,7 @@ describe('a request goes', () => {
   test('with what the device has made of the outputs before it: the answer is whole', async () => {
     const [, middle, last] = harness.plan.boundaries;
     Object.assign(last ?? {}, { tensors: [...(middle?.tensors ?? []), ...(last?.tensors ?? [])] });
-    harness.plan.id = createHash('sha256').update(planContract(harness.plan)).digest('hex');
-    Object.assign(harness.gateway.plan, harness.plan);
+    replan();
     const client = await harness.ready();
     const result = client.infer(PICTURE, { label: 'public', force: { k: 1, tier: 'q8' } });
     await harness.serve();
@@ -178,6 +191,39 @@ describe('a request goes', () => {
     expect(route.k).toBe(1);
     expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
     expect(outputs['h']).toMatchObject({ shape: [1, 2, 1, 4] });
+  });
+});
+
+/** What the gateway serves by now, after the test has changed it. */
+function replan(): void {
+  harness.plan.id = createHash('sha256').update(planContract(harness.plan)).digest('hex');
+  Object.assign(harness.gateway.plan, harness.plan);
+}
+
+describe('a model of tensors', () => {
+  beforeEach(() => {
+    harness.plan.preprocess = null;
+    Object.assign(harness.plan.boundaries[0] ?? {}, { tiers: [flatTier('q8', 8, [3])] });
+    replan();
+  });
+
+  test('is sent them as they are before the device has anything', async () => {
+    harness.allowSegments(0);
+    const client = await harness.ready();
+    const x = { dtype: 'float32', shape: [1, 3, 4, 16], data: new Float32Array(192) } as const;
+    const result = client.infer({ x }, { label: 'public' });
+    await harness.serve();
+    const { outputs, route } = await result;
+    expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
+    expect(route).toMatchObject({ k: 0, tier: 'q8' });
+  });
+
+  test('refuses a picture, and that is no fault of the device', async () => {
+    const client = await harness.ready();
+    await expect(client.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({
+      code: 'BAD_INPUT',
+      message: 'small takes tensors, not pictures',
+    });
   });
 });
 

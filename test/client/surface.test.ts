@@ -283,6 +283,20 @@ describe('a stream', () => {
     expect(outcome).toMatchObject(who === 'the client' ? { code: 'CLOSED' } : { message: 'left' });
   });
 
+  test('ends with the error of its source', async () => {
+    const client = await harness.ready();
+    async function* broken(): AsyncGenerator<Input> {
+      yield PICTURE;
+      throw new Error('the camera was pulled out');
+    }
+    const seen: StreamResult[] = [];
+    const work = (async () => {
+      for await (const result of client.stream(broken(), { label: 'secret' })) seen.push(result);
+    })();
+    await expect(work).rejects.toThrow('the camera was pulled out');
+    expect(seen).toHaveLength(1);
+  });
+
   test('closes the frame that comes after it was left', async () => {
     const client = await harness.ready();
     const camera = new Camera();

@@ -21,7 +21,8 @@ class FakeWorker {
 
   postMessage({ id, method, args }: WorkerRequest, transfer: Transferable[]): void {
     this.asked.push(method);
-    if (method === 'begin') this.bytesSent = structuredClone(args, { transfer }).data.buffer.byteLength;
+    const sent = structuredClone(args, { transfer });
+    if (method === 'begin') this.bytesSent = (sent as typeof args).data.buffer.byteLength;
     const data = this.answer(id, method);
     if (data) queueMicrotask(() => this.onmessage?.({ data }));
   }
@@ -39,7 +40,7 @@ async function deviceOn(
   worker: FakeWorker,
   lost: string[] = [],
   controller = new AbortController(),
-  changes: { readonly onLost?: () => void } = {},
+  changes: { readonly onLost?: () => void; readonly providers?: readonly string[] } = {},
 ) {
   const options = {
     plan: smallPlan(),
@@ -125,6 +126,34 @@ describe('a device in a worker', () => {
     device.begin(picture).catch(() => {});
     await clock.advance(3000);
     expect(lost).toEqual(['the worker was at begin for more than 15 s']);
+  });
+
+  test('has longer for a segment where another provider may have to be tried on the way', async () => {
+    const lost: string[] = [];
+    const worker = new FakeWorker((id, method) => (method === 'create' ? done(id) : null));
+    const device = await deviceOn(worker, lost, undefined, { providers: ['webgpu'] });
+    device.advance({ k: 0, size: 4, tensors: {}, picture: null }).catch(() => {});
+    await clock.advance(45_500);
+    expect(lost).toEqual([]);
+    await clock.advance(1000);
+    expect(lost).toEqual(['the worker was at advance for more than 45 s']);
+  });
+
+  test('is given models and the runtime for good: what is handed over is not held twice', async () => {
+    const device = await deviceOn(new FakeWorker(done));
+    const [model, runtime] = [new Uint8Array(8), new Uint8Array(8)];
+    await Promise.all([device.load(0, model), device.provide?.(runtime)]);
+    expect([model.byteLength, runtime.byteLength]).toEqual([0, 0]);
+  });
+
+  test('is given up where it says what cannot be read', async () => {
+    const lost: string[] = [];
+    const worker = new FakeWorker((id, method) => (method === 'create' ? done(id) : null));
+    const device = await deviceOn(worker, lost);
+    const waiting = device.prepare();
+    worker.onmessageerror?.();
+    await expect(waiting).rejects.toMatchObject({ code: 'DEVICE_FAILED' });
+    expect(lost).toEqual(['the worker sent what this page cannot read']);
   });
 
   test('is sent the pixels of a picture alone, whatever memory they are a part of', async () => {
