@@ -285,6 +285,28 @@ describe('a client', () => {
     expect(harness.messagesOf('infer')).toEqual([]);
   });
 
+  test('heeds the gateway that it is connected to, whatever the one before had granted', async () => {
+    const lenient = new ClientHarness({ policy: { labels: { personal: 'input' } } });
+    const strict = new ClientHarness({ policy: { labels: { personal: 'h' } } });
+    let isReplaced = false;
+    const [own, other] = [lenient.host(), strict.host()];
+    const client = await lenient.connect(
+      { policy: { labels: { personal: 'input' } } },
+      { connector: (url) => (events) => (isReplaced ? other : own).connector(url)(events) },
+    );
+    await lenient.pass(1);
+    const shallowest = async () => {
+      const { candidates } = await client.explain(PICTURE, { label: 'personal' });
+      return Math.min(...candidates.map(({ k }) => k));
+    };
+    expect(await shallowest()).toBe(0);
+    isReplaced = true;
+    await lenient.cut();
+    await lenient.pass(1000);
+    expect(client.state.link).toBe('open');
+    expect(await shallowest()).toBe(1);
+  });
+
   test('asks for nothing to be retained where either policy says so', async () => {
     const labels = { quiet: 'input', told: 'input', both: 'input' } as const;
     const harness = new ClientHarness({

@@ -56,6 +56,7 @@ describe('a request goes', () => {
       const { outputs, route } = await one.infer(PICTURE, { label });
       expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
       expect(route).toMatchObject({ k: 2, tier: null, bytesUp: 0 });
+      if (label === undefined) expect(route.why).toContain('a request without a label stays on the device');
     }
     expect(harness.messagesOf('infer')).toEqual([]);
   });

@@ -69,8 +69,8 @@ const credentials = {
   tokens: [{ name: 'clinic', sha256: 'd0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272', labels }],
 };
 
-async function started(): Promise<GatewayHarness> {
-  const harness = new GatewayHarness({ plan: leakyPlan(), policy, credentials, region: 'eu', concurrency: 1 });
+async function started(place: { readonly region?: string } = { region: 'eu' }): Promise<GatewayHarness> {
+  const harness = new GatewayHarness({ plan: leakyPlan(), policy, credentials, ...place, concurrency: 1 });
   await harness.start(wsTransport);
   return harness;
 }
@@ -128,6 +128,14 @@ describe('a client that asks no policy', () => {
     ).toBe('result');
     // A picture has none, whatever is said.
     expect(await outcomeOf(harness, peer, { ...picture, label: 'noisy', noise: [NOISE] })).toBe('POLICY_DENIED');
+    await harness.stop();
+  });
+
+  test('is judged by every region where the gateway was not told its own', async () => {
+    const harness = await started({});
+    const peer = await harness.welcomed('sesame');
+    for (const sent of SENDABLE)
+      expect(await outcomeOf(harness, peer, { ...sent, label: 'abroad' })).toBe('POLICY_DENIED');
     await harness.stop();
   });
 
