@@ -126,13 +126,12 @@ export class Admission {
     if (this.inFlight === 0) for (const resolve of this.idle.splice(0)) resolve();
   }
 
-  /** Takes a request out of the queue, if it is still there. */
+  /** Takes a request out of the queue, if it is still there. Others run meanwhile, or it would not have waited. */
   private remove(entry: Waiting): void {
     const at = this.waiting.indexOf(entry);
     if (at < 0) return;
     this.waiting.splice(at, 1);
     entry.stopTimer();
-    this.settleIdle();
   }
 
   private async start({ task, sinceMs, stopTimer, call, resolve, reject }: Waiting): Promise<void> {

@@ -47,6 +47,43 @@ describe('admission', () => {
     expect(admission.load.queueMs).toBe(60);
   });
 
+  test('foretells the wait by a running mean of what requests took, whenever that was', async () => {
+    await clock.advance(100_000);
+    for (const [tookMs, meanMs] of [
+      [100, 100],
+      [200, 120],
+      [70, 110],
+    ] as const) {
+      submit();
+      await clock.advance(tookMs);
+      executor.finish();
+      await settle();
+      // One ahead of a newcomer, two at a time.
+      const both = [submit(), submit()];
+      expect(admission.load.queueMs).toBeCloseTo(meanMs / 2);
+      for (const { cancel } of both) cancel();
+      // Those that nobody waits for any more teach nothing.
+      executor.fail();
+      executor.fail();
+      await settle();
+    }
+  });
+
+  test('says of what was handed over whether anybody still waits for it', async () => {
+    const wanted: (() => boolean)[] = [];
+    const run = executor.run.bind(executor);
+    executor.run = (task, call) => {
+      wanted.push(call?.isWanted ?? (() => true));
+      return run(task, call);
+    };
+    const [cancelled] = [submit(), submit(50)];
+    expect(wanted.map((isWanted) => isWanted())).toEqual([true, true]);
+    cancelled?.cancel();
+    expect(wanted.map((isWanted) => isWanted())).toEqual([false, true]);
+    await clock.advance(50);
+    expect(wanted.map((isWanted) => isWanted())).toEqual([false, false]);
+  });
+
   test('keeps nobody out whom one that has more in it leaves no room: that gives up its newest', async () => {
     const [greedy, polite, other] = [{}, {}, {}];
     const of = (client: object) => {
