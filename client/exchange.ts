@@ -41,7 +41,7 @@ export async function exchange<T>({
   signal,
 }: Exchange<T>): Promise<Answer<T>> {
   const over = new AbortController();
-  /** What the device is at, until it fails. */
+  /** What the device is at, or was. */
   let finishing: Promise<Answer<T>> | null = null;
   const onDevice = new Promise<Answer<T>>((resolve, reject) => {
     const goOn = () => {
@@ -56,10 +56,7 @@ export async function exchange<T>({
         reject(error);
       }
     };
-    const again = () => {
-      finishing = null;
-      void changed(over.signal).then(goOn);
-    };
+    const again = () => void changed(over.signal).then(goOn);
     const stop = clock.after(lateAfterMs, goOn);
     over.signal.addEventListener('abort', stop);
   });
