@@ -66,7 +66,50 @@ describe('no answer is lost', () => {
     harness.isReachable = false;
     await harness.cut();
     open();
-    expect(answerOf((await result).outputs)).toEqual(DEVICE_ANSWER);
+    const { outputs, route } = await result;
+    expect(answerOf(outputs)).toEqual(DEVICE_ANSWER);
+    // It went on where it was: nothing was begun anew.
+    expect(route).toMatchObject({ k: 2, fallback: { reason: 'late' }, sent: [{ outcome: 'late' }] });
+  });
+
+  test('when the reply comes after all: the device leaves it at the segment that it is at', async () => {
+    const run: number[] = [];
+    harness.onDevice = (device) => ({
+      ...device,
+      advance(crossing) {
+        run.push(crossing.k);
+        return device.advance(crossing);
+      },
+    });
+    const client = await harness.ready();
+    let open = () => {};
+    harness.deviceGate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const { result } = await underWay(client, 0);
+    await harness.pass(5000);
+    await harness.finish();
+    expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
+    open();
+    await harness.pass(1000);
+    expect(run).toEqual([0]);
+  });
+
+  test('when the gateway fails again and again: it is asked less and less often', async () => {
+    harness.allowSegments(0);
+    const client = await harness.ready();
+    harness.gateway.executor.run = () => Promise.reject(new TandemError('UNAVAILABLE', 'no worker'));
+    const result = client.infer(PICTURE, { label: 'public', deadlineMs: 100_000 });
+    result.catch(() => {});
+    const askedWithin = async (ms: number) => {
+      const before = harness.messagesOf('infer').length;
+      await harness.pass(ms);
+      return harness.messagesOf('infer').length - before;
+    };
+    // At once, and after 200, 400, 800, 1600 and 3200 ms.
+    expect([await askedWithin(190), await askedWithin(5900), await askedWithin(200)]).toEqual([1, 4, 1]);
+    await harness.pass(20_000);
+    expect(await askedWithin(30_000)).toBe(3);
   });
 
   test('when the reply is late and the last segment comes only then: the device goes on as soon as it can', async () => {

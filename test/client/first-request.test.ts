@@ -71,10 +71,13 @@ describe('before the SDK', () => {
   const quiet = () => new Promise((resolve) => setTimeout(resolve, 100));
 
   test('sends the picture, once, and the answer is there to be taken', async () => {
+    const startMs = performance.now();
     const first = begin();
     await seen(1);
     harness.executor.finish([3, 1, 4]);
     const taken = first?.take(PICTURE) as Begun;
+    expect(taken).toMatchObject({ input: PICTURE, size: 16, request: { k: 0, tier: 'webp-80', label: 'public' } });
+    expect(taken.payload.parts).toHaveLength(1);
     expect(first?.take(PICTURE)).toBeNull();
     const { reply, lastWord, bytesUp } = pendingOf(taken);
     const { message, parts, bytesDown, elapsedMs } = await reply;
@@ -82,6 +85,7 @@ describe('before the SDK', () => {
     expect(message.receipt).not.toBeNull();
     expect(await lastWord).toBe(message);
     expect([bytesUp > 100, bytesDown > 100, elapsedMs > 0]).toEqual([true, true, true]);
+    expect(taken.preprocessMs + taken.encodeMs + elapsedMs).toBeLessThan(performance.now() - startMs);
     expect(harness.executor.seen[0]).toMatchObject({ k: 0, tier: 'webp-80', planId: harness.plan.id });
     expect(asked).toEqual(['/welcome', '/infer']);
   });

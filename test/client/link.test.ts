@@ -275,6 +275,9 @@ describe('the link', () => {
     expect(harness.channels).toHaveLength(1);
     const { route } = await client.infer(PICTURE, { label: 'public' });
     expect(route.k).toBe(2);
+    // Who has nothing else is told at once.
+    const without = await harness.ready({ token: 'guess', download: false });
+    await expect(without.infer(PICTURE, { label: 'public' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('asks for the token anew for every connection', async () => {

@@ -28,6 +28,16 @@ describe('a device that dies', () => {
     expect(harness.devices).toBe(2);
   });
 
+  test('is told of at once, with all that is to come again', async () => {
+    const client = await harness.ready();
+    expect(client.state).toMatchObject({ device: 'available', bytesLoaded: 8 });
+    const states: unknown[] = [];
+    client.addEventListener('statechange', ({ detail }) => states.push(detail));
+    await harness.loseDevice('out of memory');
+    const gone = { device: 'unavailable', segmentsReady: 0, bytesLoaded: 0, downloadError: 'out of memory' };
+    expect(states).toMatchObject([gone]);
+  });
+
   test('does not take the reply with it that the gateway is still to give', async () => {
     const client = await harness.ready();
     const result = client.infer(PICTURE, { label: 'public', force: { k: 0 } });
@@ -269,6 +279,32 @@ describe('devices that could not be made for a while', () => {
 });
 
 describe('a gateway with another plan', () => {
+  test('is given a device of its own, once, and the one before is let go', async () => {
+    const closed: number[] = [];
+    harness.onDevice = (device) => {
+      const number = harness.devices;
+      return {
+        ...device,
+        async close() {
+          closed.push(number);
+          await device.close();
+        },
+      };
+    };
+    const client = await harness.ready();
+    harness.changePlan();
+    harness.planFails = true;
+    // Every connection says that it is time.
+    for (let i = 0; i < 3; i++) {
+      await harness.cut();
+      await harness.pass(1000);
+    }
+    harness.planFails = false;
+    await harness.pass(30_000);
+    expect(client.plan.id).toBe(harness.plan.id);
+    expect([harness.devices, closed]).toEqual([2, [1]]);
+  });
+
   test('is followed, and plans are never mixed', async () => {
     const client = await harness.ready();
     const oldId = client.plan.id;

@@ -149,6 +149,23 @@ describe('a request goes', () => {
     expect((await result).route.timing).toMatchObject({ preprocessMs: 3, deviceMs: 5, encodeMs: 7 });
   });
 
+  test.each(['load', 'advance'] as const)(
+    'with the expectation that what the device took to %s has taught',
+    async (step) => {
+      harness.onDevice = (device) => ({
+        ...device,
+        load: async (k, model) => ({ ...(await device.load(k, model)), ms: step === 'load' ? 300 : 10 }),
+        advance: async (crossing) => ({ ...(await device.advance(crossing)), ms: step === 'advance' ? 300 : 10 }),
+      });
+      const client = await harness.ready();
+      if (step === 'advance') await client.infer(PICTURE, { label: 'public', prefer: 'device' });
+      // 10 ms a segment were planned.
+      expect(client.diagnostics().estimates.device).toBeGreaterThan(5);
+      const cost = (await client.explain(PICTURE, { label: 'secret' })).chosen?.predicted;
+      expect(cost?.deviceMs).toBeGreaterThan(100);
+    },
+  );
+
   test('with the caller’s trace context, if that is one', async () => {
     const client = await harness.ready();
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;

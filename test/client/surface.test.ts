@@ -297,6 +297,26 @@ describe('a stream', () => {
     expect(seen).toHaveLength(1);
   });
 
+  test('closes the frame that waits when it is left', async () => {
+    const client = await harness.ready();
+    const camera = new Camera();
+    const leaving = new AbortController();
+    const reading = (async () => {
+      const { signal } = leaving;
+      for await (const _ of client.stream(camera, { label: 'public', force: { k: 0 }, signal }));
+    })();
+    reading.catch(() => {});
+    for (let i = 0; i < 2; i++) {
+      camera.take();
+      await harness.pass(1);
+    }
+    expect(camera.closed).toEqual([]);
+    leaving.abort(new Error('enough'));
+    await expect(reading).rejects.toThrow('enough');
+    await harness.pass(1);
+    expect([...camera.closed].sort()).toEqual([0, 1]);
+  });
+
   test('closes the frame that comes after it was left', async () => {
     const client = await harness.ready();
     const camera = new Camera();
