@@ -55,7 +55,7 @@ export interface ConnectionOptions {
   readonly receipts: boolean;
   readonly events: GatewayEvents;
   onWelcome(welcome: MessageOf<'welcome'>): void;
-  /** The gateway said goodbye: what is under way is answered, and this connection ends with its last reply. */
+  /** The gateway said goodbye, or is hardly to be believed in: what is under way may be answered, and this connection ends with its last reply. */
   onGoaway(reason: string): void;
   /** It is over, and not by `end`. Called once, when what was under way is settled. */
   onLost(code: number, reason: string): void;
@@ -69,6 +69,8 @@ const PINGS_PER_IDLE_TIMEOUT = 3;
 const PONG_TIMEOUT_MS = 4_000;
 /** The same, of a host that has just woken up. */
 const WAKE_PONG_TIMEOUT_MS = 500;
+/** And what is left of the time for those that wait for an answer. */
+const LAST_PONG_TIMEOUT_MS = 2_500;
 /** A connection that is being made for so long when the host wakes up may have been lost on the way. */
 const WAKE_CONNECT_MS = 1_000;
 /** After so long without a frame a radio may have to wake up for the next. */
@@ -76,6 +78,7 @@ const IDLE_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Of an uplink that is of use. */
 const SLOWEST_BYTES_PER_MS = 16;
+const SILENT = 'the gateway went silent';
 
 interface Waiting {
   readonly sentAtMs: number;
@@ -96,7 +99,7 @@ export class Connection {
     readonly id: number;
     readonly sentAtMs: number;
     readonly bytes: number;
-    timeoutMs: number;
+    readonly timeoutMs: number;
     readonly wasIdle: boolean;
   } | null = null;
   /** What pings took along that have no pong yet. */
@@ -161,13 +164,6 @@ export class Connection {
     });
     this.frameAtMs = sentAtMs;
     this.channel.send(frame);
-    const { ping } = this;
-    // Now a request hangs on a ping that was given little time: over a link that is slow and lives it would be sent twice.
-    if (ping && ping.timeoutMs < PONG_TIMEOUT_MS) {
-      // Once: a dead one would live for as long as it is asked again and again.
-      ping.timeoutMs = PONG_TIMEOUT_MS;
-      this.watchPong(PONG_TIMEOUT_MS);
-    }
     return {
       reply,
       lastWord: this.lastWords.of(id),
@@ -200,12 +196,9 @@ export class Connection {
 
   /** The host woke up or came back online. Gives whether this connection may be believed in, or is found out to be. */
   wake(): boolean {
-    const nowMs = this.clock.now();
-    if (!this.welcome) return nowMs - this.openedAtMs < WAKE_CONNECT_MS;
-    const pingedMs = nowMs - (this.ping?.sentAtMs ?? Number.NEGATIVE_INFINITY);
-    // Where no request hangs on it another connection costs less than waiting for a dead one. Several events tell of one waking.
-    if (this.waiting.size === 0 && pingedMs >= WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
-    else if (!this.ping) this.sendPing();
+    if (!this.welcome) return this.clock.now() - this.openedAtMs < WAKE_CONNECT_MS;
+    // Several events tell of one waking.
+    if (this.ping?.timeoutMs !== WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
     return true;
   }
 
@@ -253,7 +246,7 @@ export class Connection {
   }
 
   private handle(message: ServerMessage, parts: readonly Uint8Array[], bytesDown: number): void {
-    const { events, onWelcome, onGoaway } = this.options;
+    const { events, onWelcome } = this.options;
     switch (message.type) {
       case 'welcome':
         this.welcome = message;
@@ -272,9 +265,7 @@ export class Connection {
         this.pong(message, bytesDown);
         break;
       case 'goaway':
-        this.isLeaving = true;
-        onGoaway(message.reason);
-        this.leaveIfDone();
+        this.leave(message.reason);
         break;
       default:
         message satisfies never;
@@ -326,15 +317,21 @@ export class Connection {
 
   private watchPong(timeoutMs: number): void {
     const { bufferedBytes } = this;
+    const isHasty = timeoutMs < LAST_PONG_TIMEOUT_MS;
     let patienceMs = timeoutMs;
     // What waits for its answer may be before the ping on the way, in buffers that no page sees.
-    for (const { bytesUp } of this.waiting.values()) patienceMs += bytesUp / SLOWEST_BYTES_PER_MS;
+    if (!isHasty) for (const { bytesUp } of this.waiting.values()) patienceMs += bytesUp / SLOWEST_BYTES_PER_MS;
     this.stopTimer();
     this.stopTimer = watch(this.clock, patienceMs, () => {
       // So may what is before it in the socket.
       if (this.bufferedBytes < bufferedBytes) return this.watchPong(timeoutMs);
+      if (isHasty && this.waiting.size > 0) {
+        // Over a link that is slow and lives they would be sent twice: they are waited for, and what is new has another connection.
+        this.watchPong(LAST_PONG_TIMEOUT_MS);
+        return this.leave(SILENT);
+      }
       this.channel.close(4000, 'no pong');
-      this.lost(1006, 'the gateway went silent');
+      this.lost(1006, SILENT);
     });
   }
 
@@ -344,6 +341,12 @@ export class Connection {
     // The entry is settled first.
     if (this.isLeaving) queueMicrotask(() => this.leaveIfDone());
     return entry;
+  }
+
+  private leave(reason: string): void {
+    this.isLeaving = true;
+    this.options.onGoaway(reason);
+    this.leaveIfDone();
   }
 
   /** Once it is leaving. */
