@@ -81,7 +81,8 @@ function browserHost(options: HostOptions, early?: Early): Host {
     savesPower: lowBattery(device),
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
-    sha256: sha256Hex,
+    // The page's turn, as in pictures-canvas.ts: React Native's blobs may have no text.
+    sha256: (content) => sha256Hex(content, () => new Blob().text()),
     frames: () => import('../shared/protocol/frames.ts'),
     connector: (url) => early?.connector(url) ?? webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {

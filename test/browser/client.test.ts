@@ -7,6 +7,7 @@ import { build } from 'esbuild';
 import type { Browser, Frame, Page, Route, WebSocket } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
+import { ORT_WASM } from '../../client/ort-release.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { planContract } from '../../shared/plan-contract.ts';
@@ -37,7 +38,9 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
   let link: ShapedLink;
   beforeAll(async () => {
     const scripts = { 'broken-worker': 'broken-worker.ts', 'service-worker': 'offline-worker.ts' };
-    sdk = await sdkSite(chromium.path ?? '', { scripts });
+    // By another name than that of the machine itself a page is no secure context.
+    const chromiumFlags = ['--host-resolver-rules=MAP tandem.test 127.0.0.1'];
+    sdk = await sdkSite(chromium.path ?? '', { scripts, chromiumFlags });
     ({ folder, site, gateway, browser } = sdk);
   });
   afterAll(() => sdk?.close());
@@ -370,10 +373,10 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await complete(page);
     const late = await page.evaluate(async () => {
       const found: number[] = [];
-      for (let i = 0; i < 9; i++) {
+      for (let i = 0; i < 20; i++) {
         const controller = new AbortController();
         const reading = kit.read(0, { prefer: 'device', signal: controller.signal });
-        await new Promise((resolve) => setTimeout(resolve, 12));
+        await new Promise((resolve) => setTimeout(resolve, i));
         const aborted = performance.now();
         controller.abort();
         await reading.then(
@@ -383,8 +386,47 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
       }
       return found.sort((a, b) => a - b);
     });
-    expect(late.length).toBeGreaterThan(4);
-    expect(late[Math.floor(late.length / 2)]).toBeLessThan(10);
+    expect(late.length).toBeGreaterThan(9);
+    // One of them the machine may have been away at.
+    expect(late.at(-2)).toBeLessThan(10);
+    await done(page);
+  });
+
+  test('goes on with a segment where the link broke, from the byte that it had', async () => {
+    link.set({ delayMs: 5, upBytesPerS: 1_000_000, downBytesPerS: 1_000_000 });
+    const page = await newPage();
+    const resumed: { from: number; status: number }[] = [];
+    page.on('response', async (response) => {
+      const from = /^bytes=(\d+)-$/.exec((await response.request().allHeaders())['range'] ?? '')?.[1];
+      if (from) resumed.push({ from: Number(from), status: response.status() });
+    });
+    await page.evaluate(() => kit.open());
+    const { bytes: engine } = ORT_WASM;
+    const loaded = () => page.evaluate(() => kit.client.state.bytesLoaded);
+    await expect.poll(loaded, { timeout: 30_000, interval: 10 }).toBeGreaterThan(engine + 600_000);
+    link.drop();
+    await complete(page);
+    expect(resumed).toEqual([{ from: expect.any(Number), status: 206 }]);
+    const total = await page.evaluate(() => kit.client.state.bytesTotal);
+    // The model once, and what was on its way: with the plan and the connection.
+    expect(link.passed.down - (total - engine)).toBeLessThan(500_000);
+    await done(page);
+  }, 60_000);
+
+  test('fetches nothing where the user saves data, until it is asked to', async () => {
+    const page = await newPage();
+    const session = await page.context().newCDPSession(page);
+    await session.send('Emulation.setDataSaverOverride', { dataSaverEnabled: true });
+    await page.evaluate(() => kit.open());
+    expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({
+      text: LINES[0]?.text,
+      route: { k: 0 },
+    });
+    expect(await page.evaluate(() => kit.client.state)).toMatchObject({ device: 'downloadable', bytesLoaded: 0 });
+    const { status, reasons } = await page.evaluate(() => kit.availability());
+    expect([status, reasons.at(-1)]).toEqual(['downloadable', expect.stringContaining('asked to save data')]);
+    await complete(page);
+    expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({ route: { k: DEPTH } });
     await done(page);
   });
 
@@ -432,24 +474,34 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
 
   test('does not load again what the page died of', async () => {
     const page = await newPage();
-    const id = await page.evaluate(async () => {
-      await kit.open({ download: false });
-      return kit.client.plan.id;
+    await page.evaluate(async () => {
+      const { postMessage } = Worker.prototype;
+      // A load lasts.
+      Worker.prototype.postMessage = function (message, options) {
+        if (message.method !== 'load' || message.args.k < 2)
+          postMessage.call(this, message, options as StructuredSerializeOptions);
+      };
+      await kit.open();
     });
-    // As a page leaves it that is ended for its memory in the middle of a load; one that is left crosses it out.
-    await page.goto(`${site.origin}/worker.js`);
-    await page.evaluate(
-      (mark) => sessionStorage.setItem('tandem.under-way', mark),
-      JSON.stringify([`${id.slice(0, 12)} segment 3`]),
+    await page.waitForFunction(() => sessionStorage.getItem('tandem.under-way')?.includes('segment 3'));
+    const session = await page.context().newCDPSession(page);
+    const crashed = page.waitForEvent('crash');
+    session.send('Page.crash').catch(() => {});
+    await crashed;
+    // Playwright has nothing more to do with such a page; the tab lives, and loads it again.
+    const evaluate = async (expression: string) => {
+      const options = { expression, awaitPromise: true, returnByValue: true };
+      return (await session.send('Runtime.evaluate', options)).result.value as unknown;
+    };
+    await session.send('Page.navigate', { url: `${site.origin}/?gateway=${link.url}` });
+    await expect.poll(() => evaluate(`'kit' in globalThis`)).toBe(true);
+    await evaluate('kit.open()');
+    expect(await evaluate('kit.client.prepare().catch(({ message }) => message)')).toContain(
+      'the page died while it loaded segment 3',
     );
-    await show(page);
-    await page.evaluate(() => kit.open());
-    await page.waitForFunction(() => kit.client.state.device === 'unavailable');
-    expect(await page.evaluate(() => kit.client.state)).toMatchObject({
-      segmentsReady: 2,
-      downloadError: expect.stringContaining('the page died while it loaded segment 3'),
-    });
-    expect(await page.evaluate(() => kit.read(0))).toMatchObject({ text: LINES[0]?.text });
+    expect(await evaluate('kit.client.state')).toMatchObject({ device: 'unavailable', segmentsReady: 2 });
+    await evaluate(`kit.lines(['${LINES[0]?.png.toString('base64')}'])`);
+    expect(await evaluate('kit.read(0)')).toMatchObject({ text: LINES[0]?.text });
     await done(page);
   });
 
@@ -586,6 +638,35 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     expect(downloadError).toContain('npx tandem copy-assets');
     await done(page);
   }, 90_000);
+
+  test.each([
+    ['of the machine itself', '127.0.0.1', true],
+    ['over plain http, without the platform’s hashes', 'tandem.test', false],
+  ])('does not block a page %s while it connects, downloads and answers', async (_, name, isSecure) => {
+    const own = await startServer({ origins: ['*'] });
+    const page = await (await browser.newContext(PHONE)).newPage();
+    const here = (url: string) => url.replace('127.0.0.1', name);
+    await page.goto(`${here(site.origin)}/?gateway=${here(own.url)}`);
+    await page.waitForFunction(() => 'kit' in globalThis);
+    expect(await page.evaluate(() => isSecureContext)).toBe(isSecure);
+    await page.evaluate(
+      (pictures) => kit.lines(pictures),
+      LINES.map(({ png }) => png.toString('base64')),
+    );
+    await page.evaluate(() => {
+      kit.longTasks.length = 0;
+    });
+    await page.evaluate(() => kit.open());
+    await complete(page);
+    for (const prefer of ['device', 'cloud'] as const) {
+      expect(await page.evaluate((who) => kit.read(0, { prefer: who }), prefer)).toMatchObject({
+        text: LINES[0]?.text,
+      });
+    }
+    expect(await page.evaluate(() => kit.longTasks)).toEqual([]);
+    await done(page);
+    await own.kill();
+  });
 
   test(
     'gives its memory back when it is closed, and does not grow or block the page while it runs',
