@@ -46,7 +46,7 @@ export function serveDevice(
       device = localDevice({ plan, target, runtime, others: othersOf(providers), pictures, clock, random });
       return null;
     }
-    if (!device) throw new TandemError('DEVICE_FAILED', 'the worker was asked before it was set up');
+    if (!device) throw new TandemError('DEVICE_FAILED', 'the worker is not set up');
     switch (request.method) {
       case 'provide':
         // Read at the first load of a model.

@@ -6,6 +6,7 @@ import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { writeModel } from '../../compiler/onnx/write.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import type { PictureCodec } from '../../shared/codec/picture.ts';
+import { goldenAnswer } from '../../shared/golden.ts';
 import { seededRandom } from '../../shared/random.ts';
 import type { Runtime, Session } from '../../shared/runtime.ts';
 import { float32 } from '../../shared/tensor.ts';
@@ -104,7 +105,7 @@ describe('a device in this thread', () => {
           async run() {
             if (isLost && name === 'webgpu') throw new Error('the adapter is lost');
             await new Promise<void>((resolve) => clock.after(ms, resolve));
-            return { h: float32([1, 2, 1, 1], new Float32Array(2).fill(ms)) };
+            return { h: float32([1, 2, 1, 1], new Float32Array(2).fill(1 + ms / 1000)) };
           },
           async release() {
             released.push(name);
@@ -113,8 +114,11 @@ describe('a device in this thread', () => {
         });
       },
     });
+    const plan = smallPlan();
+    const ones = { h: float32([1, 2, 1, 1], Float32Array.of(1, 1)) };
+    Object.assign(plan.segments[0]?.targets['wasm'] ?? {}, { golden: goldenAnswer(ones, ['h']) });
     const device = localDevice({
-      ...{ plan: smallPlan(), target: 'wasm', pictures, clock, random: seededRandom(1) },
+      ...{ plan, target: 'wasm', pictures, clock, random: seededRandom(1) },
       runtime: runtimeOf('wasm', 10),
       others: [{ name: 'webgpu', runtime: runtimeOf('webgpu', 1), takesIntegers: true }],
     });
@@ -129,7 +133,7 @@ describe('a device in this thread', () => {
     isLost = true;
     const both = await finished(Promise.all([device.advance(crossing), device.advance(crossing)]));
     for (const { value, replaced } of both) {
-      expect(value.tensors['h']?.data).toEqual(Float32Array.of(10, 10));
+      expect(value.tensors['h']?.data).toEqual(Float32Array.of(1.01, 1.01));
       const demoted = ['webgpu, from segment 1 on: the adapter is lost'];
       expect(replaced).toEqual({ provider: 'wasm', demoted });
     }
