@@ -78,7 +78,7 @@ function accountOf(decision: Decision): unknown {
   const trail = newTrail(0, asker);
   trail.decisions.push(decision);
   const { k, tier } = decision.chosen ?? { k: DEPTH, tier: null };
-  return routeOf(trail, { k, tier, label: '', size: 16, provider: null }, null, 0);
+  return routeOf(trail, { k, tier, label: '', size: 16, provider: null, demoted: [] }, null, 0);
 }
 
 function bytesOf(run: (one: Snapshot) => unknown): string {

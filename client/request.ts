@@ -475,9 +475,14 @@ export class RunningRequest {
     const names = namesAt(this.plan, this.depth);
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
-    const { providers } = this.context.installation;
+    const { providers, demoted } = this.context.installation;
     const provider = k > 0 ? [...new Set(providers.slice(0, k))].join(' and ') : null;
-    const route = routeOf(this.trail, { k, tier, label, size, provider }, reply, this.context.host.clock.now());
+    const route = routeOf(
+      this.trail,
+      { k, tier, label, size, provider, demoted },
+      reply,
+      this.context.host.clock.now(),
+    );
     return { outputs: Object.fromEntries(outputs), route };
   }
 }

@@ -60,7 +60,7 @@ export function sentBoundary(
 /** @param reply the one whose outputs were used, or null where the device made them */
 export function routeOf(
   { startMs, decisions, sent, timing, fallback }: Trail,
-  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider'>,
+  taken: Pick<Route, 'k' | 'tier' | 'label' | 'size' | 'provider' | 'demoted'>,
   reply: Reply | null,
   nowMs: number,
 ): Route {

@@ -105,6 +105,8 @@ export interface Route {
   readonly tier: string | null;
   /** What ran segments 1..k on the device; null where it ran none. */
   readonly provider: string | null;
+  /** As in `ClientState`. */
+  readonly demoted: readonly string[];
   /** One sentence about the choice, for people. */
   readonly why: string;
   readonly label: string;

@@ -467,7 +467,7 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     expect(demoted).toEqual([expect.stringMatching(/^broken, from segment 1 on: broken is wrong by [\d.]+/)]);
     expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({
       text: LINES[0]?.text,
-      route: { provider: 'wasm' },
+      route: { provider: 'wasm', demoted },
     });
     await done(page);
   });
