@@ -24,6 +24,8 @@ export async function availabilityOf(
     const kept = new Set(await host.files.names());
     const missing = all.filter(({ sha256 }) => !kept.has(sha256));
     const sizes = { bytesTotal: bytesOf(all), bytesKept: bytesOf(all) - bytesOf(missing) };
+    const obstacle = host.obstacleTo?.(plan);
+    if (obstacle) return { status: 'unavailable', reasons: [obstacle], ...sizes };
     if (missing.length === 0) return { status: 'available', reasons: [], ...sizes };
     const underWay = (await host.underWay?.()) ?? [];
     const isDownloading = missing.some(({ sha256 }) => underWay.includes(sha256));

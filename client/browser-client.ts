@@ -83,6 +83,10 @@ function browserHost(options: HostOptions, early?: Early): Host {
     underWay: lockedNames,
     // The page's turn, as in pictures-canvas.ts: React Native's blobs may have no text.
     sha256: (content) => sha256Hex(content, () => new Blob().text()),
+    obstacleTo: (plan) =>
+      'WebAssembly' in globalThis
+        ? plan.segments.map((_, k) => deathIn(plan, k)).find(Boolean)
+        : 'there is no WebAssembly here',
     frames: () => import('../shared/protocol/frames.ts'),
     connector: (url) => early?.connector(url) ?? webSocketConnector(url, WebSocket),
     async createDevice(plan, onLost, signal) {
@@ -99,7 +103,7 @@ function browserHost(options: HostOptions, early?: Early): Host {
         },
         signal,
       });
-      return marked(made, plan, pageMarker(), providers);
+      return marked(made, plan, providers);
     },
     headDevice: (plan) => headDevice(plan, target, canvasPictures(), clock),
     report: (error) => reportError(error),
@@ -135,16 +139,15 @@ const acceleratedWorker = () =>
   new Worker(new URL('./worker-accelerated.js', import.meta.url), { type: 'module', name: 'tandem-accelerated' });
 
 /** Loading is what pages die of: each load is written down while it lasts, and one that was fatal is not begun. */
-function marked(device: Device, plan: Plan, marker: CrashMarker, providers: readonly string[]): Device {
+function marked(device: Device, plan: Plan, providers: readonly string[]): Device {
+  const marker = pageMarker();
   return {
     ...device,
     async load(k, model) {
-      const own = `${plan.id.slice(0, 12)} segment ${k + 1}`;
-      if (marker.hasKilled(own)) {
-        throw new TandemError('DEVICE_FAILED', `the page died while it loaded segment ${k + 1}: it is not tried again`);
-      }
+      const death = deathIn(plan, k);
+      if (death) throw new TandemError('DEVICE_FAILED', death);
       // Where more than WebAssembly is tried, that is what is blamed first.
-      const step = providers[0] ?? own;
+      const step = providers[0] ?? loadOf(plan, k);
       marker.begin(step);
       try {
         return await device.load(k, model);
@@ -153,6 +156,18 @@ function marked(device: Device, plan: Plan, marker: CrashMarker, providers: read
       }
     },
   };
+}
+
+/** As it is written down. */
+function loadOf({ id }: Plan, k: number): string {
+  return `${id.slice(0, 12)} segment ${k + 1}`;
+}
+
+/** Where a page died of it. */
+function deathIn(plan: Plan, k: number): string | false {
+  return (
+    pageMarker().hasKilled(loadOf(plan, k)) && `the page died while it loaded segment ${k + 1}: it is not tried again`
+  );
 }
 
 /** Several in Chromium alone: two take longer than one in WebKit, and in Firefox one start in forty never ends. Workers know no vendor. */

@@ -305,14 +305,12 @@ export class Connection {
     // That one may have woken the radio: what the link is like when it is awake the next one tells.
     if (wasIdle) this.sendPing();
     else {
+      // No ping is sent before there is a welcome.
+      const { idleTimeoutMs } = (this.welcome as MessageOf<'welcome'>).limits;
+      const intervalMs = Math.min(PING_INTERVAL_MS_MAX, idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT);
       this.stopTimer();
-      this.stopTimer = this.clock.after(this.pingIntervalMs, () => this.sendPing());
+      this.stopTimer = this.clock.after(intervalMs, () => this.sendPing());
     }
-  }
-
-  private get pingIntervalMs(): number {
-    const idleTimeoutMs = this.welcome?.limits.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
-    return Math.min(PING_INTERVAL_MS_MAX, idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT);
   }
 
   private watchPong(timeoutMs: number): void {

@@ -36,6 +36,8 @@ export interface Host {
   underWay?(): Promise<readonly string[]>;
   /** SHA-256 in lower-case hex. */
   sha256(content: Uint8Array | string): Promise<string>;
+  /** Why no device here will run the whole of a plan, as far as that is known before; nothing where one may. */
+  obstacleTo?(plan: Plan): string | false | undefined;
   /** Messages <-> frames: shared/protocol/frames.ts, which a page loads beside its first request. */
   frames(): Promise<Frames>;
   /** Opens a WebSocket to a URL. */

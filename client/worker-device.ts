@@ -30,6 +30,10 @@ const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
   ...{ begin: 15_000, advance: 15_000, addNoise: 15_000, encode: 15_000 },
 };
 
+/** Browsers do not say where they looked for it. */
+const NOT_LOADED =
+  'the worker did not load: serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR), or name another as worker';
+
 /** Where a provider can fail, another one may have to be loaded and tried on the way. */
 const REPLACED_STUCK_MS = 45_000;
 
@@ -81,7 +85,7 @@ export async function workerDevice(
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    lose(event.message ? `the worker died: ${event.message}` : 'the worker could not be loaded: is its URL right?');
+    lose(event.message ? `the worker died: ${event.message}` : NOT_LOADED);
   };
   worker.onmessageerror = () => lose('the worker sent what this page cannot read');
   const call = <M extends WorkerMethod>(

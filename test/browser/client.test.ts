@@ -500,6 +500,10 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
       'the page died while it loaded segment 3',
     );
     expect(await evaluate('kit.client.state')).toMatchObject({ device: 'unavailable', segmentsReady: 2 });
+    expect(await evaluate('kit.availability()')).toMatchObject({
+      ...{ status: 'unavailable', bytesTotal: expect.any(Number) },
+      reasons: [expect.stringContaining('the page died while it loaded segment 3')],
+    });
     await evaluate(`kit.lines(['${LINES[0]?.png.toString('base64')}'])`);
     expect(await evaluate('kit.read(0)')).toMatchObject({ text: LINES[0]?.text });
     await done(page);
@@ -638,6 +642,34 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     expect(downloadError).toContain('npx tandem copy-assets');
     await done(page);
   }, 90_000);
+
+  test.each([
+    ['is not there', './nowhere.js'],
+    ['is served as another type', './index.html'],
+  ])('says where the worker is to be, and how it comes there, where it %s', async (_, workerUrl) => {
+    const page = await newPage();
+    const warnings: string[] = [];
+    page.on('console', (message) => {
+      if (message.type() === 'warning') warnings.push(message.text());
+    });
+    await page.evaluate((url) => kit.open({ workerUrl: url }), workerUrl);
+    await page.waitForFunction(() => kit.client.state.downloadError);
+    const { downloadError } = await page.evaluate(() => kit.client.state);
+    expect(downloadError).toContain('serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR)');
+    expect(warnings).toEqual([`tandem: ${downloadError}`]);
+    expect(await page.evaluate(() => kit.read(0))).toMatchObject({ text: LINES[0]?.text, route: { k: 0 } });
+    await done(page);
+  });
+
+  test('says beforehand that a device without WebAssembly will run nothing', async () => {
+    const page = await (await browser.newContext(PHONE)).newPage();
+    await page.addInitScript(() => Reflect.deleteProperty(globalThis, 'WebAssembly'));
+    await show(page);
+    expect(await page.evaluate(() => kit.availability())).toMatchObject({
+      ...{ status: 'unavailable', reasons: ['there is no WebAssembly here'] },
+    });
+    await done(page);
+  });
 
   test.each([
     ['of the machine itself', '127.0.0.1', true],

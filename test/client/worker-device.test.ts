@@ -183,6 +183,6 @@ describe('a device in a worker', () => {
     const options = { onLost: () => controller.abort() };
     const making = deviceOn(worker, [], controller, options);
     worker.onerror?.({ message: '', preventDefault() {} });
-    await expect(making).rejects.toThrow('is its URL right?');
+    await expect(making).rejects.toThrow('serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR)');
   });
 });
