@@ -32,5 +32,7 @@ await build({
   format: 'esm',
   target: 'es2022',
   minify: true,
+  // Read by developer tools alone.
+  sourcemap: true,
   logLevel: 'warning',
 });

@@ -36,7 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /**
- * The runtime, whose glue is in the worker, and the client and its worker as single files. Throws NOT_FOUND where the
+ * The runtime, whose glue is in the worker, and the client and its worker as single files with their source maps. Throws NOT_FOUND where the
  * package is not whole.
  */
 async function assetPaths(isAccelerated: boolean): Promise<string[]> {
@@ -45,7 +45,7 @@ async function assetPaths(isAccelerated: boolean): Promise<string[]> {
     const runtimes = (await readdir(CLIENT)).filter((name) => name.endsWith('.wasm')).map((name) => join(CLIENT, name));
     const bundles = (await readdir(bundled)).map((name) => join(bundled, name));
     const all = [...runtimes, ...bundles.toSorted()];
-    return all.filter((path) => isAccelerated || !ACCELERATED.includes(basename(path)));
+    return all.filter((path) => isAccelerated || !ACCELERATED.includes(basename(path, '.map')));
   } catch (error) {
     const message = `this package has no bundled client: build it first (${messageOf(error)})`;
     throw new TandemError('NOT_FOUND', message, { cause: error });

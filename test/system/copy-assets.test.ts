@@ -6,10 +6,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installInto, succeeds } from '../helpers/installed.ts';
 import { run, tandem, temporaryFolder } from '../helpers/processes.ts';
 
-const FILES = ['client.js', 'ocr-line.js', 'ort-wasm-simd-threaded.wasm', 'text-detector.js', 'worker.js'];
+const SCRIPTS = ['client.js', 'ocr-line.js', 'text-detector.js', 'worker.js'];
+const withMaps = (scripts: readonly string[]) => scripts.flatMap((name) => [name, `${name}.map`]);
+const FILES = [...withMaps(SCRIPTS), 'ort-wasm-simd-threaded.wasm'].toSorted();
 
 interface Report {
   readonly files: readonly { readonly file: string; readonly bytes: number; readonly written: boolean }[];
+}
+
+interface SourceMap {
+  readonly sources: readonly string[];
+  readonly sourcesContent: readonly (string | null)[];
 }
 
 /** What is looked at of package-lock.json. */
@@ -51,10 +58,21 @@ describe('tandem copy-assets', () => {
     expect((await tandem('copy-assets', dir)).stdout).toMatch(/^kept {4}\S+\.wasm {2}[\d,]+ bytes$/m);
   });
 
+  test('each script with a map to its sources, which are in the map', async () => {
+    const dir = join(folder, 'maps');
+    await tandem('copy-assets', dir);
+    for (const name of SCRIPTS) {
+      expect(await readFile(join(dir, name), 'utf8')).toMatch(new RegExp(`^//# sourceMappingURL=${name}\\.map$`, 'm'));
+      const map = JSON.parse(await readFile(join(dir, `${name}.map`), 'utf8')) as SourceMap;
+      expect(map.sources.some((path) => /\/(client|models)\/\S+\.ts$/.test(path))).toBe(true);
+      expect(map.sourcesContent.filter((content) => !content)).toEqual([]);
+    }
+  });
+
   test('copies what WebGPU needs besides where it is asked for', async () => {
     const dir = join(folder, 'accelerated');
     await tandem('copy-assets', dir, '--accelerated');
-    const more = ['ort-wasm-simd-threaded.asyncify.wasm', 'worker-accelerated.js'];
+    const more = ['ort-wasm-simd-threaded.asyncify.wasm', ...withMaps(['worker-accelerated.js'])];
     expect((await readdir(dir)).toSorted()).toEqual([...FILES, ...more].toSorted());
   });
 
