@@ -7,6 +7,7 @@ import {
   connect,
   type InferOptions,
   type Route,
+  type Tensors,
 } from '../../client/browser.ts';
 import { inputOf } from '../../client/browser-early.ts';
 import { decodeCtc, parseCharset } from '../../models/ocr-line/ctc.ts';
@@ -86,9 +87,11 @@ export const kit = {
       label: 'public',
       ...options,
     });
+    return { text: kit.textOf(outputs), route, ms: performance.now() - startMs };
+  },
+  textOf(outputs: Tensors): string {
     const numbers = (name: string) => Array.from<number | bigint, number>(outputs[name]?.data ?? [], Number);
-    const { text } = decodeCtc(numbers('indices'), numbers('probabilities'), charset);
-    return { text, route, ms: performance.now() - startMs };
+    return decodeCtc(numbers('indices'), numbers('probabilities'), charset).text;
   },
 };
 

@@ -1,5 +1,6 @@
 /** What a page and its worker hold in memory, as Chromium's own tools say. */
-import type { CDPSession } from 'playwright-core';
+import { readFile } from 'node:fs/promises';
+import type { Browser, CDPSession } from 'playwright-core';
 
 /** Bytes on a page's heap of what a program makes: objects, strings, buffers, nodes of the document. The engine's compiled code is not among them. */
 export async function heldBytes(session: CDPSession): Promise<number> {
@@ -63,4 +64,18 @@ export async function usageOfWorker(session: CDPSession): Promise<() => Promise<
     const { usedSize = 0, backingStorageSize = 0 } = await ask('Runtime.getHeapUsage');
     return usedSize + backingStorageSize;
   };
+}
+
+/** Bytes that the processes of a browser's pages have of the machine's memory for themselves. */
+export async function privateBytes(browser: Browser): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  let kilobytes = 0;
+  for (const { id } of processInfo.filter(({ type }) => type === 'renderer')) {
+    // One may have ended meanwhile.
+    const status = await readFile(`/proc/${id}/status`, 'utf8').catch(() => '');
+    kilobytes += Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
+  }
+  return kilobytes * 1024;
 }
