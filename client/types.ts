@@ -256,7 +256,8 @@ export interface Client<T extends ModelTypes = ModelTypes> extends ClientEvents,
   ): AsyncIterable<StreamResult<T>>;
   /**
    * Fetches what the device lacks, if that is not under way, and resolves when it can run the whole model; without a network it
-   * waits for one. Rejects with UNAVAILABLE where a file is not to be had, with CLOSED, or with the signal's reason.
+   * waits for one. Rejects with UNAVAILABLE where a file is not to be had or does not load, with DEVICE_FAILED where no device can be
+   * made, with CLOSED, or with the signal's reason.
    */
   prepare(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** For bug reports: what this client is, has measured and did last. Says nothing of what was asked and answered. */

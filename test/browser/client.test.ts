@@ -16,6 +16,7 @@ import { heldBytes, privateBytes, usageOfWorker } from '../helpers/heap.ts';
 import { BUNDLE_DIR, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
 import { type SdkSite, sdkSite } from '../helpers/sdk-site.ts';
 import type { StaticServer } from '../helpers/static-server.ts';
+import { longTasks } from '../helpers/tasks.ts';
 import type { Kit } from './client-page.ts';
 
 declare const kit: Kit & { client: BrowserClient };
@@ -638,6 +639,22 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await context.close();
   });
 
+  test('says in one tab what is on its way in another, and when it is there', async () => {
+    link.set({ delayMs: 5, upBytesPerS: 1_000_000, downBytesPerS: 300_000 });
+    const context = await browser.newContext(PHONE);
+    const [one, other] = [await context.newPage(), await context.newPage()];
+    for (const page of [one, other]) await show(page);
+    const told = () => other.evaluate(() => kit.availability());
+    expect(await told()).toMatchObject({ status: 'downloadable', bytesKept: 0 });
+    await one.evaluate(() => kit.open());
+    await expect.poll(told, { timeout: 10_000 }).toMatchObject({ status: 'downloading' });
+    link.set({ downBytesPerS: Number.POSITIVE_INFINITY });
+    await complete(one);
+    const { status, reasons, bytesKept, bytesTotal } = await told();
+    expect({ status, reasons, bytesKept }).toEqual({ status: 'available', reasons: [], bytesKept: bytesTotal });
+    await context.close();
+  });
+
   test('runs on threads on a page that is isolated, and is right', async () => {
     site.show(folder, {
       'Cross-Origin-Opener-Policy': 'same-origin',
@@ -741,17 +758,16 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
       (pictures) => kit.lines(pictures),
       LINES.map(({ png }) => png.toString('base64')),
     );
-    await page.evaluate(() => {
-      kit.longTasks.length = 0;
+    const long = await longTasks(browser, page, async () => {
+      await page.evaluate(() => kit.open());
+      await complete(page);
+      for (const prefer of ['device', 'cloud'] as const) {
+        expect(await page.evaluate((who) => kit.read(0, { prefer: who }), prefer)).toMatchObject({
+          text: LINES[0]?.text,
+        });
+      }
     });
-    await page.evaluate(() => kit.open());
-    await complete(page);
-    for (const prefer of ['device', 'cloud'] as const) {
-      expect(await page.evaluate((who) => kit.read(0, { prefer: who }), prefer)).toMatchObject({
-        text: LINES[0]?.text,
-      });
-    }
-    expect(await page.evaluate(() => kit.longTasks)).toEqual([]);
+    expect(long).toEqual([]);
     await done(page);
     await own.kill();
   });

@@ -13,6 +13,17 @@ beforeEach(() => {
 
 describe('explain', () => {
   test('says what infer would decide, and runs and sends nothing', async () => {
+    const ran: string[] = [];
+    harness.onDevice = (device) => {
+      const noted = (['begin', 'advance', 'addNoise', 'encode'] as const).map((step) => {
+        const run = (...args: readonly unknown[]) => {
+          ran.push(step);
+          return Reflect.apply(device[step], device, args);
+        };
+        return [step, run];
+      });
+      return { ...device, ...Object.fromEntries(noted) };
+    };
     const client = await harness.ready();
     const before = harness.messagesOf('infer').length;
     const decision = await client.explain(PICTURE, { label: 'personal' });
@@ -20,9 +31,10 @@ describe('explain', () => {
     expect(decision.removed).toContainEqual(
       expect.objectContaining({ k: 0, reason: expect.stringContaining('policy') }),
     );
-    expect(harness.messagesOf('infer')).toHaveLength(before);
+    expect([harness.messagesOf('infer').length, ran]).toEqual([before, []]);
     const result = client.infer(PICTURE, { label: 'personal' });
     await harness.serve();
+    expect(ran).toContain('begin');
     expect((await result).route.decisions[0]?.chosen).toEqual(decision.chosen);
   });
 
