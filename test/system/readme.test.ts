@@ -47,7 +47,7 @@ test('what docs/operations.md says to watch is there, and its limits are the def
   for (const name of named) expect(metrics).toContain(`# TYPE ${name.replace(/_bucket$/, '')} `);
   const config: Record<string, unknown> = parseServerConfig({ bundles: ['.'], policy: { labels: {} } }, 'defaults');
   const limits = [...text.matchAll(/`([a-zA-Z]+)` \(?(\d+)( MiB| s)?\)? \|/g)];
-  expect(limits.length).toBe(10);
+  expect(limits.length).toBe(11);
   const unit: Record<string, number> = { ' MiB': 2 ** 20, ' s': 1000 };
   for (const [, key = '', value, suffix = ''] of limits) expect(config[key]).toBe(Number(value) * (unit[suffix] ?? 1));
 });
