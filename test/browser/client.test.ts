@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type { Browser, Frame, Page, Route, WebSocket } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { ORT_WASM } from '../../client/ort-release.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
@@ -749,6 +749,7 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     ['over plain http, without the platform’s hashes', 'tandem.test', false],
   ])('does not block a page %s while it connects, downloads and answers', async (_, name, isSecure) => {
     const own = await startServer({ origins: ['*'] });
+    onTestFinished(() => own.kill());
     const page = await (await browser.newContext(PHONE)).newPage();
     const here = (url: string) => url.replace('127.0.0.1', name);
     await page.goto(`${here(site.origin)}/?gateway=${here(own.url)}`);
@@ -769,7 +770,6 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     });
     expect(long).toEqual([]);
     await done(page);
-    await own.kill();
   });
 
   test(
