@@ -27,7 +27,7 @@ import type { Installation } from './installation.ts';
 import { Installations } from './installations.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
-import { Link } from './link.ts';
+import { type Link, linkTo } from './link.ts';
 import { orAborted } from './or-aborted.ts';
 import { type PermissionFor, permissionsUnder } from './permissions.ts';
 import { RunningRequest } from './request.ts';
@@ -165,7 +165,7 @@ class ClientCore implements CoreClient {
 
   /** At once, beside the plan: on a slow network both take their round trips. */
   private connectLink(): void {
-    this.link = new Link(this.host, socketUrl(this.url), tokensOf(this.options), {
+    this.link = linkTo(this.host, socketUrl(this.url), tokensOf(this.options), {
       receipts: this.options.receipts ?? true,
       onChange: () => this.changed(),
       onWelcome: (welcome) => {

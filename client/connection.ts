@@ -92,7 +92,7 @@ export class Connection {
   /** What the gateway grants and takes; null before it has said so. */
   welcome: MessageOf<'welcome'> | null = null;
   /** Until when the gateway wants no request. */
-  pausedUntilMs = Number.NEGATIVE_INFINITY;
+  pausedUntilMs = 0;
   private readonly waiting = new Map<number, Waiting>();
   private readonly lastWords = new LastWords();
   private ping: {
@@ -347,9 +347,9 @@ export class Connection {
     this.leaveIfDone();
   }
 
-  /** Once it is leaving. */
+  /** Once it is leaving, which has been told. */
   private leaveIfDone(): void {
-    if (this.waiting.size === 0) this.lost(1001, 'the gateway is going away');
+    if (this.waiting.size === 0) this.lost(1001, '');
   }
 
   private send(message: ClientMessage): void {

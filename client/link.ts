@@ -23,131 +23,136 @@ const TERMINAL_CLOSE_CODES: readonly number[] = [ERROR_CODES.UNAUTHORIZED.close,
 
 type Status = 'connecting' | 'open' | 'refused' | 'closed';
 
-export class Link {
-  status: Status = 'connecting';
+export interface Link {
+  readonly status: Status;
   /** Why the gateway refused, or the last connection ended. */
-  message: string | null = null;
-  private frames: Frames | null = null;
-  private connection: Connection | null = null;
-  private attempts = 0;
-  private stopTimer: () => void = () => {};
-  private readonly host: Host;
-  private readonly url: string;
-  private readonly token: () => Token;
-  private readonly events: LinkEvents;
-
-  constructor(host: Host, url: string, token: () => Token, events: LinkEvents) {
-    this.host = host;
-    this.url = url;
-    this.token = token;
-    this.events = events;
-    void this.open();
-  }
-
+  readonly message: string | null;
   /** What the gateway grants this client, and takes; null while not connected. */
-  get welcome(): MessageOf<'welcome'> | null {
-    return this.connection?.welcome ?? null;
-  }
-
+  readonly welcome: MessageOf<'welcome'> | null;
   /** Until when the gateway wants no request. */
-  get pausedUntilMs(): number {
-    return this.connection?.pausedUntilMs ?? Number.NEGATIVE_INFINITY;
-  }
-
+  readonly pausedUntilMs: number;
   /** Handed over and not sent: what comes next waits for it. */
-  get bufferedBytes(): number {
-    return this.connection?.bufferedBytes ?? 0;
-  }
-
+  readonly bufferedBytes: number;
   /** What the receipts that are asked for here are signed with; null where none are asked for, or none are given. */
-  get receiptKey(): string | null {
-    return this.events.receipts ? (this.welcome?.receiptKey ?? null) : null;
-  }
-
+  readonly receiptKey: string | null;
   /** Whether waiting for a connection can help. */
-  get mayOpen(): boolean {
-    return this.status === 'open' || this.status === 'connecting';
-  }
-
+  readonly mayOpen: boolean;
   /** As `Connection.infer`. Throws UNAVAILABLE where there is no connection. */
-  infer(request: InferRequest, parts: readonly Uint8Array[]): Pending {
-    const { connection, welcome } = this;
-    if (!connection || !welcome) throw new TandemError('UNAVAILABLE', 'there is no connection');
-    return connection.infer(request, parts, welcome);
-  }
-
+  infer(request: InferRequest, parts: readonly Uint8Array[]): Pending;
   /** Reports what is not reported yet, now: the client may not live until the next ping. */
-  report(): void {
-    if (this.welcome) this.connection?.sendPing();
-  }
-
+  report(): void;
   /** The host woke up or came back online: ask at once whether the connection still lives, or connect at once. */
-  wake(): void {
-    if (this.connection?.wake()) return;
-    this.connection?.end(new TandemError('UNAVAILABLE', 'the gateway did not answer'));
-    this.connection = null;
-    this.attempts = 0;
-    void this.open();
-  }
+  wake(): void;
+  close(): void;
+}
 
-  close(): void {
-    const error = new TandemError('CLOSED', 'the client was closed');
-    // Those of gateways that go away end with their last request.
-    this.connection?.end(error);
-    this.leave('closed', error.message);
-  }
+export function linkTo(host: Host, url: string, token: () => Token, events: LinkEvents): Link {
+  let status: Status = 'connecting';
+  let message: string | null = null;
+  let frames: Frames | null = null;
+  let connection: Connection | null = null;
+  let attempts = 0;
+  let stopTimer = () => {};
+
+  const welcomed = () => connection?.welcome ?? null;
+  const mayOpen = () => status === 'open' || status === 'connecting';
 
   /** At once, where the codec of frames is there. */
-  private async open(): Promise<void> {
-    const { host, url, token, events } = this;
-    const isCurrent = () => this.connection === connection;
-    let connection: Connection | null = null;
+  const open = async () => {
+    const isCurrent = () => connection === made;
+    let made: Connection | null = null;
     try {
-      this.frames ??= await host.frames().catch((error: unknown) => {
+      frames ??= await host.frames().catch((error: unknown) => {
         throw new Error(`the SDK did not load whole: ${messageOf(error)}`);
       });
       // It may have been closed meanwhile, or opened by a waking.
-      if (!this.mayOpen || this.connection) return;
-      connection = new Connection({
-        ...{ host, url, frames: this.frames, token, events, receipts: events.receipts },
-        onWelcome: (welcome) => {
+      if (!mayOpen() || connection) return;
+      made = new Connection({
+        ...{ host, url, frames, token, events, receipts: events.receipts },
+        onWelcome(welcome) {
           if (!isCurrent()) return;
-          this.attempts = 0;
-          this.setStatus('open', null);
+          attempts = 0;
+          setStatus('open', null);
           events.onWelcome(welcome);
         },
-        onGoaway: (reason) => {
-          if (isCurrent()) this.next('connecting', reason);
+        onGoaway(reason) {
+          if (isCurrent()) next('connecting', reason);
         },
-        onLost: (code, message) => {
-          if (isCurrent()) this.next(TERMINAL_CLOSE_CODES.includes(code) ? 'refused' : 'connecting', message);
+        onLost(code, reason) {
+          if (isCurrent()) next(TERMINAL_CLOSE_CODES.includes(code) ? 'refused' : 'connecting', reason);
         },
       });
-      this.connection = connection;
+      connection = made;
     } catch (error) {
-      if (this.mayOpen) this.next('connecting', messageOf(error));
+      if (mayOpen()) next('connecting', messageOf(error));
     }
-  }
+  };
 
   /** Goes on without the present connection, to another one where that may help. */
-  private next(status: 'connecting' | 'refused', message: string): void {
-    this.leave(status, message);
+  const next = (to: 'connecting' | 'refused', reason: string) => {
+    leave(to, reason);
     // Whoever was told of it may have closed the link.
-    if (this.status !== 'connecting') return;
+    if (status !== 'connecting') return;
     // Full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): clients of a restarted gateway spread out.
-    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.attempts++);
-    this.stopTimer = this.host.clock.after(this.host.random() * ceiling, () => void this.open());
-  }
+    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** attempts++);
+    stopTimer = host.clock.after(host.random() * ceiling, open);
+  };
 
-  private leave(status: Status, message: string): void {
-    this.stopTimer();
-    this.connection = null;
-    this.setStatus(status, message);
-  }
+  const leave = (to: Status, reason: string) => {
+    stopTimer();
+    connection = null;
+    setStatus(to, reason);
+  };
 
-  private setStatus(status: Status, message: string | null): void {
-    this.status = status;
-    this.message = message;
-    this.events.onChange();
-  }
+  const setStatus = (to: Status, reason: string | null) => {
+    status = to;
+    message = reason;
+    events.onChange();
+  };
+
+  void open();
+  return {
+    get status() {
+      return status;
+    },
+    get message() {
+      return message;
+    },
+    get welcome() {
+      return welcomed();
+    },
+    get pausedUntilMs() {
+      return connection?.pausedUntilMs ?? 0;
+    },
+    get bufferedBytes() {
+      return connection?.bufferedBytes ?? 0;
+    },
+    get receiptKey() {
+      return events.receipts ? (welcomed()?.receiptKey ?? null) : null;
+    },
+    get mayOpen() {
+      return mayOpen();
+    },
+    infer(request, parts) {
+      const welcome = welcomed();
+      if (!connection || !welcome) throw new TandemError('UNAVAILABLE', 'there is no connection');
+      return connection.infer(request, parts, welcome);
+    },
+    report() {
+      if (welcomed()) connection?.sendPing();
+    },
+    wake() {
+      if (connection?.wake()) return;
+      connection?.end(new TandemError('UNAVAILABLE', 'the gateway did not answer'));
+      connection = null;
+      attempts = 0;
+      void open();
+    },
+    close() {
+      const error = new TandemError('CLOSED', 'the client was closed');
+      // Those of gateways that go away end with their last request.
+      connection?.end(error);
+      leave('closed', error.message);
+    },
+  };
 }

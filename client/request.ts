@@ -476,7 +476,7 @@ export class RunningRequest {
     const outputs = boundaryTensors(this.plan, this.depth, live).map((tensor, i) => [names[i], tensor]);
     const { label, size } = this;
     const { providers, demoted } = this.context.installation;
-    const provider = k > 0 ? [...new Set(providers.slice(0, k))].join(' and ') : null;
+    const provider = [...new Set(providers.slice(0, k))].join(' and ') || null;
     const route = routeOf(
       this.trail,
       { k, tier, label, size, provider, demoted },

@@ -11,6 +11,8 @@ import { HalfReceived } from '../../server/adapters/half-received.ts';
 import { attachWebSockets } from '../../server/adapters/ws.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { PolicyInput } from '../../shared/policy/language.ts';
+import type { Connector } from '../../shared/protocol/channel.ts';
+import { decodeFrame } from '../../shared/protocol/frames.ts';
 import { WS_PATH } from '../../shared/protocol/paths.ts';
 import { answerOf, CLOUD_ANSWER, ClientHarness, DEVICE_ANSWER, PICTURE } from '../helpers/client-harness.ts';
 import { relayTo } from '../helpers/relay.ts';
@@ -23,6 +25,8 @@ const EVERYBODY = { anonymous: { labels: ['quiet', 'told', 'both', 'home'] }, to
 class Wire {
   readonly harness: ClientHarness;
   bytes = 0;
+  /** Pings that no pong has come for. */
+  private unheard = 0;
   private stop = () => {};
 
   constructor(...options: ConstructorParameters<typeof ClientHarness>) {
@@ -51,7 +55,24 @@ class Wire {
       this.bytes += bytes;
     });
     const url = `${relay.url.replace('http', 'ws')}${WS_PATH}`;
-    const connector = () => webSocketConnector(url, WebSocket as unknown as typeof globalThis.WebSocket);
+    const open = webSocketConnector(url, WebSocket as unknown as typeof globalThis.WebSocket);
+    const count = (frame: Uint8Array) => {
+      const { type } = decodeFrame(frame).header as { type: string };
+      this.unheard += Number(type === 'ping') - Number(type === 'pong');
+    };
+    const connector = (): Connector => (events) => {
+      const onFrame = (frame: Uint8Array) => {
+        count(frame);
+        events.onFrame(frame);
+      };
+      const channel = open({ ...events, onFrame });
+      const { send } = channel;
+      channel.send = (frame) => {
+        count(frame);
+        send(frame);
+      };
+      return channel;
+    };
     const client = await this.harness.connect({ policy }, { connector });
     this.stop = () => {
       void client.close();
@@ -63,6 +84,11 @@ class Wire {
       await new Promise((resolve) => client.addEventListener('statechange', resolve));
     }
     return client;
+  }
+
+  /** All that was asked is answered. */
+  async quiet(): Promise<void> {
+    while (this.unheard > 0) await new Promise((resolve) => setImmediate(resolve));
   }
 
   close(): void {
@@ -114,16 +140,13 @@ describe('on a real socket', () => {
     const client = await wire.connect(policy);
     const toCloud = { label: 'public', prefer: 'cloud' } as const;
     // What is sent comes after what was sent before: its arrival says that there is nothing else on the way.
-    const { link } = client as unknown as { link: { report(): void; connection: { ping: unknown } } };
-    const pong = async () => {
-      while (link.connection.ping) await new Promise((resolve) => setImmediate(resolve));
-    };
+    const { link } = client as unknown as { link: { report(): void } };
     const arrival = async (own: Wire) => {
       if (policy) return (await client.infer(PICTURE, toCloud)).route.bytesUp;
-      await pong();
+      await own.quiet();
       const before = own.bytes;
       link.report();
-      await pong();
+      await own.quiet();
       return own.bytes - before;
     };
     const first = await arrival(wire);

@@ -169,11 +169,8 @@ describe('a receipt comes, once', () => {
     const client = await harness.ready({ policy: { labels: { public: { from: 'input', retain: false } } } });
     const told = listen(client);
     // As if the gateway had become stricter since it said what it grants.
-    const { connection } = (client as unknown as { link: { connection: { welcome: MessageOf<'welcome'> } } }).link;
-    connection.welcome = {
-      ...connection.welcome,
-      labels: [{ label: 'public', terms: [{ from: 'input' }], networks: {} }],
-    };
+    const { welcome } = (client as unknown as { link: { welcome: MessageOf<'welcome'> } }).link;
+    Object.assign(welcome, { labels: [{ label: 'public', terms: [{ from: 'input' }], networks: {} }] });
     const { route } = await client.infer(PICTURE, { label: 'public', force: { k: 0 } });
     expect(route).toMatchObject({ k: 2, fallback: { message: expect.stringContaining('POLICY_DENIED') } });
     expect(route.sent).toMatchObject([{ k: 0, receipt: { receipt: { computed: 'no', retained: true } } }]);
