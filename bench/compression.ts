@@ -20,6 +20,7 @@ import { measureTime } from '../compiler/measure/time.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
 import { prepareModel, readSourceBytes } from '../compiler/prepare.ts';
 import type { Grade } from '../compiler/recipe.ts';
+import { literalRuntime } from '../compiler/runtimes.ts';
 import { inputCrossing, wholeOf } from '../compiler/samples/crossing.ts';
 import { loadRecipe } from '../models/index.ts';
 import { openChromium } from '../runtimes/chromium.ts';
@@ -86,7 +87,7 @@ const compressors = chain.segments.map((segment, k): SegmentCompressor => {
     }
   }
   return segmentCompressor(
-    { model: segment.model, samples, runtime: node },
+    { model: segment.model, samples, runtime: node, literal: literalRuntime() },
     { samples: CALIBRATION_SAMPLES, mayLackVnni: target === 'node' },
   );
 });

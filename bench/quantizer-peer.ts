@@ -78,7 +78,8 @@ async function compare(bench: BenchModel, folder: string): Promise<void> {
   writeForPeer(folder, writeModel(model), calibration, [...nodes, ...boundsBehind(model.graph, nodes)]);
   for (const method of PEER_METHODS) runPeer(folder, method);
 
-  const data = { model, samples: samplesOf(calibration), runtime: literalRuntime() };
+  const literal = literalRuntime();
+  const data = { model, samples: samplesOf(calibration), runtime: literal, literal };
   const histograms = await collectHistograms(data, valuesToCalibrate(model.graph, nodes));
   const heldOut = await heldOutOf(bench, settings.tap, HELD_OUT);
   const measure = (quantized: Model) => heldOutError(bench, heldOut, quantized, settings.tap);

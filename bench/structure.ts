@@ -27,6 +27,7 @@ import { readModel } from '../compiler/onnx/read.ts';
 import { writeModel } from '../compiler/onnx/write.ts';
 import { prepareModel, readSourceBytes } from '../compiler/prepare.ts';
 import type { Grade, PictureRecipe } from '../compiler/recipe.ts';
+import { literalRuntime } from '../compiler/runtimes.ts';
 import { loadRecipe } from '../models/index.ts';
 import { nodeRuntime } from '../runtimes/onnxruntime-node.ts';
 import { webRuntime } from '../runtimes/onnxruntime-web.ts';
@@ -87,7 +88,7 @@ async function structured(technique: StructureOptions['technique']): Promise<voi
   const begun = performance.now();
   const segments = models
     .slice(0, BACKBONE)
-    .map((model, i) => ({ model, runtime: server, samples: given(boundaries[i] ?? []) }));
+    .map((model, i) => ({ model, runtime: server, literal: literalRuntime(), samples: given(boundaries[i] ?? []) }));
   const prices: StructurePrices[] = [];
   for (const [i, data] of segments.entries()) {
     prices.push(await structurePrices(data, { technique, errorOf: await errorFrom(i + 1) }));

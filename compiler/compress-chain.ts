@@ -120,7 +120,7 @@ function segmentData(request: CompileRequest, plan: Plan, { segments }: Chain, f
     async function* samples(): AsyncIterable<Tensors> {
       for await (const tensors of flows(k)) yield segmentInputs(plan, k, tensors);
     }
-    return { model, samples, runtime: request.server };
+    return { model, samples, runtime: request.server, literal: request.literal };
   });
 }
 
@@ -138,7 +138,7 @@ async function structured(
 }
 
 function compressorsOf(
-  { recipe, calibrationSamples, literal }: CompileRequest,
+  { recipe, calibrationSamples }: CompileRequest,
   target: string,
   data: readonly SegmentData[],
   models: readonly Model[],
@@ -147,7 +147,7 @@ function compressorsOf(
     segmentCompressor(
       { ...segment, model: models[k] as Model },
       // WebAssembly widens to 16 bits before it multiplies.
-      { samples: recipe.isNoise ? 0 : calibrationSamples, mayLackVnni: target === 'node', literal },
+      { samples: recipe.isNoise ? 0 : calibrationSamples, mayLackVnni: target === 'node' },
     ),
   );
 }

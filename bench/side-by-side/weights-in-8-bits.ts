@@ -7,6 +7,7 @@ import { buildProvenChain } from '../../compiler/cut/proven-chain.ts';
 import { writeModel } from '../../compiler/onnx/write.ts';
 import { prepareModel, readSourceBytes } from '../../compiler/prepare.ts';
 import type { ModelRecipe } from '../../compiler/recipe.ts';
+import { literalRuntime } from '../../compiler/runtimes.ts';
 import { nodeRuntime } from '../../runtimes/onnxruntime-node.ts';
 import type { Tensors } from '../../shared/tensor.ts';
 
@@ -20,7 +21,10 @@ export async function weightsIn8Bits(recipe: ModelRecipe): Promise<Uint8Array> {
   async function* samples(): AsyncIterable<Tensors> {
     yield recipe.noise(recipe.size.typical);
   }
-  const compress = segmentCompressor({ model, samples, runtime }, { samples: 1, mayLackVnni: false });
+  const compress = segmentCompressor(
+    { model, samples, runtime, literal: literalRuntime() },
+    { samples: 1, mayLackVnni: false },
+  );
   return writeModel(
     await compress({ layers: Object.fromEntries(storedLayersOf(model.graph).map(({ name }) => [name, 'w8'])) }),
   );

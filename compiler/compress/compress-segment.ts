@@ -1,5 +1,4 @@
 /** A segment and a recipe -> the compressed segment. What is learnt from samples is learnt once, for all recipes. */
-import type { Runtime } from '../../shared/runtime.ts';
 import { cloneGraph, type Graph, type Model } from '../graph/graph.ts';
 import { verifyGraph } from '../graph/verify.ts';
 import { calibrateRanges, type ValueRange } from './activation-ranges.ts';
@@ -34,8 +33,6 @@ export interface CompressorOptions {
   readonly samples: number;
   /** Whether the target may be an x64 CPU without VNNI, which adds products of 8 bits in int16. */
   readonly mayLackVnni: boolean;
-  /** Loads models as they are, for types; the data's runtime where none is given. */
-  readonly literal?: Runtime | undefined;
 }
 
 export function segmentCompressor(data: SegmentData, options: CompressorOptions): SegmentCompressor {
@@ -52,10 +49,7 @@ export function segmentCompressor(data: SegmentData, options: CompressorOptions)
   };
 }
 
-function compressorOf(
-  data: SegmentData,
-  { samples, mayLackVnni, literal = data.runtime }: CompressorOptions,
-): SegmentCompressor {
+function compressorOf(data: SegmentData, { samples, mayLackVnni }: CompressorOptions): SegmentCompressor {
   const { graph } = data.model;
   const layers = storedLayersOf(graph);
   // Clipping rare large values costs answers on networks that were measured (bench/peers).
@@ -90,7 +84,7 @@ function compressorOf(
     if (blocks.size > 0) toMatMulNBits(model, blocks, fitted);
     const stored = storeWeights(model.graph, forms, fitted, refitted?.codes ?? made);
     if (fitted && heldOut) correctBiases(model.graph, graph, stored, fitted, heldOut);
-    if (recipe.half) await toFloat16(model, literal);
+    if (recipe.half) await toFloat16(model, data.literal);
     verifyGraph(model.graph, 'after compressing');
     return { ...model, quantized };
   };

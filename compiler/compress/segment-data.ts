@@ -12,6 +12,8 @@ export interface SegmentData {
   readonly model: Model;
   readonly samples: SegmentSamples;
   readonly runtime: Runtime;
+  /** Runs a graph as it is written, with whatever of its values is asked for. */
+  readonly literal: Runtime;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function visitValues(
 
 /** The same one by one, for what has to wait. */
 export async function* valuesOf(
-  { model, samples, runtime }: SegmentData,
+  { model, samples, runtime }: Omit<SegmentData, 'literal'>,
   names: readonly string[],
 ): AsyncGenerator<Tensors, void> {
   const { graph } = model;

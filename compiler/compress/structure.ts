@@ -130,11 +130,11 @@ export async function rebuildStructure(
   return pruned;
 }
 
-async function shapesOf({ model, runtime, samples }: SegmentData) {
+async function shapesOf({ model, literal, samples }: SegmentData) {
   const typed = { ...model, graph: cloneGraph(model.graph) };
   for await (const sample of samples()) {
-    await inferTypes(typed, runtime);
-    return observeTypes(typed, runtime, sample);
+    await inferTypes(typed, literal);
+    return observeTypes(typed, literal, sample);
   }
   throw new TandemError('BAD_INPUT', 'expected samples of what flows into the segment, got none');
 }

@@ -44,7 +44,7 @@ export function runGraph(graph: Graph, feeds: Tensors, opset = 9): Promise<Tenso
 /** A model with what flows into it, run as it is written. */
 export function dataOf(model: Model, samples: readonly Tensors[]): SegmentData {
   return {
-    ...{ model, runtime: literal },
+    ...{ model, runtime: literal, literal },
     async *samples() {
       yield* samples;
     },

@@ -207,7 +207,7 @@ test('ranges are calibrated on inner values over all samples in one pass', async
     yield { x: float32([1, 4], Float32Array.of(1, -1, 5, 2)) };
   };
   const ranges = await calibrateRanges(
-    { model: modelOf(graph), samples, runtime: literal },
+    { model: modelOf(graph), samples, runtime: literal, literal },
     ['x', 'a', 'y'],
     'min-max',
   );

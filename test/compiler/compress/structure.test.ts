@@ -8,6 +8,7 @@ import {
 } from '../../../compiler/compress/structure.ts';
 import { squaredError } from '../../../compiler/compress/trial.ts';
 import { writeModel } from '../../../compiler/onnx/write.ts';
+import { serverRuntime } from '../../../compiler/runtimes.ts';
 import type { Tensors } from '../../../shared/tensor.ts';
 import { dataOf, modelOf, randomFeeds, runGraph } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
@@ -121,6 +122,14 @@ describe('a segment made smaller', () => {
     const model = await rebuildStructure(plain, choose({ macsShare: 0.5 }));
     expect(await macsOf({ ...plain, model })).toBe(macs);
     expect(model.graph.nodes.length).toBe(1);
+  });
+
+  test('has its shapes of the graph as it is written: onnxruntime takes a Range away that is asked for, and crashes', async () => {
+    const positions = 's = Shape(x)\nn = Gather(s, 1n)\nr = Range(0n, n, 1n)\np = Gather(w, r)\na = Add(x, p)';
+    const text = `in x [1,8,16]\nconst w [64,16]\nconst v [16,16]\n${positions}\nb = MatMul(a, v)\ny = Tanh(b)\nout y`;
+    const model = modelOf(graphOf(text), 18);
+    const data = { ...dataOf(model, [randomFeeds(model.graph)]), runtime: serverRuntime() };
+    expect((await structurePrices(data, { technique: 'both' })).macs).toBe(8 * 16 * 16);
   });
 
   test('needs samples', async () => {

@@ -11,7 +11,7 @@ import { referenceOf } from '../../../compiler/search/losses.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { float32, type Tensors } from '../../../shared/tensor.ts';
-import { modelOf } from '../run-graph.ts';
+import { literal, modelOf } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 
 const PAIR = `
@@ -59,7 +59,7 @@ async function choiceFor(model: Model): Promise<boolean[]> {
   async function* samples(): AsyncIterable<Tensors> {
     yield* inputs;
   }
-  const compressors = [segmentCompressor({ model, samples, runtime }, { samples: 3, mayLackVnni: false })];
+  const compressors = [segmentCompressor({ model, samples, runtime, literal }, { samples: 3, mayLackVnni: false })];
   return searchEqualization({
     models: [model],
     compressors,

@@ -8,7 +8,7 @@ import { candidateOf, type FormCost, type LayerItem } from '../../../compiler/se
 import { withoutUnfused } from '../../../compiler/search/without-unfused.ts';
 import { nodeRuntime } from '../../../runtimes/onnxruntime-node.ts';
 import { float32, type Tensors } from '../../../shared/tensor.ts';
-import { modelOf } from '../run-graph.ts';
+import { literal, modelOf } from '../run-graph.ts';
 import { graphOf } from '../text-graph.ts';
 
 const TWO = `
@@ -40,7 +40,7 @@ async function tried(optimized: (model: Uint8Array) => Promise<Model>) {
   }
   const compressors = [
     segmentCompressor(
-      { model, samples, runtime: nodeRuntime(ort, { threads: 1 }) },
+      { model, samples, runtime: nodeRuntime(ort, { threads: 1 }), literal },
       { samples: 1, mayLackVnni: false },
     ),
   ];
