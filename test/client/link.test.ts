@@ -1,9 +1,6 @@
 /** One connection to a gateway, and the next when it is lost. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { listenForWake } from '../../client/page.ts';
 import { settle } from '../../client/testkit/fake-clock.ts';
-import { createTestkit } from '../../client/testkit/index.ts';
-import type { ChannelEnd } from '../../client/testkit/memory-channel.ts';
 import { TandemError } from '../../shared/errors.ts';
 import type { Connector } from '../../shared/protocol/channel.ts';
 import { encodeFrame } from '../../shared/protocol/frames.ts';
@@ -16,13 +13,6 @@ let harness: ClientHarness;
 beforeEach(() => {
   harness = new ClientHarness();
 });
-
-/** The client's end of the newest connection. */
-function newest({ channels } = harness): ChannelEnd {
-  const near = channels.at(-1);
-  if (!near) throw new Error('there is no connection');
-  return near;
-}
 
 describe('the link', () => {
   test('comes back after a break, with a pause that grows', async () => {
@@ -45,7 +35,7 @@ describe('the link', () => {
     ['a message that it does not know', encodeFrame({ type: 'ping', id: 1, usage: [] }), 4402],
   ])('closes with the code of what the gateway broke by %s', async (_, frame, code) => {
     const client = await harness.ready();
-    const channel = newest();
+    const channel = harness.newest;
     const { close } = channel;
     const closes: number[] = [];
     channel.close = (closeCode, reason) => {
@@ -61,10 +51,10 @@ describe('the link', () => {
   test('says why it ended where the gateway had said so before, and its close has no reason', async () => {
     const client = await harness.ready();
     const error = { code: 'IDLE_TIMEOUT', message: 'nothing came', retryAfterMs: null, receipt: null } as const;
-    newest().events.onFrame(encodeFrame({ type: 'error', id: null, ...error }));
+    harness.newest.events.onFrame(encodeFrame({ type: 'error', id: null, ...error }));
     expect(client.state.link).toBe('open');
     harness.isReachable = false;
-    newest().close(1006, '');
+    harness.newest.close(1006, '');
     await settle();
     expect(client.state).toMatchObject({ link: 'connecting', message: 'IDLE_TIMEOUT: nothing came' });
   });
@@ -91,16 +81,16 @@ describe('the link', () => {
 
   test('lives when the answer comes to a request that was given up meanwhile', async () => {
     const client = await harness.ready();
-    const { events } = newest();
+    const { events } = harness.newest;
     const held: Uint8Array[] = [];
-    newest().events = { ...events, onFrame: (frame) => void held.push(frame) };
+    harness.newest.events = { ...events, onFrame: (frame) => void held.push(frame) };
     const patience = new AbortController();
     const result = client.infer(PICTURE, { label: 'public', force: { k: 0 }, signal: patience.signal });
     await harness.serve();
     patience.abort(new Error('never mind'));
     await expect(result).rejects.toThrow('never mind');
     for (const frame of held) events.onFrame(frame);
-    newest().events = events;
+    harness.newest.events = events;
     await harness.pass(1000);
     expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
   });
@@ -316,7 +306,7 @@ describe('the link', () => {
     const client = await harness.ready();
     const closed: number[] = [];
     // Nor does the network say that it is closed.
-    Object.assign(newest(), { send() {}, close: (code: number) => void closed.push(code) });
+    Object.assign(harness.newest, { send() {}, close: (code: number) => void closed.push(code) });
     await harness.pass(15_000);
     await harness.pass(5_000);
     await harness.pass(1_000);
@@ -390,13 +380,11 @@ describe('the link', () => {
 
   test('does not take an upload before a ping for a slow network', async () => {
     const client = await harness.ready();
-    const near = harness.channels.at(-1);
-    if (near) near.bufferedBytes = 500_000;
+    const near = harness.newest;
+    near.bufferedBytes = 500_000;
     await harness.pass(14_000);
-    if (near) {
-      const { send } = near;
-      near.send = (frame) => void harness.clock.after(2000, () => send.call(near, frame));
-    }
+    const { send } = near;
+    near.send = (frame) => void harness.clock.after(2000, () => send.call(near, frame));
     await harness.pass(5000);
     const remote = client.infer(PICTURE, { label: 'public' });
     await harness.serve();
@@ -446,7 +434,7 @@ describe('the link', () => {
   test('is made anew within 2 s of waking up where its socket looks open and is dead', async () => {
     const client = await harness.ready();
     await harness.pass(1000);
-    newest().send = () => {};
+    harness.newest.send = () => {};
     await harness.pass(3000);
     harness.wakeUp(60_000);
     await harness.pass(2000);
@@ -457,7 +445,7 @@ describe('the link', () => {
   test('is not taken for silent while an upload goes on that takes longer than a pong may', async () => {
     harness.segmentsAllowed = 0;
     const client = await harness.ready();
-    const near = newest();
+    const near = harness.newest;
     const { send } = near;
     // 10 s for the picture; what comes behind it waits for it. The socket's buffer shrinks all the while.
     let freeAtMs = 0;
@@ -513,7 +501,7 @@ describe('the link', () => {
     const client = await harness.connect({}, { onLeave });
     await harness.pass(1);
     for (let i = 0; i < 3; i++) await client.infer(PICTURE, ON_DEVICE);
-    newest().send = () => {};
+    harness.newest.send = () => {};
     await harness.pass(15_000);
     // The ping with the usage is lost. The page is hidden for a moment (pagehide into the back-forward cache).
     leave();
@@ -631,7 +619,7 @@ test('what waits in the socket is part of the time that sending is expected to t
   const uplinkMs = async () =>
     (await client.explain(PICTURE, { label: 'public' })).candidates.find(({ k }) => k === 0)?.predicted.uplinkMs ?? 0;
   const before = await uplinkMs();
-  newest().bufferedBytes = 1_000_000;
+  harness.newest.bufferedBytes = 1_000_000;
   expect(await uplinkMs()).toBeGreaterThan(before + 1000);
 });
 
@@ -654,171 +642,6 @@ test('what one gateway cannot take is not held against the next', async () => {
   }
   await harness.pass(1000);
   expect(answerOf((await result).outputs)).toEqual(CLOUD_ANSWER);
-});
-
-const Y = { y: { dtype: 'float32', shape: [1, 4], data: Float32Array.of(7, 7, 7, 7) } } as const;
-
-describe('waking', () => {
-  test.each(['before', 'after'])('a request that leaves just %s it is sent once over a slow link', async (when) => {
-    const kit = createTestkit({ answer: Y });
-    kit.link.delayMs = 900;
-    const client = await kit.run(kit.connect({ download: false }));
-    await kit.pass(10_000);
-    const ask = () => client.infer(PICTURE, { label: 'public' });
-    const before = when === 'before' ? ask() : null;
-    await kit.pass(100);
-    kit.link.restore();
-    await kit.pass(100);
-    const { route } = await kit.run(before ?? ask());
-    expect(route.sent.map(({ outcome }) => outcome)).toEqual(['answered']);
-    expect(kit.cloud.received).toHaveLength(1);
-  });
-
-  test('keeps a connection that lives', async () => {
-    const client = await harness.ready();
-    await harness.pass(10_000);
-    harness.wakeUp(60_000);
-    expect(client.state.link).toBe('open');
-    await harness.pass(3_000);
-    expect([client.state.link, harness.channels.length]).toEqual(['open', 1]);
-  });
-
-  test('of which several events tell is one, and finds a dead socket out as soon', async () => {
-    await harness.ready();
-    await harness.pass(5_000);
-    let pings = 0;
-    newest().send = () => void pings++;
-    for (let i = 0; i < 3; i++) {
-      harness.wakeUp(60_000);
-      await harness.pass(200);
-    }
-    expect(pings).toBe(1);
-    // Half a second, one in which a page that was frozen hears what had come, and the pause before the next attempt.
-    await harness.pass(1_050);
-    expect(harness.channels).toHaveLength(2);
-  });
-
-  test('lets an attempt go on that is younger than a second', async () => {
-    const own = harness.host();
-    let opened = 0;
-    const client = await harness.connect(
-      {},
-      {
-        connector: (url) => (events) => {
-          opened++;
-          return own.connector(url)({ ...events, onOpen: () => void harness.clock.after(900, events.onOpen) });
-        },
-      },
-    );
-    await harness.pass(60_000);
-    await harness.cut();
-    await harness.pass(125 + 800);
-    harness.wakeUp(60_000);
-    await harness.pass(200);
-    expect([opened, client.state.link]).toEqual([2, 'open']);
-  });
-
-  test('is over within 2 s where the socket is dead, also with requests that wait for its answer and ask for others', async () => {
-    const harness = new ClientHarness();
-    harness.segmentsAllowed = 0;
-    const client = await harness.ready();
-    await harness.pass(5_000);
-    newest(harness).send = () => {};
-    const results = [client.infer(PICTURE, { label: 'public' })];
-    await harness.pass(5_000);
-    harness.wakeUp(5_000);
-    await harness.pass(1_000);
-    results.push(client.infer(PICTURE, { label: 'public' }));
-    await harness.pass(1_000);
-    expect(client.state.link).toBe('open');
-    expect(harness.channels).toHaveLength(2);
-    for (let second = 0; second < 8; second++) {
-      harness.gateway.executor.finish(CLOUD_ANSWER);
-      await harness.pass(1_000);
-    }
-    // Each once more, over the connection that lives.
-    for (const { outputs, route } of await Promise.all(results)) {
-      expect(answerOf(outputs)).toEqual(CLOUD_ANSWER);
-      expect(route.sent.map(({ outcome }) => outcome)).toEqual(['failed', 'answered']);
-    }
-  });
-
-  test('finds a dead socket out however often it is asked meanwhile', async () => {
-    const harness = new ClientHarness();
-    harness.segmentsAllowed = 0;
-    const client = await harness.ready();
-    await harness.pass(5_000);
-    const [near] = harness.channels;
-    if (near) near.send = () => {};
-    harness.wakeUp(60_000);
-    for (let second = 0; second < 10; second += 2) {
-      client.infer(PICTURE, { label: 'public', deadlineMs: 1_900 }).catch(() => {});
-      await harness.pass(2_000);
-    }
-    expect(harness.channels).toHaveLength(2);
-  });
-
-  test.each(['the plan', 'its segments'])(
-    'goes on at once with the download that waits for the network: %s',
-    async (what) => {
-      const harness = new ClientHarness();
-      if (what === 'the plan') harness.head = harness.plan;
-      else harness.allowSegments(1);
-      const client = await harness.ready();
-      harness.isReachable = false;
-      await harness.cut();
-      harness.allowSegments(2);
-      harness.breaksAfter = what === 'the plan' ? 0 : 2;
-      await harness.pass(100_000);
-      expect(client.state.device).toBe('downloading');
-      harness.isReachable = true;
-      harness.wakeUp(100_000);
-      await harness.pass(100);
-      expect(client.state.device).toBe('available');
-    },
-  );
-
-  test('finds a socket out that went silent with its network', async () => {
-    const harness = new ClientHarness();
-    const window = new EventTarget();
-    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' as const });
-    const onWake = (listener: (awayMs: number) => void) =>
-      listenForWake(page, window, () => harness.clock.now(), listener);
-    const client = await harness.connect({}, { onWake });
-    await harness.pass(5_000);
-    const [near] = harness.channels;
-    if (near) near.send = () => {};
-    harness.isReachable = false;
-    window.dispatchEvent(new Event('offline'));
-    await harness.pass(2_000);
-    expect(client.state.link).toBe('connecting');
-    const { route } = await client.infer(PICTURE, { label: 'personal' });
-    expect(route).toMatchObject({ bytesUp: 0, fallback: null });
-    expect(route.why).toContain('nothing else could be done: there is no connection');
-  });
-
-  test('is not what a page does that is shown for the first time: its connection goes on being made', async () => {
-    const harness = new ClientHarness();
-    const own = harness.host();
-    const window = new EventTarget();
-    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' as const });
-    let opened = 0;
-    const client = await harness.connect(
-      { download: false },
-      {
-        onWake: (listener) => listenForWake(page, window, () => harness.clock.now(), listener),
-        connector: (url) => (events) => {
-          opened++;
-          const onOpen = () => void harness.clock.after(3_000, events.onOpen);
-          return own.connector(url)({ ...events, onOpen });
-        },
-      },
-    );
-    await harness.pass(1_500);
-    window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }));
-    await harness.pass(1_600);
-    expect([opened, client.state.link]).toEqual([1, 'open']);
-  });
 });
 
 test('what ended without a connection is counted once the gateway has said that it may be sent, and not before', async () => {

@@ -135,6 +135,13 @@ export class ClientHarness {
     return this.clock.advance(ms);
   }
 
+  /** The client's end of the newest connection. */
+  get newest(): ChannelEnd {
+    const near = this.channels.at(-1);
+    if (!near) throw new Error('there is no connection');
+    return near;
+  }
+
   /** The newest connection breaks, without a word. */
   async cut(): Promise<void> {
     this.channels.at(-1)?.close(1006 as never, 'cut');
