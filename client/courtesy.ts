@@ -13,27 +13,22 @@ export interface Courtesy {
 
 export function courtesyOn(clock: Clock): Courtesy {
   let requests = 0;
-  const waiting = new Set<() => void>();
+  let idle = Promise.resolve();
+  let wake = () => {};
   return {
     async busy(work) {
-      requests++;
+      if (requests++ === 0) {
+        idle = new Promise((resolve) => {
+          wake = resolve;
+        });
+      }
       try {
         return await work;
       } finally {
-        if (--requests === 0) for (const wake of waiting) wake();
+        if (--requests === 0) wake();
       }
     },
-    async whenIdle() {
-      if (requests === 0) return;
-      await new Promise<void>((resolve) => {
-        const go = () => {
-          stop();
-          waiting.delete(go);
-          resolve();
-        };
-        const stop = clock.after(YIELD_MS_MAX, go);
-        waiting.add(go);
-      });
-    },
+    whenIdle: () =>
+      requests === 0 ? idle : Promise.race([idle, new Promise<void>((resolve) => clock.after(YIELD_MS_MAX, resolve))]),
   };
 }

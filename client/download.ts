@@ -1,13 +1,14 @@
 /**
  * Fetches a plan's segments in chain order and hands them to the device, so that k grows while the app is in use.
- * Yields the link: nothing is read from the network while a request is under way.
+ * Segments yield the link: none of their parts is asked for while a request is under way. The engine comes in one piece, since
+ * browsers ask for parts unencoded, which it is five times as large as.
  */
 import { type BundleSource, readPlanFile } from '../shared/bundle.ts';
 import { hasCode, messageOf, TandemError } from '../shared/errors.ts';
 import type { Plan, PlanFile } from '../shared/plan.ts';
 import { filePath, modelPath } from '../shared/protocol/paths.ts';
 import type { Device, LoadedSegment, Timed } from './device.ts';
-import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
+import { type FetchOptions, fetchBytes, type Parts } from './fetch-bytes.ts';
 import { evict, keptSource } from './file-store.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
@@ -75,8 +76,8 @@ export async function downloadSegments(
     // Of two tabs that need a file one fetches it; the other finds it kept.
     return withRetries(host, signal, pieces, events, () => (host.alone ? host.alone(file.sha256, work) : work()));
   };
-  const ofPlan = (file: PlanFile) => (options: WebSourceOptions) =>
-    readPlanFile(webSource(host, url, plan.name, options), file);
+  const ofPlan = (file: PlanFile, parts?: Parts) => (options: WebSourceOptions) =>
+    readPlanFile(webSource(host, url, plan.name, { ...options, parts }), file);
   if (segmentsReady > 0) finished += runtimeFile?.bytes ?? 0;
   else if (runtimeFile && device.provide) {
     await device.provide(await fetched(runtimeFile, (options) => fetchRuntime(host, runtimeFile, options)));
@@ -89,6 +90,7 @@ export async function downloadSegments(
     });
     fileDone(file.bytes);
   }
+  const parts = { bytes: 32 * 1024, rttMs: Number.POSITIVE_INFINITY };
   for (const [k, segment] of plan.segments.entries()) {
     const file = segment.targets[device.target];
     if (!file) throw new TandemError('UNSUPPORTED', `the plan has no segments for the target ${device.target}`);
@@ -96,7 +98,7 @@ export async function downloadSegments(
       finished += file.bytes;
       continue;
     }
-    const bytes = await fetched(file, ofPlan(file));
+    const bytes = await fetched(file, ofPlan(file, parts));
     await whenIdle();
     events.onSegment(k, await device.load(k, bytes));
     fileDone(file.bytes);

@@ -8,21 +8,40 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the decoded body that are read at most. */
   readonly bytesMax: number;
-  /** Waited for before each piece is read: while it does not resolve the network slows the sender. */
+  /** Waited for before a part is asked for, or a piece is read of what comes in one: that the browser holds some of beforehand. */
   readonly whenIdle?: () => Promise<void>;
   readonly onBytes?: (bytes: number) => void;
   /** What came of it before the network broke; it is added to, and the rest alone is asked for. Empty when it is whole. */
   readonly pieces?: Uint8Array[] | undefined;
+  /** Asks for the file part by part, unencoded. Without it the file comes in one, encoded, and can yield to nobody. */
+  readonly parts?: Parts | undefined;
+}
+
+/** What is learnt of the link while files come over it. */
+export interface Parts {
+  bytes: number;
+  /** From asking for a part to its first byte, at the least. */
+  rttMs: number;
 }
 
 /** A response, or the next piece of its body, that takes longer will not come. */
 const STALL_MS = 30_000;
 /** Of a body that comes in one piece, where the platform has no streams: slower ones are given up. */
 const SLOWEST_BYTES_PER_MS = 16;
+/**
+ * What a part takes to come at most, with what is left of the one before it, beyond a round trip: when a request's answer leaves
+ * the gateway, what was asked for before it is through. Longer where round trips are long, or the link would be idle.
+ */
+const PART_MS = 150;
+const PART_BYTES_MIN = 16 * 1024;
 
 /** Rejects with UNAVAILABLE, NOT_FOUND, BAD_DOWNLOAD, or the signal's reason. */
-export async function fetchBytes(host: Host, url: string, options: FetchOptions): Promise<Uint8Array> {
-  const { signal, pieces = [] } = options;
+export async function fetchBytes(
+  host: Host,
+  url: string,
+  { signal, pieces = [], bytesMax, whenIdle, onBytes, parts }: FetchOptions,
+): Promise<Uint8Array> {
+  const { clock } = host;
   signal?.throwIfAborted();
   const giveUp = new AbortController();
   const letGo = abortWith(giveUp, signal);
@@ -30,22 +49,82 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
   /** Anew with each sign of life. */
   const watch = (ms = STALL_MS) => {
     stop();
-    stop = host.clock.after(ms, () => giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)));
+    stop = clock.after(ms, () => giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)));
+  };
+  /** Of what was asked for. */
+  let end = byteLength(pieces);
+  const ask = async () => {
+    const from = end;
+    end = parts ? Math.min(bytesMax, from + parts.bytes) : bytesMax;
+    const range = `bytes=${from}-${parts ? end - 1 : ''}`;
+    // Of two requests for an address a browser's cache lets one wait for the other.
+    const init: RequestInit = from > 0 || parts ? { headers: { Range: range }, cache: 'no-store' } : {};
+    if (parts) await whenIdle?.();
+    giveUp.signal.throwIfAborted();
+    const askedAtMs = clock.now();
+    watch();
+    const response = await host.fetch(url, { signal: giveUp.signal, ...init });
+    if (parts) parts.rttMs = Math.min(parts.rttMs, clock.now() - askedAtMs);
+    if (!response.ok) throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
+    return [response, askedAtMs] as const;
+  };
+  let length = 0;
+  const add = (piece: Uint8Array) => {
+    pieces.push(piece);
+    length += piece.byteLength;
+    if (length > bytesMax) {
+      throw new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
+    }
+    onBytes?.(length);
+  };
+  const read = async (response: Response) => {
+    length = byteLength(pieces);
+    const reader = response.body?.getReader();
+    if (!reader) {
+      watch(STALL_MS + bytesMax / SLOWEST_BYTES_PER_MS);
+      return add(new Uint8Array(await response.arrayBuffer()));
+    }
+    for (;;) {
+      if (!parts) await whenIdle?.();
+      // A watch that is started after the end keeps a process alive.
+      giveUp.signal.throwIfAborted();
+      watch();
+      const { done, value } = await reader.read();
+      if (done) return;
+      add(value);
+    }
   };
   try {
-    watch();
-    const from = byteLength(pieces);
-    const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};
-    const response = await host.fetch(url, { signal: giveUp.signal, headers });
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
+    for (let coming = ask(); ; ) {
+      const [response, askedAtMs] = await coming;
+      // A server that knows no ranges begins anew; so does one that has another file by now.
+      if (response.status !== 206) {
+        pieces.length = 0;
+        end = bytesMax;
+      }
+      const isLast = end === bytesMax;
+      if (!isLast) {
+        // While this one comes, or the link would be idle between the two.
+        coming = ask();
+        // It may fail before it is waited for.
+        coming.catch(() => {});
+      }
+      await read(response);
+      if (isLast || !parts) {
+        const bytes = joined(pieces);
+        // A file that is held twice is more than some phones have room for.
+        pieces.length = 0;
+        return bytes;
+      }
+      const tookMs = clock.now() - askedAtMs - parts.rttMs;
+      const mostMs = Math.max(PART_MS, 2 * parts.rttMs);
+      if (tookMs > mostMs) parts.bytes = Math.max(PART_BYTES_MIN, parts.bytes / 2);
+      else if (tookMs < mostMs / 3) parts.bytes *= 2;
     }
-    // A server that knows no ranges begins anew; so does one that has another file by now.
-    if (response.status !== 206) pieces.length = 0;
-    return await readBody(response, url, { ...options, pieces, signal: giveUp.signal }, watch);
   } catch (error) {
     giveUp.signal.throwIfAborted();
+    // The rest of this one, and a part that was asked for besides. What came whole is not aborted: others may read it as well.
+    giveUp.abort();
     throw asTandemError(error, 'UNAVAILABLE', `cannot reach ${url}, or its origins lack this page`);
   } finally {
     stop();
@@ -56,42 +135,4 @@ export async function fetchBytes(host: Host, url: string, options: FetchOptions)
 function codeOf(status: number): ErrorCode {
   if (status === 404) return 'NOT_FOUND';
   return status >= 500 || status === 429 ? 'UNAVAILABLE' : 'BAD_DOWNLOAD';
-}
-
-async function readBody(
-  response: Response,
-  url: string,
-  { whenIdle, onBytes, bytesMax, pieces, signal }: FetchOptions & { readonly pieces: Uint8Array[] },
-  watch: (ms?: number) => void,
-): Promise<Uint8Array> {
-  const reader = response.body?.getReader();
-  const tooLarge = () => new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
-  if (!reader) {
-    watch(STALL_MS + bytesMax / SLOWEST_BYTES_PER_MS);
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (bytes.length > bytesMax) throw tooLarge();
-    onBytes?.(bytes.length);
-    return bytes;
-  }
-  let length = byteLength(pieces);
-  for (;;) {
-    await whenIdle?.();
-    // A watch that is started after the end keeps a process alive.
-    signal?.throwIfAborted();
-    watch();
-    const { done, value } = await reader.read();
-    if (done) {
-      const bytes = joined(pieces);
-      // A file that is held twice is more than some phones have room for.
-      pieces.length = 0;
-      return bytes;
-    }
-    pieces.push(value);
-    length += value.byteLength;
-    if (length > bytesMax) {
-      await reader.cancel();
-      throw tooLarge();
-    }
-    onBytes?.(length);
-  }
 }

@@ -23,7 +23,7 @@ export function reportPage(data: ReportData): string {
 <div id="chain"></div>
 <h2>What the device loads</h2>
 <p>Bytes of each segment: in full precision, with its weights stored as the recipe says, as the file in the bundle (entropy-coded where
-that pays), and as a gateway sends it with brotli; each with what that step saved. Last, what brotli alone would send.</p>
+that pays), and as a gateway sends it with brotli to whoever takes a file whole (browsers take it in parts, as it is stored); each with what that step saved. Last, what brotli alone would send.</p>
 <div class="wide"><table id="sizes"></table></div>
 <h2>Where it could be cut</h2>
 <p>Every legal boundary of one tensor (filled) or two (open), by depth; deployed ones are named. Lower is less to send, before encoding.</p>

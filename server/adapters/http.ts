@@ -131,13 +131,12 @@ function send(request: Request, response: Response, file: StoredFile, cacheContr
     return;
   }
   response.set('Accept-Ranges', 'bytes');
-  const from = rangeStart(request, file.identity.byteLength);
-  if (from !== undefined) {
+  const range = rangeOf(request, file.identity.byteLength);
+  if (range) {
     const { identity } = file;
-    response.status(206).set('Content-Range', `bytes ${from}-${identity.byteLength - 1}/${identity.byteLength}`);
-    response
-      .type(file.contentType)
-      .send(Buffer.from(identity.buffer, identity.byteOffset + from, identity.byteLength - from));
+    const { from, to } = range;
+    response.status(206).set('Content-Range', `bytes ${from}-${to - 1}/${identity.byteLength}`);
+    response.type(file.contentType).send(Buffer.from(identity.buffer, identity.byteOffset + from, to - from));
     return;
   }
   const [encoding, body] = smallestForm(request, file);
@@ -146,14 +145,17 @@ function send(request: Request, response: Response, file: StoredFile, cacheContr
 }
 
 /**
- * Where a download that broke goes on: `bytes=N-`, of the file as it is and not of an encoded form. Other ranges are answered with
- * the whole file, which HTTP allows; so are those with `If-Range`, whose ETag is that of every encoded form.
+ * A part of a file, `bytes=N-M`, or where a download that broke goes on, `bytes=N-`: of the file as it is and not of an encoded form.
+ * Other ranges are answered with the whole file, which HTTP allows; so are those with `If-Range`, whose ETag is that of every
+ * encoded form.
  */
-function rangeStart(request: Request, size: number): number | undefined {
+function rangeOf(request: Request, size: number): { readonly from: number; readonly to: number } | undefined {
   if (request.method !== 'GET' || request.headers['if-range'] !== undefined) return undefined;
-  const [, digits] = /^bytes=(\d{1,15})-$/.exec(request.headers.range ?? '') ?? [];
-  const from = Number(digits);
-  return digits !== undefined && from < size ? from : undefined;
+  const [, first, last] = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(request.headers.range ?? '') ?? [];
+  if (first === undefined) return undefined;
+  const from = Number(first);
+  const to = last ? Math.min(size, Number(last) + 1) : size;
+  return from < to ? { from, to } : undefined;
 }
 
 /** Clients name all that they can read with equal weight: the size decides. */

@@ -229,8 +229,10 @@ export class ClientHarness {
     while (index >= this.segmentsAllowed) await new Promise<void>((resolve) => this.allow.push(resolve));
     const range = new Headers(init?.headers).get('Range');
     if (range) this.ranges.push(range);
-    const from = Number(/\d+/.exec(range ?? '')?.[0] ?? 0);
-    const served = (this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array)).slice(from);
+    const [from = 0, last] = (range ?? '').match(/\d+/g)?.map(Number) ?? [];
+    const whole = this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array);
+    const served = whole.slice(from, last === undefined ? whole.length : last + 1);
+    const status = range ? 206 : 200;
     if (this.breaksAfter > 0) {
       const pieces = [served.slice(0, this.breaksAfter)];
       this.breaksAfter = 0;
@@ -242,9 +244,10 @@ export class ClientHarness {
             else controller.error(new TypeError('network error'));
           },
         }),
+        { status },
       );
     }
-    return new Response(served, { status: range ? 206 : 200 });
+    return new Response(served, { status });
   }
 
   private device(plan: Plan, onLost: (reason: string) => void): Device {

@@ -1,0 +1,137 @@
+/** Files in parts over a link of a known rate and round trip: what is asked for when, and how much of it. */
+import { describe, expect, test } from 'vitest';
+import { type FetchOptions, fetchBytes, type Parts } from '../../client/fetch-bytes.ts';
+import type { Host } from '../../client/host.ts';
+import { FakeClock } from '../../client/testkit/fake-clock.ts';
+import type { Clock } from '../../shared/clock.ts';
+
+const RTT_MS = 50;
+const FILE = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 31) % 251);
+
+/** Quicker than comparing millions of elements one by one. */
+const isFile = (bytes: Uint8Array) => Buffer.compare(bytes, FILE) === 0;
+
+interface Link {
+  bytesPerMs: number;
+  /** Of a server that knows no ranges. */
+  isPlain?: boolean;
+}
+
+function downloadOver(link: Link) {
+  const clock = new FakeClock();
+  const wait = (ms: number) => new Promise<void>((resolve) => clock.after(ms, resolve));
+  const asked: [number, number][] = [];
+  let underWay = 0;
+  let most = 0;
+  let freeAtMs = 0;
+  const serve = async (_url: string, init?: RequestInit): Promise<Response> => {
+    const [from = 0, last = FILE.length - 1] =
+      new Headers(init?.headers).get('Range')?.match(/\d+/g)?.map(Number) ?? [];
+    asked.push([from, last + 1]);
+    most = Math.max(most, ++underWay);
+    await wait(RTT_MS);
+    const bytes = link.isPlain ? FILE : FILE.slice(from, last + 1);
+    const startMs = Math.max(clock.now(), freeAtMs);
+    freeAtMs = startMs + bytes.length / link.bytesPerMs;
+    const endMs = freeAtMs;
+    await wait(startMs - clock.now());
+    const body = new ReadableStream({
+      async pull(controller) {
+        await wait(endMs - clock.now());
+        underWay--;
+        controller.enqueue(bytes);
+        controller.close();
+      },
+    });
+    return new Response(body, { status: link.isPlain ? 200 : 206 });
+  };
+  const parts: Parts = { bytes: 32 * 1024, rttMs: Number.POSITIVE_INFINITY };
+  /** Timers of the fetch. */
+  const watches = new Set<object>();
+  const watched: Clock = {
+    now: () => clock.now(),
+    after(ms, action) {
+      const watch = {};
+      watches.add(watch);
+      const stop = clock.after(ms, action);
+      return () => {
+        watches.delete(watch);
+        stop();
+      };
+    },
+  };
+  const host = { clock: watched, fetch: serve } as unknown as Host;
+  const start = (options: Pick<FetchOptions, 'whenIdle' | 'signal'> = {}) =>
+    fetchBytes(host, 'https://gateway.example/1.onnx', { bytesMax: FILE.length, parts, ...options });
+  return { clock, asked, watches, parts, start, most: () => most };
+}
+
+/** Of a fetch of the whole file: how much of the link's time it made use of. */
+async function use(bytesPerMs: number) {
+  const { clock, parts, start, most } = downloadOver({ bytesPerMs });
+  const startMs = clock.now();
+  expect(isFile(await clock.run(start(), 120_000))).toBe(true);
+  return { used: FILE.length / bytesPerMs / (clock.now() - startMs), parts, most: most() };
+}
+
+describe('a file in parts', () => {
+  test('fills the link with two parts on their way at most, each of which comes soon', async () => {
+    const { used, parts, most } = await use(500);
+    expect(used).toBeGreaterThan(0.9);
+    expect(most).toBe(2);
+    expect(parts.rttMs).toBeGreaterThanOrEqual(RTT_MS);
+    expect(parts.bytes / 500).toBeLessThanOrEqual(100);
+  });
+
+  test('asks for more at a time where the link is faster, and for less where it is slow', async () => {
+    const fast = await use(5000);
+    expect(fast.used).toBeGreaterThan(0.6);
+    expect(fast.parts.bytes).toBeGreaterThan(100_000);
+    expect((await use(50)).parts.bytes).toBe(16 * 1024);
+  });
+
+  test('asks for none while it is to yield, and goes on where it was', async () => {
+    let wake = () => {};
+    let idle = Promise.resolve();
+    const { clock, asked, start } = downloadOver({ bytesPerMs: 500 });
+    const coming = start({ whenIdle: () => idle });
+    await clock.advance(300);
+    idle = new Promise((resolve) => {
+      wake = resolve;
+    });
+    await clock.advance(300);
+    const before = asked.length;
+    await clock.advance(1000);
+    expect(asked).toHaveLength(before);
+    wake();
+    expect(isFile(await clock.run(coming))).toBe(true);
+    expect(asked.slice(1).map(([from]) => from)).toEqual(asked.slice(0, -1).map(([, to]) => to));
+  });
+
+  test('comes whole from a server that knows no ranges', async () => {
+    const { clock, asked, start } = downloadOver({ bytesPerMs: 500, isPlain: true });
+    expect(isFile(await clock.run(start()))).toBe(true);
+    expect(asked).toHaveLength(1);
+  });
+
+  test('leaves nothing behind where it is given up while the next part waits its turn', async () => {
+    let wake = () => {};
+    const busy = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const { clock, asked, watches, start } = downloadOver({ bytesPerMs: 500 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    let asks = 0;
+    const coming = start({ signal, whenIdle: async () => (++asks === 2 ? busy : undefined) });
+    coming.catch(() => {});
+    await clock.advance(60);
+    controller.abort(new Error('enough'));
+    await clock.advance(200);
+    await expect(coming).rejects.toThrow('enough');
+    wake();
+    await clock.advance(200);
+    expect(asked).toHaveLength(1);
+    expect(watches.size).toBe(0);
+  });
+});
