@@ -24,7 +24,7 @@ import { type Events, guardedEvents } from './events.ts';
 import type { Host } from './host.ts';
 import { checkOptions, checkSignal } from './input.ts';
 import type { Installation } from './installation.ts';
-import { Installations } from './installations.ts';
+import { type Installations, installationsOf } from './installations.ts';
 import { createInterrupt, type InterruptHandle } from './interrupt.ts';
 import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
 import { type Link, linkTo } from './link.ts';
@@ -119,7 +119,7 @@ class ClientCore implements CoreClient {
     this.permissionFor = permissionsUnder(policy, () => host.network?.() ?? null);
     this.wantsSegments = options.download ?? !host.savesData?.();
     this.courtesy = courtesyOn(host.clock);
-    this.installations = new Installations({
+    this.installations = installationsOf({
       ...{ host, url, model: options.model, estimates: this.estimates, planSha256: options.planSha256?.toLowerCase() },
       wantsSegments: () => this.wantsSegments,
       servedId: (name) => this.link?.welcome?.plans.find((plan) => plan.name === name)?.id,

@@ -23,16 +23,6 @@ const PLAN_BYTES_MAX = 4 * 1024 * 1024;
 
 type NeededFile = Pick<PlanFile, 'sha256' | 'bytes'>;
 
-export interface DownloadEvents {
-  /** Segment k+1 runs now. `ms` is the time of a run at the smallest size. */
-  onSegment(k: number, loaded: Timed<LoadedSegment>): void;
-  onBytes(bytesLoaded: number): void;
-  /** A file is not the one that it is to be, or not there; it is tried again. */
-  onTrouble(message: string): void;
-  /** Resolves when no request is under way, or after a while: a download that yields must not starve. */
-  whenIdle(): Promise<void>;
-}
-
 /** A model's bundle as its gateway serves it, or as it was kept. Reads reject with UNAVAILABLE, NOT_FOUND or BAD_DOWNLOAD. */
 export function webSource(host: Host, url: string, model: string, options: WebSourceOptions = {}): BundleSource {
   const base = `${url}${modelPath(model)}`;
@@ -52,29 +42,50 @@ export type WebSourceOptions = Omit<FetchOptions, 'bytesMax'>;
  * Loads the runtime, keeps the plan's assets, without which an answer may be of no use offline, and loads all segments of the
  * device's target. Rejects where one cannot be had; those before it stay usable.
  */
-export async function downloadSegments(
-  { host, url, plan, device, signal, segmentsReady, bytesLoaded }: DownloadRequest,
-  events: DownloadEvents,
-): Promise<void> {
+export async function downloadSegments({
+  host,
+  url,
+  plan,
+  device,
+  signal,
+  segmentsReady,
+  bytesLoaded,
+  whenIdle,
+  onSegment,
+  onBytes,
+  onTrouble,
+}: Download): Promise<void> {
   const { runtimeFile } = host;
-  const { whenIdle } = events;
   let finished = 0;
   /** Of the file under way. Monotone: what is fetched anew is not counted back. */
   let most = bytesLoaded;
   const countTo = (bytes: number) => {
     most = Math.max(most, finished + bytes);
-    events.onBytes(most);
+    onBytes(most);
   };
   const fileDone = (bytes: number) => {
     finished += bytes;
     countTo(0);
   };
-  const fetched = (file: NeededFile, read: (options: WebSourceOptions) => Promise<Uint8Array>) => {
+  const fetched = async (file: NeededFile, read: (options: WebSourceOptions) => Promise<Uint8Array>) => {
     const pieces: Uint8Array[] = [];
-    const onBytes = (bytes: number) => countTo(Math.min(bytes, file.bytes));
-    const work = () => read({ signal, whenIdle, onBytes, pieces });
-    // Of two tabs that need a file one fetches it; the other finds it kept.
-    return withRetries(host, signal, pieces, events, () => (host.alone ? host.alone(file.sha256, work) : work()));
+    const onPiece = (bytes: number) => countTo(Math.min(bytes, file.bytes));
+    const work = () => read({ signal, onBytes: onPiece, pieces });
+    let wrongFiles = 0;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        // Of two tabs that need a file one fetches it; the other finds it kept.
+        return await (host.alone ? host.alone(file.sha256, work) : work());
+      } catch (error) {
+        // A gateway of several instances may be in the middle of becoming another.
+        const isWrong = isOfFile(error);
+        const mayPass = error instanceof TandemError && error.retryable && !isWrong;
+        if (isWrong) pieces.length = 0;
+        if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
+        if (isWrong) onTrouble(messageOf(error));
+        await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal, host.onWake);
+      }
+    }
   };
   const ofPlan = (file: PlanFile, parts?: Parts) => (options: WebSourceOptions) =>
     readPlanFile(webSource(host, url, plan.name, { ...options, parts }), file);
@@ -90,7 +101,7 @@ export async function downloadSegments(
     });
     fileDone(file.bytes);
   }
-  const parts = { bytes: 32 * 1024, rttMs: Number.POSITIVE_INFINITY };
+  const parts = { bytes: 32 * 1024, rttMs: Number.POSITIVE_INFINITY, whenIdle };
   for (const [k, segment] of plan.segments.entries()) {
     const file = segment.targets[device.target];
     if (!file) throw new TandemError('UNSUPPORTED', `the plan has no segments for the target ${device.target}`);
@@ -100,7 +111,7 @@ export async function downloadSegments(
     }
     const bytes = await fetched(file, ofPlan(file, parts));
     await whenIdle();
-    events.onSegment(k, await device.load(k, bytes));
+    onSegment(k, await device.load(k, bytes));
     fileDone(file.bytes);
   }
   await evict(host.files, runtimeFile?.release);
@@ -111,7 +122,7 @@ export function isOfFile(error: unknown): boolean {
   return hasCode(error, 'BAD_BUNDLE', 'NOT_FOUND', 'BAD_DOWNLOAD');
 }
 
-export interface DownloadRequest {
+export interface Download {
   readonly host: Host;
   readonly url: string;
   readonly plan: Plan;
@@ -120,6 +131,13 @@ export interface DownloadRequest {
   /** What an earlier attempt brought. */
   readonly segmentsReady: number;
   readonly bytesLoaded: number;
+  /** Segment k+1 runs now. `ms` is the time of a run at the smallest size. */
+  onSegment(k: number, loaded: Timed<LoadedSegment>): void;
+  onBytes(bytesLoaded: number): void;
+  /** A file is not the one that it is to be, or not there; it is tried again. */
+  onTrouble(message: string): void;
+  /** Resolves when no request is under way, or after a while: a download that yields must not starve. */
+  whenIdle(): Promise<void>;
 }
 
 /** What the device will have in the end: engine, model and assets, as far as the plan has them. */
@@ -130,27 +148,4 @@ export function neededFiles({ runtimeFile, target }: Host, { segments, assets }:
 
 export function bytesOf(files: readonly NeededFile[]): number {
   return files.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-async function withRetries<T>(
-  host: Host,
-  signal: AbortSignal,
-  pieces: Uint8Array[],
-  { onTrouble }: DownloadEvents,
-  work: () => Promise<T>,
-): Promise<T> {
-  let wrongFiles = 0;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      // A gateway of several instances may be in the middle of becoming another.
-      const isWrong = isOfFile(error);
-      const mayPass = error instanceof TandemError && error.retryable && !isWrong;
-      if (isWrong) pieces.length = 0;
-      if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
-      if (isWrong) onTrouble(messageOf(error));
-      await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal, host.onWake);
-    }
-  }
 }

@@ -8,20 +8,20 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the decoded body that are read at most. */
   readonly bytesMax: number;
-  /** Waited for before a part is asked for, or a piece is read of what comes in one: that the browser holds some of beforehand. */
-  readonly whenIdle?: () => Promise<void>;
   readonly onBytes?: (bytes: number) => void;
   /** What came of it before the network broke; it is added to, and the rest alone is asked for. Empty when it is whole. */
   readonly pieces?: Uint8Array[] | undefined;
-  /** Asks for the file part by part, unencoded. Without it the file comes in one, encoded, and can yield to nobody. */
+  /** Asks for the file part by part, unencoded. Without it the file comes in one and yields to nobody: browsers read ahead of us. */
   readonly parts?: Parts | undefined;
 }
 
-/** What is learnt of the link while files come over it. */
+/** How files are asked for in parts, and what is learnt of the link meanwhile. */
 export interface Parts {
   bytes: number;
   /** From asking for a part to its first byte, at the least. */
   rttMs: number;
+  /** Waited for before each. */
+  whenIdle(): Promise<void>;
 }
 
 /** A response, or the next piece of its body, that takes longer will not come. */
@@ -39,7 +39,7 @@ const PART_BYTES_MIN = 16 * 1024;
 export async function fetchBytes(
   host: Host,
   url: string,
-  { signal, pieces = [], bytesMax, whenIdle, onBytes, parts }: FetchOptions,
+  { signal, pieces = [], bytesMax, onBytes, parts }: FetchOptions,
 ): Promise<Uint8Array> {
   const { clock } = host;
   signal?.throwIfAborted();
@@ -51,15 +51,16 @@ export async function fetchBytes(
     stop();
     stop = clock.after(ms, () => giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)));
   };
+  let length = byteLength(pieces);
   /** Of what was asked for. */
-  let end = byteLength(pieces);
+  let end = length;
   const ask = async () => {
     const from = end;
     end = parts ? Math.min(bytesMax, from + parts.bytes) : bytesMax;
     const range = `bytes=${from}-${parts ? end - 1 : ''}`;
     // Of two requests for an address a browser's cache lets one wait for the other.
     const init: RequestInit = from > 0 || parts ? { headers: { Range: range }, cache: 'no-store' } : {};
-    if (parts) await whenIdle?.();
+    await parts?.whenIdle();
     giveUp.signal.throwIfAborted();
     const askedAtMs = clock.now();
     watch();
@@ -68,7 +69,6 @@ export async function fetchBytes(
     if (!response.ok) throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
     return [response, askedAtMs] as const;
   };
-  let length = 0;
   const add = (piece: Uint8Array) => {
     pieces.push(piece);
     length += piece.byteLength;
@@ -78,14 +78,12 @@ export async function fetchBytes(
     onBytes?.(length);
   };
   const read = async (response: Response) => {
-    length = byteLength(pieces);
     const reader = response.body?.getReader();
     if (!reader) {
       watch(STALL_MS + bytesMax / SLOWEST_BYTES_PER_MS);
       return add(new Uint8Array(await response.arrayBuffer()));
     }
     for (;;) {
-      if (!parts) await whenIdle?.();
       // A watch that is started after the end keeps a process alive.
       giveUp.signal.throwIfAborted();
       watch();
@@ -99,7 +97,7 @@ export async function fetchBytes(
       const [response, askedAtMs] = await coming;
       // A server that knows no ranges begins anew; so does one that has another file by now.
       if (response.status !== 206) {
-        pieces.length = 0;
+        pieces.length = length = 0;
         end = bytesMax;
       }
       const isLast = end === bytesMax;
@@ -118,8 +116,8 @@ export async function fetchBytes(
       }
       const tookMs = clock.now() - askedAtMs - parts.rttMs;
       const mostMs = Math.max(PART_MS, 2 * parts.rttMs);
-      if (tookMs > mostMs) parts.bytes = Math.max(PART_BYTES_MIN, parts.bytes / 2);
-      else if (tookMs < mostMs / 3) parts.bytes *= 2;
+      if (tookMs > mostMs && parts.bytes > PART_BYTES_MIN) parts.bytes /= 2;
+      if (tookMs < mostMs / 3) parts.bytes *= 2;
     }
   } catch (error) {
     giveUp.signal.throwIfAborted();

@@ -30,168 +30,163 @@ export interface InstallationOptions {
   onLost(installation: Installation): void;
 }
 
-export class Installation {
+export interface Installation {
   readonly plan: Plan;
+  readonly device: Device;
   /** Tiers of boundary 0 that the device cannot make. */
-  missingTiers: readonly string[] = [];
+  readonly missingTiers: readonly string[];
   /** Segments 1..segmentsReady can run. */
-  segmentsReady = 0;
+  readonly segmentsReady: number;
   /** Requests that run on it. */
-  users = 0;
-  bytesLoaded = 0;
+  users: number;
+  readonly bytesLoaded: number;
   readonly bytesTotal: number;
   readonly isHead: boolean;
-  isDownloading = false;
-  downloadError: string | null = null;
+  readonly isDownloading: boolean;
+  readonly isComplete: boolean;
+  readonly availability: AvailabilityStatus;
+  downloadError: string | null;
   /** Whether that was a file which was not to be had: it may be later. */
-  lacksFile = false;
+  readonly lacksFile: boolean;
   /** What runs each of the segments that are loaded. */
-  readonly providers: string[] = [];
+  readonly providers: readonly string[];
   /** What was tried for them and is not used, and why. */
-  demoted: readonly string[] = [];
+  readonly demoted: readonly string[];
   /** Why the device is gone, or null while it lives. */
-  lost: TandemError | null = null;
+  readonly lost: TandemError | null;
   /** Whether nothing takes its place any more, though its device is lost or is none. */
-  isAbandoned = false;
-  private made: Device | null = null;
+  readonly isAbandoned: boolean;
+  /** Begins the download unless it is under way or done; one that failed begins anew. */
+  startDownload(): void;
+  /** What runs segment k+1 from now on. */
+  runs(k: number, loaded: LoadedSegment): void;
+  close(): Promise<void>;
+  /** Nothing takes its place any more. */
+  abandon(): void;
+  /** Why no segments come; while it is downloading they may come all the same. */
+  setError(message: string): void;
+}
+
+/** With its device; begins to download. Rejects with DEVICE_FAILED, or with the signal's reason. */
+export async function install(
+  plan: Plan,
+  { host, url, estimates, download, isHead = false, whenIdle, onChange, onLost }: InstallationOptions,
+  stop?: AbortSignal,
+): Promise<Installation> {
+  stop?.throwIfAborted();
+  const abort = new AbortController();
+  const { signal } = abort;
+  let made: Device | null = null;
   /** Of the next attempt at files that were missing. */
-  private stopTimer: () => void = () => {};
-  private readonly abort = new AbortController();
-  private readonly options: InstallationOptions;
+  let stopTimer = () => {};
+  const providers: string[] = [];
+  const self = {
+    ...{ plan, isHead, providers, bytesTotal: bytesOf(neededFiles(host, plan)) },
+    ...{ segmentsReady: 0, users: 0, bytesLoaded: 0, isDownloading: false, lacksFile: false, isAbandoned: false },
+    missingTiers: [] as readonly string[],
+    demoted: [] as readonly string[],
+    downloadError: null as string | null,
+    lost: null as TandemError | null,
+    get device() {
+      return made as Device;
+    },
+    get availability(): AvailabilityStatus {
+      if (self.isComplete) return 'available';
+      if (self.isDownloading) return 'downloading';
+      return self.lost || self.downloadError !== null ? 'unavailable' : 'downloadable';
+    },
+    get isComplete(): boolean {
+      return self.segmentsReady === depthOf(plan);
+    },
+    startDownload() {
+      if (self.isDownloading || self.isComplete || signal.aborted) return;
+      stopTimer();
+      self.isDownloading = true;
+      self.lacksFile = false;
+      // The whole plan is on its way, and its installation does the rest.
+      if (!isHead) void bring();
+    },
+    runs(k: number, { provider, demoted }: LoadedSegment) {
+      providers[k] = provider;
+      self.demoted = demoted;
+      onChange();
+    },
+    async close() {
+      abort.abort();
+      stopTimer();
+      self.isDownloading = false;
+      await made?.close();
+    },
+    abandon() {
+      self.isAbandoned = true;
+      self.isDownloading = false;
+    },
+    setError(message: string) {
+      if (message !== self.downloadError) host.warn?.(message);
+      self.downloadError = message;
+      onChange();
+    },
+  };
 
-  constructor(plan: Plan, options: InstallationOptions) {
-    this.plan = plan;
-    this.options = options;
-    this.bytesTotal = bytesOf(neededFiles(options.host, plan));
-    this.isHead = options.isHead ?? false;
+  function lose(reason: string): void {
+    if (signal.aborted) return;
+    abort.abort();
+    self.lost = new TandemError('DEVICE_FAILED', reason);
+    self.downloadError = reason;
+    self.isDownloading = false;
+    self.segmentsReady = 0;
+    self.bytesLoaded = 0;
+    onLost(self);
+    onChange();
   }
 
-  /** Only after `start`. */
-  get device(): Device {
-    return this.made as Device;
-  }
-
-  get availability(): AvailabilityStatus {
-    if (this.isComplete) return 'available';
-    if (this.isDownloading) return 'downloading';
-    return this.lost || this.downloadError !== null ? 'unavailable' : 'downloadable';
-  }
-
-  get isComplete(): boolean {
-    return this.segmentsReady === depthOf(this.plan);
-  }
-
-  /** Makes the device and begins to download. Rejects with DEVICE_FAILED. */
-  async start(): Promise<void> {
-    const { host, download } = this.options;
+  async function bring(): Promise<void> {
+    const { device, segmentsReady, bytesLoaded } = self;
     try {
-      const atOnce = this.isHead ? host.headDevice?.(this.plan) : null;
-      const device = atOnce ?? (await host.createDevice(this.plan, (reason) => this.lose(reason), this.abort.signal));
-      this.made = device;
-      if (this.abort.signal.aborted) await device.close();
-      this.missingTiers = await device.prepare();
-      if (download) this.startDownload();
+      await downloadSegments({
+        ...{ host, url, plan, device, signal, segmentsReady, bytesLoaded, whenIdle },
+        onSegment(k, { value, ms }) {
+          signal.throwIfAborted();
+          self.segmentsReady = k + 1;
+          self.downloadError = null;
+          estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms, host.clock.now());
+          self.runs(k, value);
+        },
+        onTrouble: self.setError,
+        onBytes(bytes) {
+          signal.throwIfAborted();
+          self.bytesLoaded = bytes;
+          onChange();
+        },
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      self.lacksFile = isOfFile(error);
+      self.isDownloading = false;
+      // While a gateway's instances are replaced, for minutes, the one that serves files may have another plan than the one that answers.
+      if (hasCode(error, 'NOT_FOUND')) stopTimer = host.clock.after(MISSING_MS, self.startDownload);
+      return self.setError(messageOf(error));
+    }
+    self.isDownloading = false;
+    onChange();
+  }
+
+  async function start(): Promise<void> {
+    try {
+      made = (isHead ? host.headDevice?.(plan) : null) ?? (await host.createDevice(plan, lose, signal));
+      if (signal.aborted) await made.close();
+      self.missingTiers = await made.prepare();
+      if (download) self.startDownload();
     } catch (error) {
       throw asTandemError(error, 'DEVICE_FAILED', 'the device could not be made');
     }
   }
 
-  /** Begins the download unless it is under way or done; one that failed begins anew. */
-  startDownload(): void {
-    if (this.isDownloading || this.isComplete || this.abort.signal.aborted) return;
-    this.stopTimer();
-    this.isDownloading = true;
-    this.lacksFile = false;
-    // The whole plan is on its way, and its installation does the rest.
-    if (this.isHead) return;
-    void this.download(this.device);
-  }
-
-  /** What runs segment k+1 from now on. */
-  runs(k: number, { provider, demoted }: LoadedSegment): void {
-    this.providers[k] = provider;
-    this.demoted = demoted;
-    this.options.onChange();
-  }
-
-  async close(): Promise<void> {
-    this.abort.abort();
-    this.stopTimer();
-    this.isDownloading = false;
-    await this.made?.close();
-  }
-
-  /** Nothing takes its place any more. */
-  abandon(): void {
-    this.isAbandoned = true;
-    this.isDownloading = false;
-  }
-
-  /** Why no segments come; while it is downloading they may come all the same. */
-  setError(message: string): void {
-    if (message !== this.downloadError) this.options.host.warn?.(message);
-    this.downloadError = message;
-    this.options.onChange();
-  }
-
-  private lose(reason: string): void {
-    if (this.abort.signal.aborted) return;
-    this.abort.abort();
-    this.lost = new TandemError('DEVICE_FAILED', reason);
-    this.downloadError = reason;
-    this.isDownloading = false;
-    this.segmentsReady = 0;
-    this.bytesLoaded = 0;
-    this.options.onLost(this);
-    this.options.onChange();
-  }
-
-  private async download(device: Device): Promise<void> {
-    const { plan, segmentsReady, bytesLoaded } = this;
-    const { signal } = this.abort;
-    const { host, url, estimates, whenIdle, onChange } = this.options;
-    try {
-      await downloadSegments(
-        { host, url, plan, device, signal, segmentsReady, bytesLoaded },
-        {
-          whenIdle,
-          onSegment: (k, { value, ms }) => {
-            signal.throwIfAborted();
-            this.segmentsReady = k + 1;
-            this.downloadError = null;
-            estimates.observeDevice(plan, device.target, plan.size.min, k, k + 1, ms, host.clock.now());
-            this.runs(k, value);
-          },
-          onTrouble: (message) => this.setError(message),
-          onBytes: (bytes) => {
-            signal.throwIfAborted();
-            this.bytesLoaded = bytes;
-            onChange();
-          },
-        },
-      );
-    } catch (error) {
-      if (signal.aborted) return;
-      this.lacksFile = isOfFile(error);
-      this.isDownloading = false;
-      // While a gateway's instances are replaced, for minutes, the one that serves files may have another plan than the one that answers.
-      if (hasCode(error, 'NOT_FOUND')) this.stopTimer = host.clock.after(MISSING_MS, () => this.startDownload());
-      return this.setError(messageOf(error));
-    }
-    this.isDownloading = false;
-    onChange();
-  }
-}
-
-/** An installation that has its device. Rejects with DEVICE_FAILED, or with the signal's reason. */
-export async function install(plan: Plan, options: InstallationOptions, signal?: AbortSignal): Promise<Installation> {
-  signal?.throwIfAborted();
-  const installation = new Installation(plan, options);
   try {
-    await (signal ? orAborted(installation.start(), signal) : installation.start());
-    return installation;
+    await (stop ? orAborted(start(), stop) : start());
+    return self;
   } catch (error) {
-    await installation.close();
+    await self.close();
     throw error;
   }
 }

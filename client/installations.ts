@@ -43,191 +43,182 @@ export interface InstallationsOptions {
   readonly closing: AbortSignal;
 }
 
-export class Installations {
-  private installed: Installation | null = null;
-  private isReplacing = false;
-  private deaths = 0;
-  /** Devices in a row that could not be made. */
-  private failures = 0;
-  private bornMs = 0;
-  private readonly options: InstallationsOptions;
-
-  constructor(options: InstallationsOptions) {
-    this.options = options;
-  }
-
+export interface Installations {
   /** Null before `start` has succeeded. */
-  get known(): Installation | null {
-    return this.installed;
-  }
-
+  readonly known: Installation | null;
   /** Throws CLOSED before `start` has succeeded. */
-  get current(): Installation {
-    if (!this.installed) throw new TandemError('CLOSED', 'the client is not connected');
-    return this.installed;
-  }
-
+  readonly current: Installation;
   /** On the plan, or on its head where the plan is not kept from an earlier visit. Rejects as `connectWith` does. */
-  async start(signal: AbortSignal | undefined): Promise<void> {
-    const { host } = this.options;
-    const source = this.source(signal);
-    // Whose head it is only the whole plan tells.
-    const isPinned = this.options.planSha256 !== undefined;
-    const head = isPinned || (await isPlanKept(host.files, source.name)) ? undefined : await headOf(source);
-    const options = this.installationOptions();
-    const plan = head ?? (await this.keptPlan(source));
-    const onHead = () => install(plan, { ...options, isHead: true }, signal);
-    // Without a worker the gateway can still answer.
-    const otherwise = (error: unknown) => (hasCode(error, 'DEVICE_FAILED') ? onHead() : Promise.reject(error));
-    this.installed = await (head ? onHead() : install(plan, options, signal).catch(otherwise));
-    this.bornMs = host.clock.now();
-    // Without segments the head is all that is ever needed.
-    if (this.installed.isHead && this.options.wantsSegments()) void this.replace(this.installed, HEAD_MS);
-    else this.followGateway();
-  }
-
+  start(signal: AbortSignal | undefined): Promise<void>;
   /** Whenever the gateway is reached anew, or may have come to serve another plan. */
-  followGateway(): void {
-    const { installed } = this;
-    if (!installed) return;
-    if (this.isOutdated(installed.plan)) void this.replace(installed, 0);
-    // What lay in the place of the files may have been a network's page to log in at.
-    else if (installed.lacksFile && this.options.wantsSegments()) installed.startDownload();
-  }
-
+  followGateway(): void;
   /** Begins whatever brings the segments, where nothing does yet. */
-  complete(): void {
-    const { current } = this;
-    if (!current.lost) current.startDownload();
-    if (current.isHead) void this.replace(current, 0);
-  }
-
+  complete(): void;
   /** While requests run on it an installation that was replaced is not closed. */
-  async use<T>(installation: Installation, work: () => Promise<T>): Promise<T> {
-    installation.users++;
-    try {
-      return await work();
-    } finally {
-      installation.users--;
-      this.retire(installation);
-    }
-  }
-
+  use<T>(installation: Installation, work: () => Promise<T>): Promise<T>;
   /** After `closing` was aborted. */
-  async close(): Promise<void> {
-    await this.installed?.close();
-  }
+  close(): Promise<void>;
+}
 
-  private get isGivenUp(): boolean {
-    return this.deaths + this.failures >= DEATHS_MAX;
-  }
+export function installationsOf({
+  wantsSegments,
+  servedId,
+  closing,
+  model,
+  planSha256,
+  ...given
+}: InstallationsOptions): Installations {
+  const { host, url, onChange } = given;
+  const { clock, files } = host;
+  let installed: Installation | null = null;
+  let isReplacing = false;
+  let deaths = 0;
+  /** Devices in a row that could not be made. */
+  let failures = 0;
+  let bornMs = 0;
 
-  private get isClosed(): boolean {
-    return this.options.closing.aborted;
-  }
-
-  private installationOptions(): InstallationOptions {
-    const { host, url, estimates, whenIdle, onChange, wantsSegments } = this.options;
-    return {
-      ...{ host, url, estimates, whenIdle, onChange, download: wantsSegments() },
-      onLost: (installation) => this.revive(installation),
-    };
-  }
-
-  private source(signal?: AbortSignal, whenIdle: () => Promise<void> = () => Promise.resolve()): BundleSource {
-    const { host, url, model, planSha256 } = this.options;
-    return { ...webSource(host, url, model, { signal, whenIdle }), planSha256 };
-  }
-
-  private keptPlan(source: BundleSource): Promise<Plan> {
-    const { files, clock } = this.options.host;
-    return readKeptPlan(source, files, clock);
-  }
-
+  const current = () => {
+    if (!installed) throw new TandemError('CLOSED', 'the client is not connected');
+    return installed;
+  };
+  const put = (fresh: Installation) => {
+    installed = fresh;
+    bornMs = clock.now();
+  };
+  const isGivenUp = () => deaths + failures >= DEATHS_MAX;
+  const installationOptions = (): InstallationOptions => ({ ...given, download: wantsSegments(), onLost: revive });
+  const sourceFor = (signal: AbortSignal | undefined): BundleSource => ({
+    ...webSource(host, url, model, { signal }),
+    planSha256,
+  });
+  const keptPlan = (source: BundleSource) => readKeptPlan(source, files, clock);
   /** Whether the gateway serves another plan of this name. */
-  private isOutdated({ name, id }: Plan): boolean {
-    const served = this.options.servedId(name);
+  const isOutdated = ({ name, id }: Plan) => {
+    const served = servedId(name);
     return served !== undefined && served !== id;
+  };
+
+  function followGateway(): void {
+    if (!installed) return;
+    if (isOutdated(installed.plan)) void replace(installed, 0);
+    // What lay in the place of the files may have been a network's page to log in at.
+    else if (installed.lacksFile && wantsSegments()) installed.startDownload();
   }
 
-  private revive(installation: Installation): void {
-    if (this.installed !== installation) return;
-    const livedMs = this.options.host.clock.now() - this.bornMs;
-    this.deaths = livedMs > PROVEN_MS ? 1 : this.deaths + 1;
-    void this.replace(installation, REPLACE_MS * 2 ** this.deaths);
+  function revive(installation: Installation): void {
+    if (installed !== installation) return;
+    deaths = clock.now() - bornMs > PROVEN_MS ? 1 : deaths + 1;
+    void replace(installation, REPLACE_MS * 2 ** deaths);
   }
 
   /** Puts a fresh installation in the place of `old`, trying until that works or is not needed any more. */
-  private async replace(old: Installation, firstPauseMs: number): Promise<void> {
-    if (this.isReplacing) return;
-    this.isReplacing = true;
-    const { host, closing } = this.options;
-    const { clock } = host;
+  async function replace(old: Installation, firstPauseMs: number): Promise<void> {
+    if (isReplacing) return;
+    isReplacing = true;
     try {
-      for (let pauseMs = firstPauseMs; !this.isClosed; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
-        if ((old.lost || old.isHead) && this.isGivenUp) {
+      for (let pauseMs = firstPauseMs; !closing.aborted; pauseMs = Math.min(REPLACE_MS_MAX, REPLACE_MS + 2 * pauseMs)) {
+        if ((old.lost || old.isHead) && isGivenUp()) {
           old.abandon();
           // What has no worker is served all the same, with the plan that is.
-          if (!old.isHead || old.lost || !this.isOutdated(old.plan)) break;
+          if (!old.isHead || old.lost || !isOutdated(old.plan)) break;
         }
         if (pauseMs > 0) await pause(clock, pauseMs, closing, host.onWake);
-        if (!old.lost && !old.isHead && !this.isOutdated(old.plan)) break;
-        const fresh = await this.reinstall(old).catch((error: unknown) => this.noteFailed(old, error));
+        if (!old.lost && !old.isHead && !isOutdated(old.plan)) break;
+        const fresh = await reinstall(old).catch((error: unknown) => noteFailed(old, error));
         if (!fresh) continue;
-        if (this.isClosed) return await fresh.close();
-        this.installed = fresh;
-        this.bornMs = clock.now();
-        if (fresh.isHead && this.isGivenUp) {
+        if (closing.aborted) return await fresh.close();
+        put(fresh);
+        if (fresh.isHead && isGivenUp()) {
           fresh.downloadError = old.downloadError;
           fresh.abandon();
-        } else this.failures = 0;
-        this.retire(old);
+        } else failures = 0;
+        retire(old);
         break;
       }
     } catch {
       // The client was closed while it paused.
     } finally {
-      this.isReplacing = false;
+      isReplacing = false;
     }
-    this.options.onChange();
-    const { current } = this;
-    if (this.isClosed || current.isAbandoned) return;
+    onChange();
+    const now = current();
+    if (closing.aborted || now.isAbandoned) return;
     // A device that died on a plan's head came back on it.
-    if (current.isHead || this.isOutdated(current.plan)) void this.replace(current, REPLACE_MS);
+    if (now.isHead || isOutdated(now.plan)) void replace(now, REPLACE_MS);
   }
 
-  private noteFailed(old: Installation, error: unknown): undefined {
+  function noteFailed(old: Installation, error: unknown): undefined {
     if (hasCode(error, 'DEVICE_FAILED')) {
       // What is not there will not come: service workers have no workers of their own.
-      this.failures += error.cause instanceof ReferenceError ? DEATHS_MAX : 1;
+      failures += error.cause instanceof ReferenceError ? DEATHS_MAX : 1;
       if (old.isHead) old.setError(messageOf(error));
     }
   }
 
-  private async reinstall(old: Installation): Promise<Installation> {
-    const { closing, whenIdle } = this.options;
-    const plan = await this.keptPlan(this.source(closing, whenIdle)).catch((error: unknown) => {
+  async function reinstall(old: Installation): Promise<Installation> {
+    const plan = await keptPlan(sourceFor(closing)).catch((error: unknown) => {
       // In a dead zone a device that died comes back with the plan that it had: its segments may be in a cache.
       if (old.lost) return old.plan;
       throw error;
     });
-    if (!old.lost && this.isOutdated(plan)) {
+    if (!old.lost && isOutdated(plan)) {
       // Two instances of a gateway, of two versions: the one that serves files is still or already another.
       throw new TandemError('UNAVAILABLE', 'another plan is served than was announced');
     }
-    const isFrail = this.deaths >= DEATHS_WITH_SEGMENTS_MAX;
-    const options = this.installationOptions();
-    const isHead = old.isHead && (plan === old.plan || this.isGivenUp);
+    const isFrail = deaths >= DEATHS_WITH_SEGMENTS_MAX;
+    const options = installationOptions();
+    const isHead = old.isHead && (plan === old.plan || isGivenUp());
     const fresh = await install(plan, { ...options, isHead, download: options.download && !isFrail }, closing);
-    if (isFrail) fresh.downloadError = `the device died ${this.deaths} times: ${old.lost?.message ?? 'no reason'}`;
+    if (isFrail) fresh.downloadError = `the device died ${deaths} times: ${old.lost?.message ?? 'no reason'}`;
     return fresh;
   }
 
   /** Closes an installation that was replaced, once its last request has ended. */
-  private retire(installation: Installation): void {
-    if (installation === this.installed || installation.users > 0) return;
-    installation.close().catch((error: unknown) => this.options.host.report(error));
+  function retire(installation: Installation): void {
+    if (installation === installed || installation.users > 0) return;
+    installation.close().catch((error: unknown) => host.report(error));
   }
+
+  return {
+    get known() {
+      return installed;
+    },
+    get current() {
+      return current();
+    },
+    async start(signal) {
+      const source = sourceFor(signal);
+      // Whose head it is only the whole plan tells.
+      const isPinned = planSha256 !== undefined;
+      const head = isPinned || (await isPlanKept(files, source.name)) ? undefined : await headOf(source);
+      const options = installationOptions();
+      const plan = head ?? (await keptPlan(source));
+      const onHead = () => install(plan, { ...options, isHead: true }, signal);
+      // Without a worker the gateway can still answer.
+      const otherwise = (error: unknown) => (hasCode(error, 'DEVICE_FAILED') ? onHead() : Promise.reject(error));
+      const first = await (head ? onHead() : install(plan, options, signal).catch(otherwise));
+      put(first);
+      // Without segments the head is all that is ever needed.
+      if (first.isHead && wantsSegments()) void replace(first, HEAD_MS);
+      else followGateway();
+    },
+    followGateway,
+    complete() {
+      const now = current();
+      if (!now.lost) now.startDownload();
+      if (now.isHead) void replace(now, 0);
+    },
+    async use(installation, work) {
+      installation.users++;
+      try {
+        return await work();
+      } finally {
+        installation.users--;
+        retire(installation);
+      }
+    },
+    close: async () => installed?.close(),
+  };
 }
 
 /** Undefined where the gateway has none: it is of an earlier version. */

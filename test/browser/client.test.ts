@@ -464,10 +464,14 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
   test('goes on with a segment where the link broke, from the byte that it had', async () => {
     link.set({ delayMs: 5, upBytesPerS: 1_000_000, downBytesPerS: 1_000_000 });
     const page = await newPage();
-    const asked: { from: number; to: number; status: number }[] = [];
-    page.on('response', async (response) => {
-      const range = /^bytes=(\d+)-(\d+)$/.exec((await response.request().allHeaders())['range'] ?? '');
-      if (range) asked.push({ from: Number(range[1]), to: Number(range[2]) + 1, status: response.status() });
+    const asked: { from: number; to: number }[] = [];
+    const statuses = new Set<number>();
+    page.on('request', (request) => {
+      const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers()['range'] ?? '');
+      if (range) asked.push({ from: Number(range[1]), to: Number(range[2]) + 1 });
+    });
+    page.on('response', (response) => {
+      if (response.request().headers()['range']) statuses.add(response.status());
     });
     await page.evaluate(() => kit.open());
     const { bytes: engine } = ORT_WASM;
@@ -475,7 +479,7 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await expect.poll(loaded, { timeout: 30_000, interval: 10 }).toBeGreaterThan(engine + 600_000);
     link.drop();
     await complete(page);
-    expect(new Set(asked.map(({ status }) => status))).toEqual(new Set([206]));
+    expect([...statuses]).toEqual([206]);
     // All others begin at a segment's start, or where another ends.
     const ends = new Set(asked.map(({ to }) => to));
     expect(asked.filter(({ from }) => from > 0 && !ends.has(from))).toHaveLength(1);
@@ -486,8 +490,8 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     // The model once, and what was on its way.
     expect(total).toBeGreaterThan(model);
     expect(total - model).toBeLessThan(2 * Math.max(...sizes));
-    // Beside it plan and connection, and a part that was cut before any of it came.
-    expect(link.passed.down - total).toBeLessThan(500_000 + Math.max(...sizes));
+    // Beside it plan and connection.
+    expect(link.passed.down - total).toBeLessThan(500_000);
     await done(page);
   }, 60_000);
 
@@ -629,12 +633,16 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     await page.evaluate(async () => {
       const { postMessage } = Worker.prototype;
       // A load lasts.
-      Worker.prototype.postMessage = function (message, options) {
-        if (message.method !== 'load') postMessage.call(this, message, options as StructuredSerializeOptions);
-      };
+      const loading = new Promise<void>((resolve) => {
+        Worker.prototype.postMessage = function (message, options) {
+          if (message.method === 'load') resolve();
+          else postMessage.call(this, message, options as StructuredSerializeOptions);
+        };
+      });
       await kit.open();
+      await loading;
     });
-    await expect.poll(underWay, { timeout: 10_000 }).toContain('segment 1');
+    expect(await underWay()).toContain('segment 1');
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
     expect(await underWay()).toBe('[]');
     await done(page);

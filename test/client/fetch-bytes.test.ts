@@ -1,6 +1,6 @@
 /** Files in parts over a link of a known rate and round trip: what is asked for when, and how much of it. */
 import { describe, expect, test } from 'vitest';
-import { type FetchOptions, fetchBytes, type Parts } from '../../client/fetch-bytes.ts';
+import { fetchBytes, type Parts } from '../../client/fetch-bytes.ts';
 import type { Host } from '../../client/host.ts';
 import { FakeClock } from '../../client/testkit/fake-clock.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -17,7 +17,7 @@ interface Link {
   isPlain?: boolean;
 }
 
-function downloadOver(link: Link) {
+function downloadOver(link: Link, whenIdle = () => Promise.resolve()) {
   const clock = new FakeClock();
   const wait = (ms: number) => new Promise<void>((resolve) => clock.after(ms, resolve));
   const asked: [number, number][] = [];
@@ -45,7 +45,7 @@ function downloadOver(link: Link) {
     });
     return new Response(body, { status: link.isPlain ? 200 : 206 });
   };
-  const parts: Parts = { bytes: 32 * 1024, rttMs: Number.POSITIVE_INFINITY };
+  const parts: Parts = { bytes: 32 * 1024, rttMs: Number.POSITIVE_INFINITY, whenIdle };
   /** Timers of the fetch. */
   const watches = new Set<object>();
   const watched: Clock = {
@@ -61,8 +61,8 @@ function downloadOver(link: Link) {
     },
   };
   const host = { clock: watched, fetch: serve } as unknown as Host;
-  const start = (options: Pick<FetchOptions, 'whenIdle' | 'signal'> = {}) =>
-    fetchBytes(host, 'https://gateway.example/1.onnx', { bytesMax: FILE.length, parts, ...options });
+  const start = (signal?: AbortSignal) =>
+    fetchBytes(host, 'https://gateway.example/1.onnx', { bytesMax: FILE.length, parts, signal });
   return { clock, asked, watches, parts, start, most: () => most };
 }
 
@@ -93,8 +93,8 @@ describe('a file in parts', () => {
   test('asks for none while it is to yield, and goes on where it was', async () => {
     let wake = () => {};
     let idle = Promise.resolve();
-    const { clock, asked, start } = downloadOver({ bytesPerMs: 500 });
-    const coming = start({ whenIdle: () => idle });
+    const { clock, asked, start } = downloadOver({ bytesPerMs: 500 }, () => idle);
+    const coming = start();
     await clock.advance(300);
     idle = new Promise((resolve) => {
       wake = resolve;
@@ -119,11 +119,11 @@ describe('a file in parts', () => {
     const busy = new Promise<void>((resolve) => {
       wake = resolve;
     });
-    const { clock, asked, watches, start } = downloadOver({ bytesPerMs: 500 });
-    const controller = new AbortController();
-    const { signal } = controller;
     let asks = 0;
-    const coming = start({ signal, whenIdle: async () => (++asks === 2 ? busy : undefined) });
+    const whenIdle = async () => (++asks === 2 ? busy : undefined);
+    const { clock, asked, watches, start } = downloadOver({ bytesPerMs: 500 }, whenIdle);
+    const controller = new AbortController();
+    const coming = start(controller.signal);
     coming.catch(() => {});
     await clock.advance(60);
     controller.abort(new Error('enough'));
