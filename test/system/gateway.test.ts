@@ -101,6 +101,15 @@ describe('over HTTP the gateway', () => {
     expect(rest.headers.get('content-range')).toBe(`bytes ${from}-${first.bytes - 1}/${first.bytes}`);
     expect(rest.headers.get('content-encoding')).toBeNull();
     expect(new Uint8Array(await rest.arrayBuffer())).toEqual(whole.slice(from));
+    for (const [range, to] of [
+      ['bytes=10-19', 20],
+      [`bytes=10-${first.bytes + 5}`, first.bytes],
+    ] as const) {
+      const part = await fetch(url, { headers: { Range: range, 'Accept-Encoding': 'br' } });
+      expect([range, part.status]).toEqual([range, 206]);
+      expect(part.headers.get('content-range')).toBe(`bytes 10-${to - 1}/${first.bytes}`);
+      expect(new Uint8Array(await part.arrayBuffer())).toEqual(whole.slice(10, to));
+    }
     for (const range of [
       `bytes=${first.bytes}-`,
       'bytes=-5',
