@@ -2,9 +2,7 @@
  * One connection to the gateway, from its hello to its end: requests and their replies, and the pings that tell whether it lives.
  * What is under way when it ends is settled at once, so that nobody waits for a reply that cannot come.
  */
-import type { Clock } from '../shared/clock.ts';
 import { asTandemError, codeInfo, ERROR_CODES, TandemError } from '../shared/errors.ts';
-import type { Channel } from '../shared/protocol/channel.ts';
 import type { ClientMessage, MessageOf, ServerMessage } from '../shared/protocol/messages.ts';
 import { parseServerMessage } from '../shared/protocol/server-messages.ts';
 import type { Frames, Host } from './host.ts';
@@ -80,6 +78,14 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const SLOWEST_BYTES_PER_MS = 16;
 const SILENT = 'the gateway went silent';
 
+interface Ping {
+  readonly id: number;
+  readonly sentAtMs: number;
+  readonly bytes: number;
+  readonly timeoutMs: number;
+  readonly wasIdle: boolean;
+}
+
 interface Waiting {
   readonly sentAtMs: number;
   readonly bytesUp: number;
@@ -88,279 +94,280 @@ interface Waiting {
   reject(error: TandemError): void;
 }
 
-export class Connection {
+export interface Connection {
   /** What the gateway grants and takes; null before it has said so. */
-  welcome: MessageOf<'welcome'> | null = null;
+  readonly welcome: MessageOf<'welcome'> | null;
   /** Until when the gateway wants no request. */
-  pausedUntilMs = 0;
-  private readonly waiting = new Map<number, Waiting>();
-  private readonly lastWords = new LastWords();
-  private ping: {
-    readonly id: number;
-    readonly sentAtMs: number;
-    readonly bytes: number;
-    readonly timeoutMs: number;
-    readonly wasIdle: boolean;
-  } | null = null;
-  /** What pings took along that have no pong yet. */
-  private unheard: UsageReport = [];
-  /** When the last frame was sent or came. */
-  private frameAtMs = Number.NEGATIVE_INFINITY;
-  /** What it said of itself last, for when it ends without a word. */
-  private complaint = '';
-  private isLeaving = false;
-  private isOver = false;
-  private nextId = 1;
-  private stopTimer: () => void;
-  private readonly openedAtMs: number;
-  private readonly channel: Channel;
-  private readonly clock: Clock;
-  private readonly options: ConnectionOptions;
-
-  /** Throws where a page's policy forbids the address, in Safari. */
-  constructor(options: ConnectionOptions) {
-    const { host, url } = options;
-    this.options = options;
-    this.clock = host.clock;
-    this.openedAtMs = host.clock.now();
-    // A late event of a connection that is over must not touch its successor.
-    this.channel = host.connector(url)({
-      onOpen: () => {
-        if (!this.isOver) void this.hello();
-      },
-      onFrame: (frame) => {
-        if (!this.isOver) this.receive(frame);
-      },
-      onClose: (code, reason) => this.lost(code, reason),
-    });
-    this.stopTimer = host.clock.after(CONNECT_TIMEOUT_MS, () => this.lost(1006, 'the gateway did not answer'));
-  }
-
+  readonly pausedUntilMs: number;
   /** Handed over and not sent: what comes next waits for it. */
-  get bufferedBytes(): number {
-    return this.channel.bufferedBytes;
-  }
-
+  readonly bufferedBytes: number;
   /**
    * Sends one request, once there is a welcome.
    * @throws TOO_MANY_REQUESTS or PAYLOAD_TOO_LARGE for what the gateway said that it would not take
    */
-  infer(request: InferRequest, parts: readonly Uint8Array[], welcome: MessageOf<'welcome'>): Pending {
-    const { inFlightMax, frameBytesMax } = welcome.limits;
-    if (this.waiting.size >= inFlightMax) {
-      throw new TandemError('TOO_MANY_REQUESTS', `the gateway takes ${inFlightMax} requests at once`);
-    }
-    const id = this.newId();
-    const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
-    const frame = this.options.frames.encodeFrame(message, parts);
-    const bytesUp = frame.byteLength;
-    if (bytesUp > frameBytesMax) {
-      throw new TandemError('PAYLOAD_TOO_LARGE', `the gateway takes ${frameBytesMax} bytes, the frame has ${bytesUp}`);
-    }
-    const sentAtMs = this.clock.now();
-    const bytesAhead = this.bufferedBytes;
-    const reply = new Promise<Reply>((resolve, reject) => {
-      this.waiting.set(id, { sentAtMs, bytesUp, bytesAhead, resolve, reject });
-    });
-    this.frameAtMs = sentAtMs;
-    this.channel.send(frame);
-    return {
-      reply,
-      lastWord: this.lastWords.of(id),
-      bytesUp,
-      cancel: () => {
-        if (!this.waiting.has(id)) return;
-        this.send({ type: 'cancel', id });
-        this.lastWords.givenUp(id, this.clock);
-        this.take(id);
-      },
-    };
-  }
-
+  infer(request: InferRequest, parts: readonly Uint8Array[], welcome: MessageOf<'welcome'>): Pending;
   /** Asks for a sign of life, with what is to be reported. */
-  sendPing(timeoutMs = PONG_TIMEOUT_MS): void {
-    const { events, frames } = this.options;
-    const usage = events.takeUsage();
-    const id = this.newId();
-    const frame = frames.encodeFrame({ type: 'ping', id, usage });
-    // What is before it in the socket takes its time as well.
-    const bytes = frame.byteLength + this.bufferedBytes;
-    const sentAtMs = this.clock.now();
-    const wasIdle = sentAtMs - this.frameAtMs >= IDLE_MS;
-    this.ping = { id, sentAtMs, bytes, timeoutMs, wasIdle };
-    this.unheard = [...this.unheard, ...usage];
-    this.frameAtMs = sentAtMs;
-    this.channel.send(frame);
-    this.watchPong(timeoutMs);
-  }
-
+  sendPing(): void;
   /** The host woke up or came back online. Gives whether this connection may be believed in, or is found out to be. */
-  wake(): boolean {
-    if (!this.welcome) return this.clock.now() - this.openedAtMs < WAKE_CONNECT_MS;
-    // Several events tell of one waking.
-    if (this.ping?.timeoutMs !== WAKE_PONG_TIMEOUT_MS) this.sendPing(WAKE_PONG_TIMEOUT_MS);
-    return true;
-  }
-
+  wake(): boolean;
   /** Settles all that waits on it. */
-  end(error: TandemError): void {
-    this.isOver = true;
-    this.stopTimer();
-    this.options.events.returnUsage(this.unheard);
-    for (const entry of this.waiting.values()) entry.reject(error);
-    this.waiting.clear();
-    this.lastWords.clear();
-    this.channel.close(1000, '');
+  end(error: TandemError): void;
+}
+
+/** Throws where a page's policy forbids the address, in Safari. */
+export function openConnection(options: ConnectionOptions): Connection {
+  const { host, frames, events } = options;
+  const { clock } = host;
+  const { encodeFrame } = frames;
+  const waiting = new Map<number, Waiting>();
+  const lastWords = new LastWords();
+  const openedAtMs = clock.now();
+  let welcome: MessageOf<'welcome'> | null = null;
+  let pausedUntilMs = 0;
+  let ping: Ping | null = null;
+  /** What pings took along that have no pong yet. */
+  let unheard: UsageReport = [];
+  /** When the last frame was sent or came. */
+  let frameAtMs = Number.NEGATIVE_INFINITY;
+  /** What it said of itself last, for when it ends without a word. */
+  let complaint = '';
+  let isLeaving = false;
+  let isOver = false;
+  let nextId = 1;
+
+  // A late event of a connection that is over must not touch its successor.
+  const channel = host.connector(options.url)({
+    onOpen() {
+      if (!isOver) void hello();
+    },
+    onFrame(frame) {
+      if (!isOver) receive(frame);
+    },
+    onClose: lost,
+  });
+  let stopTimer = clock.after(CONNECT_TIMEOUT_MS, () => lost(1006, 'the gateway did not answer'));
+
+  function sendPing(timeoutMs = PONG_TIMEOUT_MS): void {
+    const usage = events.takeUsage();
+    const id = newId();
+    const frame = encodeFrame({ type: 'ping', id, usage });
+    // What is before it in the socket takes its time as well.
+    const bytes = frame.byteLength + channel.bufferedBytes;
+    const sentAtMs = clock.now();
+    const wasIdle = sentAtMs - frameAtMs >= IDLE_MS;
+    ping = { id, sentAtMs, bytes, timeoutMs, wasIdle };
+    unheard = [...unheard, ...usage];
+    frameAtMs = sentAtMs;
+    channel.send(frame);
+    watchPong(timeoutMs);
   }
 
-  private lost(code: number, reason: string): void {
-    if (this.isOver) return;
-    const message = reason || this.complaint || `the connection closed with ${code}`;
-    this.end(new TandemError('UNAVAILABLE', message));
-    this.options.onLost(code, message);
+  function end(error: TandemError): void {
+    isOver = true;
+    stopTimer();
+    events.returnUsage(unheard);
+    for (const entry of waiting.values()) entry.reject(error);
+    waiting.clear();
+    lastWords.clear();
+    channel.close(1000, '');
   }
 
-  private async hello(): Promise<void> {
-    const { host, token, receipts } = this.options;
-    if (this.channel.hasSaidHello) return;
+  function lost(code: number, reason: string): void {
+    if (isOver) return;
+    const message = reason || complaint || `the connection closed with ${code}`;
+    end(new TandemError('UNAVAILABLE', message));
+    options.onLost(code, message);
+  }
+
+  async function hello(): Promise<void> {
+    if (channel.hasSaidHello) return;
     try {
-      const text = await token();
-      if (!this.isOver) this.send({ type: 'hello', client: host.name, token: text, receipts });
+      const token = await options.token();
+      if (!isOver) send({ type: 'hello', client: host.name, token, receipts: options.receipts });
     } catch (error) {
-      this.lost(1006, asTandemError(error, 'UNAUTHORIZED', 'no token').message);
+      lost(1006, asTandemError(error, 'UNAUTHORIZED', 'no token').message);
     }
   }
 
-  private receive(bytes: Uint8Array): void {
-    this.frameAtMs = this.clock.now();
+  function receive(bytes: Uint8Array): void {
+    frameAtMs = clock.now();
     try {
-      const frame = this.options.frames.decodeFrame(bytes);
-      this.handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
+      const frame = frames.decodeFrame(bytes);
+      handle(parseServerMessage(frame.header), frame.parts, bytes.byteLength);
     } catch (error) {
       // The peer is not one of ours, or not of our version: nothing that it says next can be trusted.
       const { code, message } = asTandemError(error, 'BAD_FRAME', 'a frame of the gateway');
       const close = codeInfo(code).close ?? ERROR_CODES.BAD_FRAME.close;
-      this.channel.close(close, code);
-      this.lost(close, `${code}: ${message}`);
+      channel.close(close, code);
+      lost(close, `${code}: ${message}`);
     }
   }
 
-  private handle(message: ServerMessage, parts: readonly Uint8Array[], bytesDown: number): void {
-    const { events, onWelcome } = this.options;
+  function handle(message: ServerMessage, parts: readonly Uint8Array[], bytesDown: number): void {
     switch (message.type) {
       case 'welcome':
-        this.welcome = message;
+        welcome = message;
         events.onLoad(message.load);
-        this.sendPing();
-        onWelcome(message);
+        sendPing();
+        options.onWelcome(message);
         break;
       case 'result':
         events.onLoad(message.load);
-        this.answer(message, parts, bytesDown);
+        answer(message, parts, bytesDown);
         break;
       case 'error':
-        this.fail(message);
+        fail(message);
         break;
       case 'pong':
-        this.pong(message, bytesDown);
+        pong(message, bytesDown);
         break;
       case 'goaway':
-        this.leave(message.reason);
+        leave(message.reason);
         break;
       default:
         message satisfies never;
     }
   }
 
-  private answer(message: MessageOf<'result'>, parts: readonly Uint8Array[], bytesDown: number): void {
-    this.lastWords.came(message.id, message);
-    const entry = this.take(message.id);
+  function answer(message: MessageOf<'result'>, parts: readonly Uint8Array[], bytesDown: number): void {
+    lastWords.came(message.id, message);
+    const entry = take(message.id);
     if (!entry) return;
     const { bytesUp, bytesAhead, sentAtMs } = entry;
-    const elapsedMs = this.clock.now() - sentAtMs;
+    const elapsedMs = clock.now() - sentAtMs;
     entry.resolve({ message, parts, bytesUp, bytesAhead, bytesDown, elapsedMs });
   }
 
-  private fail(failure: MessageOf<'error'>): void {
+  function fail(failure: MessageOf<'error'>): void {
     const { id, code, message, retryAfterMs } = failure;
-    if (id === null) this.complaint = `${code}: ${message}`;
+    if (id === null) complaint = `${code}: ${message}`;
     else {
-      this.lastWords.came(id, failure);
-      if (code === 'OVERLOADED' && retryAfterMs !== null) {
-        this.pausedUntilMs = this.clock.now() + retryAfterMs;
-      }
-      this.take(id)?.reject(failureOf(failure));
+      lastWords.came(id, failure);
+      if (code === 'OVERLOADED' && retryAfterMs !== null) pausedUntilMs = clock.now() + retryAfterMs;
+      take(id)?.reject(failureOf(failure));
     }
   }
 
-  private pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {
-    if (this.ping?.id !== id) return;
+  function pong({ id, load }: MessageOf<'pong'>, bytesDown: number): void {
+    if (ping?.id !== id) return;
     // What came before it came as well.
-    this.unheard = [];
-    const { events } = this.options;
-    const { bytes: bytesUp, sentAtMs, wasIdle } = this.ping;
-    events.onRoundTrip({ bytesUp, bytesDown }, this.clock.now() - sentAtMs);
-    this.ping = null;
+    unheard = [];
+    const { bytes: bytesUp, sentAtMs, wasIdle } = ping;
+    events.onRoundTrip({ bytesUp, bytesDown }, clock.now() - sentAtMs);
+    ping = null;
     events.onLoad(load);
     // That one may have woken the radio: what the link is like when it is awake the next one tells.
-    if (wasIdle) this.sendPing();
+    if (wasIdle) sendPing();
     else {
       // No ping is sent before there is a welcome.
-      const { idleTimeoutMs } = (this.welcome as MessageOf<'welcome'>).limits;
+      const { idleTimeoutMs } = (welcome as MessageOf<'welcome'>).limits;
       const intervalMs = Math.min(PING_INTERVAL_MS_MAX, idleTimeoutMs / PINGS_PER_IDLE_TIMEOUT);
-      this.stopTimer();
-      this.stopTimer = this.clock.after(intervalMs, () => this.sendPing());
+      stopTimer();
+      stopTimer = clock.after(intervalMs, () => sendPing());
     }
   }
 
-  private watchPong(timeoutMs: number): void {
-    const { bufferedBytes } = this;
+  function watchPong(timeoutMs: number): void {
+    const { bufferedBytes } = channel;
     const isHasty = timeoutMs < LAST_PONG_TIMEOUT_MS;
     let patienceMs = timeoutMs;
     // What waits for its answer may be before the ping on the way, in buffers that no page sees.
-    if (!isHasty) for (const { bytesUp } of this.waiting.values()) patienceMs += bytesUp / SLOWEST_BYTES_PER_MS;
-    this.stopTimer();
-    this.stopTimer = watch(this.clock, patienceMs, () => {
+    if (!isHasty) for (const { bytesUp } of waiting.values()) patienceMs += bytesUp / SLOWEST_BYTES_PER_MS;
+    stopTimer();
+    stopTimer = watch(clock, patienceMs, () => {
       // So may what is before it in the socket.
-      if (this.bufferedBytes < bufferedBytes) return this.watchPong(timeoutMs);
-      if (isHasty && this.waiting.size > 0) {
+      if (channel.bufferedBytes < bufferedBytes) return watchPong(timeoutMs);
+      if (isHasty && waiting.size > 0) {
         // Over a link that is slow and lives they would be sent twice: they are waited for, and what is new has another connection.
-        this.watchPong(LAST_PONG_TIMEOUT_MS);
-        return this.leave(SILENT);
+        watchPong(LAST_PONG_TIMEOUT_MS);
+        return leave(SILENT);
       }
-      this.channel.close(4000, 'no pong');
-      this.lost(1006, SILENT);
+      channel.close(4000, 'no pong');
+      lost(1006, SILENT);
     });
   }
 
-  private take(id: number): Waiting | undefined {
-    const entry = this.waiting.get(id);
-    this.waiting.delete(id);
+  function take(id: number): Waiting | undefined {
+    const entry = waiting.get(id);
+    waiting.delete(id);
     // The entry is settled first.
-    if (this.isLeaving) queueMicrotask(() => this.leaveIfDone());
+    if (isLeaving) queueMicrotask(leaveIfDone);
     return entry;
   }
 
-  private leave(reason: string): void {
-    this.isLeaving = true;
-    this.options.onGoaway(reason);
-    this.leaveIfDone();
+  function leave(reason: string): void {
+    isLeaving = true;
+    options.onGoaway(reason);
+    leaveIfDone();
   }
 
   /** Once it is leaving, which has been told. */
-  private leaveIfDone(): void {
-    if (this.waiting.size === 0) this.lost(1001, '');
+  function leaveIfDone(): void {
+    if (waiting.size === 0) lost(1001, '');
   }
 
-  private send(message: ClientMessage): void {
-    this.channel.send(this.options.frames.encodeFrame(message));
+  function send(message: ClientMessage): void {
+    channel.send(encodeFrame(message));
   }
 
-  private newId(): number {
-    const id = this.nextId;
-    this.nextId = id === 2 ** 32 - 1 ? 1 : id + 1;
+  function newId(): number {
+    const id = nextId;
+    nextId = id === 2 ** 32 - 1 ? 1 : id + 1;
     return id;
   }
+
+  return {
+    get welcome() {
+      return welcome;
+    },
+    get pausedUntilMs() {
+      return pausedUntilMs;
+    },
+    get bufferedBytes() {
+      return channel.bufferedBytes;
+    },
+    infer(request, parts, { limits: { inFlightMax, frameBytesMax } }) {
+      if (waiting.size >= inFlightMax) {
+        throw new TandemError('TOO_MANY_REQUESTS', `the gateway takes ${inFlightMax} requests at once`);
+      }
+      const id = newId();
+      const message = { type: 'infer', id, ...request, parts: parts.map(({ byteLength }) => byteLength) } as const;
+      const frame = encodeFrame(message, parts);
+      const bytesUp = frame.byteLength;
+      if (bytesUp > frameBytesMax) {
+        throw new TandemError(
+          'PAYLOAD_TOO_LARGE',
+          `the gateway takes ${frameBytesMax} bytes, the frame has ${bytesUp}`,
+        );
+      }
+      const sentAtMs = clock.now();
+      const bytesAhead = channel.bufferedBytes;
+      const reply = new Promise<Reply>((resolve, reject) => {
+        waiting.set(id, { sentAtMs, bytesUp, bytesAhead, resolve, reject });
+      });
+      frameAtMs = sentAtMs;
+      channel.send(frame);
+      return {
+        reply,
+        lastWord: lastWords.of(id),
+        bytesUp,
+        cancel() {
+          if (!waiting.has(id)) return;
+          send({ type: 'cancel', id });
+          lastWords.givenUp(id, clock);
+          take(id);
+        },
+      };
+    },
+    sendPing,
+    wake() {
+      if (!welcome) return clock.now() - openedAtMs < WAKE_CONNECT_MS;
+      // Several events tell of one waking.
+      if (ping?.timeoutMs !== WAKE_PONG_TIMEOUT_MS) sendPing(WAKE_PONG_TIMEOUT_MS);
+      return true;
+    },
+    end,
+  };
 }
 
 /** The gateway's error as one of ours. */

@@ -4,7 +4,7 @@
  */
 import { ERROR_CODES, messageOf, TandemError } from '../shared/errors.ts';
 import type { MessageOf } from '../shared/protocol/messages.ts';
-import { Connection, type GatewayEvents, type InferRequest, type Pending } from './connection.ts';
+import { type Connection, type GatewayEvents, type InferRequest, openConnection, type Pending } from './connection.ts';
 import type { Frames, Host } from './host.ts';
 import type { Token } from './token.ts';
 
@@ -67,7 +67,7 @@ export function linkTo(host: Host, url: string, token: () => Token, events: Link
       });
       // It may have been closed meanwhile, or opened by a waking.
       if (!mayOpen() || connection) return;
-      made = new Connection({
+      made = openConnection({
         ...{ host, url, frames, token, events, receipts: events.receipts },
         onWelcome(welcome) {
           if (!isCurrent()) return;

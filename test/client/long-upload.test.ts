@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { Connection } from '../../client/connection.ts';
+import { type Connection, openConnection } from '../../client/connection.ts';
 import type { Host } from '../../client/host.ts';
 import { shapeLink } from '../../client/testkit/link-shaper.ts';
 import { webSocketConnector } from '../../client/web-socket.ts';
@@ -47,7 +47,7 @@ test('an upload that takes longer than a pong may is no silence', { timeout: 30_
   const host = { clock: systemClock(globalThis), name: 'test', connector } as Partial<Host> as Host;
   const lost: string[] = [];
   const connection = await new Promise<Connection>((resolve) => {
-    const made: Connection = new Connection({
+    const made: Connection = openConnection({
       ...{ host, url: shaped.url.replace('http', 'ws'), frames, token: () => null, receipts: false },
       events: { onRoundTrip() {}, onLoad() {}, takeUsage: () => [], returnUsage() {} },
       onWelcome: () => resolve(made),
