@@ -4,6 +4,8 @@ import type { FileStore } from './file-store.ts';
 const CACHE = 'tandem';
 /** Names as addresses, which is what a cache has for keys; no such page is ever asked for. */
 const PREFIX = '/.tandem/';
+/** Of a file that is given as one all bytes are copied at once, for which a page stands still. */
+const BYTES_AT_ONCE = 2 ** 18;
 
 export function cacheStore(): FileStore {
   const keyOf = (name: string) => new URL(PREFIX + encodeURIComponent(name), location.origin).href;
@@ -21,7 +23,15 @@ export function cacheStore(): FileStore {
       return bytes && new Uint8Array(bytes);
     },
     async put(name, bytes) {
-      await tried((cache) => cache.put(keyOf(name), new Response(bytes as Uint8Array<ArrayBuffer>)));
+      let at = 0;
+      const bitByBit = new ReadableStream({
+        pull(controller) {
+          if (at >= bytes.length) return controller.close();
+          controller.enqueue(bytes.subarray(at, at + BYTES_AT_ONCE));
+          at += BYTES_AT_ONCE;
+        },
+      });
+      await tried((cache) => cache.put(keyOf(name), new Response(bitByBit)));
     },
     async delete(name) {
       await tried((cache) => cache.delete(keyOf(name)));

@@ -68,9 +68,9 @@ export async function downloadSegments({
     countTo(0);
   };
   const fetched = async (file: NeededFile, read: (options: WebSourceOptions) => Promise<Uint8Array>) => {
-    const pieces: Uint8Array[] = [];
+    const received = { length: 0 };
     const onPiece = (bytes: number) => countTo(Math.min(bytes, file.bytes));
-    const work = () => read({ signal, onBytes: onPiece, pieces });
+    const work = () => read({ signal, onBytes: onPiece, received });
     let wrongFiles = 0;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -80,7 +80,7 @@ export async function downloadSegments({
         // A gateway of several instances may be in the middle of becoming another.
         const isWrong = isOfFile(error);
         const mayPass = error instanceof TandemError && error.retryable && !isWrong;
-        if (isWrong) pieces.length = 0;
+        if (isWrong) received.length = 0;
         if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
         if (isWrong) onTrouble(messageOf(error));
         await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal, host.onWake);

@@ -1,18 +1,24 @@
 /** A file over HTTP, with a limit on its size and on silence, and polite to requests that share the network. */
 import { asTandemError, type ErrorCode, TandemError } from '../shared/errors.ts';
-import { byteLength, joined } from '../shared/joined.ts';
 import { abortWith } from './abort-with.ts';
 import type { Host } from './host.ts';
 
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Bytes of the decoded body that are read at most. */
+  /** Bytes of the decoded body that are read at most: there is room for so many from the start. */
   readonly bytesMax: number;
   readonly onBytes?: (bytes: number) => void;
   /** What came of it before the network broke; it is added to, and the rest alone is asked for. Empty when it is whole. */
-  readonly pieces?: Uint8Array[] | undefined;
+  readonly received?: Received | undefined;
   /** Asks for the file part by part, unencoded. Without it the file comes in one and yields to nobody: browsers read ahead of us. */
   readonly parts?: Parts | undefined;
+}
+
+export interface Received {
+  /** Room for all of it. */
+  bytes?: Uint8Array | undefined;
+  /** How many of them have come. */
+  length: number;
 }
 
 /** How files are asked for in parts, and what is learnt of the link meanwhile. */
@@ -39,7 +45,7 @@ const PART_BYTES_MIN = 16 * 1024;
 export async function fetchBytes(
   host: Host,
   url: string,
-  { signal, pieces = [], bytesMax, onBytes, parts }: FetchOptions,
+  { signal, received = { length: 0 }, bytesMax, onBytes, parts }: FetchOptions,
 ): Promise<Uint8Array> {
   const { clock } = host;
   signal?.throwIfAborted();
@@ -51,9 +57,10 @@ export async function fetchBytes(
     stop();
     stop = clock.after(ms, () => giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)));
   };
-  let length = byteLength(pieces);
+  received.bytes ??= new Uint8Array(bytesMax);
+  const room = received.bytes;
   /** Of what was asked for. */
-  let end = length;
+  let end = received.length;
   const ask = async () => {
     const from = end;
     end = parts ? Math.min(bytesMax, from + parts.bytes) : bytesMax;
@@ -70,12 +77,12 @@ export async function fetchBytes(
     return [response, askedAtMs] as const;
   };
   const add = (piece: Uint8Array) => {
-    pieces.push(piece);
-    length += piece.byteLength;
-    if (length > bytesMax) {
+    if (received.length + piece.length > bytesMax) {
       throw new TandemError('BAD_DOWNLOAD', `${url} is larger than the ${bytesMax} bytes expected`);
     }
-    onBytes?.(length);
+    room.set(piece, received.length);
+    received.length += piece.length;
+    onBytes?.(received.length);
   };
   const read = async (response: Response) => {
     const reader = response.body?.getReader();
@@ -97,7 +104,7 @@ export async function fetchBytes(
       const [response, askedAtMs] = await coming;
       // A server that knows no ranges begins anew; so does one that has another file by now.
       if (response.status !== 206) {
-        pieces.length = length = 0;
+        received.length = 0;
         end = bytesMax;
       }
       const isLast = end === bytesMax;
@@ -109,9 +116,9 @@ export async function fetchBytes(
       }
       await read(response);
       if (isLast || !parts) {
-        const bytes = joined(pieces);
-        // A file that is held twice is more than some phones have room for.
-        pieces.length = 0;
+        const bytes = room.subarray(0, received.length);
+        received.length = 0;
+        received.bytes = undefined;
         return bytes;
       }
       const tookMs = clock.now() - askedAtMs - parts.rttMs;

@@ -1,5 +1,5 @@
 /** The engine's WebAssembly: a file like the model's, fetched, counted, checked and kept as they are. */
-import { hasCode, messageOf, TandemError } from '../shared/errors.ts';
+import { hasCode, TandemError } from '../shared/errors.ts';
 import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
 import { keptFile } from './file-store.ts';
 import type { Host } from './host.ts';
@@ -31,9 +31,9 @@ export async function fetchRuntime(
 
 async function fetched(host: Host, file: RuntimeFile, options: Omit<FetchOptions, 'bytesMax'>): Promise<Uint8Array> {
   const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR, with --accelerated where providers are named), or name its address as wasmUrl`;
-  const bytes = await fetchBytes(host, file.url, { ...options, bytesMax: 2 * file.bytes }).catch((error: unknown) => {
-    const isMissing = hasCode(error, 'NOT_FOUND');
-    throw isMissing ? new TandemError('NOT_FOUND', `${messageOf(error)}: ${fix}`) : error;
+  const bytes = await fetchBytes(host, file.url, { ...options, bytesMax: file.bytes }).catch((error: unknown) => {
+    const isOther = hasCode(error, 'NOT_FOUND', 'BAD_DOWNLOAD');
+    throw isOther ? new TandemError(error.code, `${error.message}: ${fix}`) : error;
   });
   if (WASM_MAGIC.some((byte, i) => bytes[i] !== byte)) {
     throw new TandemError('BAD_DOWNLOAD', `${file.url} is a page or another file, not WebAssembly: ${fix}`);

@@ -10,6 +10,8 @@ export async function sha256Hex(content: Uint8Array | string, turn?: () => Promi
 }
 
 async function digest(bytes: Uint8Array, turn?: () => Promise<unknown>): Promise<Uint8Array> {
+  // The platform copies what it hashes, which is long enough for a task of its own.
+  if (bytes.length > BYTES_AT_ONCE) await turn?.();
   // A page served over plain http from another machine, as a phone sees a laptop, has no crypto.subtle.
   if (globalThis.crypto?.subtle) {
     return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));

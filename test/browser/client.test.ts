@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type { Browser, Frame, Page, Route, WebSocket } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { BrowserClient } from '../../client/browser.ts';
 import { ORT_WASM } from '../../client/ort-release.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
@@ -16,7 +16,6 @@ import { heldBytes, privateBytes, usageOfWorker } from '../helpers/heap.ts';
 import { BUNDLE_DIR, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
 import { type SdkSite, sdkSite } from '../helpers/sdk-site.ts';
 import type { StaticServer } from '../helpers/static-server.ts';
-import { longTasks } from '../helpers/tasks.ts';
 import type { Kit } from './client-page.ts';
 
 declare const kit: Kit & { client: BrowserClient };
@@ -788,34 +787,6 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
     expect(await page.evaluate(() => kit.availability())).toMatchObject({
       ...{ status: 'unavailable', reasons: ['there is no WebAssembly here'] },
     });
-    await done(page);
-  });
-
-  test.each([
-    ['of the machine itself', '127.0.0.1', true],
-    ['over plain http, without the platform’s hashes', 'tandem.test', false],
-  ])('does not block a page %s while it connects, downloads and answers', async (_, name, isSecure) => {
-    const own = await startServer({ origins: ['*'] });
-    onTestFinished(() => own.kill());
-    const page = await (await browser.newContext(PHONE)).newPage();
-    const here = (url: string) => url.replace('127.0.0.1', name);
-    await page.goto(`${here(site.origin)}/?gateway=${here(own.url)}`);
-    await page.waitForFunction(() => 'kit' in globalThis);
-    expect(await page.evaluate(() => isSecureContext)).toBe(isSecure);
-    await page.evaluate(
-      (pictures) => kit.lines(pictures),
-      LINES.map(({ png }) => png.toString('base64')),
-    );
-    const long = await longTasks(browser, page, async () => {
-      await page.evaluate(() => kit.open());
-      await complete(page);
-      for (const prefer of ['device', 'cloud'] as const) {
-        expect(await page.evaluate((who) => kit.read(0, { prefer: who }), prefer)).toMatchObject({
-          text: LINES[0]?.text,
-        });
-      }
-    });
-    expect(long).toEqual([]);
     await done(page);
   });
 

@@ -129,7 +129,11 @@ const actions = {
   async reload() {
     setTimeout(() => location.reload(), 100);
   },
-  host: async () => ({ isIsolated: crossOriginIsolated, canShare: 'SharedArrayBuffer' in globalThis }),
+  host: async () => ({
+    isIsolated: crossOriginIsolated,
+    isSecure: isSecureContext,
+    canShare: 'SharedArrayBuffer' in globalThis,
+  }),
 };
 export type EngineActions = typeof actions;
 

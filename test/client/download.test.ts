@@ -164,9 +164,9 @@ describe('the download', () => {
   test('that is whole is held once', async () => {
     const fetch = async () => new Response(new Uint8Array([1, 2, 3]));
     const host = { clock: harness.clock, fetch } as unknown as Host;
-    const pieces: Uint8Array[] = [];
-    const bytes = await fetchBytes(host, 'http://gateway/1.onnx', { bytesMax: 3, pieces });
-    expect([[...bytes], pieces]).toEqual([[1, 2, 3], []]);
+    const received = { length: 0 };
+    const bytes = await fetchBytes(host, 'http://gateway/1.onnx', { bytesMax: 3, received });
+    expect([[...bytes], bytes.buffer.byteLength, received]).toEqual([[1, 2, 3], 3, { length: 0 }]);
   });
 
   test('that has ended is named where a request needed it', async () => {

@@ -226,9 +226,9 @@ test('a download that is begun again loads what is missing alone, and is not cou
 
 describe('the runtime', () => {
   const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-  const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1);
+  const wasm = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
   const runtimeFile = {
-    ...{ url: 'http://app/engine.wasm', bytes: 5, of: 'engine 1.0' },
+    ...{ url: 'http://app/engine.wasm', bytes: 8, of: 'engine 1.0' },
     ...{ sha256: hashOf(wasm), release: [hashOf(wasm), 'b'.repeat(64)] },
   };
   beforeEach(() => {
@@ -238,7 +238,7 @@ describe('the runtime', () => {
 
   test('is fetched first, checked, counted with the model and kept', async () => {
     const client = await harness.ready();
-    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 13, bytesTotal: 13 });
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 16, bytesTotal: 16 });
     expect(harness.provided).toEqual([wasm]);
     await client.close();
     await harness.ready();
@@ -255,7 +255,8 @@ describe('the runtime', () => {
 
   test.each([
     ['a page', new TextEncoder().encode('<html>'), /is a page or another file, not WebAssembly/],
-    ['another version', Uint8Array.of(0, 0x61, 0x73, 0x6d, 2), /is of another version/],
+    ['another version', Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /is of another version/],
+    ['a larger version', Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 0), /is larger than the 8 bytes expected/],
   ])('that is %s is named with its address and what to do', async (_, bytes, message) => {
     harness.runtimeBytes = bytes;
     const client = await harness.ready();
