@@ -62,6 +62,8 @@ function browserHost(options: HostOptions, early?: Early): Host {
   const threads = globalThis.SharedArrayBuffer ? (options.threads ?? defaultThreads()) : 1;
   const clock = systemClock(globalThis);
   const device = navigator as PageNavigator;
+  // The page's turn, as in pictures-canvas.ts: React Native's blobs may have no text.
+  const sha256 = (content: Uint8Array | string) => sha256Hex(content, () => new Blob().text());
   let providers = (options.providers ?? []).filter(
     (name) => (name === 'webgpu' ? 'gpu' : 'ml') in navigator && !pageMarker().hasKilled(name),
   );
@@ -81,8 +83,7 @@ function browserHost(options: HostOptions, early?: Early): Host {
     savesPower: lowBattery(device),
     alone: (name, work) => aloneByLock(clock, name, work),
     underWay: lockedNames,
-    // The page's turn, as in pictures-canvas.ts: React Native's blobs may have no text.
-    sha256: (content) => sha256Hex(content, () => new Blob().text()),
+    sha256,
     obstacleTo: (plan) =>
       'WebAssembly' in globalThis
         ? plan.segments.map((_, k) => deathIn(plan, k)).find(Boolean)
@@ -96,6 +97,7 @@ function browserHost(options: HostOptions, early?: Early): Host {
         threads,
         providers,
         clock,
+        sha256,
         onLost(reason) {
           // What a worker died of, or was stuck in, may be one of them: the next one does without.
           providers = [];

@@ -37,8 +37,8 @@ export interface Device {
   readonly target: string;
   /** Warms the picture encoders up. Gives the tiers of boundary 0 that this device cannot make. */
   prepare(): Promise<readonly string[]>;
-  /** Hands over what the host's `runtimeFile` is, before the first segment. */
-  provide?(runtime: Uint8Array): Promise<void>;
+  /** Hands over what the host's `runtimeFile` is, before the first segment. Gives its SHA-256 in lower-case hex. */
+  provide?(runtime: Uint8Array): Promise<string>;
   /**
    * Makes segment k+1 runnable and warm. Segments come in chain order, as their files are.
    * @returns what runs it, and the time of one warm run at the smallest size

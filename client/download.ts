@@ -12,7 +12,7 @@ import { type FetchOptions, fetchBytes, type Parts } from './fetch-bytes.ts';
 import { evict, keptSource } from './file-store.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
-import { fetchRuntime } from './runtime-file.ts';
+import { provideRuntime } from './runtime-file.ts';
 
 /** Attempts for a file that is not there or not what the plan names. A network that fails is tried for good. */
 const WRONG_FILES_MAX = 5;
@@ -67,7 +67,7 @@ export async function downloadSegments({
     finished += bytes;
     countTo(0);
   };
-  const fetched = async (file: NeededFile, read: (options: WebSourceOptions) => Promise<Uint8Array>) => {
+  const fetched = async <T>(file: NeededFile, read: (options: WebSourceOptions) => Promise<T>): Promise<T> => {
     const received = { length: 0 };
     const onPiece = (bytes: number) => countTo(Math.min(bytes, file.bytes));
     const work = () => read({ signal, onBytes: onPiece, received });
@@ -91,7 +91,8 @@ export async function downloadSegments({
     readPlanFile(webSource(host, url, plan.name, { ...options, parts }), file);
   if (segmentsReady > 0) finished += runtimeFile?.bytes ?? 0;
   else if (runtimeFile && device.provide) {
-    await device.provide(await fetched(runtimeFile, (options) => fetchRuntime(host, runtimeFile, options)));
+    const { provide } = device;
+    await fetched(runtimeFile, (options) => provideRuntime(host, runtimeFile, provide, options));
     fileDone(runtimeFile.bytes);
   }
   for (const file of Object.values(plan.assets)) {

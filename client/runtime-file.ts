@@ -1,7 +1,7 @@
 /** The engine's WebAssembly: a file like the model's, fetched, counted, checked and kept as they are. */
 import { hasCode, TandemError } from '../shared/errors.ts';
+import type { Device } from './device.ts';
 import { type FetchOptions, fetchBytes } from './fetch-bytes.ts';
-import { keptFile } from './file-store.ts';
 import type { Host } from './host.ts';
 
 export interface RuntimeFile {
@@ -17,29 +17,28 @@ export interface RuntimeFile {
 
 const WASM_MAGIC = [0x00, 0x61, 0x73, 0x6d];
 
-/** Rejects with BAD_DOWNLOAD that says what lies at the address instead, and what to do. */
-export async function fetchRuntime(
+/** Has the device have it, which checks it. Rejects with BAD_DOWNLOAD that says what lies at the address instead, and what to do. */
+export async function provideRuntime(
   host: Host,
   file: RuntimeFile,
+  provide: NonNullable<Device['provide']>,
   options: Omit<FetchOptions, 'bytesMax'>,
-): Promise<Uint8Array> {
-  return keptFile(host, host.files, file.sha256, async () => ({
-    bytes: await fetched(host, file, options),
-    isWhole: true,
-  }));
-}
-
-async function fetched(host: Host, file: RuntimeFile, options: Omit<FetchOptions, 'bytesMax'>): Promise<Uint8Array> {
+): Promise<void> {
+  const { url, sha256 } = file;
+  const { files } = host;
+  const kept = await files.get(sha256);
+  if (kept && (await provide(kept)) === sha256) return;
   const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR, with --accelerated where providers are named), or name its address as wasmUrl`;
-  const bytes = await fetchBytes(host, file.url, { ...options, bytesMax: file.bytes }).catch((error: unknown) => {
+  const bytes = await fetchBytes(host, url, { ...options, bytesMax: file.bytes }).catch((error: unknown) => {
     const isOther = hasCode(error, 'NOT_FOUND', 'BAD_DOWNLOAD');
     throw isOther ? new TandemError(error.code, `${error.message}: ${fix}`) : error;
   });
   if (WASM_MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    throw new TandemError('BAD_DOWNLOAD', `${file.url} is a page or another file, not WebAssembly: ${fix}`);
+    throw new TandemError('BAD_DOWNLOAD', `${url} is a page or another file, not WebAssembly: ${fix}`);
   }
-  if ((await host.sha256(bytes)) !== file.sha256) {
-    throw new TandemError('BAD_DOWNLOAD', `${file.url} is of another version than the SDK was built with: ${fix}`);
-  }
-  return bytes;
+  // What is handed over is gone.
+  await files.put(sha256, bytes);
+  if ((await provide(bytes)) === sha256) return;
+  await files.delete(sha256);
+  throw new TandemError('BAD_DOWNLOAD', `${url} is of another version than the SDK was built with: ${fix}`);
 }

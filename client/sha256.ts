@@ -6,7 +6,11 @@ const BYTES_AT_ONCE = 2 ** 18;
 /** @param turn lets all else have its turn, where it is waited for */
 export async function sha256Hex(content: Uint8Array | string, turn?: () => Promise<unknown>): Promise<string> {
   const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
-  return Array.from(await digest(bytes, turn), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hexOf(await digest(bytes, turn));
+}
+
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 async function digest(bytes: Uint8Array, turn?: () => Promise<unknown>): Promise<Uint8Array> {

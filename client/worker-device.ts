@@ -3,6 +3,8 @@ import type { Clock } from '../shared/clock.ts';
 import { TandemError } from '../shared/errors.ts';
 import type { Plan } from '../shared/plan.ts';
 import type { Device } from './device.ts';
+import type { Host } from './host.ts';
+import { hexOf } from './sha256.ts';
 import { watch } from './watch.ts';
 import type { WorkerCalls, WorkerMethod, WorkerResponse } from './worker-protocol.ts';
 
@@ -19,6 +21,7 @@ export interface WorkerDeviceOptions {
   readonly threads: number;
   readonly providers: readonly string[];
   readonly clock: Clock;
+  readonly sha256: Host['sha256'];
   readonly onLost: (reason: string) => void;
   /** Ends the worker, made or half made. */
   readonly signal: AbortSignal;
@@ -40,7 +43,7 @@ const REPLACED_STUCK_MS = 45_000;
 /** Takes over the worker: closing the device terminates it. */
 export async function workerDevice(
   worker: Worker,
-  { plan, target, threads, providers, clock, onLost, signal }: WorkerDeviceOptions,
+  { plan, target, threads, providers, clock, sha256, onLost, signal }: WorkerDeviceOptions,
 ): Promise<Device> {
   const calls = new Map<number, Call>();
   const stuckMs = providers.length > 0 ? { ...STUCK_MS, advance: REPLACED_STUCK_MS } : STUCK_MS;
@@ -115,8 +118,12 @@ export async function workerDevice(
   return {
     target,
     prepare: () => call('prepare', null),
-    async provide(runtime) {
-      await call('provide', { runtime }, transferOf(runtime));
+    async provide(given) {
+      const runtime = given as Uint8Array<ArrayBuffer>;
+      // Without the platform's hashes the worker has none either.
+      const own = globalThis.crypto?.subtle ? null : await sha256(runtime);
+      const digest = await call('provide', { runtime }, transferOf(runtime));
+      return own ?? hexOf(new Uint8Array(digest as ArrayBuffer));
     },
     load: (k, model) => call('load', { k, model }, transferOf(model)),
     async begin({ width, height, data }) {

@@ -37,38 +37,43 @@ export function serveDevice(
     }
   };
 
-  async function perform(request: WorkerRequest): Promise<unknown> {
-    if (request.method === 'create') {
-      const { plan, target, threads, providers } = request.args;
-      const runtime = { ...webRuntime(ort, { threads }), name: threads > 1 ? `wasm, ${threads} threads` : 'wasm' };
-      const [pictures, clock] = [canvasPictures(), systemClock(globalThis)];
-      const random = secureRandom(globalThis.crypto);
-      device = localDevice({ plan, target, runtime, others: othersOf(providers), pictures, clock, random });
+  async function perform({ method, args }: WorkerRequest): Promise<unknown> {
+    if (method === 'create') {
+      const { plan, target, threads } = args;
+      device = localDevice({
+        ...{ plan, target },
+        runtime: { ...webRuntime(ort, { threads }), name: threads > 1 ? `wasm, ${threads} threads` : 'wasm' },
+        others: othersOf(args.providers),
+        pictures: canvasPictures(),
+        clock: systemClock(globalThis),
+        random: secureRandom(globalThis.crypto),
+      });
       return null;
     }
     if (!device) throw new TandemError('DEVICE_FAILED', 'the worker is not set up');
-    switch (request.method) {
+    switch (method) {
       case 'provide':
         // Read at the first load of a model.
-        ort.env.wasm.wasmBinary = request.args.runtime.buffer as ArrayBuffer;
-        return null;
+        ort.env.wasm.wasmBinary = args.runtime.buffer;
+        // Here, for the platform copies what it hashes, and a page stands still meanwhile.
+        return crypto.subtle?.digest('SHA-256', args.runtime);
       case 'prepare':
         return device.prepare();
       case 'load':
-        return device.load(request.args.k, request.args.model).finally(() => {
+        return device.load(args.k, args.model).finally(() => {
           // The engine is compiled by now: its bytes would stay beside it for nothing.
           delete ort.env.wasm.wasmBinary;
         });
       case 'begin':
-        return device.begin(request.args);
+        return device.begin(args);
       case 'advance':
-        return device.advance(request.args);
+        return device.advance(args);
       case 'addNoise':
-        return device.addNoise(request.args.crossing, request.args.noise);
+        return device.addNoise(args.crossing, args.noise);
       case 'encode':
-        return device.encode(request.args.crossing, request.args.tier);
+        return device.encode(args.crossing, args.tier);
       default:
-        return request satisfies never;
+        return method satisfies never;
     }
   }
 }

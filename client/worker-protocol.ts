@@ -19,7 +19,8 @@ export interface WorkerCalls {
     };
     result: null;
   };
-  provide: { args: { readonly runtime: Uint8Array }; result: null };
+  /** Its SHA-256, where the platform has hashes. */
+  provide: { args: { readonly runtime: Uint8Array<ArrayBuffer> }; result: ArrayBuffer | undefined };
   prepare: { args: null; result: readonly string[] };
   load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<LoadedSegment> };
   begin: { args: Picture; result: Timed<Crossing> };

@@ -245,6 +245,22 @@ describe('the runtime', () => {
     expect(harness.fetches.filter((url) => url === runtimeFile.url)).toHaveLength(1);
   });
 
+  test('that is kept and broken is fetched anew', async () => {
+    harness.kept.set(hashOf(wasm), Uint8Array.of(1, 2, 3));
+    const client = await harness.ready();
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 16 });
+    expect(harness.provided.at(-1)).toEqual(wasm);
+    expect(harness.kept.get(hashOf(wasm))).toEqual(wasm);
+  });
+
+  test('that is not the right one is not kept', async () => {
+    harness.runtimeBytes = Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0);
+    await harness.ready();
+    await harness.pass(100_000);
+    expect(harness.provided.length).toBeGreaterThan(0);
+    expect(harness.kept.has(hashOf(wasm))).toBe(false);
+  });
+
   test('of another page of this origin is left alone, and one of an older version is not', async () => {
     harness.kept.set('b'.repeat(64), wasm);
     harness.kept.set('c'.repeat(64), wasm);

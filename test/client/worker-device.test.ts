@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FakeClock } from '../../client/testkit/fake-clock.ts';
 import { smallPlan } from '../../client/testkit/small-plan.ts';
 import { workerDevice } from '../../client/worker-device.ts';
@@ -45,6 +45,7 @@ async function deviceOn(
   const options = {
     plan: smallPlan(),
     ...{ target: 'wasm', threads: 1, providers: [], clock },
+    sha256: async (content: Uint8Array | string) => `own hash of ${content.length} bytes`,
     onLost: (reason: string) => lost.push(reason),
     signal: controller.signal,
     ...changes,
@@ -140,10 +141,24 @@ describe('a device in a worker', () => {
   });
 
   test('is given models and the runtime for good: what is handed over is not held twice', async () => {
-    const device = await deviceOn(new FakeWorker(done));
+    const result = Uint8Array.of(1, 0xab).buffer;
+    const device = await deviceOn(new FakeWorker((id) => ({ type: 'done', id, result })));
     const [model, runtime] = [new Uint8Array(8), new Uint8Array(8)];
-    await Promise.all([device.load(0, model), device.provide?.(runtime)]);
+    const [, sha256] = await Promise.all([device.load(0, model), device.provide?.(runtime)]);
     expect([model.byteLength, runtime.byteLength]).toEqual([0, 0]);
+    // The worker hashes it.
+    expect(sha256).toBe('01ab');
+  });
+
+  test('has the runtime hashed beforehand where the platform has no hashes', async () => {
+    vi.stubGlobal('crypto', {});
+    onTestFinished(() => {
+      vi.unstubAllGlobals();
+    });
+    const device = await deviceOn(new FakeWorker((id) => ({ type: 'done', id, result: undefined })));
+    const runtime = new Uint8Array(8);
+    expect(await device.provide?.(runtime)).toBe('own hash of 8 bytes');
+    expect(runtime.byteLength).toBe(0);
   });
 
   test('is given up where it says what cannot be read', async () => {

@@ -174,7 +174,7 @@ export class ClientHarness {
       runtimeFile: this.runtimeFile,
       savesData: () => this.saveData,
       network: () => this.network,
-      sha256: async (content) => createHash('sha256').update(content).digest('hex'),
+      sha256: async (content) => sha256(content),
       frames: async () => frames,
       connector: () => (events) => {
         const [near, far] = channelPair();
@@ -208,7 +208,7 @@ export class ClientHarness {
   /** The gateway is replaced by one that serves a plan with another contract. */
   changePlan(): void {
     this.plan.size.max -= this.plan.size.step;
-    this.plan.id = createHash('sha256').update(planContract(this.plan)).digest('hex');
+    this.plan.id = sha256(planContract(this.plan));
     Object.assign(this.gateway.plan, this.plan);
   }
 
@@ -275,7 +275,9 @@ export class ClientHarness {
       {
         ...own,
         provide: async (bytes) => {
-          this.provided.push(bytes);
+          // As a worker has it: the page has it no more.
+          this.provided.push(structuredClone(bytes, { transfer: [bytes.buffer as ArrayBuffer] }));
+          return sha256(this.provided.at(-1) as Uint8Array);
         },
         begin: (picture) => (this.broken.has('begin') ? Promise.reject(new Error('no canvas')) : own.begin(picture)),
         encode: (crossing, tier) =>
@@ -295,7 +297,6 @@ export class ClientHarness {
 
 /** The small plan with hashes that are true. */
 function servedPlan(plan: Plan): Plan {
-  const sha256 = (content: Uint8Array | string) => createHash('sha256').update(content).digest('hex');
   const segments = plan.segments.map((segment, i) => {
     const bytes = SEGMENT_BYTES[i] as Uint8Array;
     return {
@@ -323,4 +324,8 @@ function memoryStore(kept: Map<string, Uint8Array>): FileStore {
     },
     names: async () => [...kept.keys()],
   };
+}
+
+function sha256(content: Uint8Array | string): string {
+  return createHash('sha256').update(content).digest('hex');
 }

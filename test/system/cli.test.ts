@@ -174,24 +174,35 @@ describe('a model without a recipe', () => {
     expect(inspection.boundaries.length).toBeGreaterThan(10);
   });
 
-  test('is compiled as a configuration says, verified, and compiled again to the same', async () => {
-    const config = join(folder, 'compile.json');
+  describe('with a configuration', () => {
     const cuts = [['model/max_pooling2d/MaxPool:0'], ['model/max_pooling2d_2/MaxPool:0']];
-    await writeFile(config, JSON.stringify({ cuts, targets: ['wasm'], count: 3 }));
-    const out = join(folder, 'embedding');
-    const args = ['compile', model, '--config', config, '--out', out, '--browser', 'none', '--json'];
-    const { code, stdout, stderr } = await tandem(...args);
-    expect(code).toBe(0);
-    expect(stderr).toContain('no samples were given');
-    const { plan } = JSON.parse(stdout) as { plan: Plan };
-    expect(plan.boundaries.slice(1, 3).map(({ tensors }) => tensors.map(({ name }) => name))).toEqual(cuts);
-    // Every visitor may read a plan: where this machine keeps its files is nothing to them.
-    expect(isAbsolute(plan.model.source)).toBe(false);
-    expect((await tandem('verify', out, '--count', '2')).code).toBe(0);
-    const again = await tandem(...args);
-    expect(JSON.parse(again.stdout)).toMatchObject({ plan, isMeasuredNow: false });
-    const anew = await tandem(...args, '--measure');
-    expect(JSON.parse(anew.stdout)).toMatchObject({ plan: { id: plan.id }, isMeasuredNow: true });
+    let out: string;
+    let args: string[];
+    let plan: Plan;
+    beforeAll(async () => {
+      const config = join(folder, 'compile.json');
+      await writeFile(config, JSON.stringify({ cuts, targets: ['wasm'], count: 3 }));
+      out = join(folder, 'embedding');
+      args = ['compile', model, '--config', config, '--out', out, '--browser', 'none', '--json'];
+    });
+
+    test('is compiled as that says, and verified', async () => {
+      const { code, stdout, stderr } = await tandem(...args);
+      expect(code).toBe(0);
+      expect(stderr).toContain('no samples were given');
+      ({ plan } = JSON.parse(stdout) as { plan: Plan });
+      expect(plan.boundaries.slice(1, 3).map(({ tensors }) => tensors.map(({ name }) => name))).toEqual(cuts);
+      // Every visitor may read a plan: where this machine keeps its files is nothing to them.
+      expect(isAbsolute(plan.model.source)).toBe(false);
+      expect((await tandem('verify', out, '--count', '2')).code).toBe(0);
+    });
+
+    test('is compiled again to the same, measured again or not', async () => {
+      const again = await tandem(...args);
+      expect(JSON.parse(again.stdout)).toMatchObject({ plan, isMeasuredNow: false });
+      const anew = await tandem(...args, '--measure');
+      expect(JSON.parse(anew.stdout)).toMatchObject({ plan: { id: plan.id }, isMeasuredNow: true });
+    });
   });
 
   test('is served, and answers arrays out of a file from wherever it is cut', async () => {
