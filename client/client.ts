@@ -30,7 +30,7 @@ import { type KeptEstimates, keptEstimates } from './kept-estimates.ts';
 import { type Link, linkTo } from './link.ts';
 import { orAborted } from './or-aborted.ts';
 import { type PermissionFor, permissionsUnder } from './permissions.ts';
-import { RunningRequest } from './request.ts';
+import { requestOn } from './request.ts';
 import { type RequestContext, Superseded } from './request-context.ts';
 import { newestOnly, type StreamResult } from './stream.ts';
 import { tokensOf } from './token.ts';
@@ -260,7 +260,7 @@ class ClientCore implements CoreClient {
     const deadlineAtMs = this.host.clock.now() + checkOptions(options);
     const context = this.contextOf(this.installations.current);
     const interrupt = { signal: this.closing.signal, deadlineAtMs };
-    return new RunningRequest(context, options, interrupt, this.newTrail()).explain(input);
+    return requestOn(context, options, interrupt, this.newTrail()).explain(input);
   }
 
   private newTrail(begun: Begun | null = null): Trail {
@@ -350,7 +350,7 @@ class ClientCore implements CoreClient {
     trail: Trail,
   ): Promise<InferResult | undefined> {
     try {
-      const request = new RunningRequest(this.contextOf(installation), options, interrupt, trail);
+      const request = requestOn(this.contextOf(installation), options, interrupt, trail);
       const result = await this.installations.use(installation, () => request.run(input));
       const { plan } = installation;
       const { decisions: _inDetail, ...route } = result.route;
