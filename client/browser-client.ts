@@ -5,7 +5,7 @@ import { TandemError } from '../shared/errors.ts';
 import { availabilityOf } from './availability.ts';
 import type { AvailabilityOptions, BrowserClient, BrowserInput, BrowserOptions, HostOptions } from './browser.ts';
 import { inputOf } from './browser-early.ts';
-import { cacheStore } from './cache-store.ts';
+import { cacheStore, canKeep } from './cache-store.ts';
 import { connectWith } from './client.ts';
 import { type CrashMarker, crashMarker } from './crash-marker.ts';
 import type { Device } from './device.ts';
@@ -76,6 +76,8 @@ function browserHost(options: HostOptions, early?: Early): Host {
     random: Math.random,
     fetch: (url, init) => early?.response(String(url), init?.signal) ?? fetch(url, init),
     files: cacheStore(),
+    // Of two requests for an address the browser's own cache lets one wait for the other. Where it alone keeps files, it keeps whole ones.
+    partInit: canKeep() ? { cache: 'no-store' } : undefined,
     // Resolved as fetch would: workers have no document to ask.
     runtimeFile: { ...engine, url: new Request(options.wasmUrl ?? ownWasm()).url },
     network: () => device.connection ?? null,

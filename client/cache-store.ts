@@ -7,6 +7,15 @@ const PREFIX = '/.tandem/';
 /** Of a file that is given as one all bytes are copied at once, for which a page stands still. */
 const BYTES_AT_ONCE = 2 ** 18;
 
+/** Whether there is one: not on plain http, and sandboxed frames may not even ask. */
+export function canKeep(): boolean {
+  try {
+    return Boolean(globalThis.caches);
+  } catch {
+    return false;
+  }
+}
+
 export function cacheStore(): FileStore {
   const keyOf = (name: string) => new URL(PREFIX + encodeURIComponent(name), location.origin).href;
   /** Undefined where the browser does not let us. */

@@ -28,7 +28,14 @@ export function courtesyOn(clock: Clock): Courtesy {
         if (--requests === 0) wake();
       }
     },
-    whenIdle: () =>
-      requests === 0 ? idle : Promise.race([idle, new Promise<void>((resolve) => clock.after(YIELD_MS_MAX, resolve))]),
+    async whenIdle() {
+      if (requests === 0) return;
+      let stop = () => {};
+      const late = new Promise<void>((resolve) => {
+        stop = clock.after(YIELD_MS_MAX, resolve);
+      });
+      await Promise.race([idle, late]);
+      stop();
+    },
   };
 }

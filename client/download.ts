@@ -67,10 +67,16 @@ export async function downloadSegments({
     finished += bytes;
     countTo(0);
   };
-  const fetched = async <T>(file: NeededFile, read: (options: WebSourceOptions) => Promise<T>): Promise<T> => {
+  const fetched = async <T>(
+    file: NeededFile,
+    read: (options: WebSourceOptions) => Promise<T>,
+    parts?: Parts,
+  ): Promise<T> => {
     const received = { length: 0 };
+    /** When it broke off last. */
+    let before = 0;
     const onPiece = (bytes: number) => countTo(Math.min(bytes, file.bytes));
-    const work = () => read({ signal, onBytes: onPiece, received });
+    const work = () => read({ signal, onBytes: onPiece, received, parts });
     let wrongFiles = 0;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -80,15 +86,19 @@ export async function downloadSegments({
         // A gateway of several instances may be in the middle of becoming another.
         const isWrong = isOfFile(error);
         const mayPass = error instanceof TandemError && error.retryable && !isWrong;
-        if (isWrong) received.length = 0;
+        // Whole it comes encoded, which its rest does not: that is several times as large. It may always break off there, though.
+        const isBestAnew = !parts && before === 0 && received.length < file.bytes / 2;
+        if (received.length > before) attempt = 0;
+        before = received.length;
+        if (isWrong || isBestAnew) received.length = 0;
         if (signal.aborted || !(mayPass || (isWrong && ++wrongFiles < WRONG_FILES_MAX))) throw error;
         if (isWrong) onTrouble(messageOf(error));
         await pause(host.clock, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt), signal, host.onWake);
       }
     }
   };
-  const ofPlan = (file: PlanFile, parts?: Parts) => (options: WebSourceOptions) =>
-    readPlanFile(webSource(host, url, plan.name, { ...options, parts }), file);
+  const ofPlan = (file: PlanFile) => (options: WebSourceOptions) =>
+    readPlanFile(webSource(host, url, plan.name, options), file);
   if (segmentsReady > 0) finished += runtimeFile?.bytes ?? 0;
   else if (runtimeFile && device.provide) {
     const { provide } = device;
@@ -110,7 +120,7 @@ export async function downloadSegments({
       finished += file.bytes;
       continue;
     }
-    const bytes = await fetched(file, ofPlan(file, parts));
+    const bytes = await fetched(file, ofPlan(file), host.partInit && parts);
     await whenIdle();
     onSegment(k, await device.load(k, bytes));
     fileDone(file.bytes);

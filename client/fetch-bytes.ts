@@ -24,7 +24,7 @@ export interface Received {
 /** How files are asked for in parts, and what is learnt of the link meanwhile. */
 export interface Parts {
   bytes: number;
-  /** From asking for a part to its first byte, at the least. */
+  /** From asking for a part to its first byte, at the least: what is asked for behind another one waits for that as well. */
   rttMs: number;
   /** Waited for before each. */
   whenIdle(): Promise<void>;
@@ -49,6 +49,8 @@ export async function fetchBytes(
 ): Promise<Uint8Array> {
   const { clock } = host;
   signal?.throwIfAborted();
+  received.bytes ??= new Uint8Array(bytesMax);
+  const room = received.bytes;
   const giveUp = new AbortController();
   const letGo = abortWith(giveUp, signal);
   let stop = () => {};
@@ -57,24 +59,28 @@ export async function fetchBytes(
     stop();
     stop = clock.after(ms, () => giveUp.abort(new TandemError('UNAVAILABLE', `${url} did not come in time`)));
   };
-  received.bytes ??= new Uint8Array(bytesMax);
-  const room = received.bytes;
   /** Of what was asked for. */
   let end = received.length;
+  /** When the part before was there; infinite while it comes. */
+  let endMs = Number.NEGATIVE_INFINITY;
   const ask = async () => {
     const from = end;
     end = parts ? Math.min(bytesMax, from + parts.bytes) : bytesMax;
     const range = `bytes=${from}-${parts ? end - 1 : ''}`;
-    // Of two requests for an address a browser's cache lets one wait for the other.
-    const init: RequestInit = from > 0 || parts ? { headers: { Range: range }, cache: 'no-store' } : {};
+    const init = from > 0 || parts ? { headers: { Range: range }, ...host.partInit } : {};
+    const to = end;
     await parts?.whenIdle();
     giveUp.signal.throwIfAborted();
     const askedAtMs = clock.now();
     watch();
     const response = await host.fetch(url, { signal: giveUp.signal, ...init });
-    if (parts) parts.rttMs = Math.min(parts.rttMs, clock.now() - askedAtMs);
     if (!response.ok) throw new TandemError(codeOf(response.status), `${url} answered with status ${response.status}`);
-    return [response, askedAtMs] as const;
+    const nowMs = clock.now();
+    const rttMs = nowMs - askedAtMs;
+    // The link stood idle meanwhile, so that it has grown. Not at once by so much: what a page was at may be in it as well.
+    const hasGrown = nowMs - endMs > rttMs / 3;
+    if (parts) parts.rttMs = Math.min(rttMs, hasGrown ? 2 * parts.rttMs + 1 : parts.rttMs);
+    return { response, to, askedAtMs };
   };
   const add = (piece: Uint8Array) => {
     if (received.length + piece.length > bytesMax) {
@@ -100,32 +106,32 @@ export async function fetchBytes(
     }
   };
   try {
-    for (let coming = ask(); ; ) {
-      const [response, askedAtMs] = await coming;
+    // It may have broken off behind its last byte.
+    for (let coming = received.length < bytesMax && ask(); coming; ) {
+      const { response, to, askedAtMs } = await coming;
       // A server that knows no ranges begins anew; so does one that has another file by now.
-      if (response.status !== 206) {
+      const isPart = response.status === 206;
+      if (!isPart) {
         received.length = 0;
         end = bytesMax;
       }
-      const isLast = end === bytesMax;
-      if (!isLast) {
-        // While this one comes, or the link would be idle between the two.
-        coming = ask();
-        // It may fail before it is waited for.
-        coming.catch(() => {});
-      }
+      coming = end < bytesMax && ask();
+      // While this one comes, or the link would be idle between the two. It may fail before it is waited for.
+      if (coming) coming.catch(() => {});
+      endMs = Number.POSITIVE_INFINITY;
       await read(response);
-      if (isLast || !parts) {
-        const bytes = room.subarray(0, received.length);
-        received.length = 0;
-        received.bytes = undefined;
-        return bytes;
-      }
-      const tookMs = clock.now() - askedAtMs - parts.rttMs;
+      endMs = clock.now();
+      if (isPart && parts && received.length !== to) throw new TandemError('UNAVAILABLE', `${url} came in other parts`);
+      if (!isPart || !parts || to === bytesMax) break;
+      const tookMs = endMs - askedAtMs - parts.rttMs;
       const mostMs = Math.max(PART_MS, 2 * parts.rttMs);
       if (tookMs > mostMs && parts.bytes > PART_BYTES_MIN) parts.bytes /= 2;
       if (tookMs < mostMs / 3) parts.bytes *= 2;
     }
+    const bytes = room.subarray(0, received.length);
+    received.length = 0;
+    received.bytes = undefined;
+    return bytes;
   } catch (error) {
     giveUp.signal.throwIfAborted();
     // The rest of this one, and a part that was asked for besides. What came whole is not aborted: others may read it as well.

@@ -20,6 +20,8 @@ export interface Host {
   wallClock?(): number;
   readonly random: Random;
   readonly fetch: typeof fetch;
+  /** What segments are asked for in parts with; absent where they come whole. */
+  readonly partInit?: RequestInit | undefined;
   /** What is kept between visits. */
   readonly files: FileStore;
   /** What the device's engine needs besides segments, or null where it has all. */

@@ -69,7 +69,7 @@ function nodeHost(target: string, createDevice: Host['createDevice']): Host {
     fetch: globalThis.fetch,
     // A server or a script has its own place for files; what comes is held in memory.
     files: NO_STORE,
-    runtimeFile: null,
+    ...{ runtimeFile: null, partInit: {} },
     sha256: async (content) => createHash('sha256').update(content).digest('hex'),
     frames: async () => frames,
     connector: wsConnector,

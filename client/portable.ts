@@ -53,7 +53,7 @@ export function connect<T extends ModelTypes = ModelTypes>(options: PortableOpti
       ...(options.files && { wallClock: Date.now }),
       random: Math.random,
       fetch: globalThis.fetch.bind(globalThis),
-      runtimeFile: null,
+      ...{ runtimeFile: null, partInit: {} },
       sha256: sha256Hex,
       frames: async () => frames,
       connector: (url) => webSocketConnector(url, Socket),

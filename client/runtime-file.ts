@@ -27,7 +27,10 @@ export async function provideRuntime(
   const { url, sha256 } = file;
   const { files } = host;
   const kept = await files.get(sha256);
-  if (kept && (await provide(kept)) === sha256) return;
+  if (kept) {
+    if ((await provide(kept)) === sha256) return;
+    await files.delete(sha256);
+  }
   const fix = `serve the file of ${file.of} there (npx tandem copy-assets DIR, with --accelerated where providers are named), or name its address as wasmUrl`;
   const bytes = await fetchBytes(host, url, { ...options, bytesMax: file.bytes }).catch((error: unknown) => {
     const isOther = hasCode(error, 'NOT_FOUND', 'BAD_DOWNLOAD');

@@ -34,8 +34,7 @@ const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
 };
 
 /** Browsers do not say where they looked for it. */
-const NOT_LOADED =
-  'the worker did not load: serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR), or name another as worker';
+const FIX = 'serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR), or name another as worker';
 
 /** Where a provider can fail, another one may have to be loaded and tried on the way. */
 const REPLACED_STUCK_MS = 45_000;
@@ -88,7 +87,7 @@ export async function workerDevice(
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    lose(event.message ? `the worker died: ${event.message}` : NOT_LOADED);
+    lose(event.message ? `the worker died: ${event.message}` : `the worker did not load: ${FIX}`);
   };
   worker.onmessageerror = () => lose('the worker sent what this page cannot read');
   const call = <M extends WorkerMethod>(
@@ -123,7 +122,9 @@ export async function workerDevice(
       // Without the platform's hashes the worker has none either.
       const own = globalThis.crypto?.subtle ? null : await sha256(runtime);
       const digest = await call('provide', { runtime }, transferOf(runtime));
-      return own ?? hexOf(new Uint8Array(digest as ArrayBuffer));
+      if (own) return own;
+      if (!digest) throw new TandemError('DEVICE_FAILED', `the worker is of another version than the SDK: ${FIX}`);
+      return hexOf(new Uint8Array(digest));
     },
     load: (k, model) => call('load', { k, model }, transferOf(model)),
     async begin({ width, height, data }) {

@@ -189,7 +189,7 @@ class Kit implements Testkit {
       random: () => 0.5,
       fetch: ((url: string, init?: RequestInit) => this.fetch(url, init?.signal)) as typeof fetch,
       files: memoryStore(this.kept),
-      runtimeFile: null,
+      ...{ runtimeFile: null, partInit: {} },
       sha256: async (content) => sha256Of(content),
       frames: async () => frames,
       connector: () => connector,

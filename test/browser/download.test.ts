@@ -8,7 +8,7 @@ import { ORT_WASM } from '../../client/ort-release.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
-import { BUNDLE_DIR } from '../helpers/processes.ts';
+import { BUNDLE_DIR, startServer } from '../helpers/processes.ts';
 import { type SdkSite, sdkSite } from '../helpers/sdk-site.ts';
 import type { Kit } from './client-page.ts';
 
@@ -24,7 +24,9 @@ describe.skipIf(chromium.path === null)('what the SDK downloads', () => {
   let browser: Browser;
   let link: ShapedLink;
   beforeAll(async () => {
-    sdk = await sdkSite(chromium.path ?? '', { scripts: {} });
+    // By another name than that of the machine itself a page is no secure context.
+    const chromiumFlags = ['--host-resolver-rules=MAP tandem.test 127.0.0.1'];
+    sdk = await sdkSite(chromium.path ?? '', { scripts: {}, chromiumFlags });
     ({ browser } = sdk);
   });
   afterAll(() => sdk?.close());
@@ -130,6 +132,30 @@ describe.skipIf(chromium.path === null)('what the SDK downloads', () => {
     expect(await page.evaluate(() => kit.read(0, { prefer: 'device' }))).toMatchObject({ text: LINES[0]?.text });
     expect(await page.evaluate(() => kit.availability())).toMatchObject({ status: 'downloadable', bytesKept: 0 });
     await done(page);
+  });
+
+  test('leaves it to the browser’s own cache over plain http, where there is no other: the next visit fetches nothing', async () => {
+    const own = await startServer({ origins: ['*'] });
+    const toOwn = await shapeLink(own.url);
+    const named = (url: string) => url.replace('127.0.0.1', 'tandem.test');
+    const page = await (await browser.newContext(PHONE)).newPage();
+    const down: number[] = [];
+    for (let visit = 0; visit < 2; visit++) {
+      const before = toOwn.passed.down;
+      await page.goto(`${named(sdk.site.origin)}/?gateway=${named(toOwn.url)}`);
+      await page.waitForFunction(() => 'kit' in globalThis);
+      expect(await page.evaluate(() => isSecureContext)).toBe(false);
+      await page.evaluate(() => kit.open());
+      await complete(page);
+      down.push(toOwn.passed.down - before);
+    }
+    const [first, second] = down as [number, number];
+    expect(first).toBeGreaterThan(2_000_000);
+    // Plan and connection.
+    expect(second).toBeLessThan(100_000);
+    await done(page);
+    await toOwn.close();
+    await own.kill();
   });
 
   test('heals what was kept and is broken', async () => {

@@ -1,6 +1,6 @@
 /** Files in parts over a link of a known rate and round trip: what is asked for when, and how much of it. */
 import { describe, expect, test } from 'vitest';
-import { fetchBytes, type Parts } from '../../client/fetch-bytes.ts';
+import { fetchBytes, type Parts, type Received } from '../../client/fetch-bytes.ts';
 import type { Host } from '../../client/host.ts';
 import { FakeClock } from '../../client/testkit/fake-clock.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -13,6 +13,9 @@ const isFile = (bytes: Uint8Array) => Buffer.compare(bytes, FILE) === 0;
 
 interface Link {
   bytesPerMs: number;
+  rttMs?: number;
+  /** What it gives of what it is asked for; default: that. */
+  gives?: (from: number, to: number) => number;
   /** Of a server that knows no ranges. */
   isPlain?: boolean;
 }
@@ -29,8 +32,8 @@ function downloadOver(link: Link, whenIdle = () => Promise.resolve()) {
       new Headers(init?.headers).get('Range')?.match(/\d+/g)?.map(Number) ?? [];
     asked.push([from, last + 1]);
     most = Math.max(most, ++underWay);
-    await wait(RTT_MS);
-    const bytes = link.isPlain ? FILE : FILE.slice(from, last + 1);
+    await wait(link.rttMs ?? RTT_MS);
+    const bytes = link.isPlain ? FILE : FILE.slice(from, link.gives?.(from, last + 1) ?? last + 1);
     const startMs = Math.max(clock.now(), freeAtMs);
     freeAtMs = startMs + bytes.length / link.bytesPerMs;
     const endMs = freeAtMs;
@@ -61,8 +64,8 @@ function downloadOver(link: Link, whenIdle = () => Promise.resolve()) {
     },
   };
   const host = { clock: watched, fetch: serve } as unknown as Host;
-  const start = (signal?: AbortSignal) =>
-    fetchBytes(host, 'https://gateway.example/1.onnx', { bytesMax: FILE.length, parts, signal });
+  const start = (signal?: AbortSignal, received: Received = { length: 0 }) =>
+    fetchBytes(host, 'https://gateway.example/1.onnx', { bytesMax: FILE.length, parts, signal, received });
   return { clock, asked, watches, parts, start, most: () => most };
 }
 
@@ -79,7 +82,6 @@ describe('a file in parts', () => {
     const { used, parts, most } = await use(500);
     expect(used).toBeGreaterThan(0.9);
     expect(most).toBe(2);
-    expect(parts.rttMs).toBeGreaterThanOrEqual(RTT_MS);
     expect(parts.bytes / 500).toBeLessThanOrEqual(100);
   });
 
@@ -106,6 +108,55 @@ describe('a file in parts', () => {
     wake();
     expect(isFile(await clock.run(coming))).toBe(true);
     expect(asked.slice(1).map(([from]) => from)).toEqual(asked.slice(0, -1).map(([, to]) => to));
+  });
+
+  test.each([
+    [500, 10, 100],
+    [1000, 20, 150],
+    [1000, 50, 300],
+  ])(
+    'goes on as fast at %d bytes/ms when its round trip grows from %d to %d ms, as on another network',
+    async (bytesPerMs, beforeMs, nowMs) => {
+      const link = { bytesPerMs, rttMs: beforeMs };
+      const { clock, start } = downloadOver(link);
+      const coming = start();
+      await clock.advance(600);
+      const startMs = clock.now();
+      link.rttMs = nowMs;
+      await clock.run(coming, 120_000);
+      const tookMs = clock.now() - startMs;
+      const other = downloadOver({ bytesPerMs, rttMs: nowMs });
+      await other.clock.run(other.start(), 120_000);
+      expect(tookMs).toBeLessThan(1.3 * other.clock.now());
+    },
+  );
+
+  test('fills a slow link too, though each of its parts takes long', async () => {
+    expect((await use(50)).used).toBeGreaterThan(0.9);
+  });
+
+  test.each([
+    ['less', (from: number, to: number) => (from < 1_000_000 ? to : Math.min(to, 1_000_100))],
+    ['more', (from: number, to: number) => (from === 0 ? to + 1000 : to)],
+  ])('that is given %s than was asked for is asked for anew from where it is', async (_, gives) => {
+    const link: Link = { bytesPerMs: 500, gives };
+    const { clock, asked, start } = downloadOver(link);
+    const received: Received = { length: 0 };
+    await expect(clock.run(start(undefined, received))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const before = asked.length;
+    const { length } = received;
+    expect(length).toBeGreaterThan(1000);
+    expect(Buffer.compare(received.bytes?.subarray(0, length) as Uint8Array, FILE.subarray(0, length))).toBe(0);
+    link.gives = (_from, to) => to;
+    expect(isFile(await clock.run(start(undefined, received)))).toBe(true);
+    expect(asked[before]?.[0]).toBe(length);
+  });
+
+  test('that broke off behind its last byte is there', async () => {
+    const { clock, asked, start } = downloadOver({ bytesPerMs: 500 });
+    const received: Received = { bytes: FILE.slice(), length: FILE.length };
+    expect(isFile(await clock.run(start(undefined, received)))).toBe(true);
+    expect([asked, received]).toEqual([[], { length: 0 }]);
   });
 
   test('comes whole from a server that knows no ranges', async () => {

@@ -166,6 +166,19 @@ describe('a download that breaks', () => {
     expect(seen.at(-1)).toBe(8);
   });
 
+  test('is tried again as soon as the first time where it has got on meanwhile', async () => {
+    const { fetch } = harness.host();
+    let breaks = 3;
+    const breaking: typeof fetch = (url, init) => {
+      if (new Headers(init?.headers).has('Range') && breaks-- > 0) harness.breaksAfter = 1;
+      return fetch(url, init);
+    };
+    const client = await harness.connect({}, { fetch: breaking });
+    await harness.pass(3500);
+    expect(client.state).toMatchObject({ segmentsReady: 2 });
+    expect(harness.ranges).toEqual(['bytes=0-3', 'bytes=1-3', 'bytes=2-3', 'bytes=3-3', 'bytes=0-3']);
+  });
+
   test('keeps what has come where the gateway is away for a while and a proxy says so in its place', async () => {
     harness.breaksAfter = 3;
     const { fetch } = harness.host();
@@ -258,6 +271,39 @@ describe('the runtime', () => {
     await harness.ready();
     await harness.pass(100_000);
     expect(harness.provided.length).toBeGreaterThan(0);
+    expect(harness.kept.has(hashOf(wasm))).toBe(false);
+  });
+
+  test('that breaks off early begins anew, since its rest does not come encoded, and goes on where it was the next time', async () => {
+    const { fetch } = harness.host();
+    const ranges: (string | null)[] = [];
+    const breaking: typeof fetch = async (url, init) => {
+      if (url !== runtimeFile.url) return fetch(url, init);
+      const range = new Headers(init?.headers).get('Range');
+      ranges.push(range);
+      if (range) return new Response(wasm.slice(3), { status: 206 });
+      let pulls = 0;
+      const body = new ReadableStream({
+        pull(controller) {
+          if (pulls++ === 0) controller.enqueue(wasm.slice(0, 3));
+          else controller.error(new TypeError('network error'));
+        },
+      });
+      return new Response(body);
+    };
+    const client = await harness.connect({}, { fetch: breaking });
+    await harness.pass(5000);
+    expect(client.state).toMatchObject({ segmentsReady: 2, bytesLoaded: 16 });
+    expect(ranges).toEqual([null, null, 'bytes=3-']);
+    expect(harness.provided).toEqual([wasm]);
+  });
+
+  test('that is kept and broken is dropped at once, without a network too', async () => {
+    await (await harness.ready()).close();
+    harness.kept.set(hashOf(wasm), Uint8Array.of(1, 2, 3));
+    harness.isReachable = false;
+    await harness.connect();
+    await harness.pass(1000);
     expect(harness.kept.has(hashOf(wasm))).toBe(false);
   });
 

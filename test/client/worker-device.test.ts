@@ -150,6 +150,14 @@ describe('a device in a worker', () => {
     expect(sha256).toBe('01ab');
   });
 
+  test('says what to do where it is of a version that hashes nothing', async () => {
+    const device = await deviceOn(new FakeWorker(done));
+    await expect(device.provide?.(new Uint8Array(8))).rejects.toMatchObject({
+      code: 'DEVICE_FAILED',
+      message: expect.stringMatching(/another version than the SDK: serve worker\.js .*npx tandem copy-assets/),
+    });
+  });
+
   test('has the runtime hashed beforehand where the platform has no hashes', async () => {
     vi.stubGlobal('crypto', {});
     onTestFinished(() => {

@@ -171,7 +171,7 @@ export class ClientHarness {
       random: () => 0.5,
       fetch: ((url: string, init?: RequestInit) => this.fetch(url, init)) as typeof fetch,
       files: this.files,
-      runtimeFile: this.runtimeFile,
+      ...{ runtimeFile: this.runtimeFile, partInit: {} },
       savesData: () => this.saveData,
       network: () => this.network,
       sha256: async (content) => sha256(content),
@@ -230,7 +230,9 @@ export class ClientHarness {
     const range = new Headers(init?.headers).get('Range');
     if (range) this.ranges.push(range);
     const [from = 0, last] = (range ?? '').match(/\d+/g)?.map(Number) ?? [];
-    const whole = this.corrupt ? Uint8Array.of(9) : new Uint8Array(SEGMENT_BYTES[index] as Uint8Array);
+    const whole = new Uint8Array(SEGMENT_BYTES[index] as Uint8Array);
+    if (this.corrupt) whole.fill(9);
+    if (from >= whole.length) return new Response('', { status: 416 });
     const served = whole.slice(from, last === undefined ? whole.length : last + 1);
     const status = range ? 206 : 200;
     if (this.breaksAfter > 0) {
