@@ -1,7 +1,7 @@
 /**
  * Fetches a plan's segments in chain order and hands them to the device, so that k grows while the app is in use.
  * Segments yield the link: none of their parts is asked for while a request is under way. The engine comes in one piece, since
- * browsers ask for parts unencoded, which it is five times as large as.
+ * browsers ask for parts unencoded, which it is five times as large as; so do assets.
  */
 import { type BundleSource, readPlanFile } from '../shared/bundle.ts';
 import { hasCode, messageOf, TandemError } from '../shared/errors.ts';
