@@ -34,7 +34,8 @@ const STUCK_MS: Readonly<Record<WorkerMethod, number>> = {
 };
 
 /** Browsers do not say where they looked for it. */
-const FIX = 'serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR), or name another as worker';
+const NOT_LOADED =
+  'the worker did not load: serve worker.js beside the SDK, as JavaScript (npx tandem copy-assets DIR), or name another as worker';
 
 /** Where a provider can fail, another one may have to be loaded and tried on the way. */
 const REPLACED_STUCK_MS = 45_000;
@@ -87,7 +88,7 @@ export async function workerDevice(
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    lose(event.message ? `the worker died: ${event.message}` : `the worker did not load: ${FIX}`);
+    lose(event.message ? `the worker died: ${event.message}` : NOT_LOADED);
   };
   worker.onmessageerror = () => lose('the worker sent what this page cannot read');
   const call = <M extends WorkerMethod>(
@@ -106,10 +107,12 @@ export async function workerDevice(
     });
   };
 
+  /** Not on plain http, nor in sandboxed frames, where pages may. */
+  let hashes: boolean;
   signal.addEventListener('abort', () => die('the device was closed'));
   try {
     signal.throwIfAborted();
-    await call('create', { plan, target, threads, providers });
+    hashes = await call('create', { plan, target, threads, providers });
   } catch (error) {
     die('it could not be set up');
     throw error;
@@ -119,12 +122,9 @@ export async function workerDevice(
     prepare: () => call('prepare', null),
     async provide(given) {
       const runtime = given as Uint8Array<ArrayBuffer>;
-      // Without the platform's hashes the worker has none either.
-      const own = globalThis.crypto?.subtle ? null : await sha256(runtime);
+      const own = hashes ? null : await sha256(runtime);
       const digest = await call('provide', { runtime }, transferOf(runtime));
-      if (own) return own;
-      if (!digest) throw new TandemError('DEVICE_FAILED', `the worker is of another version than the SDK: ${FIX}`);
-      return hexOf(new Uint8Array(digest));
+      return own ?? hexOf(new Uint8Array(digest as ArrayBuffer));
     },
     load: (k, model) => call('load', { k, model }, transferOf(model)),
     async begin({ width, height, data }) {

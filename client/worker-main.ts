@@ -14,7 +14,7 @@ import type { WorkerRequest, WorkerResponse } from './worker-protocol.ts';
 interface WorkerScope {
   readonly name: string;
   onmessage: ((event: MessageEvent<WorkerRequest>) => void) | null;
-  postMessage(message: WorkerResponse, transfer: Transferable[]): void;
+  postMessage(message: WorkerResponse, transfer?: Transferable[]): void;
 }
 
 /** @param othersOf providers that its engine has besides WebAssembly, of those that are asked for */
@@ -33,7 +33,7 @@ export function serveDevice(
       scope.postMessage({ type: 'done', id, result }, buffersIn(result));
     } catch (error) {
       const { code, message } = asTandemError(error, 'DEVICE_FAILED', `the device failed to ${data.method}`);
-      scope.postMessage({ type: 'failed', id, code, message }, []);
+      scope.postMessage({ type: 'failed', id, code, message });
     }
   };
 
@@ -46,9 +46,9 @@ export function serveDevice(
         others: othersOf(args.providers),
         pictures: canvasPictures(),
         clock: systemClock(globalThis),
-        random: secureRandom(globalThis.crypto),
+        random: secureRandom(crypto),
       });
-      return null;
+      return Boolean(crypto.subtle);
     }
     if (!device) throw new TandemError('DEVICE_FAILED', 'the worker is not set up');
     switch (method) {

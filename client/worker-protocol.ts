@@ -17,9 +17,10 @@ export interface WorkerCalls {
       /** Besides WebAssembly. */
       readonly providers: readonly string[];
     };
-    result: null;
+    /** Whether it can hash. */
+    result: boolean;
   };
-  /** Its SHA-256, where the platform has hashes. */
+  /** Its SHA-256, where it can hash. */
   provide: { args: { readonly runtime: Uint8Array<ArrayBuffer> }; result: ArrayBuffer | undefined };
   prepare: { args: null; result: readonly string[] };
   load: { args: { readonly k: number; readonly model: Uint8Array }; result: Timed<LoadedSegment> };
