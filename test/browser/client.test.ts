@@ -10,6 +10,7 @@ import type { BrowserClient } from '../../client/browser.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import type { Plan } from '../../shared/plan.ts';
 import { planContract } from '../../shared/plan-contract.ts';
+import { PHONE } from '../helpers/chromium.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
 import { heldBytes, privateBytes, usageOfWorker } from '../helpers/heap.ts';
 import { BUNDLE_DIR, type ServerProcess, startServer, temporaryFolder } from '../helpers/processes.ts';
@@ -22,7 +23,6 @@ declare const kit: Kit & { client: BrowserClient };
 declare const seen: Record<string, number>;
 
 const chromium = inject('chromium');
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const DEPTH = 5;
 const LINES = cleanLines(4);
 /** Of the test for memory that grows: SOAK=10000 for the real thing, which takes a quarter of an hour. */
@@ -48,13 +48,8 @@ describe.skipIf(chromium.path === null)('the SDK in Chromium', () => {
   });
   afterEach(() => link.close());
 
-  /** A page of its own profile, on the link. */
-  async function newPage(): Promise<Page> {
-    const page = await (await browser.newContext(PHONE)).newPage();
-    await show(page);
-    return page;
-  }
-
+  /** On the link. */
+  const newPage = () => sdk.newPage(link.url, LINES);
   const show = (page: Page) => sdk.show(page, link.url, LINES);
   const complete = (page: Page) => page.evaluate(() => kit.client.prepare());
   const done = (page: Page) => page.context().close();

@@ -4,12 +4,11 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { decodeFrame } from '../../shared/protocol/frames.ts';
 import type { ClientMessage } from '../../shared/protocol/messages.ts';
 import { belowPath } from '../helpers/below-path.ts';
-import { launchChromium } from '../helpers/chromium.ts';
+import { launchChromium, PHONE } from '../helpers/chromium.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
 import { type ServerProcess, startDemo } from '../helpers/processes.ts';
 
 const chromium = inject('chromium');
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const DEPTH = 5;
 /** What is waited for comes when a machine that does other things as well has come to it. */
 const BUSY = { timeout: 20_000 };

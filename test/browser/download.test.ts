@@ -7,6 +7,7 @@ import type { BrowserClient } from '../../client/browser.ts';
 import { ORT_WASM } from '../../client/ort-release.ts';
 import { type ShapedLink, shapeLink } from '../../client/testkit/link-shaper.ts';
 import type { Plan, PlanFile } from '../../shared/plan.ts';
+import { PHONE } from '../helpers/chromium.ts';
 import { cleanLines } from '../helpers/clean-lines.ts';
 import { BUNDLE_DIR, startServer } from '../helpers/processes.ts';
 import { type SdkSite, sdkSite } from '../helpers/sdk-site.ts';
@@ -15,7 +16,6 @@ import type { Kit } from './client-page.ts';
 declare const kit: Kit & { client: BrowserClient };
 
 const chromium = inject('chromium');
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const DEPTH = 5;
 const LINES = cleanLines(1);
 
@@ -35,13 +35,8 @@ describe.skipIf(chromium.path === null)('what the SDK downloads', () => {
   });
   afterEach(() => link.close());
 
-  /** A page of its own profile, on the link. */
-  async function newPage(): Promise<Page> {
-    const page = await (await browser.newContext(PHONE)).newPage();
-    await show(page);
-    return page;
-  }
-
+  /** On the link. */
+  const newPage = () => sdk.newPage(link.url, LINES);
   const show = (page: Page) => sdk.show(page, link.url, LINES);
   const complete = (page: Page) => page.evaluate(() => kit.client.prepare());
   const done = (page: Page) => page.context().close();

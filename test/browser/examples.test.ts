@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import type { Browser, Frame, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import webpack from 'webpack';
-import { launchChromium } from '../helpers/chromium.ts';
+import { launchChromium, PHONE } from '../helpers/chromium.ts';
 import { type CleanLine, cleanLines } from '../helpers/clean-lines.ts';
 import { hasEngine, openIn, type RunningBrowser } from '../helpers/engines.ts';
 import { installInto, succeeds } from '../helpers/installed.ts';
@@ -19,7 +19,6 @@ import type { ExampleActions } from './example-page.ts';
 
 const chromium = inject('chromium');
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const WAIT = { timeout: 20_000 };
 /** The runtime as bundlers name it: fetched once. */
 const HASHED_WASM = /^\/(\S+\/)?[\w.-]+\.wasm$/;

@@ -6,6 +6,8 @@ import { findBrowser } from '../../cli/browser.ts';
 
 export type Chromium = { readonly path: string } | { readonly path: null; readonly reason: string };
 
+export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+
 /** Installs Chromium with apt-get where there is none and that is allowed. */
 export function findChromium(): Chromium {
   const found = findBrowser(undefined);

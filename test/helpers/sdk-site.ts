@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import type { Kit } from '../browser/client-page.ts';
-import { launchChromium } from './chromium.ts';
+import { launchChromium, PHONE } from './chromium.ts';
 import type { CleanLine } from './clean-lines.ts';
 import { type ServerProcess, startServer, tandem, temporaryFolder } from './processes.ts';
 import { type StaticServer, staticServer } from './static-server.ts';
@@ -22,6 +22,8 @@ export interface SdkHost {
 
 export interface SdkSite extends SdkHost {
   readonly browser: Browser;
+  /** The test page in a profile of its own. */
+  newPage(gatewayUrl: string, lines: readonly CleanLine[]): Promise<Page>;
   /** The test page, with these lines to read; `gatewayUrl` may be a link to the gateway. */
   show(page: Page, gatewayUrl: string, lines: readonly CleanLine[]): Promise<void>;
 }
@@ -70,9 +72,14 @@ export async function sdkSite(
 ): Promise<SdkSite> {
   const host = await sdkHost(options);
   const browser = await launchChromium(chromiumPath, [...chromiumFlags]);
-  return {
+  const site: SdkSite = {
     ...host,
     browser,
+    async newPage(gatewayUrl, lines) {
+      const page = await (await browser.newContext(PHONE)).newPage();
+      await site.show(page, gatewayUrl, lines);
+      return page;
+    },
     async show(page, gatewayUrl, lines) {
       await page.goto(`${host.site.origin}/?gateway=${gatewayUrl}`);
       await page.waitForFunction(() => 'kit' in globalThis);
@@ -86,4 +93,5 @@ export async function sdkSite(
       await host.close();
     },
   };
+  return site;
 }
