@@ -57,16 +57,18 @@ export async function keptFile(
 /** The source's plan, or the one that is kept where the network brings none in time. A network's page to log in at is none. */
 export async function readKeptPlan(source: BundleSource, store: FileStore, clock: Clock): Promise<Plan> {
   const name = `${PLAN_PREFIX}${source.name}`;
+  const reading = store.get(name).then((bytes) => bytes && new TextDecoder().decode(bytes));
   const served = source.text(PLAN_FILE).then(async (text) => {
     const plan = await planOf(source, text);
-    await store.put(name, new TextEncoder().encode(text));
+    // WebKit's process for storage dies of a file that is written while it is read, and takes what is under way along.
+    if ((await reading) !== text) await store.put(name, new TextEncoder().encode(text));
     return plan;
   });
   // It may fail before it is waited for.
   served.catch(() => {});
-  const kept = await store.get(name);
+  const kept = await reading;
   if (!kept) return served;
-  const old = () => planOf(source, new TextDecoder().decode(kept));
+  const old = () => planOf(source, kept);
   // Where there are bars and no network; a newer one replaces the plan when it comes.
   let stop = () => {};
   const late = new Promise<Plan>((resolve) => {
@@ -87,6 +89,8 @@ export async function evict(store: FileStore, needed: readonly string[] = []): P
   const wanted = new Set(needed);
   for (const name of names.filter((each) => each.startsWith(PLAN_PREFIX))) {
     const plan = new TextDecoder().decode(await store.get(name));
+    // One that cannot be read just now may name any of them.
+    if (!plan) return;
     for (const [sha256] of plan.matchAll(/\b[0-9a-f]{64}\b/g)) wanted.add(sha256);
   }
   const isFile = (name: string) => !name.startsWith(PLAN_PREFIX) && !name.startsWith(ESTIMATES_PREFIX);

@@ -103,6 +103,45 @@ describe('what is kept', () => {
     );
   });
 
+  test('stays where a plan cannot be read just now, which may name it', async () => {
+    await (await harness.ready()).close();
+    const { get } = harness.files;
+    harness.files.get = async (name) => (name.startsWith('plan:') ? undefined : get(name));
+    const before = [...harness.kept.keys()].sort();
+    await harness.ready();
+    expect([...harness.kept.keys()].sort()).toEqual(before);
+    expect(segmentFetches()).toHaveLength(2);
+  });
+
+  test('is a plan that is written where it is another, and not while the old one is read', async () => {
+    const { get, put } = harness.files;
+    let reads = 0;
+    const written: number[] = [];
+    harness.files.get = async (name) => {
+      if (!name.startsWith('plan:')) return get(name);
+      reads++;
+      await pause(harness.clock, 50, new AbortController().signal);
+      reads--;
+      return get(name);
+    };
+    harness.files.put = async (name, bytes) => {
+      if (name.startsWith('plan:')) written.push(reads);
+      return put(name, bytes);
+    };
+    const visit = async () => {
+      const connecting = harness.connect();
+      await harness.pass(1000);
+      await (await connecting).close();
+    };
+    await visit();
+    expect(written).toEqual([0]);
+    await visit();
+    expect(written).toEqual([0]);
+    harness.planText = `${JSON.stringify(harness.plan)} `;
+    await visit();
+    expect(written).toEqual([0, 0]);
+  });
+
   test('is not replaced by what is no plan', async () => {
     await (await harness.ready()).close();
     harness.planText = '<html>log in to the hotel</html>';
