@@ -97,7 +97,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 svg { width: 100%; min-width: 640px; height: auto; } svg text { fill: currentColor; font-size: 11px; }
 #chain { display: flex; flex-wrap: wrap; gap: 4px; }
 #chain div { background: var(--device); color: #fff; border-radius: 4px; padding: .4rem; min-width: 5.2rem; font-size: .75rem; overflow: hidden; }
-#chain span { display: block; white-space: nowrap; } #chain span:first-child { font-weight: 700; font-size: 1rem; }
+#chain span { display: block; } #chain span:first-child { font-weight: 700; font-size: 1rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; width: 100%; } td, th { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
 #reconstructions figure { display: inline-block; margin: .3rem .6rem .3rem 0; max-width: 100%; } #reconstructions img { max-width: 100%; image-rendering: pixelated; }
 #reconstructions figcaption { font-size: .75rem; }

@@ -32,6 +32,16 @@ describe.runIf(chromium.path)('the report of a bundle, opened as a file', () => 
     expect(errors).toEqual([]);
   });
 
+  test('shows all of what it says of a segment, on a desk and on a phone', async () => {
+    for (const width of [1280, 390]) {
+      const narrow = await browser.newPage({ viewport: { width, height: 844 } });
+      await narrow.goto(page.url());
+      const cut = (boxes: readonly Element[]) => boxes.filter((box) => box.scrollWidth > box.clientWidth).length;
+      expect(await narrow.locator('#chain div').evaluateAll(cut)).toBe(0);
+      await narrow.close();
+    }
+  });
+
   test('says the best cut for the link and the device that the reader sets', async () => {
     const best = () => page.locator('#best').textContent();
     const set = (id: string, value: string) => page.locator(`#${id}`).fill(value);
